@@ -1,0 +1,323 @@
+"""Flags from dataclasses: one declaration, four uses.
+
+A config is a frozen, keyword-only dataclass whose fields are made with `flag()`. From it come the
+absl flags (`parse`), the checks (`validate`), the object handed to the code and the table of the
+documentation (`markdown_table`). A field made with `group()` nests another config; its flags carry
+the nested class's own `PREFIX` where it has one, else the outer one's.
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class SparseConfig:
+        PREFIX: ClassVar[str] = "ws_"
+        prune_ratio: float = flag(0.75, "Fraction removed.", lower=0.0, upper=1.0, upper_open=True)
+
+declares `--ws_prune_ratio`. TensorFlow is never imported here: wrong flags are refused before it.
+"""
+
+import dataclasses
+import difflib
+import functools
+import math
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from absl import flags as absl_flags
+
+from utils.errors import InputError
+
+_METADATA = "flowpress"
+
+
+@dataclasses.dataclass(frozen=True)
+class FlagInfo:
+    """What a field's flag carries besides its name, type and default."""
+
+    help: str
+    unit: str = ""
+    lower: float | None = None
+    upper: float | None = None
+    lower_open: bool = False
+    upper_open: bool = False
+    choices: tuple[str, ...] | None = None
+    aliases: tuple[str, ...] = ()
+    inert: str = ""
+    hint: str = ""
+
+
+def flag(default: Any, help: str, **info: Any) -> Any:
+    """Declare a config field that is also a flag.
+
+    Args:
+        default: the value when the flag is not given; its type is the field's annotation.
+        help: one or two sentences for `--help` and the documentation.
+        **info: `unit`, `lower`, `upper` (bounds; `lower_open`/`upper_open` exclude the bound
+            itself), `choices` (allowed strings), `aliases` (other spellings that mean the same),
+            `inert` (why the flag is accepted but has no effect), `hint` (appended to a refusal).
+
+    Returns:
+        A `dataclasses.field`.
+    """
+    return dataclasses.field(default=default, metadata={_METADATA: FlagInfo(help, **info)})
+
+
+def group(config_class: type) -> Any:
+    """Nest a config in another one; its flags stand beside the outer ones."""
+    return dataclasses.field(default_factory=config_class, metadata={_METADATA: config_class})
+
+
+@dataclasses.dataclass(frozen=True)
+class FlagSpec:
+    """One flag: where it comes from and what it accepts."""
+
+    name: str
+    type: type
+    optional: bool
+    default: Any
+    info: FlagInfo
+    path: tuple[str, ...]  # attribute names from the outermost config to the field
+
+    def allowed(self) -> str:
+        """What is allowed, in words, e.g. `in [0, 1)`."""
+        if self.info.choices:
+            return "one of " + ", ".join(repr(choice) for choice in self.info.choices)
+        low, high = self.info.lower, self.info.upper
+        if low is None and high is None:
+            return {bool: "True or False", int: "an integer", float: "a number", str: "a string"}[
+                self.type
+            ]
+        left = "(" if self.info.lower_open or low is None else "["
+        right = ")" if self.info.upper_open or high is None else "]"
+        low_text = "-inf" if low is None else f"{low:g}"
+        high_text = "inf" if high is None else f"{high:g}"
+        return f"in {left}{low_text}, {high_text}{right}"
+
+    def check(self, value: Any) -> None:
+        """Raise `InputError` unless `value` is allowed."""
+        if value is None and self.optional:
+            return
+        wanted: tuple[type, ...] = (int, float) if self.type is float else (self.type,)
+        right_type = isinstance(value, wanted) and (
+            self.type is bool or not isinstance(value, bool)
+        )
+        if not right_type or not self._inside(value):
+            hint = f" {self.info.hint}" if self.info.hint else ""
+            raise InputError(f"`{self.name}` must be {self.allowed()}. Received: {value!r}.{hint}")
+
+    def _inside(self, value: Any) -> bool:
+        if self.info.choices is not None:
+            return value in self.info.choices
+        if isinstance(value, (bool, str)):
+            return True
+        if math.isnan(value):
+            return False
+        low, high = self.info.lower, self.info.upper
+        above = low is None or (value > low if self.info.lower_open else value >= low)
+        below = high is None or (value < high if self.info.upper_open else value <= high)
+        return above and below
+
+
+def _split_type(annotation: Any) -> tuple[type, bool]:
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        inner = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
+        return inner[0], True
+    return annotation, False
+
+
+@functools.lru_cache(maxsize=None)
+def describe(config_class: type, prefix: str | None = None) -> tuple[FlagSpec, ...]:
+    """List the flags of a config class, nested groups included, in the order of its fields."""
+    return tuple(_walk(config_class, prefix or "", ()))
+
+
+def _walk(config_class: type, outer: str, path: tuple[str, ...]) -> Iterator[FlagSpec]:
+    prefix = getattr(config_class, "PREFIX", outer)
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        meta = field.metadata.get(_METADATA)
+        if isinstance(meta, type):
+            yield from _walk(meta, prefix, (*path, field.name))
+        elif isinstance(meta, FlagInfo):
+            kind, optional = _split_type(hints[field.name])
+            name = prefix + field.name
+            yield FlagSpec(name, kind, optional, field.default, meta, (*path, field.name))
+
+
+def validate(config: Any) -> None:
+    """Check every field of a config object against its bounds and choices.
+
+    Raises:
+        InputError: for the first field out of bounds; names the flag, what is allowed, the value.
+    """
+    for spec in describe(type(config)):
+        spec.check(functools.reduce(getattr, spec.path, config))
+
+
+def flag_values(config: Any) -> dict[str, Any]:
+    """Give a config object back as {flag name: value}, for reports and fingerprints."""
+    return {
+        spec.name: functools.reduce(getattr, spec.path, config) for spec in describe(type(config))
+    }
+
+
+def build(config_class: type, values: Mapping[str, Any]) -> Any:
+    """Make a checked config object from {flag name: value}; missing names take their defaults."""
+    config = _assemble(config_class, values, "")
+    validate(config)
+    return config
+
+
+def _assemble(config_class: type, values: Mapping[str, Any], outer: str) -> Any:
+    prefix = getattr(config_class, "PREFIX", outer)
+    arguments = {}
+    for field in dataclasses.fields(config_class):
+        meta = field.metadata.get(_METADATA)
+        if isinstance(meta, type):
+            arguments[field.name] = _assemble(meta, values, prefix)
+        elif isinstance(meta, FlagInfo) and prefix + field.name in values:
+            arguments[field.name] = values[prefix + field.name]
+    return config_class(**arguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parsed:
+    """What `parse` found: config objects by class, names given explicitly, notices to show."""
+
+    configs: Mapping[type, Any]
+    given: frozenset[str]
+    notices: tuple[str, ...]
+
+
+def parse(
+    argv: Sequence[str], config_classes: Sequence[type], foreign: Mapping[str, str] | None = None
+) -> Parsed:
+    """Read `--flag=value` and `--flag value` into config objects.
+
+    Args:
+        argv: the arguments, without the program's name.
+        config_classes: the classes whose flags apply.
+        foreign: flags that exist but do not apply here, with a sentence saying where they do.
+
+    Returns:
+        The built and checked configs.
+
+    Raises:
+        InputError: an unknown flag (with the nearest valid name), a bad value, a positional
+            argument.
+    """
+    values = _define(config_classes)
+    specs = {spec.name: spec for cls in config_classes for spec in describe(cls)}
+    try:
+        rest = values(["flowpress", *argv])[1:]
+    except absl_flags.UnrecognizedFlagError as error:
+        raise InputError(_unknown(error.flagname, values, foreign or {})) from None
+    except absl_flags.IllegalFlagValueError as error:
+        raise InputError(_illegal(str(error), specs)) from None
+    except absl_flags.Error as error:
+        raise InputError(f"{str(error).splitlines()[0]} See --help for every flag.") from None
+    if rest:
+        raise InputError(
+            f"Unexpected argument {rest[0]!r}: every option is written --flag=value, True/False "
+            "flags too (--enbl_dst=True)."
+        )
+    given = frozenset(name for name in specs if values[name].present)
+    found = {name: values[name].value for name in specs}
+    notices = tuple(
+        f"--{name} has no effect: {specs[name].info.inert}"
+        for name in sorted(given)
+        if specs[name].info.inert
+    )
+    return Parsed({cls: build(cls, found) for cls in config_classes}, given, notices)
+
+
+def _define(config_classes: Iterable[type]) -> absl_flags.FlagValues:
+    values = absl_flags.FlagValues()
+    values.set_gnu_getopt(True)
+    makers = {
+        bool: absl_flags.DEFINE_boolean,
+        int: absl_flags.DEFINE_integer,
+        float: absl_flags.DEFINE_float,
+        str: absl_flags.DEFINE_string,
+    }
+    for config_class in config_classes:
+        for spec in describe(config_class):
+            makers[spec.type](spec.name, spec.default, spec.info.help, flag_values=values)
+            for alias in spec.info.aliases:
+                absl_flags.DEFINE_alias(alias, spec.name, flag_values=values)
+    return values
+
+
+def _unknown(
+    name: str, values: absl_flags.FlagValues, foreign: Mapping[str, str]
+) -> str:
+    if name in foreign:
+        return f"Flag --{name} does not apply: {foreign[name]}"
+    near = difflib.get_close_matches(name, [*values, *foreign], n=1, cutoff=0.5)
+    advice = f"Did you mean --{near[0]}? " if near else ""
+    return f"Unknown flag --{name}. {advice}See --help for every flag that applies."
+
+
+def _illegal(message: str, specs: Mapping[str, FlagSpec]) -> str:
+    for name, spec in specs.items():
+        head = f"flag --{name}="
+        if message.startswith(head):
+            received = message[len(head) :].split(":")[0]
+            return f"`{name}` must be {spec.allowed()}. Received: {received!r}."
+    return message
+
+
+def peek(argv: Sequence[str], names: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Read a few string flags before the others are known (phase one).
+
+    Args:
+        argv: the arguments, without the program's name.
+        names: flag name -> default.
+
+    Returns:
+        Flag name -> value.
+    """
+    values = absl_flags.FlagValues()
+    values.set_gnu_getopt(True)
+    for name, default in names.items():
+        absl_flags.DEFINE_string(name, default, "", flag_values=values)
+    try:
+        values(["flowpress", *argv], known_only=True)
+    except absl_flags.Error as error:
+        raise InputError(f"{str(error).splitlines()[0]} See --help for every flag.") from None
+    return {name: values[name].value for name in names}
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Say which of `valid` is meant by `name`, or list them all; ready to end an error message."""
+    valid = list(valid)
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    advice = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{advice}Valid: {', '.join(sorted(valid))}."
+
+
+def help_text(sections: Mapping[str, Sequence[type]]) -> str:
+    """Write the flags as plain text, one block per titled section."""
+    lines = []
+    for title, config_classes in sections.items():
+        lines += [title, "-" * len(title)]
+        for spec in (spec for cls in config_classes for spec in describe(cls)):
+            kind = spec.allowed() if spec.info.choices or spec.info.lower is not None else ""
+            default = "" if spec.default is None else f"default {spec.default}"
+            facts = "; ".join(fact for fact in (default, kind, spec.info.unit) if fact)
+            effect = f" (no effect: {spec.info.inert})" if spec.info.inert else ""
+            lines.append(f"  --{spec.name}  {spec.info.help}{effect} [{facts}]")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def markdown_table(*config_classes: type) -> str:
+    """Write the documentation's table of flags."""
+    rows = ["| Flag | Default | Allowed | Meaning |", "|:--|:--|:--|:--|"]
+    for spec in (spec for cls in config_classes for spec in describe(cls)):
+        unit = f" Unit: {spec.info.unit}." if spec.info.unit else ""
+        also = f" Also written {', '.join(spec.info.aliases)}." if spec.info.aliases else ""
+        inert = f" No effect: {spec.info.inert}" if spec.info.inert else ""
+        allowed = spec.allowed().replace("|", "\\|")
+        text = f"{spec.info.help}{unit}{also}{inert}".replace("|", "\\|")
+        rows.append(f"| `--{spec.name}` | `{spec.default}` | {allowed} | {text} |")
+    return "\n".join(rows)
