@@ -1,0 +1,70 @@
+"""Flags of the learner `chn-pruned-rmt`."""
+
+import dataclasses
+from typing import ClassVar
+
+from utils.flags import flag
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChannelPrunedRmtConfig:
+    """How channels are chosen and kernels refitted."""
+
+    PREFIX: ClassVar[str] = "cpr_"
+
+    save_path: str = flag("./models_cpr/model.keras", "Resumable state of the learner.")
+    save_path_eval: str = flag(
+        "./models_cpr_eval/model.keras", "The artefact, its .tflite files and report beside it."
+    )
+    save_path_ws: str = flag(
+        "./models_cpr_ws/model.keras", "A channel-pruned model to start from (cpr_warm_start)."
+    )
+    prune_ratio: float = flag(
+        0.5,
+        "Fraction of the input channels removed from each layer that is pruned.",
+        lower=0.0,
+        upper=1.0,
+        upper_open=True,
+        hint="1 was legal once and left no network: choose a ratio below 1.",
+    )
+    skip_frst_layer: bool = flag(True, "Leave the first layer's input channels alone.")
+    skip_last_layer: bool = flag(False, "Leave the last layer's input channels alone.")
+    skip_op_names: str | None = flag(
+        None, "Layers whose name contains one of these comma-separated parts are left alone."
+    )
+    nb_smpls: int = flag(5000, "Training images that the statistics are taken from.", lower=1)
+    nb_crops_per_smpl: int = flag(
+        10, "Random output positions taken from each image and layer.", lower=1
+    )
+    ista_lrn_rate: float = flag(
+        1e-2,
+        "Step of ISTA.",
+        lower=0.0,
+        lower_open=True,
+        inert="the step is one over the largest eigenvalue of the Gram matrix.",
+    )
+    ista_nb_iters: int = flag(100, "Iterations of ISTA for each lambda.", lower=1)
+    lstsq_lrn_rate: float = flag(
+        1e-3,
+        "Adam's learning rate for least squares.",
+        lower=0.0,
+        lower_open=True,
+        inert="least squares is solved in closed form (Cholesky).",
+    )
+    lstsq_nb_iters: int = flag(
+        100,
+        "Adam's iterations for least squares.",
+        lower=1,
+        inert="least squares is solved in closed form (Cholesky).",
+    )
+    warm_start: bool = flag(
+        False, "Take the channels of the pruned model at cpr_save_path_ws; no selection."
+    )
+    residual: str = flag(
+        "inner",
+        "Residual streams: inner leaves them whole, joint makes one choice for all their readers.",
+        choices=("inner", "joint"),
+    )
+    round_to: int = flag(
+        1, "Keep multiples of this many channels where the ratio allows.", unit="channels", lower=1
+    )

@@ -1,0 +1,105 @@
+"""Flags that every run has, whatever the learner."""
+
+import dataclasses
+import math
+
+from utils.errors import InputError
+from utils.export.config import ExportConfig
+from utils.flags import flag, group
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistillationConfig:
+    """Distillation with any learner."""
+
+    enbl_dst: bool = flag(
+        False, "Train against the outputs of the uncompressed network as well (distillation)."
+    )
+    loss_w_dst: float = flag(4.0, "Weight of the distillation loss.", lower=0.0)
+    tempr_dst: float = flag(
+        4.0, "Temperature that softens both networks' outputs.", lower=0.0, lower_open=True
+    )
+    save_path_dst: str = flag(
+        "./models_dst/model.keras",
+        "The teacher; where no file is, the network before the first compressing stage teaches.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run: which learner on which network, where things go, how long."""
+
+    learner: str = flag("full-prec", "The learner, or several in order, separated by commas.")
+    model_helper: str = flag(
+        "convnet_at_digits", "Network and data: a built-in name, or a path to your own .py file."
+    )
+    exec_mode: str = flag(
+        "train", "train: run the learner. eval: score the saved model.", choices=("train", "eval")
+    )
+    out_dir: str | None = flag(None, "One folder for everything the run writes.")
+    save_path: str = flag(
+        "./models/model.keras", "The full-precision network: written by full-prec, read by others."
+    )
+    save_path_eval: str = flag(
+        "./models_eval/model.keras", "The artefact of full-prec, its .tflite files and report."
+    )
+    pretrained_path: str | None = flag(
+        None, "Start from these weights: .keras, .weights.h5 or .npz of named arrays."
+    )
+    nb_epochs: str | None = flag(
+        None,
+        "Epochs of training, or one number per stage separated by commas (0: none); without it "
+        "the network's own schedule times nb_epochs_rat.",
+    )
+    lrn_rate_ft: float = flag(
+        0.02, "Initial learning rate of fine-tuning after compression.", lower=0.0, lower_open=True
+    )
+    budget: str | None = flag(
+        None, "What may be kept, e.g. flops:0.5 = half the multiply-adds; the ratio follows."
+    )
+    seed: int = flag(0, "Every random choice comes from it.", lower=0, upper=2**31 - 1)
+    resume: bool = flag(True, "Continue a killed run from its last save.")
+    enbl_warm_start: bool = flag(False, "Call the helper's warm_start(model) before training.")
+    log_dir: str = flag("./logs", "TensorBoard summaries.")
+    summ_step: int = flag(100, "Training steps between summaries.", lower=1)
+    save_step: int = flag(10000, "Training steps between saves, besides epoch ends.", lower=1)
+    enbl_multi_gpu: bool = flag(False, "Several workers on Horovod.")
+    strict: bool = flag(False, "Refuse a network with parts that cannot be compressed.")
+    allow_unsafe: bool = flag(False, "Load models that hold Python code (Lambda layers).")
+    debug: bool = flag(False, "Show the traceback of an error.")
+    model_http_url: str | None = flag(
+        None, "Address of trained models.", inert="nothing is downloaded; use --pretrained_path."
+    )
+    distillation: DistillationConfig = group(DistillationConfig)
+    export: ExportConfig = group(ExportConfig)
+
+    def stages(self) -> list[str]:
+        """Split `learner` into its stages."""
+        return [name.strip() for name in self.learner.split(",")]
+
+    def epochs(self) -> list[float | None]:
+        """Give each stage its number of epochs (None: the network's own schedule).
+
+        Raises:
+            InputError: when `nb_epochs` is no number, or there are not as many as stages.
+        """
+        num_stages = len(self.stages())
+        if self.nb_epochs is None:
+            return [None] * num_stages
+        try:
+            values = [float(part) for part in self.nb_epochs.split(",")]
+        except ValueError:
+            values = [math.nan]
+        if not all(value >= 0 and math.isfinite(value) for value in values):
+            raise InputError(
+                "`nb_epochs` must be a number >= 0, or one per stage separated by commas. "
+                f"Received: {self.nb_epochs!r}."
+            )
+        if len(values) == 1:
+            return values * num_stages
+        if len(values) != num_stages:
+            raise InputError(
+                f"`nb_epochs` must be one number or one per stage ({num_stages}). "
+                f"Received: {self.nb_epochs!r}."
+            )
+        return values

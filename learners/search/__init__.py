@@ -1,0 +1,1 @@
+"""What every search shares: budgets, per-layer tables, the environment, rewards."""
