@@ -1,44 +1,43 @@
-"""Files that appear whole or not at all, and archives that are checked before they are read.
+"""Files that appear whole or not at all, and loading of checked files.
 
-Writers go through `atomic_path`. Readers of `.keras` and `.npz` files go through the checks here: both
-are ZIP archives that may come from anywhere, so names, declared sizes and checksums are looked at
-before any memory is taken for them. Keras is imported only by the functions that need it.
+Writers go through `atomic_path`. Readers of `.keras` and `.npz` files check them first (see
+`utils.archives`, whose checks are offered here too). Keras is imported only by the functions that
+need it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import math
 import os
 import pathlib
+import re
 import socket
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from utils.archives import MAX_ARCHIVE_BYTES, check_keras_archive, check_npz
 from utils.errors import InputError
 
 if TYPE_CHECKING:
     import keras
 
-MAX_ARCHIVE_BYTES = 4 << 30
-"""Largest sum of unpacked sizes that a reader accepts by default."""
-
-# Deflate reaches 1,032 to 1 on zeros. Genuine arrays that compress so well are small or sparse; the
-# floor lets them pass.
-_MAX_EXPANSION = 100
-_EXPANSION_FLOOR_BYTES = 256 << 20
-_MAX_CONFIG_BYTES = 64 << 20
-_CONFIG_ENTRY = "config.json"
-_WEIGHT_ENTRIES = ("model.weights.h5", "model.weights.npz")
-
 _Path = str | os.PathLike[str]
+__all__ = [
+    "MAX_ARCHIVE_BYTES",
+    "atomic_path",
+    "check_keras_archive",
+    "check_npz",
+    "check_writable",
+    "load_keras_model",
+    "load_npz",
+    "save_keras_model",
+    "save_npz",
+]
+
 _temporary_numbers = itertools.count()
 
 
@@ -47,8 +46,8 @@ def atomic_path(path: _Path) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside `path`; what is written there replaces `path` at the end.
 
     The replacement is one rename after an fsync, so that a reader (or a run that is killed at any
-    moment) sees the old file or the new one, whole. On an exception the temporary file is removed and
-    `path` stays as it was. What runs killed earlier left behind is swept away first.
+    moment) sees the old file or the new one, whole. On an exception the temporary file is removed
+    and `path` stays as it was. What runs killed earlier left behind is swept away first.
 
     Args:
         path: the file to write; missing parent folders are made.
@@ -124,6 +123,8 @@ def check_writable(path: _Path) -> None:
     """
     target = pathlib.Path(path)
     try:
+        if "\0" in str(target):
+            raise InputError(_unwritable(target, "it contains a null character"))
         if target.is_dir():
             raise InputError(_unwritable(target, "it is a folder, a file name is needed"))
         folder = next(parent for parent in target.absolute().parents if parent.exists())
@@ -140,205 +141,6 @@ def check_writable(path: _Path) -> None:
 
 def _unwritable(path: pathlib.Path, reason: object) -> str:
     return f"cannot write {str(path)!r}: {reason}. Choose a path in a folder that you may write to."
-
-
-def _damaged(path: pathlib.Path, reason: str) -> InputError:
-    return InputError(f"{path}: {reason}. Copy or create the file anew.")
-
-
-def _refused(path: pathlib.Path, reason: str) -> InputError:
-    return InputError(f"{path}: {reason}. Refused before it was read; do not trust this file.")
-
-
-@contextlib.contextmanager
-def _open_archive(path: _Path, kind: str, max_bytes: int) -> Iterator[zipfile.ZipFile]:
-    """Open a ZIP whose names, sizes and checksums have been checked."""
-    target = pathlib.Path(path)
-    if not target.exists():
-        raise InputError(f"{target}: no such file. Expected a {kind} file{_neighbours(target)}.")
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder. Expected a {kind} file.")
-    try:
-        stream = target.open("rb")
-    except OSError as error:
-        raise InputError(f"{target}: cannot be read: {error.strerror}.") from error
-    with stream:
-        archive = _open_zip(target, stream, kind)
-        with archive:
-            _check_entries(target, archive, max_bytes)
-            _check_contents(target, archive)
-            yield archive
-
-
-def _neighbours(target: pathlib.Path) -> str:
-    """Name up to three files of the same kind in the folder: a misspelled name is the usual cause."""
-    if not target.parent.is_dir():
-        return f"; the folder {str(target.parent)!r} does not exist either"
-    names = sorted(entry.name for entry in target.parent.glob(f"*{target.suffix}"))[:3]
-    return f"; in that folder there is: {', '.join(names)}" if names else ""
-
-
-def _open_zip(target: pathlib.Path, stream: IO[bytes], kind: str) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(stream)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        size = target.stat().st_size
-        stream.seek(0)
-        if size == 0:
-            raise _damaged(target, f"is empty (0 bytes), not a {kind} file") from error
-        if stream.read(2) == b"PK":
-            raise _damaged(target, f"is truncated or damaged at byte {size} ({error})") from error
-        raise InputError(
-            f"{target}: is not a {kind} file (a ZIP archive). Give the path of a {kind} file."
-        ) from error
-
-
-def _check_entries(target: pathlib.Path, archive: zipfile.ZipFile, max_bytes: int) -> None:
-    """Check names and declared sizes: only the directory of the archive is read."""
-    entries = archive.infolist()
-    for entry in entries:
-        parts = pathlib.PurePosixPath(entry.filename.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or ":" in entry.filename:
-            raise _refused(target, f"entry {entry.filename!r} points outside the archive")
-        expands = entry.file_size > _MAX_EXPANSION * entry.compress_size
-        if expands and entry.file_size > _EXPANSION_FLOOR_BYTES:
-            raise _refused(
-                target,
-                f"entry {entry.filename!r} unpacks {entry.compress_size:,} to "
-                f"{entry.file_size:,} bytes",
-            )
-    names = {entry.filename for entry in entries}
-    if len(names) < len(entries):
-        raise _refused(target, "two entries have the same name")
-    # Overlapping entries are how a small archive declares petabytes at a modest ratio each.
-    size = target.stat().st_size
-    if sum(entry.compress_size for entry in entries) > size:
-        raise _refused(target, f"its entries overlap: they claim more than the file's {size:,} bytes")
-    total = sum(entry.file_size for entry in entries)
-    if total > max_bytes:
-        raise InputError(
-            f"{target}: unpacks to {total:,} bytes, more than the limit of {max_bytes:,}. "
-            "Give a smaller file."
-        )
-
-
-def _check_contents(target: pathlib.Path, archive: zipfile.ZipFile) -> None:
-    """Compare every checksum, in a stream of small blocks."""
-    for entry in archive.infolist():
-        where = f"entry {entry.filename!r} at byte {entry.header_offset:,}"
-        try:
-            with archive.open(entry) as stream:
-                while stream.read(1 << 20):
-                    pass
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise _damaged(target, f"{where} is damaged ({error})") from error
-        except (RuntimeError, NotImplementedError) as error:  # encrypted, or a rare compression
-            raise _refused(target, f"{where} cannot be unpacked ({error})") from error
-
-
-def check_keras_archive(path: _Path) -> None:
-    """Refuse a file that is no intact `.keras` archive of a plausible size.
-
-    Args:
-        path: the `.keras` file.
-
-    Raises:
-        InputError: if it is missing, no ZIP, truncated, damaged, oversized, a bomb, or lacks the
-            configuration or the weights that Keras writes.
-    """
-    target = pathlib.Path(path)
-    with _open_archive(target, ".keras", MAX_ARCHIVE_BYTES) as archive:
-        names = set(archive.namelist())
-        if _CONFIG_ENTRY not in names or not names.intersection(_WEIGHT_ENTRIES):
-            raise InputError(
-                f"{target}: a ZIP, but not a .keras file: it lacks {_CONFIG_ENTRY!r} or "
-                f"{_WEIGHT_ENTRIES[0]!r}. Save the model with model.save('….keras')."
-            )
-        if archive.getinfo(_CONFIG_ENTRY).file_size > _MAX_CONFIG_BYTES:
-            raise _refused(target, f"{_CONFIG_ENTRY!r} is larger than {_MAX_CONFIG_BYTES:,} bytes")
-        try:
-            config = json.loads(archive.read(_CONFIG_ENTRY))
-        except (ValueError, RecursionError) as error:
-            raise _damaged(target, f"{_CONFIG_ENTRY!r} is not JSON ({error})") from error
-        if not isinstance(config, dict) or "class_name" not in config:
-            raise _damaged(target, f"{_CONFIG_ENTRY!r} describes no Keras model")
-        if _WEIGHT_ENTRIES[0] in names:
-            _check_h5(target, archive)
-
-
-def _check_h5(target: pathlib.Path, archive: zipfile.ZipFile) -> None:
-    """Refuse HDF5 datasets that point elsewhere or declare far more than they store."""
-    import h5py  # noqa: PLC0415  heavy; only readers of .keras files need it
-
-    def check(name: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset):
-            return
-        if item.external or item.is_virtual:
-            raise _refused(target, f"weights {name!r} lie in another file")
-        stored = item.id.get_storage_size()
-        if item.nbytes > max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * stored):
-            raise _refused(target, f"weights {name!r} unpack {stored:,} to {item.nbytes:,} bytes")
-
-    try:
-        with archive.open(_WEIGHT_ENTRIES[0]) as stream, h5py.File(stream, "r") as weights:
-            weights.visititems(check)
-    except InputError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise _damaged(target, f"{_WEIGHT_ENTRIES[0]!r} is not HDF5 ({error})") from error
-
-
-def check_npz(path: _Path, max_bytes: int = MAX_ARCHIVE_BYTES) -> None:
-    """Refuse a file that is no intact `.npz` of plain arrays of at most `max_bytes` together.
-
-    Args:
-        path: the `.npz` file.
-        max_bytes: largest accepted sum of unpacked sizes.
-
-    Raises:
-        InputError: if it is missing, no ZIP, truncated, damaged, oversized, a bomb, or holds anything
-            but plain arrays (pickled objects would run code).
-    """
-    with _open_archive(path, ".npz", max_bytes) as archive:
-        _check_npy_entries(pathlib.Path(path), archive)
-
-
-def _check_npy_entries(target: pathlib.Path, archive: zipfile.ZipFile) -> None:
-    for entry in archive.infolist():
-        if not entry.filename.endswith(".npy"):
-            raise InputError(
-                f"{target}: entry {entry.filename!r} is no array. Expected a .npz file as "
-                "numpy.savez writes it."
-            )
-        with archive.open(entry) as stream:
-            shape, dtype = _read_npy_header(target, entry.filename, stream)
-            declared = math.prod(shape) * dtype.itemsize
-            if stream.tell() + declared != entry.file_size:
-                raise _damaged(
-                    target,
-                    f"array {entry.filename!r} declares {declared:,} bytes of data, "
-                    f"{entry.file_size - stream.tell():,} are there",
-                )
-
-
-def _read_npy_header(
-    target: pathlib.Path, name: str, stream: IO[bytes]
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read shape and dtype of one array; never its data."""
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    try:
-        version = np.lib.format.read_magic(stream)
-        shape, _, dtype = readers[version](stream)
-    except (ValueError, KeyError, EOFError) as error:
-        raise _damaged(target, f"array {name!r} has no valid header ({error})") from error
-    if dtype.hasobject:
-        raise _refused(target, f"array {name!r} holds pickled objects, which may run code")
-    if any(size < 0 for size in shape):
-        raise _damaged(target, f"array {name!r} has the impossible shape {shape}")
-    return shape, dtype
 
 
 def load_npz(path: _Path, max_bytes: int = MAX_ARCHIVE_BYTES) -> dict[str, np.ndarray]:
@@ -387,7 +189,7 @@ def load_keras_model(path: _Path, allow_unsafe: bool = False) -> keras.Model:
         InputError: if the file is refused or Keras cannot rebuild the model from it.
     """
     check_keras_archive(path)
-    import keras  # noqa: PLC0415  seconds to import; checks come first
+    import keras  # takes seconds: the checks come first
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
@@ -400,12 +202,14 @@ def _cause(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
     if "unsafe" in text or "safe_mode" in text:
         return (
-            "it contains Python code (a Lambda layer), which would run on this machine. If you trust "
-            "its source, load it with allow_unsafe=True; better, replace the layer by keras.ops calls."
+            "it contains Python code (a Lambda layer), which would run on this computer. If you "
+            "trust its source, load it with allow_unsafe=True; better, replace the layer by "
+            "keras.ops calls."
         )
-    if "Could not locate" in text:
+    unknown = re.search(r"Could not locate (?:class|function) '?([\w>.]+)", text)
+    if unknown:
         return (
-            f"{text.splitlines()[0]} Register the class with "
+            f"the class {unknown[1]!r} is unknown. Register it with "
             "@keras.saving.register_keras_serializable() in the file given by --model_helper."
         )
     return f"{text.splitlines()[0]} Save the model anew with the installed Keras version."

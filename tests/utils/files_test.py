@@ -1,0 +1,155 @@
+"""Files appear whole or not at all; unusable paths are refused before anything is written."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from utils.errors import InputError
+from utils.files import (
+    atomic_path,
+    check_writable,
+    load_keras_model,
+    load_npz,
+    save_keras_model,
+    save_npz,
+)
+
+
+def test_atomic_path_replaces_the_file_at_the_end(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "new" / "model.txt"
+    for text in ("first", "second"):
+        with atomic_path(target) as temporary:
+            assert temporary.parent == target.parent
+            assert temporary.suffix == ".txt"
+            temporary.write_text(text)
+            assert not target.exists() or target.read_text() == "first"
+        assert target.read_text() == text
+    assert os.listdir(target.parent) == ["model.txt"]
+
+
+def test_atomic_path_keeps_the_old_file_on_an_exception(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "model.txt"
+    target.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["model.txt"]
+
+
+def test_atomic_path_sweeps_what_killed_runs_left(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "model.txt"
+    child = (
+        "import os, signal, sys; from utils.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as path:\n"
+        "    path.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", child, str(target)], check=False)
+    assert len(os.listdir(tmp_path)) == 1
+    assert not target.exists()
+    with atomic_path(target) as temporary:
+        temporary.write_text("whole")
+    assert os.listdir(tmp_path) == ["model.txt"]
+
+
+def test_atomic_path_reports_a_failing_write_as_input_error(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "model.txt"
+    with (
+        pytest.raises(InputError, match=r"cannot write '.*model.txt': No space left on device"),
+        atomic_path(target),
+    ):
+        raise OSError(28, "No space left on device")
+
+
+def test_atomic_path_refuses_a_folder_below_a_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match=r"cannot write .*Choose a path in a folder"),
+        atomic_path(tmp_path / "file" / "model.keras"),
+    ):
+        pytest.fail("must not be reached")
+
+
+def test_check_writable_leaves_nothing(tmp_path: pathlib.Path) -> None:
+    check_writable(tmp_path / "a" / "b" / "model.keras")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/proc/none/model.keras", "cannot write '/proc/none/model.keras'.*Choose a path"),
+        ("{tmp}", "it is a folder, a file name is needed"),
+        ("{tmp}/file/model.keras", "file is a file, not a folder"),
+        ("{tmp}/" + "n" * 300 + ".keras", "File name too long"),
+        ("{tmp}/null\0.keras", "contains a null character"),
+    ],
+)
+def test_check_writable_refuses(tmp_path: pathlib.Path, path: str, message: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=message):
+        check_writable(path.replace("{tmp}", str(tmp_path)))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_check_writable_refuses_a_read_only_folder(tmp_path: pathlib.Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="Permission denied"):
+        check_writable(tmp_path / "model.keras")
+
+
+def test_npz_round_trip(tmp_path: pathlib.Path) -> None:
+    arrays = {
+        "conv/kernel": np.arange(6.0).reshape(2, 3),
+        "scalar": np.float32(2),
+        "none": np.zeros(0),
+    }
+    save_npz(arrays, tmp_path / "weights.npz")
+    loaded = load_npz(tmp_path / "weights.npz")
+    assert list(loaded) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(loaded[name], array)
+        assert loaded[name].dtype == array.dtype
+
+
+def test_keras_round_trip(tmp_path: pathlib.Path) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    save_keras_model(model, tmp_path / "model.keras")
+    loaded = load_keras_model(tmp_path / "model.keras")
+    x = np.ones((1, 3), "float32")
+    np.testing.assert_array_equal(model(x), loaded(x))
+    assert os.listdir(tmp_path) == ["model.keras"]
+
+
+def test_save_keras_model_refuses_another_ending(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=r"saved as \.keras files\. Received: 'model\.h5'"):
+        save_keras_model(None, "model.h5")
+
+
+def test_load_keras_model_refuses_python_code_unless_allowed(tmp_path: pathlib.Path) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: 2 * x)])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(InputError, match=r"Lambda layer.*allow_unsafe=True.*keras\.ops"):
+        load_keras_model(tmp_path / "model.keras")
+    assert load_keras_model(tmp_path / "model.keras", allow_unsafe=True)(np.ones((1, 3)))[0, 0] == 2
+
+
+def test_load_keras_model_names_the_next_step_for_an_own_class(tmp_path: pathlib.Path) -> None:
+    import keras
+
+    class Own(keras.layers.Layer):
+        def call(self, inputs: object) -> object:
+            return inputs
+
+    model = keras.Sequential([keras.Input((3,)), Own()])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(InputError, match=r"class 'Own' is unknown.*register_keras_serializable"):
+        load_keras_model(tmp_path / "model.keras")
