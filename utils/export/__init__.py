@@ -1,0 +1,1 @@
+"""From a Keras model to checked `.tflite` files; `config` is free of TensorFlow."""

@@ -1,0 +1,104 @@
+"""Flags of the export: which `.tflite` files, how they are calibrated, when they are refused."""
+
+import dataclasses
+
+from utils.errors import InputError
+from utils.flags import flag, group, nearest
+
+#: The kinds of `.tflite` file, in the order in which they are written and reported.
+KINDS = ("float32", "dynamic", "int8")
+
+
+def parse_kinds(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list of kinds.
+
+    Args:
+        text: e.g. `"float32,int8"`; empty or `"none"` for no file at all.
+
+    Returns:
+        The kinds in the order of `KINDS`, each once.
+
+    Raises:
+        InputError: for a kind that does not exist.
+
+    Example:
+        >>> parse_kinds("int8, float32")
+        ('float32', 'int8')
+    """
+    wanted = {part.strip() for part in text.split(",")} - {"", "none"}
+    for kind in sorted(wanted - set(KINDS)):
+        raise InputError(f"`tflite` names an unknown kind of file: {kind!r}. {nearest(kind, KINDS)}")
+    return tuple(kind for kind in KINDS if kind in wanted)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LatencyConfig:
+    """How latency is measured."""
+
+    nb_repts_warmup: int = flag(100, "Calls before the clock starts.", lower=0)
+    nb_repts: int = flag(100, "Timed calls of each file.", lower=1)
+    latency_threads: int = flag(1, "Threads that a timed call may use.", lower=1, upper=256)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckConfig:
+    """How far a `.tflite` file may be from its Keras model.
+
+    A float32 file computes the same function; its limit (`utils.export.check.MAX_FLOAT_ERROR`) is
+    rounding and no flag. The flags are about files with int8 weights.
+    """
+
+    tflite_max_gap: float = flag(
+        0.01,
+        "Largest loss of accuracy from the Keras model to its .tflite file; more fails the export.",
+        unit="fraction of the test samples",
+        lower=0.0,
+        upper=1.0,
+    )
+    tflite_min_agreement: float = flag(
+        0.97,
+        "Smallest part of the test samples on which both choose the same class.",
+        unit="fraction of the test samples",
+        lower=0.0,
+        upper=1.0,
+    )
+    tflite_max_error: float = flag(
+        0.15,
+        "Largest root mean square of the difference over that of the Keras outputs, "
+        "for networks that choose no class.",
+        lower=0.0,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertConfig:
+    """How `.tflite` files are made."""
+
+    nb_smpls_calib: int = flag(
+        100,
+        "Training samples, without augmentation, that the int8 ranges are taken from.",
+        lower=1,
+    )
+    tflite_io: str = flag(
+        "int8",
+        "What an int8 file takes and gives: int8 (scale and zero point in the file) or float32.",
+        choices=("int8", "float32"),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """The `.tflite` files of a run."""
+
+    tflite: str = flag(
+        "float32,int8",
+        "Kinds of .tflite files, separated by commas: float32, dynamic (int8 weights, float "
+        "computation where no integer kernel is), int8 (integers only); none for no file.",
+    )
+    convert: ConvertConfig = group(ConvertConfig)
+    check: CheckConfig = group(CheckConfig)
+    latency: LatencyConfig = group(LatencyConfig)
+
+    def kinds(self) -> tuple[str, ...]:
+        """List the kinds of `tflite`, see `parse_kinds`."""
+        return parse_kinds(self.tflite)
