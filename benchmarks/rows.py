@@ -8,7 +8,7 @@ import os
 import pathlib
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 #: Product code that a row is measured anew for when it changes, unless the topic says less.
 DEFAULT_SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils")
@@ -33,8 +33,8 @@ class Context:
 
     Attributes:
         seed: the run's seed; a row that averages over n seeds takes seed, seed + 1, … seed + n - 1.
-        work_dir: a folder of this row's own. It outlives a row that was stopped or failed, so that a
-            long row can go on where it was; it is removed once the row is measured.
+        work_dir: a folder of this row's own. It outlives a row that was stopped or failed, so that
+            a long row can go on where it was; it is removed once the row is measured.
     """
 
     seed: int
@@ -143,65 +143,3 @@ def in_turns(
             if turn >= warm_up:
                 seconds[name].append(time.perf_counter() - start)
     return seconds
-
-
-def split_outcome(
-    row: Row, outcome: Mapping[str, object]
-) -> tuple[dict[str, object], dict[str, str], dict[str, object]]:
-    """Take a row's return value apart.
-
-    Args:
-        row: the row.
-        outcome: what its `run` returned: figures, and under "target" and "peer" what goes with them.
-
-    Returns:
-        Figures, targets (the row's own, overruled by those returned), the peer's figures.
-
-    Raises:
-        ValueError: if a value is no number, text, bool or None, a target no target, or a target or
-            peer names a figure that was not measured.
-    """
-    figures = {name: plain(value) for name, value in outcome.items() if name not in _RESERVED}
-    target = {**row.target, **_mapping(outcome, "target")}
-    peer = {name: plain(value) for name, value in _mapping(outcome, "peer").items()}
-    for text in target.values():
-        parse_target(str(text))
-    for kind, names in (("target", target), ("peer", peer)):
-        strange = sorted(set(names) - set(figures))
-        if strange:
-            raise ValueError(
-                f"{kind} for figures that the row did not return: {', '.join(strange)}. "
-                f"Measured: {', '.join(figures)}."
-            )
-    return figures, {name: str(text) for name, text in target.items()}, peer
-
-
-_RESERVED = ("target", "peer")
-
-
-def _mapping(outcome: Mapping[str, object], key: str) -> Mapping[str, object]:
-    value = outcome.get(key, {})
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{key!r} must map figures to values. Received: {value!r}.")
-    return value
-
-
-def plain(value: object) -> object:
-    """Turn NumPy scalars, sequences and mappings into what JSON takes.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "ndim", None) == 0:
-        value = item()
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): plain(entry) for name, entry in value.items()}
-    if isinstance(value, Sequence):
-        return [plain(entry) for entry in value]
-    raise ValueError(
-        "a figure is a number, text, True, False, None or a list of those. "
-        f"Received: {type(value).__name__}."
-    )
