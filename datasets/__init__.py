@@ -1,0 +1,1 @@
+"""Data sets: each module offers `INFO` (its facts), `load` (arrays) and `build` (batches)."""

@@ -1,0 +1,344 @@
+"""The ModelHelper: a network with its data, its loss and its schedule.
+
+A subclass gives `forward` and the two dataset builders; everything else has a default. It lives in
+any file and is chosen by `--model_helper=path/to/file.py`.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from nets.config import HelperConfig
+from utils.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+_UNDECAYED = ("gamma", "beta")  # scale and shift of normalization layers
+
+
+class AbstractModelHelper(abc.ABC):
+    """Base of every helper.
+
+    Attributes:
+        config_class: the class of `config`; a subclass may extend `HelperConfig`.
+        num_epochs: epochs of a full training at `nb_epochs_rat` = 1.
+        epochs_decay: epochs (of `num_epochs`) after which the learning rate changes.
+        decay_rates: what `lrn_rate_init` is multiplied with before, between and after those.
+        config: the flags' values.
+        seed: of the data's order, augmentation and splits.
+        worker: (rank, number of workers) of a multi-process run; whoever starts one sets it.
+    """
+
+    config_class: ClassVar[type[HelperConfig]] = HelperConfig
+    num_epochs: ClassVar[float] = 250
+    epochs_decay: ClassVar[Sequence[float]] = (100, 150, 200)
+    decay_rates: ClassVar[Sequence[float]] = (1.0, 0.1, 0.01, 0.001)
+
+    def __init__(self, config: HelperConfig | None = None, seed: int = 0) -> None:
+        self.config = self.config_class() if config is None else config
+        self.seed = seed
+        self.worker = (0, 1)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let a subclass write the short signatures; callers use the full ones."""
+        super().__init_subclass__(**kwargs)
+        if "build_dataset_train" in cls.__dict__:
+            cls.build_dataset_train = _full_dataset_signature(cls.build_dataset_train)  # type: ignore[method-assign]
+        if "setup_lrn_rate" in cls.__dict__:
+            cls.setup_lrn_rate = _full_schedule_signature(cls.setup_lrn_rate)  # type: ignore[method-assign]
+
+    # --- data ---------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def build_dataset_train(
+        self, enbl_trn_val_split: bool = False, *, first_step: int = 0
+    ) -> tf.data.Dataset | tuple[tf.data.Dataset, tf.data.Dataset]:
+        """Build the training batches.
+
+        A subclass may leave out `first_step` (then batches are skipped), be finite (then it is
+        repeated) and leave out `enbl_trn_val_split` (then learners that need held-out data
+        refuse the helper).
+
+        Args:
+            enbl_trn_val_split: hold out a part of the training split for validation.
+            first_step: the batch at which the dataset begins.
+
+        Returns:
+            An infinite dataset of (images, labels); with `enbl_trn_val_split` a pair of that and
+            a finite one of the held-out part.
+        """
+
+    @abc.abstractmethod
+    def build_dataset_eval(self) -> tf.data.Dataset:
+        """Build the finite batches of the test split: in order, not augmented, all images."""
+
+    def build_dataset_calibration(self, nb_smpls: int) -> tf.data.Dataset:
+        """Build batches of training images for calibration.
+
+        Args:
+            nb_smpls: number of images.
+
+        Returns:
+            A finite dataset. Here the first images that training sees; helpers of the built-in
+            data sets give them without augmentation.
+        """
+        training: Any = self.build_dataset_train()
+        return training.unbatch().take(nb_smpls).batch(self.config.batch_size_eval)
+
+    def check_files(self) -> None:  # noqa: B027  optional to override
+        """Read the data files, if there are any, without TensorFlow.
+
+        Raises:
+            InputError: if files are missing, truncated or corrupted.
+        """
+
+    # --- network ------------------------------------------------------------------------------
+
+    def forward(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """Build the network on symbolic inputs, in Keras layers and ops.
+
+        A helper with the older pair `forward_train(inputs, data_format)` and `forward_eval` is
+        accepted: the former makes the network.
+
+        Args:
+            inputs: [batch, *input_shape].
+
+        Returns:
+            The logits [batch, classes].
+
+        Raises:
+            InputError: if the subclass has neither `forward` nor `forward_train`.
+        """
+        legacy = getattr(self, "forward_train", None)
+        if legacy is None:
+            raise InputError(
+                f"{type(self).__name__} has no forward(self, inputs). Write one that returns the "
+                "logits, in Keras layers or keras.ops."
+            )
+        takes_format = "data_format" in inspect.signature(legacy).parameters
+        return legacy(inputs, data_format="channels_last") if takes_format else legacy(inputs)
+
+    def build_model(self) -> keras.Model:
+        """Make the Functional model of `forward`, with fresh weights.
+
+        Returns:
+            A model named `model_name` whose input is named `images`.
+
+        Raises:
+            InputError: if `forward` doesn't return outputs that depend on its inputs.
+        """
+        import keras
+
+        inputs = keras.Input(self.input_shape, name="images")
+        outputs = self.forward(inputs)
+        try:
+            model = keras.Model(inputs, outputs, name=self.model_name)
+        except ValueError as error:
+            raise InputError(
+                f"{type(self).__name__}.forward does not make a Functional model: "
+                f"{str(error).splitlines()[0]}. Return outputs computed from `inputs` with Keras "
+                "layers or keras.ops."
+            ) from error
+        return _without_fixed_training(model)
+
+    def warm_start(self, model: keras.Model) -> None:  # noqa: B027  optional to override
+        """Change the fresh weights before training; does nothing here."""
+
+    def postprocess(self, outputs: Any) -> Any:
+        """Decode the network's outputs, outside the exported graph; the identity here."""
+        return outputs
+
+    def dump_n_eval(self, outputs: Any, action: str) -> dict[str, float]:
+        """Collect outputs for metrics over the whole data set.
+
+        Args:
+            outputs: of one evaluation step.
+            action: `init` before the first step, `dump` per step, `eval` after the last.
+
+        Returns:
+            The metrics for `eval`, else nothing. Here there are none.
+        """
+        del outputs, action
+        return {}
+
+    # --- loss and schedule --------------------------------------------------------------------
+
+    def calc_loss(
+        self, labels: tf.Tensor, outputs: tf.Tensor, trainable_vars: Sequence[keras.Variable]
+    ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
+        """Compute cross-entropy plus weight decay, and the accuracy.
+
+        Normalization layers' scale and shift are not decayed.
+
+        Args:
+            labels: int [batch], or one-hot [batch, classes].
+            outputs: logits, float32 [batch, classes].
+            trainable_vars: the variables under training.
+
+        Returns:
+            Scalar loss and {"accuracy": share of the batch that is right, in [0, 1]}.
+        """
+        from keras import ops
+
+        labels = ops.convert_to_tensor(labels)
+        if len(labels.shape) == len(outputs.shape):
+            losses = ops.categorical_crossentropy(labels, outputs, from_logits=True)
+            labels = ops.argmax(labels, axis=-1)
+        else:
+            losses = ops.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+        loss = ops.mean(losses)
+        if self.config.loss_w_dcy:
+            decayed = [var for var in trainable_vars if var.name not in _UNDECAYED]
+            squares = sum(ops.sum(ops.square(var)) for var in decayed)
+            loss = loss + self.config.loss_w_dcy / 2 * squares
+        right = ops.equal(ops.argmax(outputs, axis=-1), ops.cast(labels, "int32"))
+        return loss, {"accuracy": ops.mean(ops.cast(right, "float32"))}
+
+    def setup_lrn_rate(
+        self, nb_epochs: float | None = None
+    ) -> tuple[keras.optimizers.schedules.LearningRateSchedule | float, int]:
+        """Set up the learning rate, piecewise constant, and the number of training steps.
+
+        Args:
+            nb_epochs: epochs to train; None for `num_epochs * nb_epochs_rat`. The decay comes at
+                the same shares of the training.
+
+        Returns:
+            The schedule (a float if nothing decays) and the number of steps.
+        """
+        import keras
+
+        if nb_epochs is None:
+            nb_epochs = self.num_epochs * self.config.nb_epochs_rat
+        num_steps = math.ceil(nb_epochs * self.steps_per_epoch)
+        global_batch = self.config.batch_size * self.worker[1]
+        peak = self.config.lrn_rate_init * global_batch / self.config.batch_size_norm
+        boundaries = [round(num_steps * epoch / self.num_epochs) for epoch in self.epochs_decay]
+        values = [peak * rate for rate in self.decay_rates]
+        if not boundaries:
+            return values[0], num_steps
+        return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values), num_steps
+
+    # --- facts --------------------------------------------------------------------------------
+
+    @property
+    def model_name(self) -> str:
+        """The network's name: the file's, up to `_at_`."""
+        return type(self).__module__.rpartition(".")[2].partition("_at_")[0]
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set's name: the file's, after `_at_`."""
+        return type(self).__module__.rpartition(".")[2].partition("_at_")[2] or "own_data"
+
+    @functools.cached_property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of one input, without the batch: that of the evaluation images."""
+        return tuple(self.build_dataset_eval().element_spec[0].shape[1:])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training steps per epoch."""
+        return max(1, self.nb_smpls_train // (self.config.batch_size * self.worker[1]))
+
+    @functools.cached_property
+    def nb_smpls_train(self) -> int:
+        """Training images per epoch; counted in batches of a finite `build_dataset_train`."""
+        build: Any = type(self).build_dataset_train
+        num_batches = int(getattr(build, "__wrapped__", build)(self).cardinality())
+        if num_batches < 0:
+            raise InputError(
+                f"{type(self).__name__}: the training images cannot be counted. Return a finite "
+                "dataset of known length from build_dataset_train, or define the property "
+                "nb_smpls_train."
+            )
+        return num_batches * self.config.batch_size
+
+    def npz_to_weights(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Translate the arrays of a `.npz` file into this network's weights.
+
+        Args:
+            arrays: as read from the file.
+
+        Returns:
+            Arrays by variable path (`layer/kernel`), in Keras' layout. Here they are taken as
+            they are.
+        """
+        return dict(arrays)
+
+
+def _full_dataset_signature(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a short `build_dataset_train` the full signature: infinite, starting anywhere."""
+    parameters = inspect.signature(function).parameters
+    takes_first_step = "first_step" in parameters
+    takes_split = "enbl_trn_val_split" in parameters
+    if takes_first_step and takes_split:
+        return function
+
+    @functools.wraps(function)
+    def build(
+        self: AbstractModelHelper, enbl_trn_val_split: bool = False, *, first_step: int = 0
+    ) -> Any:
+        if enbl_trn_val_split and not takes_split:
+            raise InputError(
+                f"{type(self).__name__}.build_dataset_train cannot hold out validation data. Give "
+                "it the argument enbl_trn_val_split and return (training, validation) when it is "
+                "True."
+            )
+        arguments: dict[str, Any] = {}
+        if takes_split:
+            arguments["enbl_trn_val_split"] = enbl_trn_val_split
+        if takes_first_step:
+            arguments["first_step"] = first_step
+        result = function(self, **arguments)
+        training = result[0] if enbl_trn_val_split else result
+        training = training if training.cardinality() == -1 else training.repeat()
+        training = training if takes_first_step or not first_step else training.skip(first_step)
+        return (training, result[1]) if enbl_trn_val_split else training
+
+    return build
+
+
+def _full_schedule_signature(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a `setup_lrn_rate(self)` the argument `nb_epochs`; an absolute number of epochs wins."""
+    if "nb_epochs" in inspect.signature(function).parameters:
+        return function
+
+    @functools.wraps(function)
+    def setup(self: AbstractModelHelper, nb_epochs: float | None = None) -> tuple[Any, int]:
+        schedule, num_steps = function(self)
+        if nb_epochs is not None:
+            num_steps = math.ceil(nb_epochs * self.steps_per_epoch)
+        return schedule, num_steps
+
+    return setup
+
+
+def _without_fixed_training(model: keras.Model) -> keras.Model:
+    """Drop `training=True` from the calls of a network made by an older `forward_train`.
+
+    A layer called so would ignore that the model is only evaluated.
+    """
+    import keras
+
+    def is_fixed(node: Any) -> bool:
+        return node.arguments.kwargs.get("training") is True
+
+    nodes = [node for operation in model.operations for node in operation._inbound_nodes]
+    if not any(is_fixed(node) for node in nodes):
+        return model
+
+    def call(layer: keras.Operation, *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("training", None)
+        return layer(*args, **kwargs)
+
+    return keras.models.clone_model(model, call_function=call)

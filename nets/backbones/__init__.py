@@ -1,0 +1,1 @@
+"""Networks: `build(inputs, ...)` -> outputs. No flags, no data sets."""

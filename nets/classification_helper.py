@@ -1,0 +1,96 @@
+"""Helper of image classifiers on a built-in data set: only `forward` is left to write."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Protocol
+
+from datasets.config import DataConfig
+from datasets.dataset_info import Arrays, DatasetInfo
+from datasets.pipeline import BatchPlan
+from nets.abstract_model_helper import AbstractModelHelper
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class DatasetModule(Protocol):
+    """What a module `datasets/<name>_dataset.py` offers."""
+
+    INFO: DatasetInfo
+
+    def load(self, config: DataConfig) -> Arrays:
+        """Read both splits."""
+
+    def build(self, split: str, config: DataConfig, plan: BatchPlan) -> tf.data.Dataset:
+        """Build the batches of one split."""
+
+
+class ClassificationHelper(AbstractModelHelper):
+    """A network on one of the data sets in `datasets`.
+
+    Attributes:
+        dataset: the module of the data set.
+    """
+
+    dataset: DatasetModule
+
+    def build_dataset_train(
+        self, enbl_trn_val_split: bool = False, *, first_step: int = 0
+    ) -> tf.data.Dataset | tuple[tf.data.Dataset, tf.data.Dataset]:
+        """Build training batches, augmented and shuffled; see the base class."""
+        data = self.config.data
+        held_out = data.val_fraction if enbl_trn_val_split else 0.0
+        training = self.dataset.build(
+            "train",
+            data,
+            BatchPlan(
+                batch_size=self.config.batch_size,
+                seed=self.seed,
+                first_step=first_step,
+                worker=self.worker,
+                val_fraction=held_out,
+            ),
+        )
+        if not enbl_trn_val_split:
+            return training
+        return training, self.dataset.build("val", data, self._eval_plan(val_fraction=held_out))
+
+    def build_dataset_eval(self) -> tf.data.Dataset:
+        """Build the batches of the test split."""
+        return self.dataset.build("test", self.config.data, self._eval_plan())
+
+    def build_dataset_calibration(self, nb_smpls: int) -> tf.data.Dataset:
+        """Build batches of `nb_smpls` training images, not augmented, in a seeded order.
+
+        Images that a validation split would hold out are not among them.
+        """
+        plan = self._eval_plan(val_fraction=self.config.data.val_fraction, num_samples=nb_smpls)
+        return self.dataset.build("calibration", self.config.data, plan)
+
+    def check_files(self) -> None:
+        """Read and check the data files; they stay in memory for the builders."""
+        self.dataset.load(self.config.data)
+
+    def _eval_plan(self, *, val_fraction: float = 0.0, num_samples: int = 0) -> BatchPlan:
+        return BatchPlan(
+            batch_size=self.config.batch_size_eval,
+            seed=self.seed,
+            val_fraction=val_fraction,
+            num_samples=num_samples,
+        )
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set's name."""
+        return self.dataset.INFO.name
+
+    @functools.cached_property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of one image."""
+        return self.dataset.INFO.image_shape
+
+    @functools.cached_property
+    def nb_smpls_train(self) -> int:
+        """Images of the training split."""
+        return len(self.dataset.load(self.config.data).train_labels)

@@ -1,0 +1,34 @@
+"""Flags every ModelHelper has; a helper changes defaults, or adds flags, in a subclass."""
+
+import dataclasses
+
+from datasets.config import DataConfig
+from utils.flags import flag, group
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HelperConfig:
+    """Batch sizes, learning rate and loss, and the flags about data."""
+
+    batch_size: int = flag(128, "Training images per step and worker.", lower=1)
+    batch_size_eval: int = flag(100, "Images per evaluation step.", lower=1)
+    nb_epochs_rat: float = flag(
+        1.0,
+        "Training epochs as a multiple of the helper's own number; --nb_epochs sets them outright.",
+        lower=0.0,
+    )
+    lrn_rate_init: float = flag(
+        0.1,
+        "Initial learning rate at a batch of `batch_size_norm` images; it grows in proportion "
+        "to the batch.",
+        lower=0.0,
+        lower_open=True,
+    )
+    batch_size_norm: float = flag(
+        128.0, "Batch size for which `lrn_rate_init` is meant.", lower=0.0, lower_open=True
+    )
+    momentum: float = flag(0.9, "Momentum of SGD.", lower=0.0, upper=1.0, upper_open=True)
+    loss_w_dcy: float = flag(
+        2e-4, "Weight of the weight-decay term sum(w^2) / 2 in the loss.", lower=0.0
+    )
+    data: DataConfig = group(DataConfig)  # noqa: RUF009  a field, as flag() makes
