@@ -1,0 +1,279 @@
+"""`report.json`, version 1: every entry with its type, bounds, unit and meaning.
+
+Fractions are in [0, 1] (0.9173, not 91.73). FLOPs are multiply-adds counted once. A ratio is the
+fraction removed. `null` stands for "not measured" or "does not apply", never for zero. The tables
+in `docs/report.md` and `docs/report.schema.json` are made from these classes (`schema_page`).
+
+Entries with a default may be added within a version; an entry that changes its meaning or goes
+away makes a new one.
+"""
+
+# ruff: noqa: RUF009  entry() makes a dataclass field, no value that instances would share
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from utils.files import atomic_path
+from utils.report.environment import (
+    Machine,
+    flowpress_version,
+    library_versions,
+    this_machine,
+    utc_now,
+)
+from utils.report.records import Record, Scalar, entry
+
+SCHEMA_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network(Record):
+    """A network before or after compression."""
+
+    top1: float | None = entry(
+        "top-1 accuracy of the Keras model on the evaluation data; null when it classifies nothing",
+        lower=0,
+        upper=1,
+        default=None,
+    )
+    metrics: Mapping[str, float] = entry("further metrics by name, such as mAP", factory=dict)
+    params: int = entry("weights, including those that training does not change", lower=0)
+    nonzeros: int = entry("weights that are not exactly zero", lower=0)
+    sparsity: float = entry("fraction of weights that are exactly zero", lower=0, upper=1)
+    flops: int = entry("multiply-adds of one sample", lower=0)
+    file_bytes: int | None = entry(
+        "size of the `.keras` file; null when it was not saved",
+        unit="bytes",
+        lower=0,
+        default=None,
+    )
+    file_bytes_deflated: int | None = entry(
+        "its size after zlib at level 9", unit="bytes", lower=0, default=None
+    )
+    latency_ms_p50: float | None = entry(
+        "median time of one sample through the float32 `.tflite` file, both networks in turns",
+        unit="ms",
+        lower=0,
+        default=None,
+    )
+    latency_ms_p95: float | None = entry(
+        "time that 95 % of the samples stay under", unit="ms", lower=0, default=None
+    )
+    path: str | None = entry("the `.keras` file", default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nonzeros > self.params:
+            raise ValueError(
+                "a network cannot have more non-zero weights than weights. Received: "
+                f"nonzeros={self.nonzeros}, params={self.params}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TfliteFile(Record):
+    """An exported `.tflite` file, as the interpreter ran it."""
+
+    kind: str = entry("how its numbers are stored: float32, dynamic, int8 …")
+    path: str = entry("the file")
+    top1: float | None = entry(
+        "top-1 accuracy of the file on held-out data", lower=0, upper=1, default=None
+    )
+    agreement: float | None = entry(
+        "fraction of samples for which file and Keras model name the same class",
+        lower=0,
+        upper=1,
+        default=None,
+    )
+    gap: float | None = entry(
+        "top-1 of the Keras model less that of the file, on the same samples; positive = lost",
+        lower=-1,
+        upper=1,
+        default=None,
+    )
+    file_bytes: int = entry("size of the file", unit="bytes", lower=0)
+    file_bytes_deflated: int | None = entry(
+        "its size after zlib at level 9", unit="bytes", lower=0, default=None
+    )
+    latency_ms_p50: float | None = entry(
+        "median time of one sample", unit="ms", lower=0, default=None
+    )
+    latency_ms_p95: float | None = entry(
+        "time that 95 % of the samples stay under", unit="ms", lower=0, default=None
+    )
+    passed: bool | None = entry(
+        "whether agreement and gap are within their limits; null when not checked", default=None
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer(Record):
+    """A layer with weights, before and after."""
+
+    name: str = entry("the layer's name")
+    op: str = entry("its kind, such as Conv2D")
+    channels_in_before: int | None = entry("input channels before", lower=0, default=None)
+    channels_in_after: int | None = entry("input channels after", lower=0, default=None)
+    channels_out_before: int | None = entry("output channels before", lower=0, default=None)
+    channels_out_after: int | None = entry("output channels after", lower=0, default=None)
+    params_before: int = entry("weights before", lower=0)
+    params_after: int = entry("weights after", lower=0)
+    flops_before: int = entry("multiply-adds before", lower=0)
+    flops_after: int = entry("multiply-adds after", lower=0)
+    ratio: float = entry("fraction of its input channels removed", lower=0, upper=1, default=0.0)
+    error: float | None = entry(
+        "relative error of its output after reconstruction; null when it was not reconstructed",
+        lower=0,
+        default=None,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingPoint(Record):
+    """What training reported at one moment."""
+
+    stage: str = entry("stage of the pipeline, a key of `seconds` such as fine_tuning")
+    epoch: int = entry("epoch within the stage, from 1", lower=1)
+    step: int = entry("batches trained so far in the stage", lower=0)
+    loss: float | None = entry("training loss since the last point", default=None)
+    accuracy: float | None = entry(
+        "training accuracy since the last point", lower=0, upper=1, default=None
+    )
+    others: Mapping[str, float | None] = entry(
+        "further figures beside these, by name: val_loss, val_accuracy, lrn_rate …",
+        factory=dict,
+        rest=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Capability(Record):
+    """What was done with a layer that could not be treated like the others."""
+
+    layer: str = entry("the layer's name")
+    action: str = entry("what was done, such as kept whole or kept in float")
+    reason: str = entry("why")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rollout(Record):
+    """One trial of a search."""
+
+    index: int = entry("its number, from 0", lower=0)
+    reward: float | None = entry("its reward; null when the trial failed")
+    best: float | None = entry("best reward so far; null before the first success")
+    seconds: float = entry("its duration", unit="s", lower=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate(Record):
+    """A setting that a search found or was compared with."""
+
+    index: int | None = entry("roll-out that tried it; null for the uniform setting", default=None)
+    reward: float | None = entry("its reward in the search", default=None)
+    top1: float | None = entry(
+        "its top-1 accuracy after the fine-tuning that both were given",
+        lower=0,
+        upper=1,
+        default=None,
+    )
+    setting: Mapping[str, float] = entry("the choice for each layer, by name")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search(Record):
+    """How the choice for each layer was found."""
+
+    agent: str = entry("ddpg, tpe, cmaes, evolution, random, greedy …")
+    quantity: str = entry(
+        "what was chosen for each layer: the fraction removed, or bits",
+        choices=("ratio", "bits"),
+        default="ratio",
+    )
+    budget: str = entry("the budget that every trial kept", default="")
+    rollouts: tuple[Rollout, ...] = entry("the trials, in order")
+    winner: Candidate | None = entry("the best setting found; null when no trial succeeded")
+    uniform: Candidate | None = entry(
+        "the same choice everywhere, which the winner was compared with", default=None
+    )
+    kept: str | None = entry(
+        "which of the two the network was made with",
+        choices=("winner", "uniform"),
+        default=None,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report(Record):
+    """A run: what it was told, what it did, what came out."""
+
+    schema_version: int = entry(
+        "version of this format", lower=SCHEMA_VERSION, upper=SCHEMA_VERSION, default=SCHEMA_VERSION
+    )
+    flowpress_version: str = entry("version that wrote it", factory=flowpress_version)
+    created: str = entry("when, ISO 8601, UTC", factory=utc_now)
+    command: tuple[str, ...] = entry("the command line; empty when called from Python", default=())
+    learner: tuple[str, ...] = entry("the stages, in order")
+    model_helper: str = entry("name or file of the ModelHelper")
+    dataset: str = entry("name of the data set")
+    seed: int = entry("seed of the run")
+    config: Mapping[str, Scalar] = entry("value of every flag that applied", factory=dict)
+    versions: Mapping[str, str] = entry(
+        "version of Python and of each library", factory=library_versions
+    )
+    machine: Machine = entry("where it ran", factory=this_machine)
+    before: Network = entry("the network that the run began with")
+    after: Network = entry("the network that it left")
+    seconds: Mapping[str, float] = entry(
+        "duration of each stage: selection, fine_tuning, training, evaluation, export, total …",
+        unit="s",
+        lower=0,
+        factory=dict,
+    )
+    tflite: tuple[TfliteFile, ...] = entry("the exported files", default=())
+    layers: tuple[Layer, ...] = entry("the layers with weights, in order", default=())
+    training: tuple[TrainingPoint, ...] = entry("how training went", default=())
+    capability: tuple[Capability, ...] = entry(
+        "layers that were kept whole, in float or unknown, and why", default=()
+    )
+    search: Search | None = entry("the search, when there was one", default=None)
+    notes: tuple[str, ...] = entry("what else the run has to say", default=())
+    model: Any = dataclasses.field(default=None, compare=False, repr=False)
+    """The compressed Keras model; in memory only."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            datetime.datetime.fromisoformat(self.created)
+        except ValueError as error:
+            raise ValueError(
+                f"created must be an ISO 8601 time. Received: {self.created!r}."
+            ) from error
+
+    def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:
+        """Write `report.json` and `report.html`, each whole or not at all.
+
+        Args:
+            folder: where; made when missing.
+
+        Returns:
+            Path of `report.html`.
+
+        Raises:
+            InputError: if the folder cannot be written.
+        """
+        from utils.report.html import render_html  # plots take a second to import
+
+        page = pathlib.Path(folder) / "report.html"
+        with atomic_path(page.with_suffix(".json")) as temporary:
+            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+        with atomic_path(page) as temporary:
+            temporary.write_text(render_html(self), encoding="utf-8")
+        return page
