@@ -1,0 +1,55 @@
+# `make demo` and `make test` are all the set-up there is: each makes .venv first where it is missing.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help demo test check lint types doctest bench docs format clean
+
+help:
+	@echo "make demo    install, train and compress a small network, write runs/demo/"
+	@echo "make test    run the tests"
+	@echo "make check   lint, types, doctests, tests (what CI runs)"
+	@echo "make bench   measure everything (hours); TOPIC=graph measures one table"
+	@echo "make docs    build the documentation into .site/"
+
+# The lock pins every package; -c lets other Python versions and platforms take what they need.
+$(VENV)/installed: pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Flowpress needs Python 3.11, 3.12 or 3.13; choose one: make demo PYTHON=python3.12"; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(PY) main.py --model_helper=convnet_at_digits --learner=full-prec,chn-pruned-rmt \
+	  --budget=flops:0.5 --enbl_dst --out_dir=runs/demo
+
+test: $(VENV)/installed
+	$(PY) -m pytest
+
+check: lint types doctest test
+
+lint: $(VENV)/installed
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+
+types: $(VENV)/installed
+	$(PY) -m mypy .
+
+doctest: $(VENV)/installed
+	$(PY) -m pytest --doctest-modules learners utils rl_agents datasets nets flowpress.py
+
+format: $(VENV)/installed
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: $(VENV)/installed
+	$(PY) -m benchmarks $(TOPIC)
+
+docs: $(VENV)/installed
+	$(PY) -m mkdocs build --strict --site-dir .site
+
+clean:
+	rm -rf runs logs .site .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,167 @@
+"""What every learner shares; a learner itself is only its method's recipe.
+
+A learner is made from a `StageContext` (what to do, with which network and data) and the network it
+starts from. `train()` is the recipe and returns the resulting network, an ordinary Keras model. The
+pipeline saves, exports, measures and reports; the learner hands it what only it knows: seconds per
+part, a row per layer, notes.
+"""
+
+import abc
+import contextlib
+import dataclasses
+import pathlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+
+from learners.config import RunConfig
+from learners.plan import StagePlan
+from learners.search.budget import Budget
+from nets.abstract_model_helper import AbstractModelHelper
+from utils import flags
+from utils.training import FitJob, LossComposer, fine_tune_schedule, fit
+
+# Flags that change where and how a run is shown, not what it computes: a resume may change them.
+_NOT_IN_FINGERPRINT = frozenset(
+    "learner out_dir save_path save_path_eval save_path_dst exec_mode nb_epochs log_dir summ_step "
+    "save_step debug strict resume model_http_url data_dir_local".split()
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageContext:
+    """Everything a learner is given besides the network.
+
+    Attributes:
+        run: flags of every run.
+        stage: the learner's config, paths and epochs.
+        helper: data, loss and schedule.
+        budget: what may be kept, None where the ratio flags rule.
+        log_dir: folder for TensorBoard.
+        teacher: the network whose outputs are learned from, None without distillation.
+    """
+
+    run: RunConfig
+    stage: StagePlan
+    helper: AbstractModelHelper
+    budget: Budget | None = None
+    log_dir: pathlib.Path
+    teacher: keras.Model | None = None
+
+
+class AbstractLearner(abc.ABC):
+    """Base of the learners.
+
+    Args:
+        context: what to do.
+        model: the network to start from; the learner does not change it.
+
+    Attributes:
+        compresses: False for a learner that leaves the network's size alone; the first one that
+            compresses marks where "before" is measured and what the teacher is.
+        seconds: seconds per part of the recipe, by name.
+        layers: facts by layer name for the report, e.g. `{"conv2": {"error": 0.01}}`.
+        history: a row per epoch.
+        notes: sentences for the report.
+    """
+
+    compresses: ClassVar[bool] = True
+
+    def __init__(self, context: StageContext, model: keras.Model) -> None:
+        self.context = context
+        self.config = context.stage.config
+        self.helper = context.helper
+        self.model = model
+        self.seconds: dict[str, float] = {}
+        self.layers: dict[str, dict[str, Any]] = {}
+        self.history: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+
+    @abc.abstractmethod
+    def train(self) -> keras.Model:
+        """Carry out the recipe and return the resulting network."""
+
+    @contextlib.contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the time spent inside to `seconds[part]`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Collect what a resumed run must share with the run it continues."""
+        values = {
+            **flags.flag_values(self.context.run),
+            **flags.flag_values(self.helper.config),
+            **flags.flag_values(self.config),
+        }
+        skipped = {spec.name for spec in flags.describe(type(self.context.run.export))}
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in _NOT_IN_FINGERPRINT | skipped and "save_path" not in name
+        }
+
+    def train_from_scratch(self, model: keras.Model) -> None:
+        """Train on the helper's own schedule."""
+        schedule, num_steps = self.helper.setup_lrn_rate(self.context.stage.num_epochs)
+        with self.timed("training"):
+            self._fit(model, schedule, num_steps)
+
+    def fine_tune(self, model: keras.Model, extra: Mapping[str, Any] | None = None) -> None:
+        """Train a compressed network briefly: warm-up, then a cosine from `lrn_rate_ft` to zero.
+
+        Args:
+            model: trained in place.
+            extra: JSON values kept in the state file for a resumed run to find.
+        """
+        num_steps = self.fine_tune_steps()
+        with self.timed("fine_tuning"):
+            if num_steps:
+                schedule = fine_tune_schedule(self.context.run.lrn_rate_ft, num_steps)
+                self._fit(model, schedule, num_steps, extra)
+
+    def fine_tune_steps(self) -> int:
+        """Number of steps of `fine_tune`."""
+        epochs = self.context.stage.num_epochs
+        return self.helper.setup_lrn_rate(epochs)[1] if epochs != 0 else 0
+
+    def _fit(
+        self,
+        model: keras.Model,
+        schedule: Any,
+        num_steps: int,
+        extra: Mapping[str, Any] | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
+        run, distillation = self.context.run, self.context.run.distillation
+        job = FitJob(
+            make_train=lambda first_step: self.helper.build_dataset_train(first_step=first_step),
+            steps_per_epoch=self.helper.steps_per_epoch,
+            nb_steps=num_steps,
+            optimizer=self.helper.build_optimizer(schedule),
+            loss=LossComposer(
+                self.helper.calc_loss,
+                teacher=self.context.teacher,
+                loss_w_dst=distillation.loss_w_dst,
+                tempr_dst=distillation.tempr_dst,
+            ),
+            state_path=self.context.stage.state_path,
+            save_step=run.save_step,
+            summ_step=run.summ_step,
+            log_dir=self.context.log_dir / self.context.stage.learner,
+            seed=run.seed,
+            stage=self.context.stage.learner,
+            callbacks=tuple(callbacks),
+            fingerprint=self.fingerprint(),
+            resume=run.resume,
+            extra=dict(extra or {}),
+        )
+        result = fit(model, job)
+        self.history += [
+            {"stage": self.context.stage.learner, **row} for row in result.history
+        ]

@@ -1,0 +1,20 @@
+"""The learner `full-prec`: trains the network as it is."""
+
+from typing import ClassVar
+
+import keras
+
+from learners.abstract_learner import AbstractLearner
+
+
+class FullPrecLearner(AbstractLearner):
+    """Train on the helper's loss and schedule, from fresh or given weights."""
+
+    compresses: ClassVar[bool] = False
+
+    def train(self) -> keras.Model:
+        """Train the network in place and return it."""
+        if self.context.run.enbl_warm_start:
+            self.helper.warm_start(self.model)
+        self.train_from_scratch(self.model)
+        return self.model

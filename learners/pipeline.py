@@ -1,0 +1,145 @@
+"""A run from its plan to its report: stages in order, then export, measurement, report."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Sequence
+
+import keras
+
+import learners
+from learners import measurement
+from learners.abstract_learner import AbstractLearner, StageContext
+from learners.plan import Plan
+from nets.abstract_model_helper import AbstractModelHelper
+from nets.pretrained import load_pretrained
+from utils.command import notes, out
+from utils.errors import InputError
+from utils.files import load_keras_model, save_keras_model
+from utils.graph import capability_report, from_keras
+from utils.multi_gpu_wrapper import MultiGpuWrapper
+from utils.report import Report, print_summary
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What the stages of a run left.
+
+    Attributes:
+        before: the network before the first stage that compresses (the last stage's start where
+            none does).
+        after: the resulting network.
+        stages: the learners that ran.
+    """
+
+    before: keras.Model
+    after: keras.Model
+    stages: tuple[AbstractLearner, ...]
+
+
+def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> Report | None:
+    """Do what a command asked for and show the result.
+
+    Args:
+        plan: the checked plan.
+        helper: network and data.
+        command: the command line, for the report.
+
+    Returns:
+        The report; None for `--exec_mode=eval`, which only prints.
+    """
+    if plan.run.exec_mode == "eval":
+        _score_saved(plan, helper)
+        return None
+    report = compress(plan, helper, initial_network(plan, helper), command)
+    print_summary(report, plan.folder / "report.html", out)
+    return report
+
+
+def initial_network(plan: Plan, helper: AbstractModelHelper) -> keras.Model:
+    """Build the helper's network, with the weights of the plan's starting file if it has one."""
+    keras.utils.set_random_seed(plan.run.seed)
+    if plan.initial_path is None:
+        return helper.build_model()
+    return load_pretrained(helper, plan.initial_path, allow_unsafe=plan.run.allow_unsafe)
+
+
+def compress(
+    plan: Plan, helper: AbstractModelHelper, model: keras.Model, command: Sequence[str] = ()
+) -> Report:
+    """Run the stages on a network, export the result, measure it and write the report.
+
+    Args:
+        plan: the checked plan.
+        helper: data, loss and schedule.
+        model: the network to start from.
+        command: the command line, for the report.
+
+    Returns:
+        The report, with the resulting network as its `model`; its files lie in `plan.folder`.
+    """
+    start = time.perf_counter()
+    MultiGpuWrapper.init(enabled=plan.run.enbl_multi_gpu)
+    if plan.run.strict:
+        _refuse_opaque(model, plan.run.allow_unsafe)
+    outcome = run_stages(plan, helper, model)
+    return measurement.report_on(plan, helper, outcome, command, start)
+
+
+def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> Outcome:
+    """Run every stage, each on the network the one before it left."""
+    before, ran = None, []
+    for index, stage in enumerate(plan.stages):
+        learner_class = learners.learner_class(stage.learner)
+        if before is None and (learner_class.compresses or index == len(plan.stages) - 1):
+            before = keras.models.clone_model(model)
+            before.set_weights(model.get_weights())
+        context = StageContext(
+            run=plan.run,
+            stage=stage,
+            helper=helper,
+            budget=plan.budget,
+            log_dir=plan.log_dir,
+            teacher=_teacher(plan, before) if plan.run.distillation.enbl_dst else None,
+        )
+        learner = learner_class(context, model)
+        notes.print(f"stage {index + 1} of {len(plan.stages)}: {stage.learner}")
+        model = learner.train()
+        save_keras_model(model, stage.artefact_path)
+        ran.append(learner)
+    return Outcome(before, model, tuple(ran))
+
+
+def _teacher(plan: Plan, before: keras.Model | None) -> keras.Model | None:
+    """Take the network at --save_path_dst, else the one before the first compressing stage."""
+    path = pathlib.Path(plan.run.distillation.save_path_dst)
+    if path.is_file():
+        return load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
+    return before
+
+
+def _refuse_opaque(model: keras.Model, allow_unsafe: bool) -> None:
+    rows = capability_report(from_keras(model, allow_unsafe=allow_unsafe))
+    opaque = [f"{layer} ({reason})" for layer, action, reason in rows if action == "kept"]
+    if opaque:
+        raise InputError(
+            f"--strict: {len(opaque)} layers cannot be compressed: {'; '.join(opaque[:5])}. Leave "
+            "--strict out to keep them as they are."
+        )
+
+
+def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
+    """Score a saved network on the test split and print its metrics."""
+    path = plan.stages[-1].artefact_path
+    if plan.run.pretrained_path is not None:
+        model = load_pretrained(helper, plan.run.pretrained_path)
+        path = pathlib.Path(plan.run.pretrained_path)
+    elif path.is_file():
+        model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
+    else:
+        raise InputError(
+            f"--exec_mode=eval scores a saved network: none at {path}. Train first, or give "
+            "--pretrained_path."
+        )
+    for name, value in measurement.score(helper, model).items():
+        out.print(f"{name}: {value:.4f}  ({path})")
