@@ -27,7 +27,9 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     """
     wanted = {part.strip() for part in text.split(",")} - {"", "none"}
     for kind in sorted(wanted - set(KINDS)):
-        raise InputError(f"`tflite` names an unknown kind of file: {kind!r}. {nearest(kind, KINDS)}")
+        raise InputError(
+            f"`tflite` names an unknown kind of file: {kind!r}. {nearest(kind, KINDS)}"
+        )
     return tuple(kind for kind in KINDS if kind in wanted)
 
 

@@ -1,0 +1,142 @@
+"""What a `.tflite` file contains: its operators, tensors and signature.
+
+The interpreter runs a file but does not tell, in any public way, which operator reads which tensor.
+The file itself does; its schema comes with `ai_edge_litert`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+_OPERATORS = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+_TYPES = {
+    code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
+}
+#: Operators that only move between number formats.
+FORMAT_OPERATORS = frozenset({"QUANTIZE", "DEQUANTIZE"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """One tensor of the file.
+
+    Attributes:
+        name: the name that the converter gave it.
+        dtype: e.g. "float32", "int8".
+        constant: whether its values are stored in the file.
+        scale: quantization steps, one or one per channel; empty without quantization.
+        zero_point: integers that mean 0.0, as many as scales.
+    """
+
+    name: str
+    dtype: str
+    constant: bool
+    scale: np.ndarray
+    zero_point: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    """One operator; `inputs` and `outputs` are tensor indices."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class FileGraph:
+    """The main subgraph of a `.tflite` file.
+
+    Attributes:
+        tensors: by index.
+        operators: in the order of execution.
+        inputs: tensor index by the signature's input name.
+        outputs: tensor index by the signature's output name, in the order of the Keras outputs.
+    """
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: dict[str, int]
+    outputs: dict[str, int]
+
+    def kind(self) -> str:
+        """Tell which kind of file it is, see `utils.export.config.KINDS`."""
+        if not any(tensor.constant and tensor.dtype == "int8" for tensor in self.tensors):
+            return "float32"
+        computed = {index for operator in self.operators for index in operator.outputs}
+        integer = any(self.tensors[index].dtype == "int8" for index in computed)
+        return "int8" if integer else "dynamic"
+
+    def float_operators(self) -> tuple[str, ...]:
+        """Name the operators that compute in float, in order and with repetition."""
+        return tuple(
+            operator.name
+            for operator in self.operators
+            if operator.name not in FORMAT_OPERATORS
+            and any(self.tensors[index].dtype == "float32" for index in operator.outputs)
+        )
+
+
+def read_graph(content: bytes) -> FileGraph:
+    """Read a file that the interpreter has accepted (it verifies the buffer; this does not).
+
+    Args:
+        content: the bytes of a `.tflite` file.
+
+    Returns:
+        Its main subgraph. Without a signature (files of old converters), the tensors' own names
+        take its place.
+    """
+    model = schema.Model.GetRootAs(content, 0)
+    main = model.Subgraphs(0)
+    tensors = tuple(_tensor(model, main.Tensors(i)) for i in range(main.TensorsLength()))
+    operators = tuple(_operator(model, main.Operators(i)) for i in range(main.OperatorsLength()))
+    if model.SignatureDefsLength():
+        signature = model.SignatureDefs(0)
+        inputs = _signature(signature.Inputs(i) for i in range(signature.InputsLength()))
+        outputs = _signature(signature.Outputs(i) for i in range(signature.OutputsLength()))
+    else:
+        inputs = {tensors[index].name: int(index) for index in main.InputsAsNumpy()}
+        outputs = {tensors[index].name: int(index) for index in main.OutputsAsNumpy()}
+    return FileGraph(tensors, operators, inputs, outputs)
+
+
+def _tensor(model, tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    quantization = tensor.Quantization()
+    scaled = quantization is not None and quantization.ScaleLength() > 0
+    return Tensor(
+        name=tensor.Name().decode(),
+        dtype=_TYPES[tensor.Type()],
+        constant=model.Buffers(tensor.Buffer()).DataLength() > 0,
+        scale=quantization.ScaleAsNumpy() if scaled else np.zeros(0, np.float32),
+        zero_point=quantization.ZeroPointAsNumpy() if scaled else np.zeros(0, np.int64),
+    )
+
+
+def _operator(model, operator) -> Operator:  # type: ignore[no-untyped-def]
+    code = model.OperatorCodes(operator.OpcodeIndex())
+    # Codes above 127 are in the second field only; the deprecated one is capped there.
+    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    return Operator(
+        name=_OPERATORS.get(number, f"operator {number}"),
+        inputs=tuple(int(i) for i in operator.InputsAsNumpy() if i >= 0),  # -1: left out
+        outputs=tuple(int(i) for i in operator.OutputsAsNumpy()),
+    )
+
+
+def _signature(entries) -> dict[str, int]:  # type: ignore[no-untyped-def]
+    """Sort by name, `output_2` before `output_10`: the order of `keras.tree.flatten`."""
+    named = {entry.Name().decode(): entry.TensorIndex() for entry in entries}
+    return dict(sorted(named.items(), key=lambda item: _natural_key(item[0])))
+
+
+def _natural_key(name: str) -> tuple[str, int]:
+    numbered = re.fullmatch(r"output_(\d+)", name)
+    return ("output_", int(numbered[1])) if numbered else (name, 0)
