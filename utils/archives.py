@@ -44,8 +44,22 @@ def _refused(path: pathlib.Path, reason: str) -> InputError:
 
 
 @contextlib.contextmanager
-def _open_archive(path: _Path, kind: str, max_bytes: int) -> Iterator[zipfile.ZipFile]:
-    """Open a ZIP whose names, sizes and checksums have been checked."""
+def open_archive(
+    path: _Path, kind: str, max_bytes: int = MAX_ARCHIVE_BYTES
+) -> Iterator[zipfile.ZipFile]:
+    """Open a ZIP whose names, declared sizes and checksums have been checked.
+
+    Args:
+        path: the file.
+        kind: its ending, for messages.
+        max_bytes: largest accepted sum of unpacked sizes.
+
+    Yields:
+        The archive, for reading.
+
+    Raises:
+        InputError: if the file is missing, no ZIP, truncated, damaged, oversized or a bomb.
+    """
     target = pathlib.Path(path)
     if not target.exists():
         raise InputError(f"{target}: no such file. Expected a {kind} file{_neighbours(target)}.")
@@ -142,7 +156,7 @@ def check_keras_archive(path: _Path) -> None:
             configuration or the weights that Keras writes.
     """
     target = pathlib.Path(path)
-    with _open_archive(target, ".keras", MAX_ARCHIVE_BYTES) as archive:
+    with open_archive(target, ".keras", MAX_ARCHIVE_BYTES) as archive:
         names = set(archive.namelist())
         if _CONFIG_ENTRY not in names or not names.intersection(_WEIGHT_ENTRIES):
             raise InputError(
@@ -194,26 +208,52 @@ def check_npz(path: _Path, max_bytes: int = MAX_ARCHIVE_BYTES) -> None:
         InputError: if it is missing, no ZIP, truncated, damaged, oversized, a bomb, or holds
             anything but plain arrays (pickled objects would run code).
     """
-    with _open_archive(path, ".npz", max_bytes) as archive:
+    with open_archive(path, ".npz", max_bytes) as archive:
         _check_npy_entries(pathlib.Path(path), archive)
 
 
 def _check_npy_entries(target: pathlib.Path, archive: zipfile.ZipFile) -> None:
-    for entry in archive.infolist():
-        if not entry.filename.endswith(".npy"):
+    for name in archive.namelist():
+        if not name.endswith(".npy"):
             raise InputError(
-                f"{target}: entry {entry.filename!r} is no array. Expected a .npz file as "
+                f"{target}: entry {name!r} is no array. Expected a .npz file as "
                 "numpy.savez writes it."
             )
-        with archive.open(entry) as stream:
-            shape, dtype = _read_npy_header(target, entry.filename, stream)
-            declared = math.prod(shape) * dtype.itemsize
-            if stream.tell() + declared != entry.file_size:
-                raise _damaged(
-                    target,
-                    f"array {entry.filename!r} declares {declared:,} bytes of data, "
-                    f"{entry.file_size - stream.tell():,} are there",
-                )
+        with archive.open(name) as stream:
+            _check_npy(target, archive.getinfo(name), stream)
+
+
+def read_npy(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read one array of an archive from `open_archive`.
+
+    Args:
+        archive: the archive.
+        name: of its `.npy` entry.
+
+    Returns:
+        The array.
+
+    Raises:
+        InputError: if the entry is missing or no plain array.
+    """
+    target = pathlib.Path(archive.filename or "")
+    if name not in archive.namelist():
+        raise _damaged(target, f"lacks the array {name!r}")
+    with archive.open(name) as stream:
+        _check_npy(target, archive.getinfo(name), stream)
+    with archive.open(name) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _check_npy(target: pathlib.Path, entry: zipfile.ZipInfo, stream: IO[bytes]) -> None:
+    """Compare the size that an array declares with the bytes that are there."""
+    shape, dtype = _read_npy_header(target, entry.filename, stream)
+    declared, stored = math.prod(shape) * dtype.itemsize, entry.file_size - stream.tell()
+    if declared != stored:
+        raise _damaged(
+            target,
+            f"array {entry.filename!r} declares {declared:,} bytes of data, {stored:,} are there",
+        )
 
 
 def _read_npy_header(

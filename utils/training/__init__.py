@@ -1,0 +1,24 @@
+"""Training, once for all learners: fit, loss, schedules, evaluation, batch-norm statistics."""
+
+from utils.training.batch_norm import BatchNormEstimator, reestimate_batch_norm
+from utils.training.evaluate import Evaluator, evaluate
+from utils.training.fit import fit
+from utils.training.job import FitJob, FitResult
+from utils.training.loss import LossComposer
+from utils.training.schedule import fine_tune_schedule, piecewise_constant
+from utils.training.state import TrainingState, read_state
+
+__all__ = [
+    "BatchNormEstimator",
+    "Evaluator",
+    "FitJob",
+    "FitResult",
+    "LossComposer",
+    "TrainingState",
+    "evaluate",
+    "fine_tune_schedule",
+    "fit",
+    "piecewise_constant",
+    "read_state",
+    "reestimate_batch_norm",
+]

@@ -1,0 +1,250 @@
+"""Training, once for all learners: Keras' `fit`, resumable to the bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from utils.errors import InputError
+from utils.files import check_writable
+from utils.training.callbacks import (
+    MetricRestorer,
+    NotFiniteError,
+    Recorder,
+    SegmentedCallbacks,
+    StateSaver,
+    Summaries,
+)
+from utils.training.job import FitJob, FitResult
+from utils.training.progress import ProgressLine, notice
+from utils.training.state import (
+    TrainingState,
+    assign_variables,
+    check_fingerprint,
+    read_state,
+    read_variables,
+    save_state,
+)
+from utils.training.trainee import Trainee
+
+
+def fit(model: keras.Model, job: FitJob) -> FitResult:
+    """Train a model, or carry on where an earlier call with the same job was stopped.
+
+    The state is saved before the first step, every `job.save_step` steps and after each epoch. A
+    run that was killed at any moment continues from its last save and ends with the same bits. A
+    run that had ended is not repeated: its weights and its history are given back.
+
+    Args:
+        model: functional model, trained in place.
+        job: what to do.
+
+    Returns:
+        History and speed.
+
+    Raises:
+        InputError: if the state's path cannot be written, it holds another run, or the loss becomes
+            NaN or infinite; the model then has the last good weights.
+    """
+    check_writable(job.state_path)
+    saved = _matching_state(job)
+    return _Run(model, job, saved).execute()
+
+
+def _fingerprint(job: FitJob) -> dict[str, Any]:
+    """Everything that must be equal for a run to be resumed, as JSON gives it back."""
+    own = {
+        "seed": job.seed,
+        "steps_per_epoch": job.steps_per_epoch,
+        "optimizer": type(job.optimizer).__name__,
+    }
+    return json.loads(json.dumps({**own, **job.fingerprint}))
+
+
+def _matching_state(job: FitJob) -> TrainingState | None:
+    saved = read_state(job.state_path) if job.resume else None
+    if saved is not None:
+        check_fingerprint(job.state_path, saved.fingerprint, _fingerprint(job))
+    return saved
+
+
+class _Run:
+    """One session of a run."""
+
+    def __init__(self, model: keras.Model, job: FitJob, saved: TrainingState | None) -> None:
+        self._model = model
+        self._job = job
+        self._saved = saved
+        self._optimizer = job.workers.distributed_optimizer(job.optimizer)
+        self._recorder = Recorder(
+            saved.step if saved else 0, saved.history if saved else (), job.workers.mean_metrics
+        )
+        self._trainee: Trainee | None = None
+
+    def execute(self) -> FitResult:
+        """Restore, train, report."""
+        if self._is_done():
+            self._restore_model()
+            self._notice(f"already done, taken from {self._job.state_path}")
+            return self._result()
+        keras.utils.set_random_seed(self._job.seed)
+        self._optimizer.build(self._model.trainable_variables)
+        if self._saved is None:
+            self._save_first()
+        else:
+            self._restore_model()
+            self._restore(self._optimizer.variables, self._saved.optimizer)
+            self._notice(f"resumed at step {self._saved.step} from {self._job.state_path}")
+        self._job.workers.broadcast([*self._model.variables, *self._optimizer.variables])
+        if self._job.nb_steps:
+            self._train()
+        return self._result()
+
+    def _notice(self, text: str) -> None:
+        if self._job.workers.is_chief and not self._job.quiet:
+            notice(f"{self._job.stage}: {text}")
+
+    def _is_done(self) -> bool:
+        saved = self._saved
+        return saved is not None and (
+            saved.step >= self._job.nb_steps
+            or (saved.finished and saved.nb_steps >= self._job.nb_steps)
+        )
+
+    def _restore(self, variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
+        assign_variables(variables, values, self._job.state_path)
+
+    def _restore_model(self) -> None:
+        if self._saved is not None:
+            self._restore(self._model.variables, self._saved.network)
+
+    def _result(self) -> FitResult:
+        return FitResult(
+            history=tuple(self._recorder.history),
+            nb_steps=self._recorder.step,
+            resumed_from=self._saved.step if self._saved else None,
+        )
+
+    def _train(self) -> None:
+        dataset = self._job.make_train(self._recorder.step)
+        self._trainee = Trainee(self._model, self._job.loss, dataset.element_spec)
+        self._trainee.compile(optimizer=self._optimizer)
+        callbacks = SegmentedCallbacks(self._callbacks(), add_history=True, model=self._trainee)
+        try:
+            with callbacks.run():
+                self._fit_segments(self._trainee, dataset, callbacks)
+            self._save(finished=True, mid_epoch=False)
+        except NotFiniteError as error:
+            self._give_up(error)
+
+    def _fit_segments(
+        self, trainee: Trainee, dataset: tf.data.Dataset, callbacks: SegmentedCallbacks
+    ) -> None:
+        for first_epoch, last_epoch, steps in self._segments():
+            trainee.fit(
+                dataset,
+                initial_epoch=first_epoch,
+                epochs=last_epoch,
+                steps_per_epoch=steps,
+                shuffle=False,
+                validation_data=self._job.val_data,
+                callbacks=callbacks,
+                verbose=0,
+            )
+            if trainee.stop_training:
+                return
+            dataset = self._job.make_train(self._recorder.step)
+
+    def _segments(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (first epoch, last epoch, steps of each) of equally long epochs, counted from 0."""
+        length = self._job.steps_per_epoch
+        epoch, done = divmod(self._recorder.step, length)
+        if done:
+            yield epoch, epoch + 1, min(length - done, self._job.nb_steps - self._recorder.step)
+            epoch += 1
+        last, rest = divmod(self._job.nb_steps, length)
+        if last > epoch:
+            yield epoch, last, length
+        if rest and last >= epoch:
+            yield last, last + 1, rest
+
+    def _callbacks(self) -> list[keras.callbacks.Callback]:
+        """List them in the order of their calls: saving after those that may change weights."""
+        job, chief = self._job, self._job.workers.is_chief
+        callbacks = [self._recorder, *job.callbacks]
+        if self._saved is not None and self._saved.metrics:
+            callbacks.append(MetricRestorer(self._restore_metrics))
+        if chief and job.log_dir is not None:
+            callbacks.append(Summaries(self._recorder, job.log_dir, job.summ_step))
+        if chief and not job.quiet:
+            callbacks.append(
+                ProgressLine(
+                    self._recorder,
+                    stage=job.stage,
+                    nb_epochs=job.nb_epochs,
+                    nb_steps=job.nb_steps,
+                )
+            )
+        if chief:
+            callbacks.append(
+                StateSaver(
+                    self._recorder,
+                    self._save,
+                    save_step=job.save_step,
+                    steps_per_epoch=job.steps_per_epoch,
+                    nb_steps=job.nb_steps,
+                )
+            )
+        return callbacks
+
+    def _metric_variables(self) -> list[Any]:
+        metrics = self._trainee.metrics if self._trainee is not None else []
+        return [variable for metric in metrics for variable in metric.variables]
+
+    def _restore_metrics(self) -> None:
+        if self._saved is not None:
+            self._restore(self._metric_variables(), self._saved.metrics)
+
+    def _save_first(self) -> None:
+        """Save what training starts from: the last good model until there is a better one."""
+        try:
+            self._save(finished=self._job.nb_steps == 0, mid_epoch=False)
+        except NotFiniteError as error:
+            raise InputError(
+                f"the network {self._model.name!r} holds NaN or infinite weights before training. "
+                "Give a model with finite weights."
+            ) from error
+
+    def _save(self, *, finished: bool = False, mid_epoch: bool = False) -> None:
+        if not self._job.workers.is_chief:
+            return
+        state = TrainingState(
+            step=self._recorder.step,
+            nb_steps=self._job.nb_steps,
+            finished=finished,
+            fingerprint=_fingerprint(self._job),
+            history=tuple(self._recorder.history),
+            network=read_variables(self._model.variables),
+            optimizer=read_variables(self._optimizer.variables),
+            metrics=read_variables(self._metric_variables()) if mid_epoch else (),
+        )
+        # A finite loss may have had an infinite gradient: such weights must not replace good ones.
+        if not state.is_finite:
+            raise NotFiniteError("weights", self._recorder.step)
+        save_state(self._job.state_path, self._model, state)
+
+    def _give_up(self, error: NotFiniteError) -> None:
+        last_good = read_state(self._job.state_path)
+        if last_good is None:
+            raise InputError(f"{self._job.state_path} vanished during training.") from error
+        self._restore(self._model.variables, last_good.network)
+        raise InputError(
+            f"{error.what} became NaN or infinite at step {error.step}; the last good model, of "
+            f"step {last_good.step}, is in {self._job.state_path}. Lower --lrn_rate_ft "
+            "(fine-tuning) or --lrn_rate_init (training from scratch)."
+        ) from error

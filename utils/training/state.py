@@ -1,0 +1,185 @@
+"""The resumable state of a run: one `.keras` file with everything that the next step depends on.
+
+The file is an ordinary `.keras` archive of the network, which plain Keras loads; entries of ours
+under `flowpress/` add what Keras leaves out: all variables of the network (the seeds of Dropout and
+of augmentation layers are no weights), the optimizer's, the sums of the current epoch's metrics,
+the step and the history. It is replaced by one rename: network and state always belong together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from utils.archives import open_archive, read_npy
+from utils.errors import InputError
+from utils.files import atomic_path, check_keras_archive
+
+_HEADER_ENTRY = "flowpress/state.json"
+_VERSION = 1
+_START_ANEW = "Start anew with --resume=False, or choose another --out_dir."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """What a saved run continues from.
+
+    Attributes:
+        step: steps done.
+        nb_steps: steps of the whole run as it was saved.
+        finished: the run reached its end (or a callback ended it).
+        fingerprint: values that must be equal for a run to be resumed.
+        history: row per finished epoch, see `FitResult`.
+        network: values of all variables of the network, in their order.
+        optimizer: the same of the optimizer.
+        metrics: the same of the current epoch's metrics; empty at the end of an epoch.
+    """
+
+    step: int
+    nb_steps: int
+    finished: bool
+    fingerprint: Mapping[str, Any]
+    history: tuple[Mapping[str, float], ...]
+    network: tuple[np.ndarray, ...]
+    optimizer: tuple[np.ndarray, ...]
+    metrics: tuple[np.ndarray, ...] = ()
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no value of the network or the optimizer is NaN or infinite."""
+        return all(np.isfinite(array).all() for array in (*self.network, *self.optimizer))
+
+
+_ARRAY_FIELDS = ("network", "optimizer", "metrics")
+
+
+def read_variables(variables: Iterable[Any]) -> tuple[np.ndarray, ...]:
+    """Copy the values of Keras variables.
+
+    Args:
+        variables: of a model, an optimizer or a metric.
+
+    Returns:
+        Their values; bfloat16, which no `.npy` file can hold, as float32.
+    """
+    values = (np.array(keras.ops.convert_to_numpy(variable)) for variable in variables)
+    return tuple(v.astype(np.float32) if v.dtype.kind == "V" else v for v in values)
+
+
+def assign_variables(
+    variables: Sequence[Any], values: Sequence[np.ndarray], source: str | os.PathLike[str]
+) -> None:
+    """Write saved values back after comparing every shape.
+
+    Args:
+        variables: Keras variables, changed in place; all of them or none.
+        values: from `read_variables`.
+        source: the file they come from, for the message.
+
+    Raises:
+        InputError: if number or a shape differs; names the first that does.
+    """
+    if len(variables) != len(values):
+        raise InputError(
+            f"{source}: its state has {len(values)} variables, this network {len(variables)}: it "
+            f"belongs to another network or optimizer. {_START_ANEW}"
+        )
+    for variable, value in zip(variables, values, strict=True):
+        if tuple(variable.shape) != value.shape:
+            raise InputError(
+                f"{source}: its state belongs to another network: {variable.path!r} has the shape "
+                f"{value.shape} there and {tuple(variable.shape)} here. {_START_ANEW}"
+            )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def save_state(path: str | os.PathLike[str], network: keras.Model, state: TrainingState) -> None:
+    """Write network and state as one `.keras` file, whole or not at all.
+
+    Args:
+        path: the file.
+        network: the model whose variables `state.network` was read from.
+        state: see `TrainingState`.
+
+    Raises:
+        InputError: if the path cannot be written.
+    """
+    header = {
+        "version": _VERSION,
+        "step": state.step,
+        "nb_steps": state.nb_steps,
+        "finished": state.finished,
+        "fingerprint": dict(state.fingerprint),
+        "history": [dict(row) for row in state.history],
+    } | {name: len(getattr(state, name)) for name in _ARRAY_FIELDS}
+    with atomic_path(path) as temporary:
+        network.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(_HEADER_ENTRY, json.dumps(header, indent=1))
+            for name in _ARRAY_FIELDS:
+                for number, array in enumerate(getattr(state, name)):
+                    with archive.open(_entry(name, number), "w", force_zip64=True) as stream:
+                        np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+def _entry(name: str, number: int) -> str:
+    return f"flowpress/{name}/{number:04d}.npy"
+
+
+def read_state(path: str | os.PathLike[str]) -> TrainingState | None:
+    """Read the state of a run.
+
+    Args:
+        path: the `.keras` file.
+
+    Returns:
+        The state; None if there is no such file or it is a model without a state.
+
+    Raises:
+        InputError: if the file is damaged, or was written by another version of Flowpress.
+    """
+    if not pathlib.Path(path).exists():
+        return None
+    check_keras_archive(path)
+    with open_archive(path, ".keras") as archive:
+        if _HEADER_ENTRY not in archive.namelist():
+            return None
+        header: dict[str, Any] = json.loads(archive.read(_HEADER_ENTRY))
+        if header.pop("version", None) != _VERSION:
+            raise InputError(f"{path}: its state is of another version. {_START_ANEW}")
+        for name in _ARRAY_FIELDS:
+            header[name] = tuple(read_npy(archive, _entry(name, i)) for i in range(header[name]))
+        return TrainingState(**header | {"history": tuple(header["history"])})
+
+
+def check_fingerprint(
+    path: str | os.PathLike[str], saved: Mapping[str, Any], received: Mapping[str, Any]
+) -> None:
+    """Refuse to resume a run that was started differently.
+
+    Args:
+        path: the state's file.
+        saved: its fingerprint.
+        received: the fingerprint of this run, as JSON gives it back.
+
+    Raises:
+        InputError: if they differ; names each differing field with both values.
+    """
+    names = [name for name in {**saved, **received} if saved.get(name) != received.get(name)]
+    if names:
+        differences = "; ".join(
+            f"{name}: saved {saved.get(name)!r}, received {received.get(name)!r}" for name in names
+        )
+        raise InputError(
+            f"{path} holds a run that was started differently ({differences}). Repeat the call "
+            f"with the saved values to resume it. {_START_ANEW}"
+        )
