@@ -1,4 +1,4 @@
-"""Small plain networks: LeNets, the tutorial's ConvNet and a ConvNet with batch norm."""
+"""A small plain network with batch norm."""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,178 @@
+"""Load weights into a network from `.keras`, `.weights.h5` or `.npz` of named arrays.
+
+Everything is compared before anything is assigned: a file of another network is refused with the
+first weight, in the network's order, that does not fit.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from utils.errors import InputError
+from utils.files import load_keras_model, load_npz
+
+if TYPE_CHECKING:
+    import keras
+
+Translate = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+_ENDINGS = (".keras", ".weights.h5", ".npz")
+
+
+def check_pretrained_path(path: str | Path) -> None:
+    """Refuse a path that `load_pretrained` could not read, without TensorFlow.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: if it has another ending or does not exist.
+    """
+    if not str(path).endswith(_ENDINGS):
+        raise InputError(
+            f"`pretrained_path` must end in {', '.join(_ENDINGS)}. Received: {str(path)!r}."
+        )
+    if not Path(path).is_file():
+        raise InputError(f"`pretrained_path`: there is no file {str(path)!r}.")
+
+
+def load_pretrained(
+    model: keras.Model, path: str | Path, translate: Translate = dict, allow_unsafe: bool = False
+) -> None:
+    """Set all weights of a network from a file.
+
+    Args:
+        model: the network; unchanged if the file is refused.
+        path: a `.keras`, `.weights.h5` or `.npz` file.
+        translate: turns the arrays of a `.npz` into arrays by variable path
+            (`AbstractModelHelper.npz_to_weights`).
+        allow_unsafe: also read a `.keras` file that contains Python code.
+
+    Raises:
+        InputError: if the file cannot be read or its weights don't fit; names the first weight
+            that does not, and both shapes.
+    """
+    check_pretrained_path(path)
+    name = str(path)
+    if name.endswith(".weights.h5"):
+        _load_h5(model, name)
+        return
+    if name.endswith(".npz"):
+        arrays = _translated(load_npz(name), translate, name)
+    else:
+        source = load_keras_model(name, allow_unsafe)
+        arrays = _aligned(source, model)
+    _compare({v.path: tuple(v.shape) for v in model.weights}, _shapes(arrays), name)
+    for variable in model.weights:
+        variable.assign(arrays[variable.path])
+
+
+def _translated(
+    arrays: dict[str, np.ndarray], translate: Translate, path: str
+) -> dict[str, np.ndarray]:
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise InputError(
+                f"{path}: array {name!r} must hold numbers. Received: dtype {array.dtype}."
+            )
+    try:
+        return dict(translate(arrays))
+    except (ValueError, KeyError, IndexError) as error:
+        raise InputError(
+            f"{path}: its arrays are not named like this network's weights: {error}. First name: "
+            f"{next(iter(arrays), 'none')!r}. Name them by layer and weight, as in 'conv1/kernel'."
+        ) from error
+
+
+def _aligned(source: keras.Model, model: keras.Model) -> dict[str, np.ndarray]:
+    """Give the weights of `source` by the paths they have in `model`.
+
+    Names that Keras made up (conv2d_3) differ between two copies of one network; then the order
+    decides.
+    """
+    arrays = {variable.path: np.asarray(variable) for variable in source.weights}
+    paths = [variable.path for variable in model.weights]
+    if set(arrays) == set(paths) or len(arrays) != len(paths):
+        return arrays
+    return dict(zip(paths, arrays.values(), strict=True))
+
+
+def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
+
+
+def _compare(
+    network: Mapping[str, tuple[int, ...]],
+    file: Mapping[str, tuple[int, ...]],
+    path: str,
+    labels: Mapping[str, str] | None = None,
+) -> None:
+    """Refuse a file at the first weight, in the network's order, that is not the network's.
+
+    Args:
+        network: shape of each weight of the network, by key.
+        file: shape of each array of the file, by key.
+        path: for the message.
+        labels: what the message calls a key; None for the key itself.
+    """
+    for key in [*network, *(key for key in file if key not in network)]:
+        if file.get(key) != network.get(key):
+            name = key if labels is None else labels[key]
+            raise InputError(_mismatch(path, name, file.get(key), network.get(key)))
+
+
+def _mismatch(
+    path: str, name: str, in_file: tuple[int, ...] | None, in_network: tuple[int, ...] | None
+) -> str:
+    found, wanted = (
+        "no such weight" if shape is None else f"shape {shape}" for shape in (in_file, in_network)
+    )
+    return (
+        f"{path} holds weights of another network; the first that does not fit is {name!r}: "
+        f"the file has {found}, the network has {wanted}. Check the flags that shape the network, "
+        "or give the file made from it."
+    )
+
+
+def _load_h5(model: keras.Model, path: str) -> None:
+    """Load Keras' weights file after comparing its shapes with one written from the network."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = str(Path(folder) / "own.weights.h5")
+        model.save_weights(own)
+        expected, names = _h5_contents(own)
+    found, names_in_file = _h5_contents(path)
+    order = {layer.name: number for number, layer in enumerate(model._flatten_layers())}
+    places = sorted(expected, key=lambda place: order.get(names[place], len(order)))
+    labels = {
+        place: f"{name}/{place.rpartition('/')[2]}"
+        for place, name in (names_in_file | names).items()
+    }
+    _compare({place: expected[place] for place in places}, found, path, labels)
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{path}: Keras cannot load it: {str(error).splitlines()[0]}") from error
+
+
+def _h5_contents(path: str) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Give shape and layer name of each array by its place in the file."""
+    import h5py
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    names: dict[str, str] = {}
+
+    def visit(place: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            shapes[place] = item.shape
+            names[place] = str(item.parent.attrs.get("name", item.parent.name))
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except OSError as error:
+        raise InputError(f"{path}: not a readable HDF5 file: {error}. Save it again.") from error
+    return shapes, names
