@@ -1,6 +1,7 @@
 """The report of a run: `report.json`, `report.html`, the table on the console."""
 
 from utils.report.build import deflated_size, network_facts
+from utils.report.console import print_summary
 from utils.report.environment import Machine, library_versions, this_machine
 from utils.report.schema import (
     Candidate,
@@ -28,5 +29,6 @@ __all__ = [
     "deflated_size",
     "library_versions",
     "network_facts",
+    "print_summary",
     "this_machine",
 ]

@@ -1,0 +1,76 @@
+"""The table of before and after on the console."""
+
+from __future__ import annotations
+
+import os
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from utils.report.comparison import Row, deployed_file, network_rows, tflite_rows
+from utils.report.findings import findings
+from utils.report.schema import Report
+
+_STYLES = {"better": "green", "worse": "red", "": ""}
+_LEVEL_STYLES = {"problem": "bold red", "warning": "yellow", "unknown": "yellow"}
+_SHOWN_LEVELS = tuple(_LEVEL_STYLES)
+
+
+def summary(report: Report, page: str | os.PathLike[str]) -> RenderableType:
+    """Make the table of before and after, what to beware of, and where the report is.
+
+    Args:
+        report: the report.
+        page: path of its `report.html`.
+
+    Returns:
+        What rich prints; it fits into 80 columns.
+    """
+    title = f"{report.model_helper}: {', '.join(report.learner)}"
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False)
+    table.add_column("")
+    for heading in ("before", "after"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("change", no_wrap=True)
+    for row in _rows(report):
+        table.add_row(
+            Text(row.label),
+            Text(row.before),
+            Text(row.after),
+            Text(row.change_in_words, style=_STYLES[row.verdict]),
+        )
+    remarks = [
+        Text.assemble((f"{finding.level}: ", _LEVEL_STYLES[finding.level]), finding.text)
+        for finding in findings(report)
+        if finding.level in _SHOWN_LEVELS
+    ]
+    # A path is to be copied: never wrapped.
+    where = Text(f"Report: {os.fspath(page)}", overflow="ignore", no_wrap=True)
+    return Group(table, *remarks, where)
+
+
+def print_summary(report: Report, page: str | os.PathLike[str], console: Console) -> None:
+    """Print `summary`.
+
+    Args:
+        report: the report.
+        page: path of its `report.html`.
+        console: where to; 80 columns wide when it is no terminal.
+    """
+    console.print(summary(report, page), highlight=False)
+
+
+def _rows(report: Report) -> list[Row]:
+    """Rows that fit on a screen: the networks without details, the file to ship."""
+    rows = [
+        row
+        for row in network_rows(report)
+        if "deflated" not in row.label and "p95" not in row.label
+    ]
+    shipped = deployed_file(report)
+    shown = [file for file in report.tflite if file.kind == "int8"]
+    for file in shown or ([shipped] if shipped else []):
+        rows += tflite_rows(report, file)
+    return rows
