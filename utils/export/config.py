@@ -27,9 +27,7 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     """
     wanted = {part.strip() for part in text.split(",")} - {"", "none"}
     for kind in sorted(wanted - set(KINDS)):
-        raise InputError(
-            f"`tflite` names an unknown kind of file: {kind!r}. {nearest(kind, KINDS)}"
-        )
+        raise InputError(f"there is no .tflite file of the kind {kind!r}. {nearest(kind, KINDS)}")
     return tuple(kind for kind in KINDS if kind in wanted)
 
 

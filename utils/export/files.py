@@ -14,7 +14,7 @@ import keras
 from utils.export.check import CalcMetrics, CheckResult, check_files, require_passed
 from utils.export.config import ExportConfig
 from utils.export.tflite import Calibration, convert
-from utils.files import atomic_path
+from utils.files import atomic_path, check_writable
 
 
 def tflite_path(model_path: str | os.PathLike[str], kind: str) -> pathlib.Path:
@@ -60,12 +60,14 @@ def export_files(
     kinds = config.kinds()
     if not kinds:
         return []
+    paths = [tflite_path(model_path, kind) for kind in kinds]
+    for path in paths:
+        check_writable(path)  # before the minutes that follow
     contents = [
         convert(model, kind, calibration, io_format=config.convert.tflite_io) for kind in kinds
     ]
     results = check_files(contents, model, dataset, calc_metrics, config.check)
     require_passed(results)
-    paths = [tflite_path(model_path, kind) for kind in kinds]
     with contextlib.ExitStack() as stack:  # all are renamed once the last is written
         for path, content in zip(paths, contents, strict=True):
             stack.enter_context(atomic_path(path)).write_bytes(content)

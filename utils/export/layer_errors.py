@@ -22,6 +22,8 @@ from utils.export.runner import Inputs, TFLiteRunner
 _CLIPPED = 1e-3
 #: Below this signal-to-noise ratio the grid of 256 steps itself is too coarse, in dB.
 _COARSE_DB = 25.0
+#: Above this ratio of signal to noise a layer is as good as int8 gets, in dB.
+_USUAL_DB = 35.0
 #: Below this part of a layer's error its own contribution counts as small.
 _INHERITED = 0.1
 
@@ -154,11 +156,13 @@ def _suggestion(sums: _Sums, added: float) -> str:
     if sums.grid_snr_db < _COARSE_DB:
         return (
             "a few large values stretch its range, 256 steps are too coarse for the rest: bound "
-            "it (ReLU6) or train with quantization (--learner=uniform-tf)"
+            "it (ReLU6) or train with quantization"
         )
     if added <= _INHERITED * sums.nmse:
         return "its error comes from the layers before it"
-    return "train with quantization (--learner=uniform-tf), or export the dynamic kind"
+    if _decibel(sums.nmse) > _USUAL_DB:
+        return "no more than int8 usually costs"
+    return "train with quantization, or export the dynamic kind"
 
 
 def _decibel(nmse: float) -> float:

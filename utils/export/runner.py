@@ -82,11 +82,6 @@ class TFLiteRunner:
         """Shape of every input by name, the batch first."""
         return {name: tuple(map(int, item["shape"])) for name, item in self._inputs.items()}
 
-    @property
-    def input_dtypes(self) -> dict[str, str]:
-        """Number format of every input by name."""
-        return {name: np.dtype(item["dtype"]).name for name, item in self._inputs.items()}
-
     def __call__(self, inputs: Inputs) -> np.ndarray | list[np.ndarray]:
         """Run a batch of any size.
 

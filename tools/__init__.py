@@ -1,0 +1,1 @@
+"""Commands over the same code as `main.py`; nothing imports them."""

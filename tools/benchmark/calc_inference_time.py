@@ -1,0 +1,128 @@
+"""Measure how long `.keras` and `.tflite` files take for one inference.
+
+    python tools/benchmark/calc_inference_time.py --model_file=a.tflite,b.tflite
+
+Several files (separated by commas, or the flag repeated) are called in turns (A B A B …); the last
+column compares each with the first.
+"""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+
+if not __package__:  # run as a script: the checkout takes this folder's place on the path
+    sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+
+from rich.table import Table
+
+from tools.command import run_command
+from utils.command import out
+from utils.errors import InputError
+from utils.export.config import LatencyConfig
+from utils.export.quiet import quiet_native
+from utils.flags import Parsed, flag, group
+
+_FOUND_IN_FILE = "names and number formats are read from the file."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InferenceTimeConfig:
+    """What to measure."""
+
+    model_file: str | None = flag(
+        None, "The .keras or .tflite file; several are separated by commas and called in turns."
+    )
+    batch_size: int = flag(
+        1, "Samples per call. A .tflite file of Flowpress runs with 1.", unit="samples", lower=1
+    )
+    latency: LatencyConfig = group(LatencyConfig)
+    input_name: str = flag("net_input", "Name of the input.", inert=_FOUND_IN_FILE)
+    output_name: str = flag("net_output", "Name of the output.", inert=_FOUND_IN_FILE)
+    input_dtype: str = flag("float32", "Number format of the input.", inert=_FOUND_IN_FILE)
+
+    def files(self) -> list[str]:
+        """Split `model_file`.
+
+        Raises:
+            InputError: if there is none, or one is named twice.
+        """
+        files = [name.strip() for name in (self.model_file or "").split(",") if name.strip()]
+        if not files:
+            raise InputError(
+                "`model_file` must name a .keras or .tflite file. Received: none. "
+                "Give --model_file=path, or several paths separated by commas."
+            )
+        for name in files:
+            if files.count(name) > 1:
+                raise InputError(f"`model_file` must name each file once. Received twice: {name}.")
+        return files
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: the arguments, without the program's name.
+
+    Returns:
+        The exit status.
+    """
+    arguments = _join_repeated(argv, "model_file")
+    return run_command(str(__doc__).strip(), lambda: [InferenceTimeConfig], _measure, arguments)
+
+
+def _join_repeated(argv: Sequence[str], name: str) -> list[str]:
+    """Make one comma-separated flag of a repeated one, of which only the last would count."""
+    values, others = [], []
+    rest = iter(argv)
+    for argument in rest:
+        flag_name, equals, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and flag_name == name:
+            values.append(value if equals else next(rest, ""))
+        else:
+            others.append(argument)
+    return [*others, f"--{name}={','.join(values)}"] if values else others
+
+
+def _measure(parsed: Parsed) -> None:
+    config: InferenceTimeConfig = parsed.configs[InferenceTimeConfig]
+    files, timing = config.files(), config.latency
+    _refuse_missing(files)
+    with quiet_native():  # TensorFlow's start, where there is a .keras file
+        from utils import latency
+
+        with_keras = any(name.endswith(".keras") for name in files)
+        keras_threads = latency.limit_threads(timing.latency_threads) if with_keras else 0
+    calls = {
+        name: latency.file_call(
+            name, batch_size=config.batch_size, num_threads=timing.latency_threads
+        )
+        for name in files
+    }
+    stats = latency.measure(calls, repeats=timing.nb_repts, warmup=timing.nb_repts_warmup)
+    table = Table(title=f"Latency in ms, batch {config.batch_size}, {timing.nb_repts} calls each")
+    table.add_column("file", overflow="fold")
+    for title in ("threads", "p50", "p95", "mean", "p50 to the first (lowest to highest)"):
+        table.add_column(title, justify="right")
+    for name, row in stats.items():
+        threads = keras_threads if name.endswith(".keras") else timing.latency_threads
+        share = latency.ratio(row, stats[files[0]])
+        compared = f"{share.median:.2f} ({share.lowest:.2f} to {share.highest:.2f})"
+        times = (f"{value:.3f}" for value in (row.p50, row.p95, row.mean))
+        table.add_row(name, str(threads), *times, "" if name == files[0] else compared)
+    out.print(table)
+
+
+def _refuse_missing(files: Sequence[str]) -> None:
+    """Find wrong names before TensorFlow takes its seconds to start."""
+    for name in files:
+        path = pathlib.Path(name)
+        if path.suffix not in (".keras", ".tflite"):
+            raise InputError(f"`model_file` must end in .keras or .tflite. Received: {name!r}.")
+        if not path.is_file():
+            raise InputError(f"`model_file`: there is no file {name!r}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

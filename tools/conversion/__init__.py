@@ -1,0 +1,1 @@
+"""Commands that convert networks from and to other formats."""
