@@ -1,0 +1,185 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from nets.abstract_model_helper import AbstractModelHelper
+from nets.config import HelperConfig
+from utils.errors import InputError
+
+IMAGES = np.random.default_rng(0).random((20, 6, 6, 1), dtype=np.float32)
+LABELS = np.arange(20, dtype=np.int32) % 3
+
+
+class Tiny(AbstractModelHelper):
+    """The ten lines that the page about own models promises."""
+
+    def build_dataset_train(self):
+        return tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4)
+
+    def build_dataset_eval(self):
+        return tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8)
+
+    def forward(self, inputs):
+        return layers.Dense(3, name="fc")(layers.Flatten()(inputs))
+
+
+def helper(cls=Tiny, **config):
+    return cls(HelperConfig(batch_size=4, **config))
+
+
+def labels_of(dataset, count):
+    return np.concatenate([labels.numpy() for _, labels in dataset.take(count)]).tolist()
+
+
+def test_model_and_names():
+    model = helper().build_model()
+    assert model.name == "abstract_model_helper_test"
+    assert [tensor.name for tensor in model.inputs] == ["images"]
+    assert model.input_shape == (None, 6, 6, 1)
+    assert helper().dataset_name == "own_data"
+
+
+def test_short_training_builder_gets_the_full_signature():
+    dataset = helper().build_dataset_train(first_step=3)
+    assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert labels_of(dataset, 4) == [*LABELS[12:], *LABELS[:8]]
+    assert helper().nb_smpls_train == 20
+    assert helper().steps_per_epoch == 5
+
+
+def test_infinite_training_data_needs_a_number():
+    class Endless(Tiny):
+        def build_dataset_train(self):
+            return Tiny.build_dataset_train(self)
+
+    with pytest.raises(
+        InputError, match=r"Endless: the training images cannot be counted. .*nb_sm"
+    ):
+        helper(Endless).nb_smpls_train  # noqa: B018  a property
+
+
+def test_helper_without_split_refuses_it():
+    with pytest.raises(InputError, match=r"Tiny.build_dataset_train cannot hold out validation"):
+        helper().build_dataset_train(True)
+
+
+def test_builder_with_split_only():
+    class Split(Tiny):
+        def build_dataset_train(self, enbl_trn_val_split=False):
+            data = Tiny.build_dataset_eval(self)
+            return (data.skip(1), data.take(1)) if enbl_trn_val_split else data
+
+    training, validation = helper(Split).build_dataset_train(True, first_step=1)
+    assert training.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert labels_of(training, 1) == LABELS[16:].tolist()
+    assert labels_of(validation, 9) == LABELS[:8].tolist()
+
+
+def test_calibration_takes_training_images():
+    batches = list(helper(batch_size_eval=5).build_dataset_calibration(7))
+    assert [len(labels) for _, labels in batches] == [5, 2]
+
+
+def test_loss_is_cross_entropy_plus_decay():
+    outputs = tf.constant([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    kernel = keras.Variable([3.0, 4.0], name="kernel")
+    gamma = keras.Variable([100.0], name="gamma")
+    loss, metrics = helper(loss_w_dcy=0.1).calc_loss(tf.constant([0, 2]), outputs, [kernel, gamma])
+    cross_entropy = [np.log(np.exp(2) + 2) - 2, np.log(np.e + 2)]
+    assert float(loss) == pytest.approx(np.mean(cross_entropy) + 0.1 * 25 / 2, abs=1e-5)
+    assert {name: float(value) for name, value in metrics.items()} == {"accuracy": 0.5}
+    one_hot = tf.one_hot([0, 2], 3)
+    again, metrics = helper(loss_w_dcy=0.1).calc_loss(one_hot, outputs, [kernel, gamma])
+    assert float(again) == pytest.approx(float(loss), abs=1e-6)
+    assert float(metrics["accuracy"]) == 0.5
+
+
+def test_schedule_scales_with_epochs_batch_and_workers():
+    one = helper(nb_epochs_rat=0.1, lrn_rate_init=0.32, batch_size_norm=16.0)
+    schedule, num_steps = one.setup_lrn_rate()
+    assert num_steps == 125  # 25 epochs of 5 steps
+    rates = [float(schedule(step)) for step in (0, 50, 51, 75, 76, 100, 101)]
+    assert rates == pytest.approx([0.08, 0.08, 8e-3, 8e-3, 8e-4, 8e-4, 8e-5])
+    one.worker = (1, 2)
+    schedule, num_steps = one.setup_lrn_rate(nb_epochs=10)
+    assert num_steps == 20
+    assert float(schedule(0)) == pytest.approx(0.16)
+    assert one.setup_lrn_rate(nb_epochs=0)[1] == 0
+
+
+def test_short_schedule_obeys_absolute_epochs():
+    class Own(Tiny):
+        def setup_lrn_rate(self):
+            return 0.5, 1000
+
+    assert helper(Own).setup_lrn_rate() == (0.5, 1000)
+    assert helper(Own).setup_lrn_rate(nb_epochs=2) == (0.5, 10)
+
+
+def test_constant_rate():
+    class Constant(Tiny):
+        num_epochs = 3
+        epochs_decay = ()
+        decay_rates = (1.0,)
+
+    assert helper(Constant, lrn_rate_init=0.2, batch_size_norm=4.0).setup_lrn_rate() == (0.2, 15)
+
+
+class Legacy(Tiny):
+    forward = AbstractModelHelper.forward
+
+    def forward_fn(self, inputs, is_train):
+        x = layers.Conv2D(4, 3, name="conv")(inputs)
+        x = layers.BatchNormalization(name="bn")(x, training=is_train)
+        if is_train:
+            x = layers.Dropout(0.5, name="drop")(x, training=True)
+        return layers.Dense(3)(layers.Flatten()(x))
+
+    def forward_train(self, inputs, data_format="channels_last"):
+        assert data_format == "channels_last"
+        return self.forward_fn(inputs, is_train=True)
+
+    def forward_eval(self, inputs, data_format="channels_last"):
+        return self.forward_fn(inputs, is_train=False)
+
+
+def test_older_pair_of_forwards():
+    model = helper(Legacy).build_model()
+    assert [layer.name for layer in model.layers][:4] == ["images", "conv", "bn", "drop"]
+    plain, again = model(IMAGES), model(IMAGES)
+    assert np.array_equal(plain, again)  # no dropout, moving statistics: evaluation
+    assert np.array_equal(plain, model(IMAGES, training=False))
+    before = np.array(model.get_layer("bn").moving_mean)
+    assert not np.allclose(plain, model(IMAGES, training=True))
+    assert not np.array_equal(before, model.get_layer("bn").moving_mean)
+
+
+def test_no_forward_at_all():
+    class Empty(Tiny):
+        forward = AbstractModelHelper.forward
+
+    with pytest.raises(InputError, match=r"Empty has no forward\(self, inputs\)"):
+        helper(Empty).build_model()
+
+
+def test_outputs_that_do_not_depend_on_the_inputs():
+    class Loose(Tiny):
+        def forward(self, inputs):
+            return layers.Dense(3)(keras.Input((4,)))
+
+    with pytest.raises(InputError, match=r"Loose.forward does not make a Functional model"):
+        helper(Loose).build_model()
+
+
+def test_optional_parts_do_nothing():
+    one = helper()
+    model = one.build_model()
+    before = [np.array(weight) for weight in model.weights]
+    one.warm_start(model)
+    one.check_files()
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.weights, strict=True))
+    assert one.postprocess(IMAGES) is IMAGES
+    assert one.dump_n_eval(None, "eval") == {}
+    assert one.npz_to_weights({"a": IMAGES}) == {"a": IMAGES}
