@@ -1,0 +1,25 @@
+"""The graph: one exact picture of a Keras network, from which it is cut, counted and drawn."""
+
+from utils.graph.channels import ChannelGroup, Reader, capability_report, channel_groups
+from utils.graph.complexity import Complexity, complexity
+from utils.graph.ir import Capability, Graph, Node, Ref
+from utils.graph.keras_io import from_keras, to_keras
+from utils.graph.surgery import masked_graph, masked_model, shrink
+
+__all__ = [
+    "Capability",
+    "ChannelGroup",
+    "Complexity",
+    "Graph",
+    "Node",
+    "Reader",
+    "Ref",
+    "capability_report",
+    "channel_groups",
+    "complexity",
+    "from_keras",
+    "masked_graph",
+    "masked_model",
+    "shrink",
+    "to_keras",
+]

@@ -1,0 +1,153 @@
+"""What a row of the op table says, and what its functions are given to say it with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from utils.graph.ir import Graph, Node, Ref, Shape
+
+FIXED = -1
+"""Element id of an index that belongs to no cuttable channel."""
+
+# Roles: which channels an axis of a weight follows.
+IN, MID, OUT = "in", "mid", "out"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Label:
+    """Which axis of a tensor carries channels, and which channel element each index of it is.
+
+    Attributes:
+        axis: the axis, counted from the front, never 0.
+        ids: int64 array [size of the axis]: element ids, `FIXED` where nothing can be cut.
+    """
+
+    axis: int
+    ids: np.ndarray
+
+
+class Scope(Protocol):
+    """The analysis as the coupling rules see it."""
+
+    def label(self, ref: Ref) -> Label | None:
+        """Label of a tensor; None if nothing in it can be cut."""
+
+    def shape(self, ref: Ref) -> Shape:
+        """Shape of a tensor."""
+
+    def outputs(self, node: Node) -> int:
+        """Number of outputs of a node."""
+
+    def produce(self, node: Node, size: int) -> np.ndarray:
+        """Ids of the channels that a layer's weights make; the same for each call of it."""
+
+    def invent(self, size: int) -> np.ndarray:
+        """Ids of channels that no weights make, such as padding."""
+
+    def read(self, node: Node, axis: int, ids: np.ndarray) -> None:
+        """Note that a kernel reads these channels along its input's `axis`."""
+
+    def follow(self, node: Node, roles: Mapping[str, np.ndarray | None]) -> None:
+        """Tie the layer's weights, by their roles in the row, to channels (None: to nothing)."""
+
+    def follow_axis(
+        self, node: Node, weight: str, axis: int, ids: np.ndarray | None, role: str
+    ) -> None:
+        """Tie one axis (counted from the back) of one weight to channels."""
+
+    def unite(self, first: np.ndarray, second: np.ndarray, reason: str) -> None:
+        """Couple channels index by index; one coupled to `FIXED` freezes for `reason`."""
+
+    def merge(self, ids: Sequence[np.ndarray]) -> None:
+        """Note that the channels of several producers meet here: a residual stream."""
+
+    def freeze(self, ids: np.ndarray, reason: str) -> None:
+        """Forbid to cut these channels."""
+
+
+class Cut(Protocol):
+    """A decided cut as the resizing rules see it."""
+
+    def kept(self, ref: Ref) -> tuple[int, np.ndarray] | None:
+        """Channel axis of a tensor and a bool array over its old size; None if it is uncut."""
+
+    def shape(self, ref: Ref) -> Shape:
+        """Shape of a tensor after the cut."""
+
+    def new_name(self, wanted: str) -> str:
+        """A name for an added node that is not taken."""
+
+
+def unchanged(node: Node, cut: Cut) -> tuple[Node, ...]:
+    """The op has no attribute that depends on the number of channels."""
+    return (node,)
+
+
+Uses = Callable[[Graph, Node, bool], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Op:
+    """One row: all that channels, surgery, folding, complexity and exporters know of an op.
+
+    Attributes:
+        couple: given the node, the scope and the row, couples channels and returns the label of
+            each output.
+        note: how channels couple, for the documentation.
+        resize: the node (or nodes, the last under the old name) after a cut of its tensors. New
+            output shapes need no rule: they follow from the labels.
+        weights: role of each weight's axes, counted from the back. A layer with a weight that is
+            not listed here is treated as opaque.
+        uses: for each weight that is multiplied with activations, how often its entries are used
+            per sample: given the graph, the node and `skip_padding`, a count, or one per kernel
+            position [kernel height, kernel width]. Their sum over the entries is the layer's
+            multiply-adds.
+        kernel: the weight that mixes channels, None for ops without one.
+    """
+
+    couple: Callable[[Node, Scope, Op], list[Label | None]]
+    note: str
+    resize: Callable[[Node, Cut], tuple[Node, ...]] = unchanged
+    weights: Mapping[str, Mapping[int, str]] = dataclasses.field(default_factory=dict)
+    uses: Mapping[str, Uses] = dataclasses.field(default_factory=dict)
+    kernel: str | None = None
+
+
+def concrete(shape: Shape, stand_in: int) -> tuple[int, ...]:
+    """A shape with `stand_in` for the batch axis and unknown sizes.
+
+    Example:
+        >>> concrete((None, 4, None, 3), 2)
+        (2, 4, 2, 3)
+    """
+    return tuple(stand_in if size is None else size for size in shape)
+
+
+def channel_axis(attrs: Mapping[str, Any], rank: int) -> int:
+    """Axis of the channels by the op's data format.
+
+    Example:
+        >>> channel_axis({"data_format": "channels_first"}, rank=4)
+        1
+    """
+    return 1 if attrs.get("data_format") == "channels_first" else rank - 1
+
+
+def argument(node: Node, position: int, name: str, default: Any = None) -> Any:
+    """An argument of the call, given by position or by name."""
+    if len(node.args) > position:
+        return node.args[position]
+    return node.kwargs.get(name, default)
+
+
+def with_argument(node: Node, position: int, name: str, value: Any) -> Node:
+    """Copy of the node with one argument of the call replaced."""
+    if len(node.args) > position:
+        args = list(node.args)
+        args[position] = value
+        return node.replace(args=tuple(args))
+    return node.replace(kwargs={**node.kwargs, name: value})
