@@ -228,6 +228,21 @@ class AbstractModelHelper(abc.ABC):
             return values[0], num_steps
         return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values), num_steps
 
+    def build_optimizer(
+        self, lrn_rate: keras.optimizers.schedules.LearningRateSchedule | float
+    ) -> keras.optimizers.Optimizer:
+        """Make the optimizer that trains the network: here SGD with `momentum`.
+
+        Args:
+            lrn_rate: a schedule or a constant.
+
+        Returns:
+            A fresh optimizer; weight decay belongs to the loss, not to it.
+        """
+        import keras
+
+        return keras.optimizers.SGD(lrn_rate, momentum=self.config.momentum)
+
     # --- facts --------------------------------------------------------------------------------
 
     @property

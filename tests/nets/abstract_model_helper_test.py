@@ -127,6 +127,13 @@ def test_constant_rate():
     assert helper(Constant, lrn_rate_init=0.2, batch_size_norm=4.0).setup_lrn_rate() == (0.2, 15)
 
 
+def test_optimizer_is_sgd_with_momentum():
+    optimizer = helper(momentum=0.8).build_optimizer(0.25)
+    assert isinstance(optimizer, keras.optimizers.SGD)
+    assert (float(optimizer.learning_rate), optimizer.momentum) == (0.25, 0.8)
+    assert optimizer.weight_decay is None
+
+
 class Legacy(Tiny):
     forward = AbstractModelHelper.forward
 
