@@ -95,6 +95,8 @@ def _quality_rows(before: Network, after: Network) -> Iterator[Row]:
         yield _accuracy("Top-1 accuracy", before.top1, after.top1)
     for name in dict.fromkeys((*before.metrics, *after.metrics)):
         old, new = before.metrics.get(name), after.metrics.get(name)
+        if name == "accuracy" and (old, new) == (before.top1, after.top1):
+            continue  # the helper's name for what the row above says
         texts = [
             formats.MISSING if value is None else formats.figure(value) for value in (old, new)
         ]

@@ -18,12 +18,11 @@ _LEVEL_STYLES = {"problem": "bold red", "warning": "yellow", "unknown": "yellow"
 _SHOWN_LEVELS = tuple(_LEVEL_STYLES)
 
 
-def summary(report: Report, page: str | os.PathLike[str]) -> RenderableType:
-    """Make the table of before and after, what to beware of, and where the report is.
+def summary(report: Report) -> RenderableType:
+    """Make the table of before and after, and what to beware of.
 
     Args:
         report: the report.
-        page: path of its `report.html`.
 
     Returns:
         What rich prints; it fits into 80 columns.
@@ -46,20 +45,20 @@ def summary(report: Report, page: str | os.PathLike[str]) -> RenderableType:
         for finding in findings(report)
         if finding.level in _SHOWN_LEVELS
     ]
-    # A path is to be copied: never wrapped.
-    where = Text(f"Report: {os.fspath(page)}", overflow="ignore", no_wrap=True)
-    return Group(table, *remarks, where)
+    return Group(table, *remarks)
 
 
 def print_summary(report: Report, page: str | os.PathLike[str], console: Console) -> None:
-    """Print `summary`.
+    """Print `summary` and where the report is.
 
     Args:
         report: the report.
         page: path of its `report.html`.
         console: where to; 80 columns wide when it is no terminal.
     """
-    console.print(summary(report, page), highlight=False)
+    console.print(summary(report), highlight=False)
+    # A path is there to be copied: in one piece, however long.
+    console.print(Text(f"Report: {os.fspath(page)}"), soft_wrap=True)
 
 
 def _rows(report: Report) -> list[Row]:

@@ -72,7 +72,10 @@ def channel_plot(layers: Sequence[Layer]) -> str:
     counted = [
         (layer.name, layer.channels_in_after / layer.channels_in_before, layer)
         for layer in layers
-        if layer.channels_in_before and layer.channels_in_after is not None
+        if layer.channels_in_before
+        and layer.channels_in_after is not None
+        # It has the channels of the layer before it: a second bar would say nothing new.
+        and not layer.op.endswith("Normalization")
     ]
     if not counted:
         return ""
@@ -354,7 +357,9 @@ def _draw(identity: str, about: str, height: float, draw: Callable[[Figure], Non
     head, _, body = svg.partition(">")
     view_box = re.search(r'viewBox="([^"]*)"', head)
     body = re.sub(r'\bid="', f'id="{identity}-', body)
-    body = re.sub(r'(href="#|url\(#)', rf"\1{identity}-", body)
+    body = body.replace('xlink:href="#', f'href="#{identity}-').replace(
+        "url(#", f"url(#{identity}-"
+    )
     body = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", body)
     for colour, css in _CSS_COLOURS.items():
         body = body.replace(colour, css)

@@ -239,9 +239,11 @@ def bounds_in_words(lower: float | None, upper: float | None) -> str:
     """Write bounds as text.
 
     Example:
-        >>> bounds_in_words(0, 1), bounds_in_words(0, None), bounds_in_words(None, None)
-        ('in [0, 1]', 'at least 0', '')
+        >>> bounds_in_words(0, 1), bounds_in_words(0, None), bounds_in_words(1, 1)
+        ('in [0, 1]', 'at least 0', '1')
     """
+    if lower is not None and lower == upper:
+        return f"{lower:g}"
     if lower is not None and upper is not None:
         return f"in [{lower:g}, {upper:g}]"
     if lower is not None:

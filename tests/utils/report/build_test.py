@@ -1,0 +1,41 @@
+import types
+import zlib
+
+import numpy as np
+import pytest
+
+from utils.report import deflated_size, network_facts
+
+
+def test_deflated_size_is_that_of_zlib_level_9(tmp_path):
+    content = np.random.default_rng(0).integers(0, 200, 5 << 18, dtype=np.uint8).tobytes()
+    (tmp_path / "file").write_bytes(content)
+    assert deflated_size(tmp_path / "file") == len(zlib.compress(content, 9))
+
+
+def test_deflated_size_of_an_empty_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    assert deflated_size(tmp_path / "file") == 8
+
+
+def test_network_facts(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(bytes(5000))
+    counts = types.SimpleNamespace(params=100, nonzeros=25, flops=700)
+    facts = network_facts(counts, path=path, top1=0.9, metrics={"mAP": 0.7}, latency_ms=(0.4, 0.5))
+    assert facts.sparsity == pytest.approx(0.75)
+    assert facts.file_bytes == 5000
+    assert facts.file_bytes_deflated < 100
+    assert (facts.latency_ms_p50, facts.latency_ms_p95) == (0.4, 0.5)
+    assert facts.metrics == {"mAP": 0.7}
+    assert facts.path == str(path)
+
+
+def test_network_facts_of_what_was_not_measured():
+    facts = network_facts(types.SimpleNamespace(params=0, nonzeros=0, flops=0))
+    assert facts.sparsity == 0.0
+    assert facts.file_bytes is None
+    assert facts.file_bytes_deflated is None
+    assert facts.latency_ms_p50 is None
+    assert facts.top1 is None
+    assert facts.path is None

@@ -1,0 +1,160 @@
+import dataclasses
+import html.parser
+import re
+
+import pytest
+
+from tests.utils.report import samples
+from utils.report import Capability
+from utils.report.html import render_html
+
+
+class Checker(html.parser.HTMLParser):
+    """Collects tags, checks that they are closed in order, and joins the visible text."""
+
+    VOID = ("meta", "link", "br", "path", "use", "rect", "wbr")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def parsed(page):
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    assert checker.open == []
+    return checker
+
+
+def visible(page):
+    return " ".join(" ".join(parsed(page).text).split())
+
+
+def test_everything_is_on_the_page():
+    text = visible(render_html(samples.full_report()))
+    for part in (
+        "resnet_at_cifar10: full-prec, then chn-pruned-rmt",
+        "89.41 % -2.32 points, lower before: 91.73 %",
+        "Beware Accuracy fell by 2.32 points",
+        "FLOPs (multiply-adds) 40.8 M 20.4 M 0.50x, fewer",
+        "int8 passed 89.35 % +0.06 points 99.02 % 171 kB 132 kB 0.094 ms 0.101 ms",
+        "stage1_0_conv2 Conv2D 16 → 6 16 62.5 % 2.30 k → 864 2.36 M → 885 k 0.031",
+        "stem_norm kept whole LayerNormalization mixes all channels of a position",
+        "budget flops:0.5",
+        "selection 38.2 s",
+        "main.py --model_helper=resnet_at_cifar10 '--out_dir=my runs/a'",
+        "cpr_prune_ratio 0.5",
+        "tensorflow 2.21.0",
+        "Test CPU, 2 cores, Linux x86_64",
+        "before models/model.keras",
+    ):
+        assert part in text
+
+
+def test_the_page_needs_nothing_else():
+    page = render_html(samples.full_report())
+    checker = parsed(page)
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in checker.tags}
+    for _, attributes in checker.tags:
+        assert not {"src", "srcset", "onclick", "onload"} & set(attributes)
+        assert attributes.get("href", "#").startswith("#")
+        assert attributes.get("xlink:href", "#").startswith("#")
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+    policy = next(a["content"] for _, a in checker.tags if "http-equiv" in a)
+    assert policy.startswith("default-src 'none'")
+
+
+def test_the_page_is_accessible():
+    checker = parsed(render_html(samples.full_report()))
+    tags = [tag for tag, _ in checker.tags]
+    assert tags.count("h1") == 1
+    assert dict(checker.tags)["html"]["lang"] == "en"
+    ids = [attributes["id"] for _, attributes in checker.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in checker.tags:
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert attributes.get(name, ids[0]) in ids
+        if tag == "th":
+            assert attributes["scope"] in ("row", "col")
+        if tag == "svg":
+            assert attributes["aria-label"]
+
+
+def test_the_page_is_made_for_phones_paper_and_the_dark():
+    page = render_html(samples.report())
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert "@media print" in page
+    assert "prefers-color-scheme: dark" in page
+    assert "@media (max-width: 32rem)" in page
+
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model_helper": HOSTILE},
+        {"dataset": HOSTILE},
+        {"learner": (HOSTILE,)},
+        {"command": ("main.py", HOSTILE)},
+        {"config": {HOSTILE: HOSTILE}},
+        {"versions": {HOSTILE: HOSTILE}},
+        {"seconds": {HOSTILE: 1.0}},
+        {"notes": (HOSTILE,)},
+        {"layers": (dataclasses.replace(samples.layers()[1], name=HOSTILE, op=HOSTILE),)},
+        {"capability": (Capability(layer=HOSTILE, action=HOSTILE, reason=HOSTILE),)},
+        {"tflite": (samples.tflite(HOSTILE, path=f'"{HOSTILE}'),)},
+        {"before": samples.replaced(samples.BEFORE, path=HOSTILE, metrics={HOSTILE: 1.0})},
+        {"training": (dataclasses.replace(samples.training()[0], stage=HOSTILE),)},
+        {"search": dataclasses.replace(samples.search(), agent=HOSTILE, budget=HOSTILE)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_names_cannot_become_tags(change):
+    page = render_html(samples.report(**change))
+    assert "script" not in {tag for tag, _ in parsed(page).tags}
+    assert "&lt;script&gt;" in page
+
+
+def test_a_bare_report():
+    before = samples.replaced(samples.BEFORE, top1=None, latency_ms_p50=None, path=None)
+    after = samples.replaced(
+        samples.AFTER, top1=None, latency_ms_p50=None, latency_ms_p95=None, path=None
+    )
+    text = visible(render_html(samples.report(before=before, after=after)))
+    assert "Not known Accuracy was not measured." in text
+    assert "Called from Python." in text
+    assert "before not saved" in text
+    for heading in ("Exported files", "Pictures", "Layers", "Search", "Configuration"):
+        assert heading not in text
+
+
+def test_failed_and_unchecked_files():
+    files = (samples.tflite(passed=False), samples.tflite("dynamic", passed=None, gap=None))
+    text = visible(render_html(samples.report(tflite=files)))
+    assert "int8 failed" in text
+    assert "dynamic not checked 89.35 % –" in text
+    assert "Problem The int8 .tflite failed its check" in text
+
+
+def test_a_search_without_winner_or_comparison():
+    search = dataclasses.replace(samples.search(), winner=None, uniform=None, kept=None, budget="")
+    text = visible(render_html(samples.report(search=search)))
+    assert "agent ddpg roll-outs 60" in text
+    assert "uniform: reward" not in text

@@ -1,0 +1,218 @@
+"""Reports for the tests, filled with figures such as a run leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from utils.report import (
+    Candidate,
+    Capability,
+    Layer,
+    Machine,
+    Network,
+    Report,
+    Rollout,
+    Search,
+    TfliteFile,
+    TrainingPoint,
+)
+
+BEFORE = Network(
+    top1=0.9173,
+    params=272_474,
+    nonzeros=272_474,
+    sparsity=0.0,
+    flops=40_813_184,
+    file_bytes=1_186_304,
+    file_bytes_deflated=1_012_100,
+    latency_ms_p50=0.431,
+    latency_ms_p95=0.472,
+    path="models/model.keras",
+)
+AFTER = Network(
+    top1=0.8941,
+    params=139_018,
+    nonzeros=139_018,
+    sparsity=0.0,
+    flops=20_406_592,
+    file_bytes=655_360,
+    file_bytes_deflated=540_000,
+    latency_ms_p50=0.298,
+    latency_ms_p95=0.33,
+    path="models_cpr_eval/model.keras",
+)
+
+
+def report(**changes: Any) -> Report:
+    """A small report with everything required and nothing else."""
+    values: dict[str, Any] = {
+        "created": "2026-03-01T12:00:00+00:00",
+        "learner": ("chn-pruned-rmt",),
+        "model_helper": "resnet_at_cifar10",
+        "dataset": "cifar10",
+        "seed": 0,
+        "versions": {"python": "3.11.7"},
+        "machine": Machine(cpu="Test CPU", cores=2, os="Linux x86_64"),
+        "before": BEFORE,
+        "after": AFTER,
+    }
+    return Report(**(values | changes))
+
+
+def tflite(kind: str = "int8", **changes: Any) -> TfliteFile:
+    """An exported file that passed its check."""
+    values: dict[str, Any] = {
+        "kind": kind,
+        "path": f"models_cpr_eval/model_{kind}.tflite",
+        "top1": 0.8935,
+        "agreement": 0.9902,
+        "gap": 0.0006,
+        "file_bytes": 171_000,
+        "file_bytes_deflated": 132_000,
+        "latency_ms_p50": 0.094,
+        "latency_ms_p95": 0.101,
+        "passed": True,
+    }
+    return TfliteFile(**(values | changes))
+
+
+def layers(num_blocks: int = 9) -> tuple[Layer, ...]:
+    """Layers of a residual network cut inside its blocks."""
+    rows = [_layer("conv1", 3, 16, 3, 16, 0.0)]
+    for block in range(num_blocks):
+        width = 16 * 2 ** (block // 3 % 3)
+        inner = round(width * (0.35 + 0.05 * (block % 9)))
+        rows.append(_layer(f"stage{block // 3 + 1}_{block % 3}_conv1", width, width, width, inner))
+        rows.append(_layer(f"stage{block // 3 + 1}_{block % 3}_conv2", width, width, inner, width))
+    rows.append(_layer("logits", 64, 10, 64, 10, None, op="Dense"))
+    return tuple(rows)
+
+
+def _layer(
+    name: str,
+    inputs: int,
+    outputs: int,
+    inputs_after: int,
+    outputs_after: int,
+    error: float | None = 0.031,
+    op: str = "Conv2D",
+) -> Layer:
+    taps, places = (9, 1024) if op == "Conv2D" else (1, 1)
+    before, after = taps * inputs * outputs, taps * inputs_after * outputs_after
+    return Layer(
+        name=name,
+        op=op,
+        channels_in_before=inputs,
+        channels_in_after=inputs_after,
+        channels_out_before=outputs,
+        channels_out_after=outputs_after,
+        params_before=before,
+        params_after=after,
+        flops_before=before * places,
+        flops_after=after * places,
+        ratio=1 - inputs_after / inputs,
+        error=error,
+    )
+
+
+def training(num_epochs: int = 8) -> tuple[TrainingPoint, ...]:
+    """Two stages: training, then fine-tuning with validation."""
+    points = [
+        TrainingPoint(
+            stage="training",
+            epoch=epoch,
+            step=390 * epoch,
+            loss=0.3 + 2 * math.exp(-epoch / 2),
+            accuracy=0.9 - 0.6 * math.exp(-epoch / 2),
+        )
+        for epoch in range(1, num_epochs + 1)
+    ]
+    points += [
+        TrainingPoint(
+            stage="fine_tuning",
+            epoch=epoch,
+            step=390 * epoch,
+            loss=0.5 / epoch,
+            accuracy=0.88 + 0.01 * epoch,
+            others={"val_loss": 0.6 / epoch, "val_accuracy": 0.87 + 0.01 * epoch},
+        )
+        for epoch in range(1, 4)
+    ]
+    return tuple(points)
+
+
+def search(num_rollouts: int = 60) -> Search:
+    """A search that found something better than uniform, with one failed trial."""
+    rewards: list[float | None] = [
+        0.55 + 0.3 * (1 - math.exp(-k / 20)) + 0.04 * math.sin(12.9 * k)
+        for k in range(num_rollouts)
+    ]
+    rewards[5] = None
+    rollouts, best = [], None
+    for index, reward in enumerate(rewards):
+        best = max((value for value in (best, reward) if value is not None), default=None)
+        rollouts.append(Rollout(index=index, reward=reward, best=best, seconds=1.2))
+    names = [layer.name for layer in layers()[1:-1]]
+    return Search(
+        agent="ddpg",
+        budget="flops:0.5",
+        rollouts=tuple(rollouts),
+        winner=Candidate(
+            index=57,
+            reward=0.87,
+            top1=0.899,
+            setting={name: 0.3 + 0.02 * k for k, name in enumerate(names)},
+        ),
+        uniform=Candidate(reward=0.82, top1=0.8941, setting=dict.fromkeys(names, 0.47)),
+        kept="winner",
+    )
+
+
+def full_report(**changes: Any) -> Report:
+    """A report in which every entry is filled."""
+    values: dict[str, Any] = {
+        "command": ("main.py", "--model_helper=resnet_at_cifar10", "--out_dir=my runs/a"),
+        "learner": ("full-prec", "chn-pruned-rmt"),
+        "config": {
+            "learner": "full-prec,chn-pruned-rmt",
+            "model_helper": "resnet_at_cifar10",
+            "cpr_prune_ratio": 0.5,
+            "cpr_nb_smpls": 5000,
+            "cpr_warm_start": False,
+            "cpr_skip_op_names": None,
+            "budget": "flops:0.5",
+            "data_dir_local": "/data/cifar-10-batches-bin/a/rather/long/path/to/be/broken",
+        },
+        "versions": {"python": "3.11.7", "tensorflow": "2.21.0", "keras": "3.15.1"},
+        "seconds": {
+            "selection": 38.2,
+            "fine_tuning": 312.0,
+            "evaluation": 5.1,
+            "export": 9.9,
+            "total": 366.1,
+        },
+        "tflite": (
+            tflite("float32", file_bytes=590_000, latency_ms_p50=0.298, gap=0.0, agreement=1.0),
+            tflite("dynamic", file_bytes=180_000, latency_ms_p50=0.35),
+            tflite("int8"),
+        ),
+        "layers": layers(),
+        "training": training(),
+        "capability": (
+            Capability(
+                layer="stem_norm",
+                action="kept whole",
+                reason="LayerNormalization mixes all channels of a position",
+            ),
+        ),
+        "search": search(),
+        "notes": ("Fine-tuning used distillation (weight 4, temperature 4).",),
+    }
+    return report(**(values | changes))
+
+
+def replaced(network: Network, **changes: Any) -> Network:
+    """A network with other figures."""
+    return dataclasses.replace(network, **changes)

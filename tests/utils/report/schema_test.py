@@ -1,0 +1,115 @@
+import json
+
+import pytest
+
+from tests.utils.report import samples
+from utils.errors import InputError
+from utils.report import Network, Report
+
+
+def test_report_json_has_the_documented_entries():
+    document = samples.full_report().to_dict()
+    assert list(document) == [
+        "schema_version",
+        "flowpress_version",
+        "created",
+        "command",
+        "learner",
+        "model_helper",
+        "dataset",
+        "seed",
+        "config",
+        "versions",
+        "machine",
+        "before",
+        "after",
+        "seconds",
+        "tflite",
+        "layers",
+        "training",
+        "capability",
+        "search",
+        "notes",
+    ]
+    network = ["top1", "metrics", "params", "nonzeros", "sparsity", "flops", "file_bytes"]
+    network += ["file_bytes_deflated", "latency_ms_p50", "latency_ms_p95", "path"]
+    assert list(document["before"]) == list(document["after"]) == network
+    assert list(document["tflite"][0]) == [
+        "kind",
+        "path",
+        "top1",
+        "agreement",
+        "gap",
+        "file_bytes",
+        "file_bytes_deflated",
+        "latency_ms_p50",
+        "latency_ms_p95",
+        "passed",
+    ]
+    assert document["training"][-1]["val_accuracy"] == pytest.approx(0.9)
+    assert document["schema_version"] == 1
+
+
+def test_json_round_trip():
+    report = samples.full_report()
+    assert Report.from_dict(json.loads(json.dumps(report.to_dict(), allow_nan=False))) == report
+
+
+def test_a_new_report_knows_time_versions_and_machine():
+    report = Report(
+        learner=("full-prec",),
+        model_helper="h",
+        dataset="d",
+        seed=0,
+        before=samples.BEFORE,
+        after=samples.AFTER,
+    )
+    assert report.created.endswith("+00:00")
+    assert {"python", "tensorflow", "keras", "numpy"} <= set(report.versions)
+    assert report.machine.cores >= 1
+    assert report.flowpress_version.count(".") == 2
+
+
+def test_the_model_stays_in_memory():
+    model = object()
+    report = samples.report(model=model)
+    assert report.model is model
+    assert "model" not in report.to_dict()
+    assert report == samples.report()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 2}, r"schema_version must be 1\. Received: 2"),
+        ({"created": "yesterday"}, r"created must be an ISO 8601 time\. Received: 'yesterday'"),
+        ({"seed": "0"}, r"seed must be a whole number\. Received: '0'"),
+        ({"learner": "full-prec"}, r"learner must be a list\. Received: 'full-prec'"),
+        ({"after": {**samples.AFTER.to_dict(), "top1": 89.41}}, r"after\.top1 must be in \[0, 1\]"),
+        ({"accuracy": 0.9}, r"Report has unknown entries: accuracy\. Known: schema_version"),
+    ],
+)
+def test_wrong_documents_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Report.from_dict({**samples.report().to_dict(), **change})
+
+
+def test_more_nonzeros_than_weights_are_refused():
+    with pytest.raises(ValueError, match=r"nonzeros=3, params=2"):
+        Network(params=2, nonzeros=3, sparsity=0, flops=0)
+
+
+def test_save_writes_both_files_and_nothing_else(tmp_path):
+    report = samples.full_report()
+    page = report.save(tmp_path / "new" / "folder")
+    assert page == tmp_path / "new" / "folder" / "report.html"
+    assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.json"]
+    saved = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert Report.from_dict(saved) == report
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_save_refuses_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        samples.report().save(tmp_path / "file")
