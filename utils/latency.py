@@ -162,20 +162,15 @@ def keras_call(model: keras.Model, *, batch_size: int = 1) -> Callable[[], Any]:
         A function that runs the model once.
 
     Raises:
-        InputError: if an input has no fixed shape.
+        InputError: if the inputs or their shapes are not known.
     """
     import keras
     import tensorflow as tf
 
-    for tensor in model.inputs:
-        if None in tensor.shape[1:]:
-            raise InputError(
-                f"the input {tensor.name!r} of {model.name!r} has no fixed shape: {tensor.shape}. "
-                "Build the model for the one size it will be used with."
-            )
+    from utils.export.tflite import input_specs
+
     inputs = keras.tree.map_structure(
-        lambda tensor: tf.cast(_random((batch_size, *tensor.shape[1:])), tensor.dtype),
-        model.input,
+        lambda spec: tf.cast(_random(spec.shape), spec.dtype), input_specs(model, batch_size)
     )
     compiled = tf.function(lambda values: model(values, training=False))
     concrete = compiled.get_concrete_function(inputs)

@@ -60,7 +60,7 @@ def convert(
         raise InputError(f"`kind` must be one of {', '.join(KINDS)}. Received: {kind!r}.")
     if io_format not in _IO_FORMATS:
         raise InputError(f"`tflite_io` must be int8 or float32. Received: {io_format!r}.")
-    signature = _signature(model)
+    signature = input_specs(model)
     samples = _calibration_samples(model, calibration) if kind == "int8" else []
     with tempfile.TemporaryDirectory(prefix="flowpress-") as folder, _quiet_converter():
         try:
@@ -89,10 +89,20 @@ def _ask_for_integers(
     converter.inference_output_type = _IO_FORMATS[io_format]
 
 
-def _signature(model: keras.Model) -> Any:
-    """Describe the model's inputs with a batch of one, in the structure in which it takes them.
+def input_specs(model: keras.Model, batch_size: int = 1) -> Any:
+    """Describe a model's inputs with a static batch, in the structure in which it takes them.
 
-    A static batch keeps the operators that compute shapes (SHAPE, PACK) out of the file.
+    A static batch keeps the operators that compute shapes (SHAPE, PACK) out of a file.
+
+    Args:
+        model: a built Functional or Sequential model.
+        batch_size: samples per call.
+
+    Returns:
+        `tf.TensorSpec`s, nested like the model's inputs.
+
+    Raises:
+        InputError: if the model's inputs or their shapes are not known.
     """
     tensors = getattr(model, "inputs", None)
     if not tensors:
@@ -106,9 +116,13 @@ def _signature(model: keras.Model) -> Any:
                 f"the input {tensor.name!r} of {model.name!r} has no fixed shape: {tensor.shape}. "
                 "Build the model for the one size it will be used with."
             )
+    # A Sequential model has `inputs`, but no `input` before it is called on another's tensors.
+    structure = tensors[0] if isinstance(model, keras.Sequential) else model.input
     return keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name),
-        model.input,
+        lambda tensor: tf.TensorSpec(
+            (batch_size, *tensor.shape[1:]), tensor.dtype, name=tensor.name
+        ),
+        structure,
     )
 
 

@@ -1,0 +1,59 @@
+import subprocess
+import sys
+
+import pytest
+
+from utils.errors import InputError
+from utils.export.config import CheckConfig, ConvertConfig, ExportConfig, parse_kinds
+from utils.flags import describe, validate
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("float32,int8", ("float32", "int8")),
+        (" int8 , dynamic,int8", ("dynamic", "int8")),
+        ("none", ()),
+        ("", ()),
+    ],
+)
+def test_kinds(text, kinds):
+    assert parse_kinds(text) == kinds
+
+
+def test_unknown_kind():
+    with pytest.raises(InputError, match=r"kind 'int4'. Did you mean 'int8'\? Valid: dynamic, fl"):
+        ExportConfig(tflite="float32,int4").kinds()
+
+
+def test_defaults_of_the_documentation():
+    config = ExportConfig()
+    assert config.kinds() == ("float32", "int8")
+    assert config.convert == ConvertConfig(nb_smpls_calib=100, tflite_io="int8")
+    assert (config.latency.nb_repts, config.latency.nb_repts_warmup) == (100, 100)
+    assert config.latency.latency_threads == 1
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CheckConfig(tflite_max_gap=1.5),
+        CheckConfig(tflite_min_agreement=-0.1),
+        CheckConfig(tflite_max_error=-1.0),
+        ConvertConfig(nb_smpls_calib=0),
+        ConvertConfig(tflite_io="uint8"),
+    ],
+)
+def test_bounds(config):
+    with pytest.raises(InputError, match="must be"):
+        validate(config)
+
+
+def test_every_flag_is_declared_once():
+    names = [spec.name for spec in describe(ExportConfig)]
+    assert len(names) == len(set(names)) == 9
+
+
+def test_does_not_import_tensorflow():
+    code = "import sys, utils.export.config; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
