@@ -203,8 +203,8 @@ def _cause(error: Exception) -> str:
     if "unsafe" in text or "safe_mode" in text:
         return (
             "it contains Python code (a Lambda layer), which would run on this computer. If you "
-            "trust its source, load it with allow_unsafe=True; better, replace the layer by "
-            "keras.ops calls."
+            "trust its source, load it with --allow_unsafe (in Python: allow_unsafe=True); better, "
+            "replace the layer by keras.ops calls."
         )
     unknown = re.search(r"Could not locate (?:class|function) '?([\w>.]+)", text)
     if unknown:

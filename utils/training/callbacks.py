@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+_SAVE_INTERVAL = 20  # in durations of a save
+
 
 class NotFiniteError(Exception):
     """Loss or weights became NaN or infinite.
@@ -111,7 +113,9 @@ class _Clock:
 class StateSaver(keras.callbacks.Callback):
     """Saves every `save_step` steps and at the end of each epoch but the run's last.
 
-    What ends a run is saved by its owner, when all callbacks have had their last call.
+    Epochs of a second would spend more time on saving than a kill can cost: the end of an epoch is
+    not saved while that would bring saving above a twentieth of the time. What ends a run is saved
+    by its owner, when all callbacks have had their last call.
 
     Args:
         recorder: counts the steps.
@@ -136,18 +140,26 @@ class StateSaver(keras.callbacks.Callback):
         self._save_step = save_step
         self._steps_per_epoch = steps_per_epoch
         self._nb_steps = nb_steps
+        self._next_save = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Save inside an epoch."""
         step = self._recorder.step
         ends_epoch = step % self._steps_per_epoch == 0 or step >= self._nb_steps
         if step % self._save_step == 0 and not ends_epoch:
-            self._save(mid_epoch=True)
+            self._timed_save(mid_epoch=True)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Save with the epoch's row."""
-        if self._recorder.step < self._nb_steps and not self.model.stop_training:
-            self._save()
+        ends_run = self._recorder.step >= self._nb_steps or self.model.stop_training
+        if not ends_run and time.perf_counter() >= self._next_save:
+            self._timed_save()
+
+    def _timed_save(self, mid_epoch: bool = False) -> None:
+        begin = time.perf_counter()
+        self._save(mid_epoch=mid_epoch)
+        end = time.perf_counter()
+        self._next_save = end + _SAVE_INTERVAL * (end - begin)
 
 
 class MetricRestorer(keras.callbacks.Callback):

@@ -36,9 +36,10 @@ from utils.training.trainee import Trainee
 def fit(model: keras.Model, job: FitJob) -> FitResult:
     """Train a model, or carry on where an earlier call with the same job was stopped.
 
-    The state is saved before the first step, every `job.save_step` steps and after each epoch. A
-    run that was killed at any moment continues from its last save and ends with the same bits. A
-    run that had ended is not repeated: its weights and its history are given back.
+    The state is saved before the first step, every `job.save_step` steps, after the epochs (not
+    so often that it would take more than a twentieth of the time) and at the end. A run that
+    was killed at any moment continues from its last save and ends with the same bits. A run that
+    had ended is not repeated: its weights and its history are given back.
 
     Args:
         model: functional model, trained in place.

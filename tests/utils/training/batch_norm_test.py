@@ -1,0 +1,104 @@
+"""Re-estimated statistics against NumPy; nothing else changes."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.utils.training.conftest import batches, network
+from utils.errors import InputError
+from utils.training import BatchNormEstimator, reestimate_batch_norm
+
+
+def _expected_of_conv(model: keras.Model, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    outputs = model.get_layer("conv")(images).numpy().astype(np.float64)
+    return outputs.mean((0, 1, 2)), outputs.var((0, 1, 2))
+
+
+@pytest.mark.parametrize("num_images", [24, 21])
+def test_population_statistics_of_uneven_batches(num_images: int) -> None:
+    model = network()
+    data = batches().unbatch().take(num_images).batch(8)
+    images = np.concatenate([batch[0] for batch in data])
+    reestimate_batch_norm(model, data, 99)
+    mean, variance = _expected_of_conv(model, images)
+    layer = model.get_layer("norm")
+    np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-5)
+
+
+def test_only_the_given_number_of_batches() -> None:
+    model = network()
+    reestimate_batch_norm(model, batches(), 2)
+    mean, _ = _expected_of_conv(model, np.concatenate([b[0] for b in batches().take(2)]))
+    np.testing.assert_allclose(model.get_layer("norm").moving_mean, mean, rtol=1e-5, atol=1e-6)
+
+
+def test_later_layers_see_normalized_inputs_without_dropout() -> None:
+    inputs = keras.Input((6, 6, 2))
+    x = keras.layers.BatchNormalization(name="first")(inputs)
+    x = keras.layers.Dropout(0.5)(x)
+    model = keras.Model(inputs, keras.layers.BatchNormalization(name="second")(x))
+    reestimate_batch_norm(model, batches(), 3)
+    second = model.get_layer("second")
+    np.testing.assert_allclose(second.moving_mean, 0.0, atol=1e-5)
+    np.testing.assert_allclose(second.moving_variance, 1.0, atol=2e-3)
+
+
+def test_nested_models() -> None:
+    inner = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.BatchNormalization()])
+    inputs = keras.Input((6, 6, 2))
+    model = keras.Model(inputs, inner(inputs))
+    reestimate_batch_norm(model, batches(), 1)
+    images = next(iter(batches()))[0].numpy()
+    np.testing.assert_allclose(
+        inner.layers[-1].moving_mean, images.mean((0, 1, 2)), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_nothing_else_changes() -> None:
+    model = network()
+    statistics = (model.get_layer("norm").moving_mean, model.get_layer("norm").moving_variance)
+    others = [v for v in model.variables if not any(v is s for s in statistics)]
+    before = [variable.numpy() for variable in others]
+    reestimate_batch_norm(model, batches(), 2)
+    for variable, value in zip(others, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.path)
+    assert model.get_layer("norm").momentum == 0.99
+    assert model.get_layer("dropout").rate == 0.3
+
+
+def test_frozen_layers_stay() -> None:
+    model = network()
+    model.get_layer("norm").trainable = False
+    reestimate_batch_norm(model, batches(), 2)
+    np.testing.assert_array_equal(model.get_layer("norm").moving_mean, 0.0)
+
+
+def test_again_after_the_weights_changed() -> None:
+    model = network()
+    estimator = BatchNormEstimator(model)
+    for factor in (1.0, 3.0):
+        kernel = model.get_layer("conv").kernel
+        kernel.assign(factor * kernel)
+        estimator(batches(), 2)
+        mean, _ = _expected_of_conv(model, np.concatenate([b[0] for b in batches().take(2)]))
+        np.testing.assert_allclose(model.get_layer("norm").moving_mean, mean, rtol=1e-5, atol=1e-6)
+
+
+def test_images_alone_and_models_without_statistics() -> None:
+    model = network()
+    reestimate_batch_norm(model, batches().map(lambda images, _: images), 1)
+    assert np.any(model.get_layer("norm").moving_mean != tf.zeros(4))
+    reestimate_batch_norm(
+        keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), batches(), 1
+    )
+
+
+def test_refusals() -> None:
+    with pytest.raises(InputError, match=r"`nb_batches` must be at least 1\. Received: 0"):
+        reestimate_batch_norm(network(), batches(), 0)
+    with pytest.raises(InputError, match="data for batch normalization is empty"):
+        reestimate_batch_norm(network(), batches().take(0), 2)

@@ -1,0 +1,67 @@
+"""Scores are means over the images, however they are batched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.utils.training.conftest import batches, calc_loss, network
+from utils.errors import InputError
+from utils.training import Evaluator, evaluate
+
+
+def _images(num_images: int, batch_size: int) -> tf.data.Dataset:
+    return batches().unbatch().take(num_images).batch(batch_size)
+
+
+def test_mean_over_images_whatever_the_batches() -> None:
+    model = network()
+    expected = evaluate(model, _images(21, 21), calc_loss)
+    for batch_size in (1, 8, 20):
+        scores = evaluate(model, _images(21, batch_size), calc_loss)
+        assert scores == pytest.approx(expected, rel=1e-5)
+    assert set(expected) == {"loss", "accuracy"}
+
+
+def test_a_function_scores_like_the_model() -> None:
+    model = network()
+
+    def outputs(images: np.ndarray) -> np.ndarray:
+        assert isinstance(images, np.ndarray)
+        return model(images, training=False).numpy()
+
+    data = _images(21, 8)
+    by_model, by_function = evaluate(model, data, calc_loss), evaluate(outputs, data, calc_loss)
+    assert by_function["accuracy"] == by_model["accuracy"]
+    decay = 1e-4 * sum(float(tf.nn.l2_loss(v)) for v in model.trainable_variables)
+    assert by_function["loss"] == pytest.approx(by_model["loss"] - decay, rel=1e-5)
+
+
+def test_an_evaluator_traces_once_and_sees_new_weights() -> None:
+    traces = []
+
+    def counted(labels: Any, outputs: Any, variables: Any) -> Any:
+        traces.append(1)
+        return calc_loss(labels, outputs, variables)
+
+    model = network()
+    evaluator = Evaluator(model, counted)
+    first = evaluator(_images(24, 8))
+    model.get_layer("dense").kernel.assign(0.0 * model.get_layer("dense").kernel)
+    assert evaluator(_images(24, 8))["accuracy"] != first["accuracy"]
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (batches(), "must end. Received an infinite"),
+        (batches().take(0), "evaluation data is empty"),
+    ],
+)
+def test_unusable_data(data: tf.data.Dataset, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        evaluate(network(), data, calc_loss)

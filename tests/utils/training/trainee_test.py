@@ -1,0 +1,42 @@
+"""The wrapped model: names of metrics, data of the wrong form."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+
+from tests.utils.training.conftest import batches, calc_loss, network
+from utils.errors import InputError
+from utils.training import LossComposer
+from utils.training.trainee import Trainee
+
+
+def test_metrics_are_those_of_the_loss() -> None:
+    teacher = network(1)
+    trainee = Trainee(network(), LossComposer(calc_loss, teacher=teacher), batches().element_spec)
+    assert list(trainee.loss_metrics) == ["accuracy", "distillation"]
+
+
+def test_only_the_network_is_trained() -> None:
+    model = network()
+    composer = LossComposer(calc_loss, teacher=network(1))
+    trainee = Trainee(model, composer, batches().element_spec)
+    assert [v.path for v in trainee.trainable_variables] == [
+        v.path for v in model.trainable_variables
+    ]
+
+
+def test_a_sequential_network() -> None:
+    model = keras.Sequential(
+        [keras.Input((6, 6, 2)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    )
+    trainee = Trainee(model, LossComposer(calc_loss), batches().element_spec)
+    assert list(trainee.loss_metrics) == ["accuracy"]
+
+
+def test_data_must_be_pairs() -> None:
+    images = batches().map(lambda images, labels: images)
+    with pytest.raises(
+        InputError, match=r"must give pairs \(images, labels\)\. Received elements of"
+    ):
+        Trainee(network(), LossComposer(calc_loss), images.element_spec)
