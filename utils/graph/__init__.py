@@ -1,9 +1,10 @@
 """The graph: one exact picture of a Keras network, from which it is cut, counted and drawn."""
 
-from utils.graph.channels import ChannelGroup, Reader, capability_report, channel_groups
+from utils.graph.channels import capability_report, channel_groups
 from utils.graph.complexity import Complexity, complexity
+from utils.graph.groups import ChannelGroup, Reader
 from utils.graph.ir import Capability, Graph, Node, Ref
-from utils.graph.keras_io import from_keras, to_keras
+from utils.graph.keras_io import from_keras, to_keras, to_keras_with_tensors
 from utils.graph.surgery import masked_graph, masked_model, shrink
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "masked_model",
     "shrink",
     "to_keras",
+    "to_keras_with_tensors",
 ]

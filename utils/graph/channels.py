@@ -15,60 +15,14 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from utils.graph import ops
+from utils.graph.groups import ChannelGroup, GroupBuilder, components
 from utils.graph.ir import Capability, Graph, Node, Ref, Shape
 from utils.graph.row import FIXED, Label
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Reader:
-    """A kernel that reads a group's channels.
-
-    Attributes:
-        node: name of the node that the kernel belongs to.
-        channels: int array [in_features of the kernel]: for each index of the axis that the kernel
-            reads, the group's channel there, -1 for inputs from elsewhere. After a Flatten several
-            indices hold the same channel.
-    """
-
-    node: str
-    channels: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ChannelGroup:
-    """Channels that can only be cut together, wherever they appear.
-
-    Attributes:
-        name: the first producer's node.
-        size: number of channels to choose from.
-        prunable: whether any may go.
-        reason: why none may, else empty.
-        producers: nodes whose output channels are the group's, in order (the first call of a
-            shared layer).
-        producer_channels: for each producer an int array [its output channels]: the group's channel
-            of each. Usually 0, 1, 2, …; where a narrow stream continues in a wide one, or groups of
-            channels go as a whole, it is not.
-        readers: the kernels that read the group.
-        is_stream: channels of several producers meet in an Add or the like.
-        blocks: int arrays of channels: of each, at least one must stay, or a tensor would be empty.
-    """
-
-    name: str
-    size: int
-    prunable: bool
-    reason: str
-    producers: tuple[str, ...]
-    producer_channels: tuple[np.ndarray, ...]
-    readers: tuple[Reader, ...]
-    is_stream: bool
-    blocks: tuple[np.ndarray, ...]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -145,7 +99,7 @@ def channel_groups(graph: Graph) -> tuple[ChannelGroup, ...]:
 
 
 def coupling(graph: Graph) -> Coupling:
-    """The whole analysis behind `channel_groups`; computed once per graph."""
+    """Run the whole analysis behind `channel_groups`, once per graph."""
     if graph not in _finished:
         analysis = _Analysis(graph)
         analysis.run()
@@ -154,7 +108,7 @@ def coupling(graph: Graph) -> Coupling:
 
 
 def capability_report(graph: Graph) -> list[Capability]:
-    """What can be done with each layer, for people to read.
+    """Say, for people to read, what can be done with each layer.
 
     Returns:
         One line per nested model that was flattened, per layer that no row describes, and per
@@ -260,10 +214,7 @@ class _Analysis:
         """Let every node's rule label its outputs."""
         for node in self.graph.nodes:
             row = ops.find(self.graph, node)
-            if row is None:
-                labels = self._opaque_node(node)
-            else:
-                labels = row.couple(node, self, row)
+            labels = self._opaque_node(node) if row is None else row.couple(node, self, row)
             for index, label in enumerate(labels):
                 self._set_label(Ref(node.name, index), label)
         for ref in self.graph.outputs:
@@ -294,9 +245,9 @@ class _Analysis:
         group_of_class, channel_of_class, members = self._grouped_classes(classes)
         group_of = group_of_class[classes] if classes.size else classes
         channel_of = channel_of_class[classes] if classes.size else classes
-        builder = _GroupBuilder(self._reasons(group_of, len(members)), group_of, channel_of)
+        builder = GroupBuilder(self._reasons(group_of, len(members)), group_of, channel_of)
         for reading in self._readings:
-            builder.add_reader(reading)
+            builder.add_reader(reading.node, reading.ids)
         for label in self._labels.values():
             builder.add_tensor(label.ids)
         for ids in self._streams:
@@ -323,7 +274,7 @@ class _Analysis:
             for side in (0, 1)
         )
         size = self._num_elements
-        return _components(first, second, size)
+        return components(first, second, size)
 
     def _grouped_classes(
         self, classes: np.ndarray
@@ -334,7 +285,7 @@ class _Analysis:
         sizes = [vector.size for vector in vectors]
         numbers = np.repeat(np.arange(len(vectors)), sizes)
         everything = np.concatenate([np.empty(0, dtype=int), *vectors])
-        parts = _components(numbers, len(vectors) + everything, len(vectors) + num_classes)
+        parts = components(numbers, len(vectors) + everything, len(vectors) + num_classes)
         members: dict[int, list[int]] = {}
         for number in range(len(vectors)):
             members.setdefault(int(parts[number]), []).append(number)
@@ -358,67 +309,3 @@ class _Analysis:
                 if group != FIXED and not reasons[group]:
                     reasons[group] = reason
         return reasons
-
-
-class _GroupBuilder:
-    """Collects what belongs to each group."""
-
-    def __init__(self, reasons: list[str], group_of: np.ndarray, channel_of: np.ndarray) -> None:
-        self._reasons = reasons
-        self._group_of = group_of
-        self._channel_of = channel_of
-        self._readers: dict[int, list[Reader]] = {}
-        self._blocks: dict[int, dict[bytes, np.ndarray]] = {}
-        self._streams: set[int] = set()
-        self._seen: set[int] = set()
-
-    def _parts(self, ids: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """The groups among some elements, each with the group's channel of every element."""
-        groups = np.where(ids == FIXED, FIXED, self._group_of[ids])
-        for group in np.unique(groups):
-            if group != FIXED:
-                yield int(group), np.where(groups == group, self._channel_of[ids], FIXED)
-
-    def add_reader(self, reading: Reading) -> None:
-        for group, channels in self._parts(reading.ids):
-            self._readers.setdefault(group, []).append(Reader(reading.node, channels))
-
-    def add_tensor(self, ids: np.ndarray) -> None:
-        """A tensor whose channels all belong to one group would be empty without them."""
-        if id(ids) in self._seen:
-            return
-        self._seen.add(id(ids))
-        parts = list(self._parts(ids))
-        if len(parts) == 1 and (parts[0][1] != FIXED).all():
-            group, channels = parts[0]
-            block = np.unique(channels)
-            self._blocks.setdefault(group, {})[block.tobytes()] = block
-
-    def add_stream(self, ids: np.ndarray) -> None:
-        self._streams.update(group for group, _ in self._parts(ids))
-
-    def build(self, number: int, producers: list[tuple[str, np.ndarray]]) -> ChannelGroup:
-        channels = tuple(self._channel_of[ids] for _, ids in producers)
-        size = int(max(vector.max(initial=-1) for vector in channels)) + 1
-        reason = self._reasons[number]
-        if not reason and size < 2:
-            reason = "it is a single channel"
-        return ChannelGroup(
-            name=producers[0][0],
-            size=size,
-            prunable=not reason,
-            reason=reason,
-            producers=tuple(name for name, _ in producers),
-            producer_channels=channels,
-            readers=tuple(self._readers.get(number, ())),
-            is_stream=number in self._streams and len(producers) > 1,
-            blocks=tuple(self._blocks.get(number, {}).values()),
-        )
-
-
-def _components(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
-    """Number of the connected component of each of `size` vertices, given edges."""
-    edges = coo_array((np.ones(first.size, dtype=np.int8), (first, second)), shape=(size, size))
-    if size == 0:
-        return np.empty(0, dtype=int)
-    return connected_components(edges, directed=False)[1].astype(int)

@@ -114,8 +114,8 @@ class Graph:
     def _check_ref(ref: Ref, known: Mapping[str, int], reader: str) -> None:
         if ref.node not in known:
             raise ValueError(
-                f"{reader} reads {ref.node!r}, which no earlier node is named: the graph is cyclic, "
-                "out of order, or has a dangling reference."
+                f"{reader} reads {ref.node!r}, which no earlier node is named: the graph is "
+                "cyclic, out of order, or has a dangling reference."
             )
         if not 0 <= ref.index < known[ref.node]:
             raise ValueError(
@@ -155,7 +155,7 @@ class Graph:
         return self._by_name[name]
 
     def consumers(self, name: str) -> tuple[Node, ...]:
-        """The nodes that read any output of node `name`, in order."""
+        """List the nodes that read any output of node `name`, in order."""
         return self._consumers[name]
 
     def calls(self, layer: str) -> tuple[Node, ...]:
@@ -170,11 +170,11 @@ class Graph:
         return {layer: tuple(nodes) for layer, nodes in found.items()}
 
     def shape(self, ref: Ref) -> Shape:
-        """Shape of a tensor, batch axis included."""
+        """Look up the shape of a tensor, batch axis included."""
         return self.node(ref.node).output_shapes[ref.index]
 
     def dtype(self, ref: Ref) -> str:
-        """Data type of a tensor."""
+        """Look up the data type of a tensor."""
         return self.node(ref.node).output_dtypes[ref.index]
 
     def replace(self, **changes: Any) -> Graph:
@@ -246,7 +246,7 @@ def unique_name(wanted: str, taken: Iterable[str]) -> str:
 
 
 def num_elements(shape: Shape) -> int:
-    """Number of elements for one sample: the batch axis and unknown sizes count as 1.
+    """Count the elements of one sample: the batch axis and unknown sizes count as 1.
 
     Example:
         >>> num_elements((None, 8, 8, 3))

@@ -23,7 +23,7 @@ TABLE: Mapping[str, Op] = {
 
 
 def find(graph: Graph, node: Node) -> Op | None:
-    """The row of a node's op.
+    """Look up the row of a node's op.
 
     Returns:
         None for an op without a row, and for a layer that holds weights its row does not list (a
@@ -36,7 +36,7 @@ def find(graph: Graph, node: Node) -> Op | None:
 
 
 def why_opaque(graph: Graph, node: Node) -> str:
-    """In words, why `find` returns None."""
+    """Say why `find` returns None."""
     if node.op not in TABLE:
         return f"no row for {node.op!r} in the table of ops"
     extra = sorted(set(graph.params.get(node.layer, ())) - set(TABLE[node.op].weights))

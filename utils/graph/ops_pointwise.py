@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from utils.graph.ir import Node, Ref, leaves, map_leaves
+from utils.graph.ir import Node, Ref, map_leaves
 from utils.graph.ops_weighted import freeze_mixed
 from utils.graph.row import IN, Cut, Label, Op, Scope, channel_axis
 
 
 @dataclasses.dataclass(frozen=True)
 class _Operand:
-    """One side of an element-wise op, with its label's axis counted in the output."""
+    """One tensor of an element-wise op: its size and channels along the output's channel axis."""
 
     name: str
     size: int | None
-    label: Label | None
-    is_array: bool = False
+    ids: np.ndarray | None
 
 
 def elementwise(*, stream: bool) -> Callable[[Node, Scope, Op], list[Label | None]]:
@@ -37,26 +36,15 @@ def elementwise(*, stream: bool) -> Callable[[Node, Scope, Op], list[Label | Non
         if axis is None:
             return [None]
         size = scope.shape(Ref(node.name))[axis]
-        found: list[np.ndarray] = []
-        fixed: list[str] = []
-        for operand in _operands(node, scope, rank, axis):
-            if operand.is_array:
-                continue  # surgery cuts constants along with the tensors
-            if operand.label is None:
-                if operand.size == size and size != 1:
-                    fixed.append(operand.name)
-            elif operand.size != size:
-                scope.freeze(operand.label.ids, f"{node.layer!r} spreads it over all channels")
-            else:
-                found.append(operand.label.ids)
-        if not found:
-            return [None]
+        aligned = [side for side in _operands(node, scope, rank, axis) if side.size == size]
+        found = [side.ids for side in aligned if side.ids is not None]
         for ids in found[1:]:
             if ids is not found[0]:
                 scope.unite(found[0], ids, f"{node.layer!r} combines it with a fixed channel")
-        for name in fixed:
-            scope.freeze(found[0], f"{node.layer!r} combines them with {name!r}, which is not cut")
-        if stream and len(found) > 1:
+        for side in aligned:
+            if side.ids is None:
+                scope.freeze(found[0], f"{node.layer!r} combines them with {side.name!r}")
+        if stream:
             scope.merge(found)
         return [Label(axis, found[0])]
 
@@ -64,7 +52,7 @@ def elementwise(*, stream: bool) -> Callable[[Node, Scope, Op], list[Label | Non
 
 
 def _common_axis(node: Node, scope: Scope, rank: int) -> int | None:
-    """The output axis on which the operands' channels lie; if they disagree, all freeze."""
+    """Find the output axis on which the operands' channels lie; freeze them if they disagree."""
     labels = {ref: scope.label(ref) for ref in node.inputs}
     axes = {
         label.axis + rank - len(scope.shape(ref))
@@ -80,19 +68,16 @@ def _common_axis(node: Node, scope: Scope, rank: int) -> int | None:
 
 
 def _operands(node: Node, scope: Scope, rank: int, axis: int) -> list[_Operand]:
+    """List the tensors that are combined; constant arrays are cut along with them by surgery.
+
+    One of size 1 is spread over the channels and couples to none (labels have two ids or more).
+    """
     found = []
-    for leaf in leaves((node.args, node.kwargs)):
-        if isinstance(leaf, Ref):
-            shape = scope.shape(leaf)
-        elif isinstance(leaf, np.ndarray):
-            shape = leaf.shape
-        else:
-            continue
+    for ref in node.inputs:
+        shape, label = scope.shape(ref), scope.label(ref)
         own_axis = axis - (rank - len(shape))
         size = shape[own_axis] if own_axis >= 0 else None
-        label = scope.label(leaf) if isinstance(leaf, Ref) else None
-        name = leaf.node if isinstance(leaf, Ref) else "a constant"
-        found.append(_Operand(name, size, label, isinstance(leaf, np.ndarray)))
+        found.append(_Operand(ref.node, size, None if label is None else label.ids))
     return found
 
 

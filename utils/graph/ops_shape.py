@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -117,7 +118,7 @@ def _resize_get_item(node: Node, cut: Cut) -> tuple[Node, ...]:
 def take_node(
     name: str, source: Ref, axis: int, indices: np.ndarray, shape: Shape, dtype: str
 ) -> Node:
-    """A `keras.ops.take` of channels.
+    """Make a `keras.ops.take` of channels.
 
     Args:
         name: the node's name.
@@ -203,14 +204,18 @@ def _same_axis(old: tuple[int | None, ...], new: tuple[int | None, ...], axis: i
         tail = new[candidate + 1 :]
         if None in behind or None in tail or new[candidate] != old[axis]:
             continue
-        if np.prod(behind, dtype=int) == np.prod(tail, dtype=int):
+        if _volume(behind) == _volume(tail):
             return candidate
     return None
 
 
+def _volume(sizes: tuple[int | None, ...]) -> int:
+    return math.prod(size or 0 for size in sizes)
+
+
 def _known_sizes(shape: tuple[int | None, ...], total: int) -> list[int] | None:
     """Sizes for a shape whose unknown ones make up the rest of `total`, if that is unique."""
-    known = int(np.prod([size for size in shape if size is not None], dtype=int))
+    known = math.prod(size for size in shape if size is not None)
     unknown_axes = [i for i, size in enumerate(shape) if size is None]
     if len(unknown_axes) == 2:  # the batch, which stands for 2, and one more
         sizes = [2 if i == 0 else -1 if size is None else size for i, size in enumerate(shape)]
@@ -416,5 +421,5 @@ ROWS: dict[str, Op] = {
         couple=_pad, note="padding channels come and go with what they meet", resize=_resize_pad
     ),
 }
-for _name in "Amax Amin Max Mean Min Prod Std Sum Var".split():
+for _name in ["Amax", "Amin", "Max", "Mean", "Min", "Prod", "Std", "Sum", "Var"]:
     ROWS[f"{_NUMPY}.{_name}"] = _REDUCE

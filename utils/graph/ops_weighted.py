@@ -13,9 +13,13 @@ from utils.graph.row import IN, MID, OUT, Cut, Label, Op, Scope, Uses, channel_a
 
 # Activations that treat each channel alone; all others (softmax, glu, unknown ones) mix them.
 ELEMENTWISE_ACTIVATIONS = frozenset(
-    "celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu "
-    "linear log_sigmoid mish relu relu6 selu sigmoid silu soft_shrink softplus softsign sparse_plus "
-    "sparse_sigmoid squareplus swish tanh tanh_shrink threshold".split()
+    (
+        *("celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu"),
+        *("hard_swish", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "mish", "relu"),
+        *("relu6", "selu", "sigmoid", "silu", "soft_shrink", "softplus", "softsign"),
+        *("sparse_plus", "sparse_sigmoid", "squareplus", "swish", "tanh", "tanh_shrink"),
+        "threshold",
+    )
 )
 _ACTIVATION_LAYERS = frozenset({"ReLU", "LeakyReLU", "ELU"})
 
@@ -75,7 +79,7 @@ def _convolution(node: Node, scope: Scope, row: Op) -> list[Label | None]:
 
 
 def _grouped(node: Node, scope: Scope, axis: int, source: np.ndarray | None) -> list[Label | None]:
-    """A group of a grouped convolution goes or stays as a whole, inputs and outputs together."""
+    """Couple each group of a grouped convolution, inputs and outputs: it goes as a whole."""
     groups, filters = node.attrs["groups"], node.attrs["filters"]
     if source is None:
         return [None]

@@ -34,19 +34,19 @@ class Scope(Protocol):
     """The analysis as the coupling rules see it."""
 
     def label(self, ref: Ref) -> Label | None:
-        """Label of a tensor; None if nothing in it can be cut."""
+        """Look up a tensor's label; None if nothing in it can be cut."""
 
     def shape(self, ref: Ref) -> Shape:
-        """Shape of a tensor."""
+        """Look up the shape of a tensor."""
 
     def outputs(self, node: Node) -> int:
-        """Number of outputs of a node."""
+        """Count the outputs of a node."""
 
     def produce(self, node: Node, size: int) -> np.ndarray:
-        """Ids of the channels that a layer's weights make; the same for each call of it."""
+        """Give ids to the channels that a layer's weights make; each call of it gets the same."""
 
     def invent(self, size: int) -> np.ndarray:
-        """Ids of channels that no weights make, such as padding."""
+        """Give ids to channels that no weights make, such as padding."""
 
     def read(self, node: Node, axis: int, ids: np.ndarray) -> None:
         """Note that a kernel reads these channels along its input's `axis`."""
@@ -79,11 +79,11 @@ class Cut(Protocol):
         """Shape of a tensor after the cut."""
 
     def new_name(self, wanted: str) -> str:
-        """A name for an added node that is not taken."""
+        """Make a name for an added node that is not taken."""
 
 
 def unchanged(node: Node, cut: Cut) -> tuple[Node, ...]:
-    """The op has no attribute that depends on the number of channels."""
+    """Leave a node as it is: none of its attributes depends on the number of channels."""
     return (node,)
 
 
@@ -118,7 +118,7 @@ class Op:
 
 
 def concrete(shape: Shape, stand_in: int) -> tuple[int, ...]:
-    """A shape with `stand_in` for the batch axis and unknown sizes.
+    """Put `stand_in` for the batch axis and unknown sizes of a shape.
 
     Example:
         >>> concrete((None, 4, None, 3), 2)
@@ -128,7 +128,7 @@ def concrete(shape: Shape, stand_in: int) -> tuple[int, ...]:
 
 
 def channel_axis(attrs: Mapping[str, Any], rank: int) -> int:
-    """Axis of the channels by the op's data format.
+    """Find the axis of the channels by the op's data format.
 
     Example:
         >>> channel_axis({"data_format": "channels_first"}, rank=4)
@@ -138,7 +138,7 @@ def channel_axis(attrs: Mapping[str, Any], rank: int) -> int:
 
 
 def argument(node: Node, position: int, name: str, default: Any = None) -> Any:
-    """An argument of the call, given by position or by name."""
+    """Look up an argument of the call, given by position or by name."""
     if len(node.args) > position:
         return node.args[position]
     return node.kwargs.get(name, default)

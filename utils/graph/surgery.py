@@ -23,7 +23,7 @@ Keep = Mapping[str, np.ndarray]
 
 
 def shrink(graph: Graph, keep: Keep, reader_keep: Keep | None = None) -> Graph:
-    """The same network without some of its channels.
+    """Delete channels from a network.
 
     Args:
         graph: the network; it is not changed.
@@ -49,7 +49,7 @@ def shrink(graph: Graph, keep: Keep, reader_keep: Keep | None = None) -> Graph:
             gather = cutting.gather(chosen[node.name])
             if gather is not None:
                 nodes.append(gather)
-                node = rename_inputs(node, {node.inputs[0]: Ref(gather.name)})  # noqa: PLW2901
+                node = rename_inputs(node, {node.inputs[0]: Ref(gather.name)})
         nodes.extend(cutting.resized(node))
     return graph.replace(nodes=tuple(nodes), params=_cut_params(graph, found, alive, chosen))
 
@@ -73,13 +73,13 @@ def masked_graph(graph: Graph, keep: Keep, reader_keep: Keep | None = None) -> G
             mask = _mask_node(graph, *masks[node.name], unique_name(f"{node.name}_mask", taken))
             taken.add(mask.name)
             nodes.append(mask)
-            node = rename_inputs(node, {node.inputs[0]: Ref(mask.name)})  # noqa: PLW2901
+            node = rename_inputs(node, {node.inputs[0]: Ref(mask.name)})
         nodes.append(node)
     return graph.replace(nodes=tuple(nodes))
 
 
 def masked_model(graph: Graph, keep: Keep, reader_keep: Keep | None = None) -> keras.Model:
-    """The original network with channels switched off.
+    """Build the original network with channels switched off.
 
     Args:
         graph: the network.
@@ -112,7 +112,7 @@ def _mask_node(graph: Graph, reading: Reading, mask: np.ndarray, name: str) -> N
 
 
 def _checked(found: Coupling, keep: Keep) -> dict[str, np.ndarray]:
-    """The entries of `keep` that cut something, after all checks."""
+    """Check `keep`; return the entries that cut something."""
     groups = {group.name: group for group in found.groups}
     checked = {}
     for name, mask in keep.items():
@@ -131,8 +131,8 @@ def _checked(found: Coupling, keep: Keep) -> dict[str, np.ndarray]:
         for block in group.blocks:
             if not mask[block].any():
                 raise ValueError(
-                    f"group {name!r}: keep at least one of its channels {_shortly(block)}: a tensor "
-                    "has no others."
+                    f"group {name!r}: keep at least one of its channels {_shortly(block)}: a "
+                    "tensor has no others."
                 )
         checked[name] = mask
     return checked
@@ -208,7 +208,7 @@ class _Cutting:
         return name
 
     def resized(self, node: Node) -> tuple[Node, ...]:
-        """The node after the cut: the row changes attrs, the labels give the shapes."""
+        """Resize a node: the row changes its attrs, the labels give its shapes."""
         outputs = [Ref(node.name, index) for index in range(len(node.output_shapes))]
         tensors = (*self._graph.node(node.name).inputs, *outputs)
         if all(self.kept(ref) is None for ref in tensors):
@@ -219,7 +219,7 @@ class _Cutting:
         return (*changed[:-1], changed[-1].replace(output_shapes=shapes))
 
     def gather(self, chosen: tuple[Reading, np.ndarray]) -> Node | None:
-        """The take in front of a kernel; None if it would take everything."""
+        """Make the take in front of a kernel; None if it would take everything."""
         reading, mask = chosen
         node = self._graph.node(reading.node)
         stays = self._alive[reading.ids]
