@@ -180,7 +180,7 @@ class AbstractModelHelper(abc.ABC):
         Normalization layers' scale and shift are not decayed.
 
         Args:
-            labels: int [batch], or one-hot [batch, classes].
+            labels: int [batch] or [batch, 1], or one-hot [batch, classes].
             outputs: logits, float32 [batch, classes].
             trainable_vars: the variables under training.
 
@@ -190,6 +190,8 @@ class AbstractModelHelper(abc.ABC):
         from keras import ops
 
         labels = ops.convert_to_tensor(labels)
+        if len(labels.shape) == len(outputs.shape) and labels.shape[-1] == 1:
+            labels = ops.squeeze(labels, axis=-1)
         if len(labels.shape) == len(outputs.shape):
             losses = ops.categorical_crossentropy(labels, outputs, from_logits=True)
             labels = ops.argmax(labels, axis=-1)

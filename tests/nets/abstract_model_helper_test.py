@@ -90,10 +90,10 @@ def test_loss_is_cross_entropy_plus_decay():
     cross_entropy = [np.log(np.exp(2) + 2) - 2, np.log(np.e + 2)]
     assert float(loss) == pytest.approx(np.mean(cross_entropy) + 0.1 * 25 / 2, abs=1e-5)
     assert {name: float(value) for name, value in metrics.items()} == {"accuracy": 0.5}
-    one_hot = tf.one_hot([0, 2], 3)
-    again, metrics = helper(loss_w_dcy=0.1).calc_loss(one_hot, outputs, [kernel, gamma])
-    assert float(again) == pytest.approx(float(loss), abs=1e-6)
-    assert float(metrics["accuracy"]) == 0.5
+    for labels in (tf.one_hot([0, 2], 3), tf.constant([[0], [2]])):
+        again, metrics = helper(loss_w_dcy=0.1).calc_loss(labels, outputs, [kernel, gamma])
+        assert float(again) == pytest.approx(float(loss), abs=1e-6)
+        assert float(metrics["accuracy"]) == 0.5
 
 
 def test_schedule_scales_with_epochs_batch_and_workers():
