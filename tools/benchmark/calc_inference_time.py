@@ -2,8 +2,8 @@
 
     python tools/benchmark/calc_inference_time.py --model_file=a.tflite,b.tflite
 
-Several files (separated by commas, or the flag repeated) are called in turns (A B A B …); the last
-column compares each with the first.
+Several files (separated by commas, or the flag repeated) are called in turns (A B A B …); the
+last columns compare the medians with the first file's, over five blocks of calls.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
 
+from rich import box
 from rich.table import Table
 
 from tools.command import run_command
@@ -101,16 +102,17 @@ def _measure(parsed: Parsed) -> None:
         for name in files
     }
     stats = latency.measure(calls, repeats=timing.nb_repts, warmup=timing.nb_repts_warmup)
-    table = Table(title=f"Latency in ms, batch {config.batch_size}, {timing.nb_repts} calls each")
+    title = f"Milliseconds per call, batch {config.batch_size}, {timing.nb_repts} calls each"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("file", overflow="fold")
-    for title in ("threads", "p50", "p95", "mean", "p50 to the first (lowest to highest)"):
-        table.add_column(title, justify="right")
+    for heading in ("threads", "p50", "p95", "mean", "to first", "spread"):
+        table.add_column(heading, justify="right")
     for name, row in stats.items():
         threads = keras_threads if name.endswith(".keras") else timing.latency_threads
-        share = latency.ratio(row, stats[files[0]])
-        compared = f"{share.median:.2f} ({share.lowest:.2f} to {share.highest:.2f})"
         times = (f"{value:.3f}" for value in (row.p50, row.p95, row.mean))
-        table.add_row(name, str(threads), *times, "" if name == files[0] else compared)
+        share = latency.ratio(row, stats[files[0]])
+        compared = (f"{share.median:.2f}", f"{share.lowest:.2f}-{share.highest:.2f}")
+        table.add_row(name, str(threads), *times, *(compared if name != files[0] else ()))
     out.print(table)
 
 

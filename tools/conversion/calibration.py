@@ -71,8 +71,8 @@ def _read_arrays(path: str) -> Mapping[str, np.ndarray]:
         try:
             # Mapped, not read: a header that promises more than the file holds is refused.
             arrays = {"inputs": np.load(path, mmap_mode="r", allow_pickle=False)}
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # a damaged header raises whatever Python's parser raises
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"cannot read the calibration samples: {path}: {reason}") from error
     else:
         raise InputError(f"`calibration_file` must be a .npy or .npz file. Received: {path!r}.")

@@ -137,6 +137,9 @@ def _export(parsed: Parsed) -> None:
                 out.print(_layer_table(result))
         raise
     out.print(_file_table(results))
+    for result in results:
+        floats = ", ".join(sorted(set(result.float_operators)))
+        out.print(f"{result.path}{f'  (in float: {floats})' if floats else ''}", soft_wrap=True)
 
 
 def _data(
@@ -165,27 +168,28 @@ def _inputs_of(batches: Iterable[Any]) -> Iterable[Any]:
 
 
 def _file_table(results: Sequence[CheckResult]) -> Any:
+    from rich import box
     from rich.table import Table
 
-    folder = pathlib.Path(str(results[0].path)).parent
-    table = Table(title=f"Written to {folder}, checked on {results[0].num_samples} samples")
-    table.add_column("file", overflow="fold")
-    for title in ("bytes", "deflated", "accuracy", "of Keras", "agreement", "error"):
-        table.add_column(title, justify="right")
+    title = f"Checked on {results[0].num_samples} samples"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("kind")
+    for heading in ("bytes", "deflated", "accuracy", "of Keras", "agreement", "error"):
+        table.add_column(heading, justify="right")
     for result in results:
         shares = (result.top1, result.keras_top1, result.agreement)
         percents = ("" if share is None else f"{share:.2%}" for share in shares)
         sizes = (f"{result.file_bytes:,}", f"{result.file_bytes_deflated:,}")
-        table.add_row(pathlib.Path(str(result.path)).name, *sizes, *percents, f"{result.error:.2g}")
-        if result.float_operators:
-            table.add_row(f"  in float: {', '.join(sorted(set(result.float_operators)))}")
+        table.add_row(result.kind, *sizes, *percents, f"{result.error:.2g}")
     return table
 
 
 def _layer_table(result: CheckResult) -> Any:
+    from rich import box
     from rich.table import Table
 
-    table = Table(title=f"Layers of the {result.kind} file by the error they add")
+    title = f"Layers of the {result.kind} file by the error they add"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("layer", overflow="fold")
     for title in ("SNR in dB", "cosine", "error", "added"):
         table.add_column(title, justify="right")

@@ -1,0 +1,123 @@
+import gc
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from utils.errors import InputError
+from utils.export.tflite import convert
+from utils.files import save_keras_model
+from utils.latency import (
+    LatencyStats,
+    file_call,
+    keras_call,
+    limit_threads,
+    measure,
+    ratio,
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    inputs = keras.Input((8, 8, 1), name="images")
+    x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+
+
+def test_calls_alternate():
+    calls = []
+    runners = {name: lambda name=name: calls.append(name) for name in "AB"}
+    stats = measure(runners, repeats=3, warmup=2, blocks=3)
+    assert "".join(calls) == "AB" * 5
+    assert {name: row.n for name, row in stats.items()} == {"A": 3, "B": 3}
+
+
+def test_times_are_in_milliseconds():
+    stats = measure({"A": lambda: time.sleep(0.004)}, repeats=9, warmup=0, blocks=3)["A"]
+    assert 4 <= stats.p50 < 40
+    assert stats.p50 <= stats.p95
+    assert len(stats.block_p50) == 3
+
+
+def test_percentiles(monkeypatch):
+    ticks = iter(range(10**6))
+    durations = [value * 10**6 for value in (1, 2, 3, 4, 100)]  # ns
+    clock = {"now": 0}
+
+    def now():
+        tick = next(ticks)
+        if tick % 2:
+            clock["now"] += durations[tick // 2]
+        return clock["now"]
+
+    monkeypatch.setattr(time, "perf_counter_ns", now)
+    stats = measure({"A": lambda: None}, repeats=5, warmup=0, blocks=2)["A"]
+    assert (stats.p50, stats.mean) == (3.0, 22.0)
+    assert stats.p95 == pytest.approx(np.percentile([1, 2, 3, 4, 100], 95))
+    assert stats.block_p50 == (2.0, 52.0)
+
+
+def test_garbage_collection_waits_and_comes_back():
+    seen = []
+    measure({"A": lambda: seen.append(gc.isenabled())}, repeats=2, warmup=0)
+    assert seen == [False, False]
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        measure({"A": lambda: 1 / 0}, repeats=1, warmup=0)
+    assert gc.isenabled()
+
+
+def test_fewer_calls_than_blocks():
+    assert len(measure({"A": lambda: None}, repeats=2, blocks=5)["A"].block_p50) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"repeats": 0}, {"blocks": 0}, {"warmup": -1}])
+def test_refuses_wrong_counts(wrong):
+    with pytest.raises(ValueError, match=r"must be >= 1 and `warmup` >= 0. Received: repeats="):
+        measure({"A": lambda: None}, **wrong)
+
+
+def test_ratio_needs_the_same_turns():
+    one = LatencyStats(p50=1, p95=1, mean=1, n=2, block_p50=(1.0, 1.0))
+    other = LatencyStats(p50=1, p95=1, mean=1, n=2, block_p50=(1.0,))
+    with pytest.raises(ValueError, match="zip"):
+        ratio(one, other)
+
+
+def test_keras_call_computes_the_model(network):
+    outputs = keras_call(network, batch_size=3)()
+    assert outputs.shape == (3, 4)
+
+
+def test_keras_call_of_integer_inputs_and_sequential_models():
+    embedding = keras.Sequential([keras.Input((5,), dtype="int32"), keras.layers.Embedding(3, 2)])
+    assert keras_call(embedding)().shape == (1, 5, 2)
+
+
+def test_keras_call_refuses_open_shapes():
+    inputs = keras.Input((None, 3), name="frames")
+    with pytest.raises(InputError, match=r"'frames' of .* has no fixed shape"):
+        keras_call(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
+
+
+def test_files_of_both_kinds(tmp_path, network):
+    save_keras_model(network, tmp_path / "a.keras")
+    (tmp_path / "a.tflite").write_bytes(convert(network, "float32"))
+    calls = {name: file_call(tmp_path / f"a.{name}") for name in ("keras", "tflite")}
+    stats = measure(calls, repeats=4, warmup=1)
+    assert all(row.p50 > 0 for row in stats.values())
+
+
+def test_refuses_other_files(tmp_path):
+    with pytest.raises(InputError, match=r"of .keras and .tflite files. Received: '.*a\.onnx'"):
+        file_call(tmp_path / "a.onnx")
+    with pytest.raises(InputError, match=r"no such file"):
+        file_call(tmp_path / "a.keras")
+    with pytest.raises(InputError, match=r"cannot read the .tflite file"):
+        file_call(tmp_path / "a.tflite")
+
+
+def test_threads_are_settled_once_tensorflow_computes():
+    keras.ops.ones(3)
+    assert limit_threads(200) != 200
