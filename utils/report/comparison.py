@@ -11,6 +11,9 @@ from utils.report.schema import Network, Report, TfliteFile
 #: Latencies that differ by less are called equal: repeated measurements differ by as much.
 LATENCY_NOISE = 0.03
 
+#: Sizes that differ by less are called equal: names and compression alone make as much.
+SIZE_NOISE = 0.02
+
 #: Sparsity from which on zeros are worth a row or a sentence.
 NOTABLE_SPARSITY = 0.01
 
@@ -120,7 +123,8 @@ def _quantity(
 
 
 def _size(label: str, before: int | None, after: int | None) -> Row:
-    return _ratio_row(label, before, after, formats.size, ("smaller", "bigger"))
+    words = ("smaller", "bigger")
+    return _ratio_row(label, before, after, formats.size, words, noise=SIZE_NOISE)
 
 
 def _latency(label: str, before: float | None, after: float | None) -> Row:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from utils.report import formats
-from utils.report.comparison import LATENCY_NOISE, NOTABLE_SPARSITY
+from utils.report.comparison import LATENCY_NOISE, NOTABLE_SPARSITY, SIZE_NOISE
 from utils.report.schema import Report, TfliteFile
 
 #: From most to least urgent; also the order on the page.
@@ -126,7 +126,7 @@ def _size(report: Report) -> Iterator[Finding]:
     if after.file_bytes is None:
         yield Finding("unknown", "The result was not saved, so its size is unknown.")
     for name, old, new in pairs:
-        if old is not None and new is not None and new > old:
+        if old is not None and new is not None and new > old * (1 + SIZE_NOISE):
             texts = f"{formats.size(new)} against {formats.size(old)}"
             yield Finding(
                 "warning", f"{name} is bigger than before: {texts} ({formats.times(old, new)})."
@@ -192,12 +192,10 @@ def _against_float(file: TfliteFile, floats: list[TfliteFile]) -> Iterator[Findi
 
 
 def _capability(report: Report) -> Iterator[Finding]:
-    if report.capability:
-        number = len(report.capability)
-        layers = "1 layer was" if number == 1 else f"{number} layers were"
-        yield Finding(
-            "note", f"{layers} not treated like the others; the reasons are listed below."
-        )
+    number = len({item.layer for item in report.capability if item.action != "cut"})
+    if number:
+        layers = "1 layer is" if number == 1 else f"{number} layers are"
+        yield Finding("note", f"{layers} of a kind or in a place that is never cut; see below.")
 
 
 def _search(report: Report) -> Iterator[Finding]:

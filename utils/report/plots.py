@@ -67,7 +67,7 @@ def channel_plot(layers: Sequence[Layer]) -> str:
         layers: the report's layers.
 
     Returns:
-        SVG, or "" when no layer has channel counts.
+        SVG, or "" when no layer was cut.
     """
     counted = [
         (layer.name, layer.channels_in_after / layer.channels_in_before, layer)
@@ -77,7 +77,7 @@ def channel_plot(layers: Sequence[Layer]) -> str:
         # It has the channels of the layer before it: a second bar would say nothing new.
         and not layer.op.endswith("Normalization")
     ]
-    if not counted:
+    if all(fraction == 1 for _, fraction, _ in counted):
         return ""
     names = [name for name, _, _ in counted]
     kept = [fraction for _, fraction, _ in counted]

@@ -154,10 +154,12 @@ class TrainingPoint(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Capability(Record):
-    """What was done with a layer that could not be treated like the others."""
+    """What can be done with a layer of the network before."""
 
     layer: str = entry("the layer's name")
-    action: str = entry("what was done, such as kept whole or kept in float")
+    action: str = entry(
+        "cut: its output channels can be cut; anything else, such as kept: they cannot"
+    )
     reason: str = entry("why")
 
 
@@ -240,7 +242,7 @@ class Report(Record):
     layers: tuple[Layer, ...] = entry("the layers with weights, in order", default=())
     training: tuple[TrainingPoint, ...] = entry("how training went", default=())
     capability: tuple[Capability, ...] = entry(
-        "layers that were kept whole, in float or unknown, and why", default=()
+        "what can be done with each layer, and why not more", default=()
     )
     search: Search | None = entry("the search, when there was one", default=None)
     notes: tuple[str, ...] = entry("what else the run has to say", default=())

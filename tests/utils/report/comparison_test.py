@@ -37,6 +37,13 @@ def test_latencies_within_the_noise_are_the_same():
     assert row.verdict == ""
 
 
+def test_sizes_that_differ_by_a_name_are_the_same():
+    after = samples.replaced(samples.AFTER, file_bytes=1_186_900)
+    assert (
+        rows_by_label(samples.report(after=after))[".keras file"].change_in_words == "1.00x, same"
+    )
+
+
 def test_nonzeros_have_a_row_only_when_there_are_zeros():
     assert "Non-zero parameters" not in rows_by_label(samples.report())
     after = samples.replaced(samples.AFTER, nonzeros=13_900, sparsity=0.9)

@@ -159,10 +159,11 @@ def test_a_quantized_file_that_gains_nothing():
 
 
 def test_layers_kept_and_notes_of_the_run():
-    kept = Capability(layer="a", action="kept whole", reason="unknown layer")
-    texts = said(samples.report(capability=(kept, kept), notes=("A remark.",)), "note")
+    items = [Capability(layer=name, action="kept", reason="unknown layer") for name in "aab"]
+    items.append(Capability(layer="c", action="cut", reason="16 channels"))
+    texts = said(samples.report(capability=items, notes=("A remark.",)), "note")
     assert texts == [
-        "2 layers were not treated like the others; the reasons are listed below.",
+        "2 layers are of a kind or in a place that is never cut; see below.",
         "A remark.",
     ]
 

@@ -53,7 +53,7 @@ def test_everything_is_on_the_page():
         "FLOPs (multiply-adds) 40.8 M 20.4 M 0.50x, fewer",
         "int8 passed 89.35 % +0.06 points 99.02 % 171 kB 132 kB 0.094 ms 0.101 ms",
         "stage1_0_conv2 Conv2D 16 → 6 16 62.5 % 2.30 k → 864 2.36 M → 885 k 0.031",
-        "stem_norm kept whole LayerNormalization mixes all channels of a position",
+        "stem_norm kept LayerNormalization mixes all channels of a position",
         "budget flops:0.5",
         "selection 38.2 s",
         "main.py --model_helper=resnet_at_cifar10 '--out_dir=my runs/a'",

@@ -203,7 +203,7 @@ def full_report(**changes: Any) -> Report:
         "capability": (
             Capability(
                 layer="stem_norm",
-                action="kept whole",
+                action="kept",
                 reason="LayerNormalization mixes all channels of a position",
             ),
         ),
