@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import pathlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -21,7 +21,10 @@ from learners.plan import StagePlan
 from learners.search.budget import Budget
 from nets.abstract_model_helper import AbstractModelHelper
 from utils import flags
-from utils.training import FitJob, LossComposer, fine_tune_schedule, fit
+from utils.command import notes
+from utils.files import load_keras_model
+from utils.multi_gpu_wrapper import MultiGpuWrapper
+from utils.training import FitJob, LossComposer, fine_tune_schedule, fit, read_state
 
 # Flags that change where and how a run is shown, not what it computes: a resume may change them.
 _NOT_IN_FINGERPRINT = frozenset(
@@ -41,6 +44,7 @@ class StageContext:
         budget: what may be kept, None where the ratio flags rule.
         log_dir: folder for TensorBoard.
         teacher: the network whose outputs are learned from, None without distillation.
+        workers: this process among those that train together.
     """
 
     run: RunConfig
@@ -49,6 +53,7 @@ class StageContext:
     budget: Budget | None = None
     log_dir: pathlib.Path
     teacher: keras.Model | None = None
+    workers: MultiGpuWrapper = MultiGpuWrapper()
 
 
 class AbstractLearner(abc.ABC):
@@ -106,24 +111,28 @@ class AbstractLearner(abc.ABC):
             if name not in _NOT_IN_FINGERPRINT | skipped and "save_path" not in name
         }
 
+    def saved_network(self) -> keras.Model | None:
+        """Load the compressed network of a killed run of this stage, None if there is none."""
+        path = self.context.stage.state_path
+        state = read_state(path) if self.context.run.resume else None
+        if state is None:
+            return None
+        notes.print(f"{self.context.stage.learner}: goes on from {path}", markup=False)
+        return load_keras_model(path, self.context.run.allow_unsafe)
+
     def train_from_scratch(self, model: keras.Model) -> None:
         """Train on the helper's own schedule."""
         schedule, num_steps = self.helper.setup_lrn_rate(self.context.stage.num_epochs)
         with self.timed("training"):
             self._fit(model, schedule, num_steps)
 
-    def fine_tune(self, model: keras.Model, extra: Mapping[str, Any] | None = None) -> None:
-        """Train a compressed network briefly: warm-up, then a cosine from `lrn_rate_ft` to zero.
-
-        Args:
-            model: trained in place.
-            extra: JSON values kept in the state file for a resumed run to find.
-        """
+    def fine_tune(self, model: keras.Model) -> None:
+        """Train a compressed network in place: a cosine from `lrn_rate_ft` to zero."""
         num_steps = self.fine_tune_steps()
         with self.timed("fine_tuning"):
             if num_steps:
                 schedule = fine_tune_schedule(self.context.run.lrn_rate_ft, num_steps)
-                self._fit(model, schedule, num_steps, extra)
+                self._fit(model, schedule, num_steps)
 
     def fine_tune_steps(self) -> int:
         """Number of steps of `fine_tune`."""
@@ -135,7 +144,6 @@ class AbstractLearner(abc.ABC):
         model: keras.Model,
         schedule: Any,
         num_steps: int,
-        extra: Mapping[str, Any] | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         run, distillation = self.context.run, self.context.run.distillation
@@ -159,7 +167,7 @@ class AbstractLearner(abc.ABC):
             callbacks=tuple(callbacks),
             fingerprint=self.fingerprint(),
             resume=run.resume,
-            extra=dict(extra or {}),
+            workers=self.context.workers,
         )
         result = fit(model, job)
         self.history += [

@@ -59,9 +59,13 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
 def initial_network(plan: Plan, helper: AbstractModelHelper) -> keras.Model:
     """Build the helper's network, with the weights of the plan's starting file if it has one."""
     keras.utils.set_random_seed(plan.run.seed)
+    model = helper.build_model()
     if plan.initial_path is None:
-        return helper.build_model()
-    return load_pretrained(helper, plan.initial_path, allow_unsafe=plan.run.allow_unsafe)
+        return model
+    load_pretrained(
+        model, plan.initial_path, helper.npz_to_weights, allow_unsafe=plan.run.allow_unsafe
+    )
+    return model
 
 
 def compress(
@@ -79,7 +83,6 @@ def compress(
         The report, with the resulting network as its `model`; its files lie in `plan.folder`.
     """
     start = time.perf_counter()
-    MultiGpuWrapper.init(enabled=plan.run.enbl_multi_gpu)
     if plan.run.strict:
         _refuse_opaque(model, plan.run.allow_unsafe)
     outcome = run_stages(plan, helper, model)
@@ -88,6 +91,7 @@ def compress(
 
 def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> Outcome:
     """Run every stage, each on the network the one before it left."""
+    workers = MultiGpuWrapper.init(plan.run.enbl_multi_gpu)
     before, ran = None, []
     for index, stage in enumerate(plan.stages):
         learner_class = learners.learner_class(stage.learner)
@@ -101,6 +105,7 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
             budget=plan.budget,
             log_dir=plan.log_dir,
             teacher=_teacher(plan, before) if plan.run.distillation.enbl_dst else None,
+            workers=workers,
         )
         learner = learner_class(context, model)
         notes.print(f"stage {index + 1} of {len(plan.stages)}: {stage.learner}")
@@ -132,14 +137,16 @@ def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
     """Score a saved network on the test split and print its metrics."""
     path = plan.stages[-1].artefact_path
     if plan.run.pretrained_path is not None:
-        model = load_pretrained(helper, plan.run.pretrained_path)
         path = pathlib.Path(plan.run.pretrained_path)
-    elif path.is_file():
-        model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
-    else:
+    if not path.is_file():
         raise InputError(
             f"--exec_mode=eval scores a saved network: none at {path}. Train first, or give "
             "--pretrained_path."
         )
+    if path.suffix == ".keras":  # of any shape: a pruned network is not the helper's own
+        model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
+    else:
+        model = helper.build_model()
+        load_pretrained(model, path, helper.npz_to_weights)
     for name, value in measurement.score(helper, model).items():
         out.print(f"{name}: {value:.4f}  ({path})")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import learners
@@ -48,12 +49,15 @@ class Plan:
         return self.stages[-1].artefact_path.parent
 
 
-def make_plan(run: RunConfig, stage_configs: list[Any]) -> Plan:
+def make_plan(
+    run: RunConfig, stage_configs: Sequence[Any], *, starts_from_file: bool = True
+) -> Plan:
     """Settle paths, epochs and budget of a run and check that they can work.
 
     Args:
         run: flags of every run.
         stage_configs: one config object for each stage of `run.learner`, in order.
+        starts_from_file: False where the network is given as an object.
 
     Returns:
         The plan.
@@ -81,7 +85,7 @@ def make_plan(run: RunConfig, stage_configs: list[Any]) -> Plan:
     plan = Plan(
         run=run,
         stages=tuple(stages),
-        initial_path=_initial_path(run, names[0], notices),
+        initial_path=_initial_path(run, names[0], notices) if starts_from_file else None,
         budget=None if run.budget is None else parse_budget(run.budget),
         log_dir=pathlib.Path(run.log_dir if run.out_dir is None else f"{run.out_dir}/logs"),
         notices=tuple(dict.fromkeys(notices)),

@@ -36,6 +36,18 @@ class ChannelPrunedRmtConfig:
     nb_crops_per_smpl: int = flag(
         10, "Random output positions taken from each image and layer.", lower=1
     )
+    criterion: str = flag(
+        "backward",
+        "How channels are chosen: lasso as in the paper, or backward elimination, which asks at "
+        "each step whose loss the other channels make up for best.",
+        choices=("backward", "lasso"),
+    )
+    refit_all: bool = flag(
+        True, "Refit every layer behind a cut by least squares, not only those that lose inputs."
+    )
+    compensate: bool = flag(
+        True, "Layers at the end of a residual branch make up for the error of their shortcut."
+    )
     ista_lrn_rate: float = flag(
         1e-2,
         "Step of ISTA.",
@@ -43,7 +55,7 @@ class ChannelPrunedRmtConfig:
         lower_open=True,
         inert="the step is one over the largest eigenvalue of the Gram matrix.",
     )
-    ista_nb_iters: int = flag(100, "Iterations of ISTA for each lambda.", lower=1)
+    ista_nb_iters: int = flag(100, "Iterations of ISTA for each lambda of lasso.", lower=1)
     lstsq_lrn_rate: float = flag(
         1e-3,
         "Adam's learning rate for least squares.",

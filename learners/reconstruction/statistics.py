@@ -62,6 +62,12 @@ class LayerStatistics:
         shift = self.cross[-1] ** 2 / self.count if centred else 0.0
         return float(np.sum(self.target_squares - shift))
 
+    def weighted(self, weights: np.ndarray) -> "LayerStatistics":
+        """Moments of the targets multiplied by `weights` [O], e.g. how much each output matters."""
+        return LayerStatistics(
+            self.moment, self.cross * weights, self.target_squares * weights**2
+        )
+
     def means(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean row of X [P] and of Y [O]."""
         return self.moment[:-1, -1] / self.count, self.cross[-1] / self.count
