@@ -1,7 +1,3 @@
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -9,8 +5,6 @@ import pytest
 from tools.conversion.export_tflite import main
 from utils.export.runner import TFLiteRunner
 from utils.files import save_keras_model
-
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -96,15 +90,3 @@ def test_refuses_wrong_input(arguments, message, model_file, capsys):
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}") and error.count("\n") == 1
     assert files(model_file.parent) == []
-
-
-def test_runs_as_a_script(model_file):
-    script = ROOT / "tools" / "conversion" / "export_tflite.py"
-    command = [sys.executable, str(script), f"--model_file={model_file}"]
-    result = subprocess.run(
-        [*command, "--kinds=float32"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert result.returncode == 0, result.stderr
-    assert files(model_file.parent) == ["net_float32.tflite"]
-    assert str(model_file.parent / "net_float32.tflite") in result.stdout
-    assert result.stderr == ""
