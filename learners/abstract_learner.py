@@ -21,7 +21,6 @@ from learners.plan import StagePlan
 from learners.search.budget import Budget
 from nets.abstract_model_helper import AbstractModelHelper
 from utils import flags
-from utils.command import notes
 from utils.files import load_keras_model
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.training import FitJob, LossComposer, fine_tune_schedule, fit, read_state
@@ -31,6 +30,9 @@ _NOT_IN_FINGERPRINT = frozenset(
     "learner out_dir save_path save_path_eval save_path_dst exec_mode nb_epochs log_dir summ_step "
     "save_step debug strict resume model_http_url data_dir_local".split()
 )
+
+
+_FIT_PARTS = ("training", "fine_tuning")  # their seconds come from the history of `fit`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,22 +119,20 @@ class AbstractLearner(abc.ABC):
         state = read_state(path) if self.context.run.resume else None
         if state is None:
             return None
-        notes.print(f"{self.context.stage.learner}: goes on from {path}", markup=False)
+        self.layers = dict(state.extra.get("layers", {}))
+        self.seconds = dict(state.extra.get("seconds", {}))
         return load_keras_model(path, self.context.run.allow_unsafe)
 
     def train_from_scratch(self, model: keras.Model) -> None:
         """Train on the helper's own schedule."""
         schedule, num_steps = self.helper.setup_lrn_rate(self.context.stage.num_epochs)
-        with self.timed("training"):
-            self._fit(model, schedule, num_steps)
+        self._fit("training", model, schedule, num_steps)
 
     def fine_tune(self, model: keras.Model) -> None:
         """Train a compressed network in place: a cosine from `lrn_rate_ft` to zero."""
         num_steps = self.fine_tune_steps()
-        with self.timed("fine_tuning"):
-            if num_steps:
-                schedule = fine_tune_schedule(self.context.run.lrn_rate_ft, num_steps)
-                self._fit(model, schedule, num_steps)
+        schedule = fine_tune_schedule(self.context.run.lrn_rate_ft, num_steps)
+        self._fit("fine_tuning", model, schedule, num_steps)
 
     def fine_tune_steps(self) -> int:
         """Number of steps of `fine_tune`."""
@@ -141,12 +141,14 @@ class AbstractLearner(abc.ABC):
 
     def _fit(
         self,
+        part: str,
         model: keras.Model,
         schedule: Any,
         num_steps: int,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         run, distillation = self.context.run, self.context.run.distillation
+        before = {name: value for name, value in self.seconds.items() if name not in _FIT_PARTS}
         job = FitJob(
             make_train=lambda first_step: self.helper.build_dataset_train(first_step=first_step),
             steps_per_epoch=self.helper.steps_per_epoch,
@@ -167,9 +169,9 @@ class AbstractLearner(abc.ABC):
             callbacks=tuple(callbacks),
             fingerprint=self.fingerprint(),
             resume=run.resume,
+            extra={"layers": self.layers, "seconds": before},
             workers=self.context.workers,
         )
         result = fit(model, job)
-        self.history += [
-            {"stage": self.context.stage.learner, **row} for row in result.history
-        ]
+        self.seconds[part] = result.seconds  # of all sessions of a resumed run
+        self.history += [{"stage": self.context.stage.learner, **row} for row in result.history]

@@ -76,9 +76,7 @@ def _why_not(
     return ", ".join(sorted(flags))
 
 
-def ratio_counts(
-    groups: Sequence[ChannelGroup], config: ChannelPrunedRmtConfig
-) -> dict[str, int]:
+def ratio_counts(groups: Sequence[ChannelGroup], config: ChannelPrunedRmtConfig) -> dict[str, int]:
     """Say how many channels of each group stay at `prune_ratio`."""
     return {
         group.name: keep_count(group.size, config.prune_ratio, config.round_to) for group in groups

@@ -51,9 +51,7 @@ def refit_kernel(
     return refitted, mean_y - mean_x @ refitted
 
 
-def relative_error(
-    statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool
-) -> float:
+def relative_error(statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool) -> float:
     """`||Y - X W||_F^2 / ||Y||_F^2` on the sampled rows (about the means when `centred`).
 
     Args:

@@ -155,19 +155,17 @@ class Sampler:
     def __init__(
         self, batches: Iterable[Any], *, num_images: int, num_positions: int, seed: int
     ) -> None:
-        self._batches = batches
-        self._num_positions = num_positions
+        self.batches = batches
+        self.num_images = num_images
+        self.num_positions = num_positions
         self._seed = seed
-        self.num_rows = num_images * num_positions
 
     def _positions(self, images: Any, key: int, batch: tf.Tensor) -> tf.Tensor:
         seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, key]), batch)
         size = tf.shape(keras.tree.flatten(images)[0])[0]
-        return tf.random.stateless_uniform([size, self._num_positions, 2], seed=seed)
+        return tf.random.stateless_uniform([size, self.num_positions, 2], seed=seed)
 
-    def targets(
-        self, layers: Sequence[Sampled], model: Callable[..., Sequence[tf.Tensor]]
-    ) -> list[list[np.ndarray]]:
+    def targets(self, layers: Sequence[Sampled], model: keras.Model) -> list[list[np.ndarray]]:
         """Compute the outputs that layers should go on giving, in one pass.
 
         Args:
@@ -181,7 +179,7 @@ class Sampler:
 
         @tf.function(reduce_retracing=True)
         def outputs(images: Any, batch: tf.Tensor) -> list[tf.Tensor]:
-            maps = model(images)
+            maps = keras.tree.flatten(model(images, training=False))
             sums = iter(maps[len(layers) :])
             return [
                 self._target(item, seen, sums, self._positions(images, item.key, batch))
@@ -189,7 +187,7 @@ class Sampler:
             ]
 
         found: list[list[np.ndarray]] = [[] for _ in layers]
-        for number, images in enumerate(self._batches):
+        for number, images in enumerate(self.batches):
             for rows, target in zip(found, outputs(images, tf.constant(number)), strict=True):
                 rows.append(target.numpy())
         return found
@@ -209,14 +207,16 @@ class Sampler:
         self,
         item: Sampled,
         model: Callable[..., Sequence[tf.Tensor]],
+        batches: Iterable[Any],
         targets: Sequence[np.ndarray],
     ) -> LayerStatistics:
         """Sum up a layer's moments.
 
         Args:
             item: the layer.
-            model: network inputs -> the layer's input (and, with a `branch`, the shortcut) in the
-                network as pruned so far.
+            model: a batch -> the layer's input (and, with a `branch`, the shortcut) in the network
+                as pruned so far.
+            batches: the images in the same order, or what stands for them (`frontier.py`).
             targets: the layer's entry of `targets`.
 
         Returns:
@@ -238,7 +238,7 @@ class Sampler:
             )
 
         total = LayerStatistics.empty(*item.kernel.shape)
-        for number, (images, target) in enumerate(zip(self._batches, targets, strict=True)):
+        for number, (images, target) in enumerate(zip(batches, targets, strict=True)):
             parts = moments(images, tf.constant(number), tf.constant(target))
             total += LayerStatistics(*(part.numpy().astype(np.float64) for part in parts))
         return total

@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from learners.reconstruction.frontier import Frontier
 from learners.reconstruction.lasso import channel_quadratic, largest, lasso_mask
 from learners.reconstruction.least_squares import (
     ReaderMoments,
@@ -94,8 +95,9 @@ class ChannelSelection:
         self._sampler = sampler
         self._options = options
         self._on_layer = on_layer
-        self._original, self._original_tensors = to_keras_with_tensors(graph)
-        self._work, self._work_tensors = to_keras_with_tensors(graph)
+        self._original = to_keras_with_tensors(graph)
+        self._work, tensors = to_keras_with_tensors(graph)
+        self._frontier = Frontier(graph, self._work, tensors, sampler.batches, sampler.num_images)
         self._order = self._layers_to_visit()
         self._readings = {
             reading.name: reading
@@ -113,6 +115,7 @@ class ChannelSelection:
         errors: dict[str, float] = {}
         for done, name in enumerate(self._order, start=1):
             fresh: dict[str, LayerStatistics] = {}
+            self._frontier.advance(name)
             for group in self._groups:
                 if group.name not in keep and any(r.node == name for r in group.readers):
                     keep[group.name], fresh = self._choose(group)
@@ -162,9 +165,7 @@ class ChannelSelection:
             reading = self._readings[name]
             parts = channel_quadratic(moments, kernel, rows, group.size, centred=reading.centred)
             quadratic, linear = quadratic + parts[0], linear + parts[1]
-        mask = lasso_mask(
-            quadratic, linear, num_keep, num_iterations=self._options.num_iterations
-        )
+        mask = lasso_mask(quadratic, linear, num_keep, num_iterations=self._options.num_iterations)
         return mask, np.diag(quadratic)
 
     def _by_elimination(
@@ -198,8 +199,8 @@ class ChannelSelection:
             self._sample_targets(name)
         reading = self._readings[name]
         wanted = [reading.source, *([reading.shortcut] if reading.shortcut else [])]
-        model = _submodel(self._work, [self._work_tensors[ref] for ref in wanted])
-        return self._sampler.statistics(reading.item, model, self._targets[name])
+        model = self._frontier.submodel(wanted)
+        return self._sampler.statistics(reading.item, model, self._frontier, self._targets[name])
 
     def _sample_targets(self, first: str) -> None:
         """Sample the targets of a layer and of as many after it as fit in memory, in one pass."""
@@ -207,15 +208,21 @@ class ChannelSelection:
         chosen: list[Reading] = []
         size = 0
         for name in names[names.index(first) :]:
-            size += self._sampler.num_rows * self._readings[name].item.kernel.shape[1] * 4
+            size += (
+                self._sampler.num_images
+                * self._sampler.num_positions
+                * self._readings[name].item.kernel.shape[1]
+                * 4
+            )
             if chosen and size > MAX_TARGET_BYTES:
                 break
             if name not in self._targets:
                 chosen.append(self._readings[name])
         wanted = [reading.source for reading in chosen]
         wanted += [reading.total for reading in chosen if reading.total is not None]
-        model = _submodel(self._original, [self._original_tensors[ref] for ref in wanted])
-        targets = self._sampler.targets([reading.item for reading in chosen], model)
+        model, tensors = self._original
+        part = keras.Model(model.inputs, [tensors[ref] for ref in wanted])
+        targets = self._sampler.targets([reading.item for reading in chosen], part)
         self._targets |= zip((reading.name for reading in chosen), targets, strict=True)
 
     def _drop(self, group: ChannelGroup, mask: np.ndarray) -> None:
@@ -267,11 +274,6 @@ class ChannelSelection:
             layer: {name: np.asarray(self._weight(layer, name)) for name in arrays}
             for layer, arrays in self._graph.params.items()
         }
-
-
-def _submodel(model: keras.Model, tensors: list[Any]) -> Callable[..., list[Any]]:
-    part = keras.Model(model.inputs, tensors)
-    return lambda images: keras.tree.flatten(part(images, training=False))
 
 
 def _with_blocks(mask: np.ndarray, scores: np.ndarray, group: ChannelGroup) -> np.ndarray:

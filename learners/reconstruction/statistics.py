@@ -64,9 +64,7 @@ class LayerStatistics:
 
     def weighted(self, weights: np.ndarray) -> "LayerStatistics":
         """Moments of the targets multiplied by `weights` [O], e.g. how much each output matters."""
-        return LayerStatistics(
-            self.moment, self.cross * weights, self.target_squares * weights**2
-        )
+        return LayerStatistics(self.moment, self.cross * weights, self.target_squares * weights**2)
 
     def means(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean row of X [P] and of Y [O]."""

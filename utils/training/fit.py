@@ -233,6 +233,7 @@ class _Run:
             network=read_variables(self._model.variables),
             optimizer=read_variables(self._optimizer.variables),
             metrics=read_variables(self._metric_variables()) if mid_epoch else (),
+            extra=self._job.extra,
         )
         # A finite loss may have had an infinite gradient: such weights must not replace good ones.
         if not state.is_finite:

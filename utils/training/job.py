@@ -37,6 +37,7 @@ class FitJob:
             `self.model.network` is the model that is trained, `self.model.optimizer.iterations` the
             number of steps done.
         fingerprint: JSON-like values that must be equal for a run to be resumed.
+        extra: JSON-like values of the caller's, kept in the state beside the network.
         resume: take up a saved state; False starts anew and replaces it.
         quiet: no progress line.
         workers: of a multi-GPU run.
@@ -56,6 +57,7 @@ class FitJob:
     stage: str = "training"
     callbacks: Sequence[keras.callbacks.Callback] = ()
     fingerprint: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     resume: bool = True
     quiet: bool = False
     workers: MultiGpuWrapper = dataclasses.field(default_factory=MultiGpuWrapper)

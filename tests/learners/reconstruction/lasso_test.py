@@ -7,7 +7,12 @@ import pytest
 from sklearn.linear_model import Lasso
 
 from learners.reconstruction import lasso
-from learners.reconstruction.least_squares import backward_order, refit_kernel, relative_error
+from learners.reconstruction.least_squares import (
+    ReaderMoments,
+    backward_order,
+    refit_kernel,
+    relative_error,
+)
 from learners.reconstruction.statistics import LayerStatistics, row_channels
 
 
@@ -136,7 +141,7 @@ def test_backward_elimination_is_exact_stepwise(layer):
     x, kernel, rows = layer
     y = x @ kernel
     stats = statistics_of(x, y)
-    order = backward_order(stats, rows, 6, centred=False)
+    order = backward_order([ReaderMoments(stats, rows, False)], 6)
     left = list(range(6))
     for channel in order[:-1]:
         losses = {}
@@ -158,7 +163,7 @@ def test_backward_elimination_near_the_best_subset(layer):
         return relative_error(stats, refit_kernel(stats, kernel, kept, centred=False)[0], centred=False)
 
     best = min(error(subset) for subset in itertools.combinations(range(6), 3))
-    chosen = error(backward_order(stats, rows, 6, centred=False)[3:])
+    chosen = error(backward_order([ReaderMoments(stats, rows, False)], 6)[3:])
     assert chosen <= 1.5 * best
 
 
