@@ -13,6 +13,7 @@ from learners.config import RunConfig
 from learners.plan import make_plan
 from utils import flags
 from utils.command import guarded, notes, out
+from utils.export.quiet import quiet_native
 
 
 def run(argv: Sequence[str]) -> int:
@@ -44,7 +45,8 @@ def _run(argv: Sequence[str]) -> int:
         notes.print(f"note: {notice}", markup=False)
     helper = helper_class(configs[helper_class.config_class], seed=plan.run.seed)
     helper.check_files()
-    from learners import pipeline  # imports TensorFlow: only now is it worth its seconds
+    with quiet_native():  # TensorFlow greets on standard error whatever its log level
+        from learners import pipeline  # only now are its seconds worth it
 
     pipeline.execute(plan, helper, command=["main.py", *argv])
     return 0
