@@ -43,5 +43,3 @@ def guarded(body: Callable[[], int | None], argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         notes.print("Interrupted. The same command resumes from the last save.")
         return EXIT_INTERRUPTED
-
-

@@ -88,8 +88,8 @@ class FlagSpec:
             ]
         left = "(" if self.info.lower_open or low is None else "["
         right = ")" if self.info.upper_open or high is None else "]"
-        low_text = "-inf" if low is None else f"{low:g}"
-        high_text = "inf" if high is None else f"{high:g}"
+        low_text = "-inf" if low is None else _number(low)
+        high_text = "inf" if high is None else _number(high)
         return f"in {left}{low_text}, {high_text}{right}"
 
     def check(self, value: Any) -> None:
@@ -109,12 +109,16 @@ class FlagSpec:
             return value in self.info.choices
         if isinstance(value, (bool, str)):
             return True
-        if math.isnan(value):
+        if not math.isfinite(value):
             return False
         low, high = self.info.lower, self.info.upper
         above = low is None or (value > low if self.info.lower_open else value >= low)
         below = high is None or (value < high if self.info.upper_open else value <= high)
         return above and below
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _split_type(annotation: Any) -> tuple[type, bool]:
@@ -247,9 +251,7 @@ def _define(config_classes: Iterable[type]) -> absl_flags.FlagValues:
     return values
 
 
-def _unknown(
-    name: str, values: absl_flags.FlagValues, foreign: Mapping[str, str]
-) -> str:
+def _unknown(name: str, values: absl_flags.FlagValues, foreign: Mapping[str, str]) -> str:
     if name in foreign:
         return f"Flag --{name} does not apply: {foreign[name]}"
     near = difflib.get_close_matches(name, [*values, *foreign], n=1, cutoff=0.5)
