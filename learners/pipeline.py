@@ -125,7 +125,7 @@ def _teacher(plan: Plan, before: keras.Model | None) -> keras.Model | None:
 
 def _refuse_opaque(model: keras.Model, allow_unsafe: bool) -> None:
     rows = capability_report(from_keras(model, allow_unsafe=allow_unsafe))
-    opaque = [f"{layer} ({reason})" for layer, action, reason in rows if action == "kept"]
+    opaque = [f"{row.layer} ({row.reason})" for row in rows if row.action == "kept"]
     if opaque:
         raise InputError(
             f"--strict: {len(opaque)} layers cannot be compressed: {'; '.join(opaque[:5])}. Leave "
