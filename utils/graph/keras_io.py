@@ -74,14 +74,7 @@ def to_keras_with_tensors(graph: Graph) -> tuple[keras.Model, dict[Ref, Any]]:
         ValueError: if a weight or an output has another shape than the graph says.
     """
     with _deep_recursion(len(graph.nodes)):
-        operations: dict[str, Any] = {}
-        tensors: dict[Ref, Any] = {}
-        for node in graph.nodes:
-            if node.layer not in operations:
-                operations[node.layer] = build_operation(node, allow_unsafe=graph.allow_unsafe)
-            outputs = _call(operations[node.layer], node, tensors)
-            _check_shapes(node, outputs)
-            tensors.update({Ref(node.name, i): output for i, output in enumerate(outputs)})
+        operations, tensors = _replay(graph)
         model = keras.Model(
             map_leaves(tensors.__getitem__, graph.input_structure),
             map_leaves(tensors.__getitem__, graph.output_structure),
@@ -90,6 +83,35 @@ def to_keras_with_tensors(graph: Graph) -> tuple[keras.Model, dict[Ref, Any]]:
     for layer, arrays in graph.params.items():
         _set_weights(operations[layer], layer, arrays)
     return model, tensors
+
+
+def dry_run(graph: Graph) -> None:
+    """Check that Keras builds the graph exactly as it says, without memory for any weight.
+
+    Args:
+        graph: the network, perhaps from a file.
+
+    Raises:
+        InputError: if a layer cannot be built or called.
+        ValueError: if an output's shape or a weight's shape or type is another than the graph's.
+    """
+    with _deep_recursion(len(graph.nodes)), keras.StatelessScope(initialize_variables=False):
+        operations, _ = _replay(graph)
+    for layer, operation in operations.items():
+        _check_weights(operation, layer, graph.params.get(layer, {}))
+
+
+def _replay(graph: Graph) -> tuple[dict[str, Any], dict[Ref, Any]]:
+    """Make all operations and call them as the graph says."""
+    operations: dict[str, Any] = {}
+    tensors: dict[Ref, Any] = {}
+    for node in graph.nodes:
+        if node.layer not in operations:
+            operations[node.layer] = build_operation(node, allow_unsafe=graph.allow_unsafe)
+        outputs = _call(operations[node.layer], node, tensors)
+        _check_shapes(node, outputs)
+        tensors.update({Ref(node.name, i): output for i, output in enumerate(outputs)})
+    return operations, tensors
 
 
 def build_operation(node: Node, *, allow_unsafe: bool = False) -> Any:
@@ -151,15 +173,20 @@ def _check_shapes(node: Node, outputs: list[Any]) -> None:
         )
 
 
-def _set_weights(operation: Any, layer: str, arrays: Mapping[str, np.ndarray]) -> None:
-    weights = operation.weights
-    expected = [tuple(weight.shape) for weight in weights]
-    received = [array.shape for array in arrays.values()]
+def _check_weights(operation: Any, layer: str, arrays: Mapping[str, np.ndarray]) -> None:
+    weights = getattr(operation, "weights", [])
+    expected = [(tuple(weight.shape), weight.dtype) for weight in weights]
+    received = [(array.shape, str(array.dtype)) for array in arrays.values()]
     if expected != received:
         raise ValueError(
-            f"layer {layer!r}: its weights must have the shapes {expected}. Received: {received}."
+            f"layer {layer!r}: its weights must have the shapes and types {expected}. Received: "
+            f"{received}."
         )
-    for weight, array in zip(weights, arrays.values(), strict=True):
+
+
+def _set_weights(operation: Any, layer: str, arrays: Mapping[str, np.ndarray]) -> None:
+    _check_weights(operation, layer, arrays)
+    for weight, array in zip(operation.weights, arrays.values(), strict=True):
         weight.assign(array)
     if hasattr(operation, "finalize_state"):  # Normalization derives tensors from its weights
         operation.finalize_state()

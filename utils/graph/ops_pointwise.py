@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from utils.graph.ir import Node, Ref, map_leaves
-from utils.graph.ops_weighted import freeze_mixed
+from utils.graph.ops_weighted import freeze_mixed, is_elementwise
 from utils.graph.row import IN, Cut, Label, Op, Scope, channel_axis
 
 
@@ -107,6 +108,16 @@ def _activation(node: Node, scope: Scope, row: Op) -> list[Label | None]:
     if label is not None:
         freeze_mixed(node, scope, label.ids)
     return [label]
+
+
+def _relu_as_activation(attrs: Mapping[str, Any]) -> str | None:
+    if attrs.get("negative_slope") or attrs.get("threshold"):
+        return None
+    return {None: "relu", 6.0: "relu6"}.get(attrs.get("max_value"))
+
+
+def _named(function: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda attrs: function
 
 
 def _dropout(node: Node, scope: Scope, row: Op) -> list[Label | None]:
@@ -281,6 +292,11 @@ _NAMES: tuple[tuple[str, Op, str], ...] = (
     ("keras.src.ops.image", _SPATIAL, "Resize"),
     ("keras.src.ops.nn", _SPATIAL, "AveragePool MaxPool"),
 )
+# Operations that are an activation without parameters, under the activation's name.
+_ACTIVATION_OPS = {
+    "keras.src.ops.nn": "Relu Relu6 Selu Sigmoid Silu Softplus Softsign HardSigmoid HardSilu",
+    "keras.src.ops.numpy": "Tanh",
+}
 _SPATIAL_LAYERS = (
     "AveragePooling MaxPooling GlobalAveragePooling GlobalMaxPooling AdaptiveAveragePooling "
     "AdaptiveMaxPooling UpSampling ZeroPadding Cropping"
@@ -288,7 +304,13 @@ _SPATIAL_LAYERS = (
 _PER_CHANNEL = {-1: IN}
 
 ROWS: dict[str, Op] = {
-    "keras.layers.Activation": Op(couple=_activation, note="each channel alone, softmax excepted"),
+    "keras.layers.Activation": Op(
+        couple=_activation,
+        note="each channel alone, softmax excepted",
+        activation=lambda attrs: (
+            attrs["activation"] if is_elementwise(attrs["activation"]) else None
+        ),
+    ),
     "keras.layers.Rescaling": Op(couple=_rescaling, note=_ALONE),
     "keras.layers.Normalization": dataclasses.replace(
         _PINNED, weights={"mean": {}, "variance": {}, "count": {}}
@@ -320,5 +342,10 @@ ROWS: dict[str, Op] = {
 }
 for _module, _row, _names in _NAMES:
     ROWS.update({f"{_module}.{_name}": _row for _name in _names.split()})
+ROWS["keras.layers.ReLU"] = dataclasses.replace(_PRODUCT, activation=_relu_as_activation)
+for _module, _names in _ACTIVATION_OPS.items():
+    for _name in _names.split():
+        _function = re.sub(r"(?<!^)([A-Z])", r"_\1", _name).lower()
+        ROWS[f"{_module}.{_name}"] = dataclasses.replace(_PRODUCT, activation=_named(_function))
 for _name in _SPATIAL_LAYERS.split():
     ROWS.update({f"keras.layers.{_name}{_rank}D": _SPATIAL for _rank in (1, 2, 3)})

@@ -166,6 +166,7 @@ def _resize_last(attribute: str) -> Any:
 
 
 def _conv(kernel_axes: Mapping[int, str], uses: Uses) -> Op:
+    out_axis = next(axis for axis, role in kernel_axes.items() if role == OUT)
     return Op(
         couple=_convolution,
         note="reads input channels, makes `filters`; groups > 1: a group goes as a whole",
@@ -173,6 +174,7 @@ def _conv(kernel_axes: Mapping[int, str], uses: Uses) -> Op:
         weights={"kernel": kernel_axes, "bias": {-1: OUT}},
         uses={"kernel": uses},
         kernel="kernel",
+        folds=("kernel", (out_axis,)),
     )
 
 
@@ -181,6 +183,7 @@ _DEPTHWISE = Op(
     note="output channels c·m … c·m+m-1 are input channel c (m = `depth_multiplier`)",
     weights={"kernel": {-2: IN}, "bias": {-1: OUT}},
     uses={"kernel": window_uses},
+    folds=("kernel", (-2, -1)),
 )
 _SEPARABLE = Op(
     couple=_separable,
@@ -193,6 +196,7 @@ _SEPARABLE = Op(
     },
     uses={"depthwise_kernel": window_uses, "pointwise_kernel": position_uses},
     kernel="pointwise_kernel",
+    folds=("pointwise_kernel", (-1,)),
 )
 
 ROWS: dict[str, Op] = {
@@ -203,6 +207,7 @@ ROWS: dict[str, Op] = {
         weights={"kernel": {-2: IN, -1: OUT}, "bias": {-1: OUT}},
         uses={"kernel": position_uses},
         kernel="kernel",
+        folds=("kernel", (-1,)),
     ),
     "keras.layers.Embedding": Op(
         couple=_embedding,

@@ -107,6 +107,10 @@ class Op:
             position [kernel height, kernel width]. Their sum over the entries is the layer's
             multiply-adds.
         kernel: the weight that mixes channels, None for ops without one.
+        folds: the weight, and its axes from the back, that a scale of the output channels can be
+            multiplied into (batch norm folding); None if there is none.
+        activation: given the attrs, the value of a layer's `activation` that does the same as the
+            op; None if there is none.
     """
 
     couple: Callable[[Node, Scope, Op], list[Label | None]]
@@ -115,6 +119,8 @@ class Op:
     weights: Mapping[str, Mapping[int, str]] = dataclasses.field(default_factory=dict)
     uses: Mapping[str, Uses] = dataclasses.field(default_factory=dict)
     kernel: str | None = None
+    folds: tuple[str, tuple[int, ...]] | None = None
+    activation: Callable[[Mapping[str, Any]], Any] | None = None
 
 
 def concrete(shape: Shape, stand_in: int) -> tuple[int, ...]:

@@ -66,7 +66,7 @@ def randomize(model):
 
 
 def profiled_flops(model):
-    """TensorFlow's own figures for the kernels of a traced model, those inside functions included."""
+    """TensorFlow's own figures for the kernels of a traced model, functions inside included."""
     size = [(1, *tensor.shape[1:]) for tensor in model.inputs]
     traced = tf.function(lambda image: model(image, training=False))
     return _graph_flops(traced.get_concrete_function(tf.TensorSpec(size[0])).graph)

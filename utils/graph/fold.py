@@ -1,0 +1,125 @@
+"""The fused form of a network, as it runs: batch norm and activations inside the layer before them.
+
+    y = gamma · (W·x + b - mean) / s + beta,   s = sqrt(variance + epsilon)
+      = (gamma/s · W)·x + (beta + gamma/s · (b - mean))
+
+The trainable form stays as it is; this is a second graph with equal outputs (to about 1e-5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from utils.graph import ops
+from utils.graph.ir import Graph, Node, Ref, rename_inputs, rename_refs
+from utils.graph.row import channel_axis
+
+_Params = Mapping[str, Mapping[str, np.ndarray]]
+_Merged = tuple[Node, dict[str, np.ndarray]] | None
+_Folding = Callable[[Graph, Node, Node, _Params], _Merged]
+_BATCH_NORM = "keras.layers.BatchNormalization"
+
+
+def fold(graph: Graph, *, activations: bool = True) -> Graph:
+    """Fold batch normalization into the convolution or Dense layer in front of it.
+
+    A batch norm is folded if nothing else reads what it normalizes, the layer in front has no
+    activation of its own, and neither is shared. Others (before a convolution, after a sum) stay.
+
+    Args:
+        graph: the trainable network; it is not changed.
+        activations: also put an activation behind such a layer into its `activation`.
+
+    Returns:
+        The fused graph. The fused layers keep the names of the convolutions.
+    """
+    graph = _fold_each(graph, _folded_norm)
+    return _fold_each(graph, _fused_activation) if activations else graph
+
+
+def _fold_each(graph: Graph, folded: _Folding) -> Graph:
+    """Merge every node that `folded` can into the one it reads from, in one pass."""
+    nodes: dict[str, Node] = {}
+    params = dict(graph.params)
+    renamed: dict[Ref, Ref] = {}
+    outputs = set(graph.outputs)
+    for original in graph.nodes:
+        node = rename_inputs(original, renamed)
+        source = nodes.get(node.inputs[0].node) if len(node.inputs) == 1 else None
+        merged = None
+        if source is not None and _only_link(graph, original, outputs):
+            merged = folded(graph, source, node, params)
+        if merged is None or source is None:
+            nodes[node.name] = node
+            continue
+        nodes[source.name], params[source.layer] = merged
+        params.pop(node.layer, None)
+        renamed[Ref(node.name)] = Ref(source.name)
+    return graph.replace(
+        nodes=tuple(nodes.values()),
+        params={layer: arrays for layer, arrays in params.items() if arrays},
+        output_structure=rename_refs(graph.output_structure, renamed),
+    )
+
+
+def _only_link(graph: Graph, node: Node, outputs: set[Ref]) -> bool:
+    """Whether a node is the only reader of a tensor, and neither side is shared."""
+    ref = node.inputs[0]
+    return (
+        ref not in outputs
+        and len(graph.consumers(ref.node)) == 1
+        and len(graph.calls(node.layer)) == 1
+        and len(graph.calls(graph.node(ref.node).layer)) == 1
+    )
+
+
+def _folded_norm(graph: Graph, source: Node, node: Node, params: _Params) -> _Merged:
+    row = ops.find(graph, source)
+    if node.op != _BATCH_NORM or row is None or row.folds is None or not _is_linear(source):
+        return None
+    rank = len(source.output_shapes[0])
+    if node.attrs["axis"] % rank != channel_axis(source.attrs, rank):
+        return None
+    scale, shift = scale_and_shift(params[node.layer], node.attrs["epsilon"])
+    weight, axes = row.folds
+    arrays = dict(params[source.layer])
+    kernel = arrays[weight]
+    shape = [size if axis - kernel.ndim in axes else 1 for axis, size in enumerate(kernel.shape)]
+    bias = arrays.get("bias", np.zeros(scale.size))
+    arrays[weight] = (kernel * scale.reshape(shape)).astype(kernel.dtype)
+    arrays["bias"] = (shift + scale * bias).astype(kernel.dtype)
+    return source.with_attrs(use_bias=True), arrays
+
+
+def scale_and_shift(
+    arrays: Mapping[str, np.ndarray], epsilon: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write batch normalization as `scale · x + shift`.
+
+    Args:
+        arrays: `moving_mean`, `moving_variance`, and where the layer has them `gamma`, `beta`;
+            float arrays [channels].
+        epsilon: added to the variance.
+
+    Returns:
+        `scale` and `shift`, float64 arrays [channels].
+    """
+    variance = arrays["moving_variance"].astype(np.float64)
+    scale = arrays.get("gamma", 1.0) / np.sqrt(variance + epsilon)
+    return scale, arrays.get("beta", 0.0) - scale * arrays["moving_mean"]
+
+
+def _fused_activation(graph: Graph, source: Node, node: Node, params: _Params) -> _Merged:
+    source_row, row = ops.find(graph, source), ops.find(graph, node)
+    if source_row is None or source_row.folds is None or not _is_linear(source):
+        return None
+    activation = None if row is None or row.activation is None else row.activation(node.attrs)
+    if activation is None:
+        return None
+    return source.with_attrs(activation=activation), dict(params[source.layer])
+
+
+def _is_linear(node: Node) -> bool:
+    return node.attrs.get("activation") in (None, "linear")
