@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types doctest bench docs format clean
+.PHONY: help demo test check lint types doctest bench docs format lock clean
 
 help:
 	@echo "make demo    install, train and compress a small network, write runs/demo/"
@@ -12,6 +12,8 @@ help:
 	@echo "make check   lint, types, doctests, tests (what CI runs)"
 	@echo "make bench   measure everything (hours); TOPIC=graph measures one table"
 	@echo "make docs    build the documentation into .site/"
+	@echo "make format  format the code, repair what ruff can, rewrite the tables of flags"
+	@echo "make lock    resolve all packages anew and write requirements.lock"
 
 # The lock pins every package; -c lets other Python versions and platforms take what they need.
 $(VENV)/installed: pyproject.toml requirements.lock
@@ -34,6 +36,7 @@ check: lint types doctest test
 lint: $(VENV)/installed
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
+	$(PY) tools/docs/flag_tables.py --check
 
 types: $(VENV)/installed
 	$(PY) -m mypy .
@@ -44,12 +47,21 @@ doctest: $(VENV)/installed
 format: $(VENV)/installed
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+	$(PY) tools/docs/flag_tables.py
 
 bench: $(VENV)/installed
 	$(PY) -m benchmarks $(TOPIC)
 
 docs: $(VENV)/installed
 	$(PY) -m mkdocs build --strict --site-dir .site
+
+lock:
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	{ head -n 1 requirements.lock; build/lock/bin/python -m pip freeze --exclude-editable; } > build/new.lock
+	mv build/new.lock requirements.lock
+	rm -rf build/lock
 
 clean:
 	rm -rf runs logs .site .pytest_cache .ruff_cache .mypy_cache
