@@ -1,8 +1,8 @@
 """The learners: one literal table, flag name -> where it lives; loaded only when chosen.
 
 A new learner is a folder `learners/<method>/` with `config.py` (a frozen dataclass, see
-`utils/flags.py`) and `learner.py`, one row in `LEARNERS`, a page in `docs/` and a row in the contract
-tests.
+`utils/flags.py`) and `learner.py`, one row in `LEARNERS` and a page in `docs/`; the contract tests
+take it up from the table.
 """
 
 import importlib
@@ -13,11 +13,20 @@ from utils.flags import nearest
 
 
 class Entry(NamedTuple):
-    """Where a learner's class and its config class live, as `module:Class`."""
+    """One learner of the table.
+
+    Attributes:
+        learner: where its class lives, as `module:Class`.
+        config: where its config class lives.
+        summary: for `--help`.
+        compresses: False for a learner that leaves the network's size alone. The first one that
+            compresses marks where "before" is measured and what the teacher is.
+    """
 
     learner: str
     config: str
     summary: str
+    compresses: bool = True
 
 
 LEARNERS: dict[str, Entry] = {
@@ -25,6 +34,7 @@ LEARNERS: dict[str, Entry] = {
         "learners.full_precision.learner:FullPrecLearner",
         "learners.full_precision.config:FullPrecConfig",
         "trains the network as it is",
+        compresses=False,
     ),
     "chn-pruned-rmt": Entry(
         "learners.channel_pruning_rmt.learner:ChannelPrunedRmtLearner",

@@ -12,7 +12,7 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 
@@ -66,15 +66,11 @@ class AbstractLearner(abc.ABC):
         model: the network to start from; the learner does not change it.
 
     Attributes:
-        compresses: False for a learner that leaves the network's size alone; the first one that
-            compresses marks where "before" is measured and what the teacher is.
         seconds: seconds per part of the recipe, by name.
         layers: facts by layer name for the report, e.g. `{"conv2": {"error": 0.01}}`.
         history: a row per epoch.
         notes: sentences for the report.
     """
-
-    compresses: ClassVar[bool] = True
 
     def __init__(self, context: StageContext, model: keras.Model) -> None:
         self.context = context

@@ -36,7 +36,9 @@ class RunConfig:
     exec_mode: str = flag(
         "train", "train: run the learner. eval: score the saved model.", choices=("train", "eval")
     )
-    out_dir: str | None = flag(None, "One folder for everything the run writes.")
+    out_dir: str | None = flag(
+        None, "One folder for all that the run writes; paths given by flags of their own stay."
+    )
     save_path: str = flag(
         "./models/model.keras", "The full-precision network: written by full-prec, read by others."
     )

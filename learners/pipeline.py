@@ -11,6 +11,7 @@ import learners
 from learners import measurement
 from learners.abstract_learner import AbstractLearner, StageContext
 from learners.plan import Plan
+from learners.user_code import blaming, build_network, explained, try_batches
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.pretrained import load_pretrained
 from utils.command import notes, out
@@ -59,7 +60,7 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
 def initial_network(plan: Plan, helper: AbstractModelHelper) -> keras.Model:
     """Build the helper's network, with the weights of the plan's starting file if it has one."""
     keras.utils.set_random_seed(plan.run.seed)
-    model = helper.build_model()
+    model = build_network(helper)
     if plan.initial_path is None:
         return model
     load_pretrained(
@@ -85,8 +86,10 @@ def compress(
     start = time.perf_counter()
     if plan.run.strict:
         _refuse_opaque(model, plan.run.allow_unsafe)
-    outcome = run_stages(plan, helper, model)
-    return measurement.report_on(plan, helper, outcome, command, start)
+    try_batches(helper, model)
+    with explained():
+        outcome = run_stages(plan, helper, model)
+        return measurement.report_on(plan, helper, outcome, command, start)
 
 
 def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> Outcome:
@@ -94,8 +97,8 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
     workers = MultiGpuWrapper.init(plan.run.enbl_multi_gpu)
     before, ran = None, []
     for index, stage in enumerate(plan.stages):
-        learner_class = learners.learner_class(stage.learner)
-        if before is None and (learner_class.compresses or index == len(plan.stages) - 1):
+        compresses = learners.LEARNERS[stage.learner].compresses
+        if before is None and (compresses or index == len(plan.stages) - 1):
             before = keras.models.clone_model(model)
             before.set_weights(model.get_weights())
         context = StageContext(
@@ -107,7 +110,7 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
             teacher=_teacher(plan, before) if plan.run.distillation.enbl_dst else None,
             workers=workers,
         )
-        learner = learner_class(context, model)
+        learner = learners.learner_class(stage.learner)(context, model)
         notes.print(f"stage {index + 1} of {len(plan.stages)}: {stage.learner}")
         model = learner.train()
         save_keras_model(model, stage.artefact_path)
@@ -117,15 +120,14 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
 
 def _teacher(plan: Plan, before: keras.Model | None) -> keras.Model | None:
     """Take the network at --save_path_dst, else the one before the first compressing stage."""
-    path = pathlib.Path(plan.run.distillation.save_path_dst)
-    if path.is_file():
-        return load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
+    if plan.teacher_path is not None:
+        return load_keras_model(plan.teacher_path, allow_unsafe=plan.run.allow_unsafe)
     return before
 
 
 def _refuse_opaque(model: keras.Model, allow_unsafe: bool) -> None:
     rows = capability_report(from_keras(model, allow_unsafe=allow_unsafe))
-    opaque = [f"{row.layer} ({row.reason})" for row in rows if row.action == "kept"]
+    opaque = [f"{row.layer} ({row.reason})" for row in rows if row.action == "opaque"]
     if opaque:
         raise InputError(
             f"--strict: {len(opaque)} layers cannot be compressed: {'; '.join(opaque[:5])}. Leave "
@@ -146,7 +148,9 @@ def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
     if path.suffix == ".keras":  # of any shape: a pruned network is not the helper's own
         model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
     else:
-        model = helper.build_model()
+        model = build_network(helper)
         load_pretrained(model, path, helper.npz_to_weights)
-    for name, value in measurement.score(helper, model).items():
+    with blaming(f"Scoring {path}"):
+        scores = measurement.score(helper, model)
+    for name, value in scores.items():
         out.print(f"{name}: {value:.4f}  ({path})")

@@ -8,6 +8,7 @@ from typing import Any
 import learners
 from learners.config import RunConfig
 from learners.search.budget import Budget, parse_budget
+from nets.pretrained import check_pretrained_path
 from utils.errors import InputError
 from utils.files import check_writable
 
@@ -34,11 +35,22 @@ class StagePlan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A whole run: its stages in order, the network they begin with, what they may keep."""
+    """A whole run.
+
+    Attributes:
+        run: flags of every run.
+        stages: in order.
+        initial_path: the weights they begin with; None for fresh ones.
+        teacher_path: the network that teaches; None for the one before the first compression.
+        budget: what may be kept; None where the ratio flags rule.
+        log_dir: folder for TensorBoard.
+        notices: sentences to show.
+    """
 
     run: RunConfig
     stages: tuple[StagePlan, ...]
     initial_path: pathlib.Path | None
+    teacher_path: pathlib.Path | None
     budget: Budget | None
     log_dir: pathlib.Path
     notices: tuple[str, ...]
@@ -63,11 +75,13 @@ def make_plan(
         The plan.
 
     Raises:
-        InputError: an unwritable path, a budget or a number of epochs that cannot be read, a
-            network to start from that does not exist.
+        InputError: an unwritable path, a budget, a number of epochs or a kind of .tflite file that
+            cannot be read, a network to start from that does not exist.
     """
     names = [learners.canonical_name(name) for name in run.stages()]
     notices: list[str] = []
+    run.export.kinds()
+    budget = _budget(run, names)
     stages = []
     for index, (name, config, epochs) in enumerate(
         zip(names, stage_configs, run.epochs(), strict=True)
@@ -86,27 +100,74 @@ def make_plan(
         run=run,
         stages=tuple(stages),
         initial_path=_initial_path(run, names[0], notices) if starts_from_file else None,
-        budget=None if run.budget is None else parse_budget(run.budget),
-        log_dir=pathlib.Path(run.log_dir if run.out_dir is None else f"{run.out_dir}/logs"),
+        teacher_path=_teacher_path(run, notices),
+        budget=budget,
+        log_dir=pathlib.Path(_path(run, "log_dir", run.out_dir and f"{run.out_dir}/logs")),
         notices=tuple(dict.fromkeys(notices)),
     )
     if run.exec_mode == "train":
-        for stage in stages:
-            check_writable(stage.state_path)
-            check_writable(stage.artefact_path)
+        _check_files(plan)
     return plan
 
 
-def _stage_paths(run: RunConfig, names: list[str], index: int, config: Any) -> tuple[str, str]:
-    name, last = names[index], index == len(names) - 1
-    if run.out_dir is None:
-        return (
-            getattr(config, "save_path", run.save_path),
-            getattr(config, "save_path_eval", run.save_path_eval),
+def _check_files(plan: Plan) -> None:
+    """Refuse, before hours of training, what could not be read or written then."""
+    for stage in plan.stages:
+        check_writable(stage.state_path)
+        check_writable(stage.artefact_path)
+        if hasattr(stage.config, "check_files"):
+            stage.config.check_files()
+    check_writable(plan.log_dir / "events")
+
+
+def _budget(run: RunConfig, names: Sequence[str]) -> Budget | None:
+    if run.budget is None:
+        return None
+    budget = parse_budget(run.budget)
+    if not any(learners.LEARNERS[name].compresses for name in names):
+        able = ", ".join(name for name, entry in learners.LEARNERS.items() if entry.compresses)
+        raise InputError(
+            f"`budget` has no effect on {', '.join(names)}, which keeps the whole network. "
+            f"Received: {run.budget!r}. Choose a learner that compresses: {able}."
         )
-    stem = name.replace("-", "_")
-    artefact = "model.keras" if last else f"model_{index + 1}_{stem}.keras"
-    return f"{run.out_dir}/state/{index + 1}_{stem}.keras", f"{run.out_dir}/{artefact}"
+    return budget
+
+
+def _path(owner: Any, field: str, in_out_dir: str | None) -> str:
+    """Choose between a path flag and a place below --out_dir: a flag that was set wins."""
+    path = getattr(owner, field)
+    defaults = {item.name: item.default for item in dataclasses.fields(owner)}
+    return in_out_dir if in_out_dir and path == defaults[field] else path
+
+
+def _stage_paths(run: RunConfig, names: list[str], index: int, config: Any) -> tuple[str, str]:
+    stem = f"{index + 1}_{names[index].replace('-', '_')}"
+    artefact = "model" if index == len(names) - 1 else f"model_{stem}"
+    places = {"save_path": f"state/{stem}.keras", "save_path_eval": f"{artefact}.keras"}
+    state_path, artefact_path = (
+        _path(
+            config if hasattr(config, field) else run,
+            field,
+            run.out_dir and f"{run.out_dir}/{place}",
+        )
+        for field, place in places.items()
+    )
+    return state_path, artefact_path
+
+
+def _teacher_path(run: RunConfig, notices: list[str]) -> pathlib.Path | None:
+    distillation = run.distillation
+    if not distillation.enbl_dst:
+        return None
+    path = _keras_path(distillation.save_path_dst, notices)
+    if path.is_file():
+        return path
+    if distillation.save_path_dst != type(distillation)().save_path_dst:
+        raise InputError(
+            f"`save_path_dst`: there is no teacher {str(path)!r}. Leave it out to learn from the "
+            "network before compression."
+        )
+    return None
 
 
 def _keras_path(path: str, notices: list[str]) -> pathlib.Path:
@@ -126,13 +187,8 @@ def _initial_path(run: RunConfig, first: str, notices: list[str]) -> pathlib.Pat
     if run.exec_mode == "eval":
         return None
     if run.pretrained_path is not None:
-        path = pathlib.Path(run.pretrained_path)
-        if not path.is_file():
-            raise InputError(
-                f"`pretrained_path` must be a .keras, .weights.h5 or .npz file. Received: {path}, "
-                "which does not exist."
-            )
-        return path
+        check_pretrained_path(run.pretrained_path)
+        return pathlib.Path(run.pretrained_path)
     if first == "full-prec":
         return None
     path = _keras_path(run.save_path, notices)

@@ -1,8 +1,10 @@
 """Flags of the learner `chn-pruned-rmt`."""
 
 import dataclasses
+import pathlib
 from typing import ClassVar
 
+from utils.errors import InputError
 from utils.flags import flag
 
 
@@ -80,3 +82,11 @@ class ChannelPrunedRmtConfig:
     round_to: int = flag(
         1, "Keep multiples of this many channels where the ratio allows.", unit="channels", lower=1
     )
+
+    def check_files(self) -> None:
+        """Refuse a warm start from a file that is not there."""
+        if self.warm_start and not pathlib.Path(self.save_path_ws).is_file():
+            raise InputError(
+                f"`cpr_warm_start` takes the pruned network at `cpr_save_path_ws`: there is no "
+                f"file {self.save_path_ws!r}. Leave --cpr_warm_start out to choose channels anew."
+            )

@@ -1,7 +1,5 @@
 """The learner `full-prec`: trains the network as it is."""
 
-from typing import ClassVar
-
 import keras
 
 from learners.abstract_learner import AbstractLearner
@@ -9,8 +7,6 @@ from learners.abstract_learner import AbstractLearner
 
 class FullPrecLearner(AbstractLearner):
     """Train on the helper's loss and schedule, from fresh or given weights."""
-
-    compresses: ClassVar[bool] = False
 
     def train(self) -> keras.Model:
         """Train the network in place and return it."""
