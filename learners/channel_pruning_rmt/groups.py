@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners.reconstruction.segments import merged, split
 from learners.search.budget import Budget, keep_count, uniform_counts
 from utils.errors import InputError
 from utils.graph import ChannelGroup, Graph, channel_groups, complexity, shrink
@@ -24,7 +25,7 @@ def prunable_groups(graph: Graph, config: ChannelPrunedRmtConfig) -> list[Channe
         InputError: if there are none; says why for the first ones that were left out.
     """
     order = {node.name: index for index, node in enumerate(graph.nodes)}
-    groups = channel_groups(graph)
+    groups = split(channel_groups(graph))
     readers = sorted({r.node for g in groups for r in g.readers}, key=order.__getitem__)
     skipped = _skipped_readers(graph, readers, config)
     chosen, left_out = [], []
@@ -97,7 +98,7 @@ def budget_counts(
             for group in groups
             if counts[group.name] < group.size
         }
-        return float(complexity(shrink(graph, keep)).flops)
+        return float(complexity(shrink(graph, merged(graph, keep))).flops)
 
     sizes = {group.name: group.size for group in groups}
     target = budget.share * complexity(graph).flops

@@ -28,6 +28,7 @@ from learners.reconstruction.least_squares import (
 )
 from learners.reconstruction.readings import Reading, find_readings, kernel_input_axis
 from learners.reconstruction.sampling import Sampler
+from learners.reconstruction.segments import merged
 from learners.reconstruction.statistics import LayerStatistics, row_channels
 from utils.graph import ChannelGroup, Graph, shrink, to_keras_with_tensors
 
@@ -57,7 +58,7 @@ class SelectionResult:
     """What came of a selection.
 
     Attributes:
-        keep: group name -> boolean [size], True = keep.
+        keep: group (or segment) name -> boolean [size], True = keep.
         graph: the network with refitted kernels, cut.
         errors: layer name -> relative squared error of its refitted output on the samples.
     """
@@ -72,7 +73,7 @@ class ChannelSelection:
 
     Args:
         graph: the network before pruning.
-        groups: the groups to prune.
+        groups: the groups to prune, split into segments.
         counts: group name -> channels that stay.
         sampler: the images.
         options: how.
@@ -127,7 +128,8 @@ class ChannelSelection:
                 self._targets.pop(name, None)
             self._on_layer(done, len(self._order), name)
         refitted = self._graph.replace(params=self._work_params())
-        return SelectionResult(keep=keep, graph=shrink(refitted, keep), errors=errors)
+        cut = shrink(refitted, merged(self._graph, keep))
+        return SelectionResult(keep=keep, graph=cut, errors=errors)
 
     def _layers_to_visit(self) -> list[str]:
         """List the readers of pruned groups and, to be refitted, the layers behind them."""

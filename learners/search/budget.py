@@ -1,51 +1,152 @@
-"""Budgets: what share of a network may stay, and the one uniform ratio that meets it."""
+"""Budgets: what a network may keep of its multiply-adds, parameters, file or time."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-
-import numpy as np
+import math
+from collections.abc import Mapping
 
 from utils.errors import InputError
 
-KINDS = ("flops",)
-TOLERANCE = 0.02  # of the target, up or down
-MAX_BISECTIONS = 40
+# How far the result may be from the target, by kind: latency cannot be repeated more exactly.
+TOLERANCES = {"flops": 0.02, "params": 0.02, "bytes": 0.02, "latency": 0.05}
+KINDS = tuple(TOLERANCES)
+MEASURED_KINDS = ("bytes", "latency")  # of the exported file; the others are counted
+_UNITS = {
+    "flops": {"k": 1e3, "M": 1e6, "G": 1e9},
+    "params": {"k": 1e3, "M": 1e6},
+    "bytes": {"kB": 1e3, "MB": 1e6, "B": 1.0},
+    "latency": {"ms": 1.0},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """What may be kept of one kind of cost: a share or an amount, the other is None.
+
+    Attributes:
+        kind: `flops` (multiply-adds), `params`, `bytes` of the float32 `.tflite` file, or `latency`
+            of that file on this machine, one image on one thread.
+        share: of the uncompressed network's, in (0, 1].
+        amount: multiply-adds, parameters, bytes or milliseconds.
+    """
+
+    kind: str
+    share: float | None = None
+    amount: float | None = None
+
+    def target(self, full: float) -> float:
+        """Give the amount that may be kept where the whole network costs `full`."""
+        return self.share * full if self.share is not None else float(self.amount or 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """What may be kept.
+    """What may be kept, of one or several kinds; all limits hold, at least one is to be used up.
 
     Attributes:
-        kind: what is counted; `flops` = multiply-adds.
-        share: the share of the uncompressed network's amount, in (0, 1].
+        text: as the user wrote it.
+        limits: one per kind.
     """
 
-    kind: str
-    share: float
+    text: str
+    limits: tuple[Limit, ...]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that are limited."""
+        return tuple(limit.kind for limit in self.limits)
+
+    def targets(self, full: Mapping[str, float]) -> dict[str, float]:
+        """Give the amount of each kind that may be kept.
+
+        Args:
+            full: kind -> what the uncompressed network costs.
+
+        Returns:
+            Kind -> target.
+        """
+        return {limit.kind: limit.target(full[limit.kind]) for limit in self.limits}
+
+    def check_reachable(self, full: Mapping[str, float], least: Mapping[str, float]) -> None:
+        """Refuse a budget that no choice meets.
+
+        Args:
+            full: kind -> what the uncompressed network costs.
+            least: kind -> what the smallest network costs.
+
+        Raises:
+            InputError: gives the reachable range of the kind that cannot be met, or of all kinds
+                where the whole network is below every limit.
+        """
+        targets = self.targets(full)
+        for kind, target in targets.items():
+            if target < least[kind] * (1.0 - TOLERANCES[kind]):
+                raise InputError(self._out_of_reach((kind,), full, least))
+        if all(targets[kind] > full[kind] * (1.0 + TOLERANCES[kind]) for kind in targets):
+            raise InputError(self._out_of_reach(self.kinds, full, least))
+
+    def _out_of_reach(
+        self, kinds: tuple[str, ...], full: Mapping[str, float], least: Mapping[str, float]
+    ) -> str:
+        ranges = "; ".join(
+            f"{kind} between {least[kind] / full[kind]:.3f} ({describe(kind, least[kind])}) and "
+            f"1.000 ({describe(kind, full[kind])})"
+            for kind in kinds
+        )
+        return (
+            f"The budget {self.text} cannot be met: this network can keep {ranges}. Choose a "
+            "target in that range, or let more layers be pruned (--cpr_residual=joint, fewer "
+            "--cpr_skip_*)."
+        )
 
 
 def parse_budget(text: str) -> Budget:
-    """Read a budget such as `flops:0.5`.
+    """Read a budget such as `flops:0.5`, `latency:2.5ms` or `params:0.4,bytes:300kB`.
 
     Raises:
-        InputError: for an unknown kind, or a share outside (0, 1].
+        InputError: for an unknown kind, a kind given twice, a share outside (0, 1], an amount with
+            a unit that the kind does not have.
 
     Example:
-        >>> parse_budget("flops:0.5")
-        Budget(kind='flops', share=0.5)
+        >>> parse_budget("latency:2.5ms").limits
+        (Limit(kind='latency', share=None, amount=2.5),)
     """
-    kind, _, amount = text.partition(":")
+    limits = tuple(_parse_limit(part.strip(), text) for part in text.split(","))
+    kinds = [limit.kind for limit in limits]
+    if len(set(kinds)) < len(kinds):
+        raise InputError(f"`budget` must give each kind once. Received: {text!r}.")
+    return Budget(text, limits)
+
+
+def _parse_limit(part: str, text: str) -> Limit:
+    kind, _, amount = part.partition(":")
+    units = _UNITS.get(kind, {})
+    unit = next((unit for unit in units if amount.endswith(unit)), "")
     try:
-        share = float(amount)
+        number = float(amount.removesuffix(unit) if unit else amount)
     except ValueError:
-        share = -1.0
-    if kind not in KINDS or not 0.0 < share <= 1.0:
-        raise InputError(
-            "`budget` must be flops:SHARE with the share of multiply-adds kept in (0, 1], e.g. "
-            f"flops:0.5. Received: {text!r}."
-        )
-    return Budget(kind, share)
+        number = math.nan
+    if units and unit and 0.0 < number < math.inf:
+        return Limit(kind, amount=number * units[unit])
+    if units and not unit and 0.0 < number <= 1.0:
+        return Limit(kind, share=number)
+    allowed = ", ".join(f"{kind} (or an amount in {'/'.join(_UNITS[kind])})" for kind in KINDS)
+    raise InputError(
+        "`budget` must be KIND:SHARE with the share that is kept in (0, 1], several separated by "
+        f"commas, e.g. flops:0.5 or latency:2.5ms. Kinds: {allowed}. Received: {text!r}."
+    )
+
+
+def describe(kind: str, amount: float) -> str:
+    """Write an amount for people.
+
+    Example:
+        >>> describe("latency", 0.4312), describe("flops", 40.6e6), describe("bytes", 1092696)
+        ('0.431 ms', '40.6 M', '1.09 MB')
+    """
+    for unit, factor in sorted(_UNITS[kind].items(), key=lambda item: -item[1]):
+        if amount >= factor:
+            return f"{amount / factor:.3g} {unit}"
+    return f"{amount:.3g} ms" if kind == "latency" else f"{amount:.0f}"
 
 
 def keep_count(size: int, ratio: float, round_to: int) -> int:
@@ -69,62 +170,3 @@ def keep_count(size: int, ratio: float, round_to: int) -> int:
         multiple = max(round(wanted / round_to), 1) * round_to
         return min(multiple, size)
     return min(max(round(wanted), 1), size)
-
-
-def uniform_counts(
-    sizes: Mapping[str, int],
-    cost: Callable[[Mapping[str, int]], float],
-    target: float,
-    *,
-    round_to: int = 1,
-) -> dict[str, int]:
-    """Find the one ratio, the same for every group, whose network costs `target`.
-
-    The ratio is bisected. Counts are whole numbers, so the cost moves in steps; of the two networks
-    on either side of the target the groups are then moved one after another from the larger
-    counts to the smaller ones, and the closest network on that way is taken.
-
-    Args:
-        sizes: group name -> channels now.
-        cost: counts of channels kept -> the network's cost; grows with every count.
-        target: the cost to meet.
-        round_to: counts are multiples of this where `keep_count` can.
-
-    Returns:
-        Group name -> channels kept.
-
-    Raises:
-        InputError: if the target lies outside what can be reached; gives the range.
-    """
-
-    def counts_at(ratio: float) -> dict[str, int]:
-        return {name: keep_count(size, ratio, round_to) for name, size in sizes.items()}
-
-    most, least = cost(sizes), cost(counts_at(1.0))
-    if target > most * (1.0 + TOLERANCE) or target < least * (1.0 - TOLERANCE):
-        raise InputError(
-            f"The budget cannot be met: this network can keep between {least / most:.3f} and 1.000 "
-            f"of its cost, {target / most:.3f} was asked for. Choose a share in that range, or "
-            "prune more layers (--cpr_residual=joint, fewer --cpr_skip_*)."
-        )
-    low, high = 0.0, 1.0
-    for _ in range(MAX_BISECTIONS):
-        ratio = (low + high) / 2.0
-        if cost(counts_at(ratio)) > target:
-            low = ratio
-        else:
-            high = ratio
-    return _closest_between(counts_at(low), counts_at(high), cost, target)
-
-
-def _closest_between(
-    larger: dict[str, int],
-    smaller: dict[str, int],
-    cost: Callable[[Mapping[str, int]], float],
-    target: float,
-) -> dict[str, int]:
-    candidates = [dict(larger)]
-    for name in larger:
-        candidates.append({**candidates[-1], name: smaller[name]})
-    gaps = [abs(cost(counts) - target) for counts in candidates]
-    return candidates[int(np.argmin(gaps))]

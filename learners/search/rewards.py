@@ -1,0 +1,72 @@
+"""Rewards of a roll-out: from what its network scored and costs to one number, higher is better."""
+
+import dataclasses
+import math
+
+POLICIES = ("accuracy", "flops")
+TYPES = ("single-obj", "multi-obj")
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What a network scored on the held-out images.
+
+    Attributes:
+        accuracy: fraction of the images that are right; None for networks without classes.
+        loss: mean loss, without weight decay.
+    """
+
+    accuracy: float | None
+    loss: float
+
+    @property
+    def value(self) -> float:
+        """What is to be made large: the accuracy, or minus the loss where there is none."""
+        return -self.loss if self.accuracy is None else self.accuracy
+
+
+def reward(score: Score, flops: float, *, policy: str, noise_tolerance: float) -> float:
+    """Turn a roll-out's score and cost into its reward.
+
+    `accuracy`: the accuracy alone, `R = accuracy`. The cost stands still, because every roll-out
+    uses the budget up. `flops`: the documents' cp_reward_policy, after AMC's equation (4),
+
+        R = -max(error, noise_tolerance) * ln(flops),   error = 1 - accuracy,
+
+    for roll-outs whose cost is free below the budget (multi-obj): a network with half the error is
+    worth as much as one with the square root of the multiply-adds. Below `noise_tolerance` a
+    smaller error earns nothing any more and only the multiply-adds count, so that noise in the
+    accuracy of an almost perfect network is not taken for progress.
+
+    Args:
+        score: of the network.
+        flops: its multiply-adds.
+        policy: `accuracy` or `flops`.
+        noise_tolerance: the error that is as good as none.
+
+    Returns:
+        The reward; NaN where the score is not finite.
+
+    Raises:
+        ValueError: an unknown policy.
+
+    Example:
+        >>> reward(Score(0.9, 0.3), 1e6, policy="accuracy", noise_tolerance=0.15)
+        0.9
+        >>> round(reward(Score(0.9, 0.3), 1e6, policy="flops", noise_tolerance=0.15), 4)
+        -2.0723
+
+    Reference:
+        He et al., "AMC", ECCV 2018, arXiv:1802.03494, section 3.4: `R_FLOPs = -Error * log(FLOPs)`.
+
+    Departs from the paper: the floor under the error, which is the documents'; without classes the
+    loss stands for the error.
+    """
+    if policy not in POLICIES:
+        raise ValueError(f"`policy` must be one of {', '.join(POLICIES)}. Received: {policy!r}.")
+    if not math.isfinite(score.value):
+        return math.nan
+    if policy == "accuracy":
+        return score.value
+    error = score.loss if score.accuracy is None else 1.0 - score.accuracy
+    return -max(error, noise_tolerance) * math.log(max(flops, 1.0))
