@@ -1,0 +1,1 @@
+"""Commands that look at a network's graph."""

@@ -1,0 +1,58 @@
+"""Where the graph commands get their network from."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING
+
+from utils.errors import InputError
+from utils.flags import flag
+
+if TYPE_CHECKING:
+    from utils.graph import Graph
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """The network."""
+
+    model_file: str | None = flag(
+        None, "A .keras file, or a folder that export_graph.py wrote (graph.json, params.npz)."
+    )
+    allow_unsafe: bool = flag(False, "Load a model that holds Python code (Lambda layers).")
+
+    def check(self) -> pathlib.Path:
+        """Find wrong names before TensorFlow takes its seconds to start.
+
+        Raises:
+            InputError: if nothing is given, or it is not there.
+        """
+        if not self.model_file:
+            raise InputError(
+                "`model_file` must name a .keras file or a graph's folder. Received: none. "
+                "Give --model_file=path."
+            )
+        path = pathlib.Path(self.model_file)
+        if not path.exists():
+            raise InputError(f"`model_file`: there is no file or folder {self.model_file!r}.")
+        if path.is_file() and path.suffix != ".keras":
+            raise InputError(
+                f"`model_file` must be a .keras file or a folder. Received: {self.model_file!r}."
+            )
+        return path
+
+    def graph(self) -> Graph:
+        """Read the network.
+
+        Raises:
+            InputError: see `check`, `load_keras_model` and `utils.graph.disk.load`.
+        """
+        path = self.check()
+        from utils.files import load_keras_model
+        from utils.graph import disk, from_keras
+
+        if path.is_dir():
+            return disk.load(path, allow_unsafe=self.allow_unsafe)
+        model = load_keras_model(path, allow_unsafe=self.allow_unsafe)
+        return from_keras(model, allow_unsafe=self.allow_unsafe)
