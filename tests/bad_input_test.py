@@ -1,0 +1,455 @@
+"""What users get wrong: one clear line, exit status 2, nothing written."""
+
+import dataclasses
+import gzip
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+
+import main
+from datasets.cifar10_dataset import INFO as CIFAR10
+from datasets.idx_format import FILES as IDX_FILES
+from nets import load_helper_class
+from nets.backbones import convnet
+from utils.errors import InputError
+
+ROOT = pathlib.Path(main.__file__).resolve().parent
+PRUNE = "--learner=chn-pruned-rmt"
+TRAINED = "--pretrained_path=trained.keras"
+
+HELPER = """
+import keras, numpy as np, tensorflow as tf
+from nets.abstract_model_helper import AbstractModelHelper
+
+images = np.random.default_rng(0).random((24, 6, 6, 1), dtype=np.float32)
+labels = np.arange(24) % 3
+
+class ModelHelper(AbstractModelHelper):
+    num_epochs = 1
+
+    def build_dataset_train(self):
+        return tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+
+    def build_dataset_eval(self):
+        return tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+
+    def forward(self, inputs):
+        x = keras.layers.Conv2D(4, 3, name="conv1")(inputs)
+        x = keras.layers.Conv2D(4, 3, name="conv2")(x)
+        return keras.layers.Dense(3, name="fc")(keras.layers.Flatten()(x))
+"""
+
+
+# --- files that are wrong -------------------------------------------------------------------------
+
+
+def helper_file(*changes: tuple[str, str], text: str = HELPER) -> Callable[[], None]:
+    """Write net.py: the helper above with some text replaced."""
+
+    def write() -> None:
+        changed = text
+        for old, new in changes:
+            assert old in changed
+            changed = changed.replace(old, new)
+        pathlib.Path("net.py").write_text(changed)
+
+    return write
+
+
+def truncated(name: str, source: str = "trained.keras") -> Callable[[], None]:
+    def write() -> None:
+        data = pathlib.Path(source).read_bytes()
+        pathlib.Path(name).write_bytes(data[: len(data) // 2])
+
+    return write
+
+
+def damaged_keras() -> None:
+    """Flip bytes in the middle of the weights."""
+    data = bytearray(pathlib.Path("trained.keras").read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(255 - byte for byte in data[middle : middle + 64])
+    pathlib.Path("damaged.keras").write_bytes(data)
+
+
+def truncated_npz() -> None:
+    np.savez("whole.npz", weights=np.zeros((100, 100)))
+    truncated("half.npz", "whole.npz")()
+
+
+def pickled_npz() -> None:
+    np.savez("objects.npz", allow_pickle=True, weights=np.array([{"a": 1}], dtype=object))
+
+
+def foreign_npz() -> None:
+    np.savez("foreign.npz", **{"conv1/kernel": np.zeros((5, 5, 1, 8), np.float32)})
+
+
+def narrower_network() -> None:
+    inputs = keras.Input((8, 8, 1), name="images")
+    keras.Model(inputs, convnet.build(inputs, 10, widths=(32, 40, 64))).save("narrower.keras")
+
+
+def lambda_network() -> None:
+    inputs = keras.Input((8, 8, 1), name="images")
+    doubled = keras.layers.Lambda(lambda x: 2 * x)(inputs)
+    outputs = keras.layers.Dense(10)(keras.layers.Flatten()(doubled))
+    keras.Model(inputs, outputs).save("lambda.keras")
+
+
+def empty_folder() -> None:
+    os.mkdir("data")
+
+
+def cifar_files(*, cut: int = 0, label: tuple[int, int] | None = None) -> Callable[[], None]:
+    """Write files of CIFAR-10's sizes, black images of class 0 (sparse on disk)."""
+
+    def write() -> None:
+        os.mkdir("data")
+        for name, size in CIFAR10.files:
+            with open(f"data/{name}", "wb") as stream:
+                stream.truncate(size)
+        first = pathlib.Path("data", CIFAR10.files[0][0])
+        os.truncate(first, CIFAR10.files[0][1] - cut)
+        if label is not None:
+            with first.open("r+b") as stream:
+                stream.seek(label[0] * 3073)
+                stream.write(bytes([label[1]]))
+
+    return write
+
+
+def fmnist_files(damage: Callable[[], None] | None = None, label: int = 0) -> Callable[[], None]:
+    """Write files of Fashion-MNIST's shapes, black images; record 7 of training has `label`."""
+
+    def write() -> None:
+        os.mkdir("data")
+        for name, count, is_image in zip(
+            IDX_FILES, (60_000, 60_000, 10_000, 10_000), (True, False, True, False), strict=True
+        ):
+            shape = (count, 28, 28) if is_image else (count,)
+            body = bytearray(int(np.prod(shape)))
+            if name == IDX_FILES[1]:
+                body[7] = label
+            header = struct.pack(f">{1 + len(shape)}I", 0x0800 + len(shape), *shape)
+            data = gzip.compress(header + bytes(body), compresslevel=1)
+            pathlib.Path("data", name).write_bytes(data)
+        if damage is not None:
+            damage()
+
+    return write
+
+
+def corrupt_fmnist() -> None:
+    path = pathlib.Path("data", IDX_FILES[0])
+    data = bytearray(path.read_bytes())
+    data[-8] ^= 1  # of the checksum
+    path.write_bytes(data)
+
+
+def damaged_state() -> None:
+    os.makedirs("out/state")
+    truncated("out/state/1_full_prec.keras")()
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Bad:
+    """A call that must be refused.
+
+    Attributes:
+        name: of the row.
+        args: what is given besides `--out_dir=out` (which later arguments may override).
+        expected: fragments of the one line.
+        files: makes the files that the call needs, in the current folder.
+        started: True where the mistake shows only once the network is at work: then lines of
+            progress may come before the error.
+    """
+
+    name: str
+    args: str
+    expected: tuple[str, ...]
+    files: Callable[[], None] | None = None
+    started: bool = False
+
+
+OWN = "--model_helper=net.py"
+NO_TFLITE = "--tflite=none"
+
+TABLE = [
+    # names
+    Bad("unknown learner", "--learner=chn-prunned-rmt",
+        ("Unknown learner 'chn-prunned-rmt'", "Did you mean 'chn-pruned-rmt'?", "Valid: ")),
+    Bad("no learner", "--learner=", ("Unknown learner ''", "Valid: ", "full-prec")),
+    Bad("learner missing in a list", "--learner=full-prec,",
+        ("Unknown learner ''", "Valid: ", "full-prec")),
+    Bad("unknown helper", "--model_helper=resnet_at_cifar",
+        ("Unknown model helper 'resnet_at_cifar'", "Did you mean 'resnet_at_cifar10'?", ".py")),
+    Bad("unknown flag", f"{PRUNE} --cpr_prune_ration=0.5",
+        ("Unknown flag --cpr_prune_ration", "Did you mean --cpr_prune_ratio?")),
+    Bad("unknown flag without a likeness", "--zzqqzz=1",
+        ("Unknown flag --zzqqzz", "See --help")),
+    Bad("flag of another learner", "--cpr_prune_ratio=0.5",
+        ("--cpr_prune_ratio does not apply", "it belongs to --learner=chn-pruned-rmt")),
+    Bad("flag of another helper", "--resnet_size=20",
+        ("--resnet_size does not apply", "it belongs to --model_helper=resnet_at_cifar10")),
+    # values
+    Bad("ratio of one", f"{PRUNE} --cpr_prune_ratio=1",
+        ("`cpr_prune_ratio` must be in [0, 1)", "Received: 1.0", "1 was legal once")),
+    Bad("ratio above one", f"{PRUNE} --cpr_prune_ratio=1.5", ("in [0, 1)", "Received: 1.5")),
+    Bad("negative ratio", f"{PRUNE} --cpr_prune_ratio=-0.1", ("in [0, 1)", "Received: -0.1")),
+    Bad("ratio NaN", f"{PRUNE} --cpr_prune_ratio=nan", ("in [0, 1)", "Received: nan")),
+    Bad("ratio in words", f"{PRUNE} --cpr_prune_ratio=half",
+        ("`cpr_prune_ratio` must be in [0, 1)", "Received: 'half'")),
+    Bad("fraction of images", f"{PRUNE} --cpr_nb_smpls=2.5",
+        ("`cpr_nb_smpls` must be in [1, inf)", "Received: '2.5'")),
+    Bad("no images", f"{PRUNE} --cpr_nb_smpls=0", ("`cpr_nb_smpls`", "Received: 0")),
+    Bad("infinite rate", "--lrn_rate_init=inf",
+        ("`lrn_rate_init` must be in (0, inf)", "Received: inf")),
+    Bad("batch of none", "--batch_size=0", ("`batch_size` must be in [1, inf)", "Received: 0")),
+    Bad("negative seed", "--seed=-1", ("`seed` must be in [0, 2147483647]", "Received: -1")),
+    Bad("a truth value in words", "--strict=maybe",
+        ("`strict` must be True or False", "Received: 'maybe'")),
+    Bad("unknown choice", f"{PRUNE} --cpr_criterion=lass",
+        ("`cpr_criterion` must be one of 'backward', 'lasso'", "Received: 'lass'")),
+    Bad("unknown mode", "--exec_mode=test",
+        ("`exec_mode` must be one of 'train', 'eval'", "Received: 'test'")),
+    Bad("missing value", "--learner=full-prec --seed", ("--seed", "value", "--help")),
+    Bad("missing learner", "--learner", ("--learner", "value", "--help")),
+    Bad("empty value", "--seed=", ("`seed`", "Received: ''")),
+    Bad("positional argument", "train", ("Unexpected argument 'train'", "--flag=value")),
+    Bad("flag file that is missing", "--flagfile=no.flags", ("no.flags",)),
+    Bad("unknown tflite kind", "--tflite=int9", ("'int9'", "Did you mean 'int8'?", "float32")),
+    Bad("gap outside [0, 1]", "--tflite_max_gap=2", ("`tflite_max_gap`", "in [0, 1]", "2.0")),
+    # budgets
+    Bad("budget of another kind", f"{PRUNE} --budget=watts:0.5",
+        ("`budget` must be", "flops:", "Received: 'watts:0.5'")),
+    Bad("budget above one", f"{PRUNE} --budget=flops:1.5", ("(0, 1]", "'flops:1.5'")),
+    Bad("budget of nothing", f"{PRUNE} --budget=flops:0", ("(0, 1]", "'flops:0'")),
+    Bad("budget NaN", f"{PRUNE} --budget=flops:nan", ("(0, 1]", "'flops:nan'")),
+    Bad("budget without a share", f"{PRUNE} --budget=flops", ("(0, 1]", "Received: 'flops'")),
+    Bad("budget for a learner that keeps all", "--budget=flops:0.5",
+        ("`budget`", "full-prec", "chn-pruned-rmt")),
+    Bad("budget out of reach", f"{PRUNE} {TRAINED} --budget=flops:1e-5",
+        ("The budget cannot be met", "between 0.", "and 1.000", "0.000 was asked for"),
+        started=True),
+    # epochs
+    Bad("too many numbers of epochs", "--nb_epochs=1,2",
+        ("`nb_epochs` must be one number or one per stage (1)", "Received: '1,2'")),
+    Bad("negative epochs", "--nb_epochs=-1", ("`nb_epochs`", ">= 0", "'-1'")),
+    Bad("epochs NaN", "--nb_epochs=nan", ("`nb_epochs`", ">= 0", "'nan'")),
+    Bad("epochs in words", "--nb_epochs=many", ("`nb_epochs`", ">= 0", "'many'")),
+    # data
+    Bad("no data folder", "--model_helper=lenet_at_cifar10",
+        ("CIFAR-10: no data folder is set", "data_batch_1.bin", "--data_dir_local")),
+    Bad("data folder that is missing", "--model_helper=lenet_at_cifar10 --data_dir_local=nowhere",
+        ("the folder nowhere was not found", "data_batch_1.bin", "test_batch.bin")),
+    Bad("data folder of something else", "--model_helper=lenet5_at_mnist --data_dir_local=data",
+        ("train-images-idx3-ubyte.gz", "not found", "Looked in data"), empty_folder),
+    Bad("data on HDFS", "--model_helper=lenet_at_cifar10 --data_disk=hdfs",
+        ("`data_disk` must be 'local'", "'hdfs'", "--data_dir_local")),
+    Bad("truncated batch", "--model_helper=lenet_at_cifar10 --data_dir_local=data",
+        ("data_batch_1.bin: truncated at byte 30729000", "must have 30730000"),
+        cifar_files(cut=1000)),
+    Bad("label out of range", "--model_helper=lenet_at_cifar10 --data_dir_local=data",
+        ("data_batch_1.bin: corrupted at byte 9219", "record 3", "in 0..9", "Received: 77"),
+        cifar_files(label=(3, 77))),
+    Bad("truncated idx file", "--model_helper=convnet_at_fmnist --data_dir_local=data",
+        (IDX_FILES[0], "truncated at byte"),
+        fmnist_files(truncated(f"data/{IDX_FILES[0]}", f"data/{IDX_FILES[0]}"))),
+    Bad("corrupted idx file", "--model_helper=convnet_at_fmnist --data_dir_local=data",
+        (IDX_FILES[0], "corrupted between bytes", "Fetch it again"), fmnist_files(corrupt_fmnist)),
+    Bad("label out of range in an idx file",
+        "--model_helper=convnet_at_fmnist --data_dir_local=data",
+        (IDX_FILES[1], "record 7", "byte 15", "in 0..9", "Received: 200"),
+        fmnist_files(label=200)),
+    Bad("batch larger than the data", "--batch_size=100000", ("100000", "1438"), started=True),
+    # networks
+    Bad("nothing to start from", PRUNE,
+        ("starts from a trained network", "--save_path", "--learner=full-prec,chn-pruned-rmt")),
+    Bad("weights that are missing", "--pretrained_path=gone.keras",
+        ("`pretrained_path`", "gone.keras")),
+    Bad("weights of PyTorch", "--pretrained_path=net.pt",
+        ("`pretrained_path` must end in .keras, .weights.h5, .npz", "'net.pt'"),
+        lambda: pathlib.Path("net.pt").write_bytes(b"x")),
+    Bad("truncated network", "--pretrained_path=half.keras",
+        ("half.keras", "truncated or damaged at byte"), truncated("half.keras")),
+    Bad("damaged network", "--pretrained_path=damaged.keras",
+        ("damaged.keras", "at byte", "is damaged"), damaged_keras),
+    Bad("truncated arrays", "--pretrained_path=half.npz",
+        ("half.npz", "truncated or damaged at byte"), truncated_npz),
+    Bad("pickled arrays", "--pretrained_path=objects.npz",
+        ("objects.npz", "'weights.npy' holds pickled objects"), pickled_npz),
+    Bad("weights of another network", f"{PRUNE} --pretrained_path=narrower.keras",
+        ("'conv2/kernel'", "(3, 3, 32, 40)", "(3, 3, 32, 64)"), narrower_network, started=True),
+    Bad("arrays of another network", f"{PRUNE} --pretrained_path=foreign.npz",
+        ("'conv1/kernel'", "(5, 5, 1, 8)", "(3, 3, 1, 32)"), foreign_npz, started=True),
+    Bad("network with Python code", f"{PRUNE} --pretrained_path=lambda.keras",
+        ("lambda.keras", "Lambda", "--allow_unsafe"), lambda_network, started=True),
+    Bad("warm start from nothing",
+        f"{PRUNE} {TRAINED} --cpr_warm_start --cpr_save_path_ws=w.keras",
+        ("cpr_save_path_ws", "w.keras", "cpr_warm_start")),
+    Bad("layers to skip that do not exist", f"{PRUNE} {TRAINED} --cpr_skip_op_names=conv9",
+        ("`cpr_skip_op_names`", "'conv9'", "Layers: ", "conv2"), started=True),
+    Bad("everything skipped", f"{PRUNE} {TRAINED} --cpr_skip_op_names=conv,fc",
+        ("no channels can be pruned", "--cpr_skip_op_names"), started=True),
+    Bad("nothing to score", "--exec_mode=eval", ("--exec_mode=eval", "model.keras", "Train first")),
+    Bad("damaged state of an earlier run", "--nb_epochs=1",
+        ("1_full_prec.keras", "truncated or damaged at byte"), damaged_state, started=True),
+    Bad("several workers without Horovod", "--enbl_multi_gpu", ("--enbl_multi_gpu", "Horovod")),
+    # paths
+    Bad("output below a file", "--out_dir=file/below",
+        ("cannot write", "file is a file, not a folder")),
+    Bad("artefact below a file", "--save_path_eval=file/model.keras",
+        ("cannot write", "file is a file, not a folder")),
+    Bad("artefact that is a folder", "--save_path_eval=folder.keras", ("cannot write", "a folder"),
+        lambda: os.mkdir("folder.keras")),
+    Bad("logs below a file", "--save_path_eval=a/model.keras --save_path=b/model.keras "
+        "--log_dir=file/logs", ("cannot write", "file is a file, not a folder")),
+    Bad("wrong ending", "--save_path=model.h5",
+        ("must end in .keras", "'model.h5'")),
+    Bad("teacher with a wrong ending", "--enbl_dst --save_path_dst=teacher.h5",
+        ("must end in .keras", "'teacher.h5'")),
+    # own helpers
+    Bad("own helper that is missing", "--model_helper=gone.py", ("'gone.py'", "no such file")),
+    Bad("file without a helper", OWN, ("net.py", "expected a class ModelHelper", "Found: none"),
+        helper_file(text="x = 1\n")),
+    Bad("helper that raises", OWN, ("net.py", "ZeroDivisionError"), helper_file(text="1 / 0\n")),
+    Bad("helper with a syntax error", OWN, ("net.py", "SyntaxError", "line 1"),
+        helper_file(text="def broken(:\n")),
+    Bad("forward that returns nothing", OWN, ("ModelHelper.forward", "None"),
+        helper_file(('return keras.layers.Dense(3, name="fc")', "x = keras.layers.Dense(3)"))),
+    Bad("forward that returns arrays", OWN, ("ModelHelper.forward", "keras.ops"),
+        helper_file(("return keras.layers.Dense(3", "return images, keras.layers.Dense(3"))),
+    Bad("forward that raises", OWN, ("ModelHelper.forward", "AttributeError", "Conv9D"),
+        helper_file(("Conv2D(4, 3, name=\"conv2\")", "Conv9D(4, 3)"))),
+    Bad("labels beyond the classes", f"{OWN} {NO_TFLITE} --batch_size=8",
+        ("label", "5", "[0, 3)"), helper_file(("% 3", "% 6")), started=True),
+    Bad("data without labels", f"{OWN} {NO_TFLITE}", ("pairs (images, labels)", "TensorSpec"),
+        helper_file(("from_tensor_slices((images, labels))", "from_tensor_slices(images)")),
+        started=True),
+    Bad("no test images", f"{OWN} {NO_TFLITE} --batch_size=8", ("evaluation data is empty",),
+        helper_file(("(images, labels)).batch(8)\n\n    def forward",
+                     "(images, labels)).batch(8).take(0)\n\n    def forward")),
+        started=True),
+    Bad("network that cannot be pruned", f"{OWN} --learner=full-prec --strict {NO_TFLITE}",
+        ("--strict", "layers cannot be compressed", "Leave --strict out"),
+        helper_file(("        x = keras.layers.Conv2D(4, 3, name=\"conv2\")(x)",
+                     "        x = keras.ops.cumsum(keras.layers.Conv2D(4, 3)(x), axis=3)")),
+        started=True),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> pathlib.Path:
+    """A network of convnet_at_digits; to be refused it need not be good."""
+    path = tmp_path_factory.mktemp("network") / "trained.keras"
+    load_helper_class("convnet_at_digits")().build_model().save(path)
+    return path
+
+
+@pytest.fixture
+def folder(trained, tmp_path, monkeypatch) -> pathlib.Path:
+    """The current folder: a file, a trained network, and no data set anywhere."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLOWPRESS_DATA", raising=False)
+    monkeypatch.setattr("datasets.paths.PATH_CONF", tmp_path / "path.conf")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "trained.keras").write_bytes(trained.read_bytes())
+    return tmp_path
+
+
+def contents(folder: pathlib.Path) -> dict[str, int]:
+    """Files and folders with their times of change, without what Python itself keeps."""
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if "__pycache__" not in path.parts
+    }
+
+
+def refusal(stderr: str, started: bool) -> str:
+    """The one line beginning with `error: `; before the work starts, the only line at all."""
+    lines = stderr.splitlines()
+    assert "Traceback" not in stderr
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert errors == lines[-1:], stderr
+    assert started or len(lines) == 1, stderr
+    return errors[0]
+
+
+def test_the_table_is_large_and_its_names_differ():
+    assert len(TABLE) >= 40
+    assert len({row.name for row in TABLE}) == len(TABLE)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name.replace(" ", "_"))
+def test_is_refused(row, folder, capfd):
+    if row.files is not None:
+        row.files()
+    before = contents(folder)
+    status = main.run(["--out_dir=out", *row.args.split()])
+    line = refusal(capfd.readouterr().err, row.started)
+    assert [part for part in row.expected if part not in line] == [], line
+    assert status == 2
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["unknown flag", "weights of another network", "label out of range"]
+)
+def test_is_refused_by_the_command(name, folder):
+    row = next(row for row in TABLE if row.name == name)
+    if row.files is not None:
+        row.files()
+    before = contents(folder)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), "--out_dir=out", *row.args.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = refusal(done.stderr, row.started)
+    assert [part for part in row.expected if part not in line] == [], line
+    assert (done.returncode, done.stdout) == (2, "")
+    assert contents(folder) == before
+
+
+def test_loss_that_becomes_nan_keeps_the_last_good_model(folder, capfd):
+    helper_file()()
+    args = [OWN, "--batch_size=8", "--lrn_rate_init=1e30", "--nb_epochs=4", NO_TFLITE]
+    status = main.run(["--out_dir=out", *args])
+    line = refusal(capfd.readouterr().err, started=True)
+    assert status == 2
+    assert re.search(
+        r"became NaN or infinite at step [1-9]\d*; the last good model, of step \d", line
+    )
+    assert "out/state/1_full_prec.keras" in line
+    assert "Lower --lrn_rate_ft" in line
+    model = keras.saving.load_model("out/state/1_full_prec.keras", compile=False)
+    assert all(np.isfinite(np.asarray(weight)).all() for weight in model.weights)
+    assert not pathlib.Path("out/model.keras").exists()
+
+
+def test_label_beyond_the_classes_late_in_an_epoch(folder, capfd):
+    helper_file(("labels = np.arange(24) % 3", "labels = np.arange(24) % 3\nlabels[20] = 5"))()
+    status = main.run(["--out_dir=out", OWN, "--batch_size=8", NO_TFLITE])
+    line = refusal(capfd.readouterr().err, started=True)
+    assert status == 2
+    assert "failed while it ran" in line
+    assert "Received a label value of 5 which is outside the valid range of [0, 3)" in line
+
+
+def test_debug_shows_the_traceback(folder):
+    with pytest.raises(InputError, match="starts from a trained network"):
+        main.run([PRUNE, "--debug"])
