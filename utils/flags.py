@@ -263,7 +263,7 @@ def _illegal(message: str, specs: Mapping[str, FlagSpec]) -> str:
     for name, spec in specs.items():
         head = f"flag --{name}="
         if message.startswith(head):
-            received = message[len(head) :].split(":")[0]
+            received = message[len(head) :].partition(": ")[0]
             return f"`{name}` must be {spec.allowed()}. Received: {received!r}."
     return message
 

@@ -1,0 +1,69 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from utils import command
+from utils.errors import InputError
+
+
+def refuse():
+    raise InputError("first line\n   and   second [bold]")
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def crash():
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("result", "status"), [(None, 0), (0, 0), (1, 1)])
+def test_status_of_the_body(result, status):
+    assert command.guarded(lambda: result, []) == status
+
+
+def test_bad_input_is_one_line_and_status_2(capsys):
+    assert command.guarded(refuse, ["--x"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "error: first line and second [bold]\n"
+    assert captured.out == ""
+
+
+def test_a_long_line_is_not_wrapped(capsys):
+    def body():
+        raise InputError("word " * 200)
+
+    assert command.guarded(body, []) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("argument", ["--debug", "--debug=True", "--debug=true"])
+def test_debug_lets_the_traceback_through(argument):
+    with pytest.raises(InputError, match="first line"):
+        command.guarded(refuse, [argument])
+
+
+def test_interruption(capsys):
+    assert command.guarded(interrupt, []) == 130
+    assert "resumes from the last save" in capsys.readouterr().err
+
+
+def test_our_own_mistakes_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        command.guarded(crash, [])
+
+
+def test_tensorflow_is_told_to_be_quiet(monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    command.quiet_tensorflow()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
+    assert os.environ["KERAS_BACKEND"] == "jax"  # what the user set stays
+
+
+def test_tensorflow_stays_out():
+    code = "import sys, utils.command; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
