@@ -39,9 +39,7 @@ class ExportGraphConfig:
     out_dir: str | None = flag(None, "Folder for the files; it is made if it is missing.")
     picture: str = flag("none", "Also draw it, through Graphviz.", choices=("none", "svg", "png"))
     fused: bool = flag(True, "Also write the fused form.")
-    strict: bool = flag(
-        False, "Refuse a network with layers that no row of the op table describes."
-    )
+    strict: bool = flag(False, "Refuse a network with layers that the op table lacks.")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -63,21 +61,24 @@ def _run(parsed: Parsed) -> None:
         raise InputError("`out_dir` must name a folder. Received: none. Give --out_dir=path.")
     folder = pathlib.Path(config.out_dir)
     check_writable(folder / REPORT_FILE)
-    from utils.graph import capability_report, refuse_opaque
+    graph = config.source.graph()
+    from utils.graph import capability_report
     from utils.graph.fold import fold
 
-    graph = config.source.graph()
-    if config.strict:
-        refuse_opaque(graph)
     lines = capability_report(graph)
+    opaque = [line for line in lines if line.action == "opaque"]
+    if config.strict and opaque:
+        raise InputError(
+            f"layer {opaque[0].layer!r} is opaque: {opaque[0].reason}. {len(opaque)} in all; without "
+            "--strict they are kept as they are and never cut."
+        )
     _write(graph, folder, config.picture)
     if config.fused:
         _write(fold(graph), folder / "fused", config.picture)
     with atomic_path(folder / REPORT_FILE) as temporary:
         text = "".join(f"{line.layer}: {line.action}: {line.reason}\n" for line in lines)
         temporary.write_text(text, encoding="utf-8")
-    opaque = sum(line.action == "opaque" for line in lines)
-    out.print(f"{folder}: {len(graph.nodes)} nodes, {opaque} of them opaque.", markup=False)
+    out.print(f"{folder}: {len(graph.nodes)} nodes, {len(opaque)} of them opaque.", markup=False)
 
 
 def _write(graph: Graph, folder: pathlib.Path, picture: str) -> None:

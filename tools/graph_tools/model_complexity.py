@@ -65,12 +65,14 @@ def _run(parsed: Parsed) -> None:
     config.source.check()
     if config.out_file:
         check_writable(config.out_file)
+    graph = config.source.graph()
     from utils.graph import complexity
 
-    cost = complexity(config.source.graph(), config.skip_padding)
+    cost = complexity(graph, config.skip_padding)
     text = {"csv": as_csv, "json": as_json}.get(config.format)
     if text is None and config.out_file is None:
-        out.print(as_table(cost, config.skip_padding))
+        width = None if out.is_terminal else _FILE_WIDTH
+        out.print(as_table(cost, config.skip_padding), width=width)
         return
     content = _plain_table(cost, config.skip_padding) if text is None else text(cost)
     if config.out_file is None:
@@ -99,10 +101,8 @@ def figures(cost: Complexity) -> dict[str, Any]:
         for row in cost.rows
     ]
     total = {column: getattr(cost, column) for column in _COLUMNS[:-1]}
-    return {
-        "layers": layers,
-        "total": {**total, "peak_activation_bytes": cost.peak_activation_bytes},
-    }
+    total["peak_activation_bytes"] = cost.peak_activation_bytes
+    return {"layers": layers, "total": total}
 
 
 def as_json(cost: Complexity) -> str:
@@ -120,10 +120,8 @@ def as_csv(cost: Complexity) -> str:
         shape = "x".join("?" if size is None else str(size) for size in row["output_shape"][1:])
         writer.writerow({**row, "output_shape": shape})
     total = dict(data["total"])
-    peak = total.pop("peak_activation_bytes")
-    writer.writerow(
-        {"name": "total", "op": "", "output_shape": "", **total, "activation_bytes": peak}
-    )
+    total["activation_bytes"] = total.pop("peak_activation_bytes")
+    writer.writerow({"name": "total", **total})
     return stream.getvalue()
 
 
@@ -139,10 +137,8 @@ def as_table(cost: Complexity, skip_padding: bool) -> Table:
 
     for row in cost.rows:
         if row.params or row.flops:
-            name = row.op.rpartition(".")[2]
-            table.add_row(
-                row.name, name, shape_text(row.output_shape), *_cells(row, row.activation_bytes)
-            )
+            head = (row.name, row.op.rpartition(".")[2], shape_text(row.output_shape))
+            table.add_row(*head, *_cells(row, row.activation_bytes))
     table.add_section()
     table.add_row("total", "", "peak", *_cells(cost, cost.peak_activation_bytes))
     return table
@@ -163,7 +159,7 @@ def _plain_table(cost: Complexity, skip_padding: bool) -> str:
     from rich.console import Console
 
     stream = io.StringIO()
-    Console(file=stream, width=160).print(as_table(cost, skip_padding))
+    Console(file=stream, width=_FILE_WIDTH).print(as_table(cost, skip_padding))
     return stream.getvalue()
 
 

@@ -7,6 +7,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from utils.errors import InputError
+from utils.export.quiet import quiet_native
 from utils.flags import flag
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ class SourceConfig:
             InputError: see `check`, `load_keras_model` and `utils.graph.disk.load`.
         """
         path = self.check()
-        from utils.files import load_keras_model
-        from utils.graph import disk, from_keras
+        with quiet_native():  # TensorFlow's start
+            from utils.files import load_keras_model
+            from utils.graph import disk, from_keras
 
         if path.is_dir():
             return disk.load(path, allow_unsafe=self.allow_unsafe)

@@ -109,6 +109,6 @@ def shape_text(shape: Shape) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A string of Graphviz' language: backslashes and quotes escaped, newlines as line breaks."""
+    """Write a string of Graphviz' language: backslashes, quotes and newlines escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
