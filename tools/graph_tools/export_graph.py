@@ -69,8 +69,8 @@ def _run(parsed: Parsed) -> None:
     opaque = [line for line in lines if line.action == "opaque"]
     if config.strict and opaque:
         raise InputError(
-            f"layer {opaque[0].layer!r} is opaque: {opaque[0].reason}. {len(opaque)} in all; without "
-            "--strict they are kept as they are and never cut."
+            f"layer {opaque[0].layer!r} is opaque: {opaque[0].reason}. {len(opaque)} in all; "
+            "without --strict they are kept as they are and never cut."
         )
     _write(graph, folder, config.picture)
     if config.fused:

@@ -35,7 +35,8 @@ from utils.flags import Parsed, flag, group
 if TYPE_CHECKING:
     from utils.graph import Complexity
 
-_COLUMNS = (*("params", "nonzeros", "sparsity", "flops", "sparse_flops", "activation_bytes"),)
+_COLUMNS = ("params", "nonzeros", "sparsity", "flops", "sparse_flops", "activation_bytes")
+_FILE_WIDTH = 160  # characters of a table that is not shown in a terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
