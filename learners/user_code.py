@@ -6,6 +6,7 @@ the traceback.
 
 import contextlib
 import itertools
+import math
 import re
 from collections.abc import Iterator
 
@@ -84,9 +85,14 @@ def try_batches(helper: AbstractModelHelper, model: keras.Model) -> None:
     """Run a batch of the training and of the test data through network and loss.
 
     Raises:
-        InputError: if there is no batch, or anything fails on it.
+        InputError: if there is no batch, anything fails on it, or the loss is not finite.
     """
     name = type(helper).__name__
     for builder in ("build_dataset_train", "build_dataset_eval"):
         with blaming(f"A batch of {name}.{builder} in network and calc_loss"):
-            evaluate(model, getattr(helper, builder)().take(1), helper.calc_loss)
+            scores = evaluate(model, getattr(helper, builder)().take(1), helper.calc_loss)
+        if not math.isfinite(scores["loss"]):
+            raise InputError(
+                f"the loss of the network {model.name!r} on the first batch of {name}.{builder} is "
+                f"{scores['loss']}. Give finite images and a network with finite weights."
+            )

@@ -41,14 +41,27 @@ def refit_kernel(
     """
     gram = statistics.gram(centred)[np.ix_(kept_rows, kept_rows)]
     cross = statistics.cross_gram(centred)[kept_rows]
-    ridge = RIDGE * max(float(np.trace(gram)) / max(gram.shape[0], 1), np.finfo(np.float32).tiny)
-    factor = scipy.linalg.cho_factor(gram + ridge * np.eye(gram.shape[0]), lower=True)
+    factor, ridge = _factorised(gram)
     refitted = np.zeros(kernel.shape, dtype=np.float64)
     refitted[kept_rows] = scipy.linalg.cho_solve(factor, cross + ridge * kernel[kept_rows])
     if not centred:
         return refitted, np.zeros(kernel.shape[1])
     mean_x, mean_y = statistics.means()
     return refitted, mean_y - mean_x @ refitted
+
+
+def _factorised(gram: np.ndarray) -> tuple[tuple[np.ndarray, bool], float]:
+    """Factorise `gram + eps I`; return eps as well.
+
+    With fewer samples than rows the moments, summed in float32, are singular to more than the usual
+    eps: then it grows until the factor exists.
+    """
+    ridge = RIDGE * max(float(np.trace(gram)) / max(gram.shape[0], 1), np.finfo(np.float32).tiny)
+    while True:
+        try:
+            return scipy.linalg.cho_factor(gram + ridge * np.eye(gram.shape[0]), lower=True), ridge
+        except np.linalg.LinAlgError:
+            ridge *= 10.0
 
 
 def relative_error(statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool) -> float:
@@ -87,8 +100,8 @@ def backward_order(readers: Sequence[ReaderMoments], num_channels: int) -> np.nd
     """Order channels by backward elimination: at each step leave out the least missed ones.
 
     Removing channel i and refitting the rest raises a layer's residual by exactly
-    `tr(W_i^T B_i^-1 W_i)`, where W is the least-squares kernel on what is left, W_i its rows of that
-    channel and B_i their block of the inverse Gram matrix. Kernel and inverse are then down-dated
+    `tr(W_i^T B_i^-1 W_i)`, where W is the least-squares kernel on what is left, W_i its rows of
+    that channel and B_i their block of the inverse Gram matrix. Kernel and inverse are then down-dated
     instead of solved anew. Several layers that read the channels add their rises, each relative to
     its target's energy. Up to `MAX_STEPS` channels go one at a time; of larger groups several at
     each step.
@@ -122,8 +135,7 @@ class _Elimination:
 
     def __init__(self, reader: ReaderMoments, num_channels: int) -> None:
         gram = reader.statistics.gram(reader.centred)
-        ridge = RIDGE * max(float(np.trace(gram)) / gram.shape[0], np.finfo(np.float32).tiny)
-        factor = scipy.linalg.cho_factor(gram + ridge * np.eye(gram.shape[0]), lower=True)
+        factor, _ = _factorised(gram)
         self._inverse = scipy.linalg.cho_solve(factor, np.eye(gram.shape[0]))
         self._kernel = self._inverse @ reader.statistics.cross_gram(reader.centred)
         energy = reader.statistics.target_energy(reader.centred)
