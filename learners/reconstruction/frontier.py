@@ -100,7 +100,7 @@ class Frontier:
 
     def submodel(self, refs: Sequence[Ref]) -> Outputs:
         """Make the function from a batch at the frontier to some tensors, in inference mode."""
-        inputs = self._model.inputs if self._at is None else [self._tensors[self._at]]
+        inputs = self._model.input if self._at is None else self._tensors[self._at]
         wanted = [ref for ref in refs if ref != self._at]
         part = keras.Model(inputs, [self._tensors[ref] for ref in wanted]) if wanted else None
 

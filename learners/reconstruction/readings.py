@@ -88,7 +88,7 @@ def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterat
 
 
 def kernel_input_axis(graph: Graph, node: Node) -> tuple[str, int]:
-    """Name the weight that reads a node's input channels, and its axis (from the back) that does."""
+    """Name the weight that reads a node's input channels, and its axis (counted from the back)."""
     op = ops.find(graph, node)
     for weight, roles in ({} if op is None else op.weights).items():
         for axis, role in roles.items():

@@ -1,0 +1,52 @@
+"""Streams that grow: one group, several segments."""
+
+import keras
+import numpy as np
+import pytest
+
+from learners.reconstruction.segments import merged, segments, split
+from utils.graph import channel_groups, from_keras, shrink
+
+
+@pytest.fixture
+def growing():
+    """A stream of 4 channels that continues, zero-padded, as the middle 4 of 8."""
+    x = keras.Input((8, 8, 3))
+    narrow = keras.layers.Conv2D(4, 3, padding="same", name="stem")(x)
+    y = keras.layers.Conv2D(4, 3, padding="same", name="inner")(narrow)
+    narrow = keras.layers.Add()([narrow, y])
+    y = keras.layers.Conv2D(8, 3, padding="same", name="wide")(narrow)
+    padded = keras.ops.pad(narrow, ((0, 0), (0, 0), (0, 0), (2, 2)))
+    wide = keras.layers.Add()([padded, y])
+    return from_keras(keras.Model(x, keras.layers.Dense(2, name="head")(wide)))
+
+
+def test_segments_hold_channels_that_appear_in_the_same_places(growing):
+    group = next(g for g in channel_groups(growing) if g.size == 8)
+    parts = segments(group)
+    assert [part.size for part in parts] == [4, 4]
+    by_size_of_first_reader = {len(part.readers): part for part in parts}
+    assert sorted(by_size_of_first_reader) == [1, 3]  # head only; inner, wide and head
+    for part in parts:
+        for reader in part.readers:
+            chosen = reader.channels[reader.channels >= 0]
+            np.testing.assert_array_equal(np.sort(chosen), np.arange(part.size))
+
+
+def test_masks_of_segments_come_back_together(growing):
+    parts = [part for part in split(channel_groups(growing)) if part.is_stream]
+    keep = {part.name: np.array([True, False, True, False]) for part in parts}
+    cut = shrink(growing, merged(growing, keep))
+    assert cut.node("stem").output_shapes[0][-1] == 2
+    assert cut.node("wide").output_shapes[0][-1] == 4
+
+
+def test_a_group_in_one_place_stays_itself():
+    x = keras.Input((8, 8, 3))
+    y = keras.layers.Conv2D(4, 3, name="first")(x)
+    graph = from_keras(keras.Model(x, keras.layers.Conv2D(2, 3, name="second")(y)))
+    (group, _) = channel_groups(graph)
+    assert segments(group) == [group]
+    keep = {"first": np.array([True, False, True, True])}
+    np.testing.assert_array_equal(merged(graph, keep)["first"], keep["first"])
+    assert merged(graph, {}) == {}
