@@ -31,4 +31,4 @@ class HelperConfig:
     loss_w_dcy: float = flag(
         2e-4, "Weight of the weight-decay term sum(w^2) / 2 in the loss.", lower=0.0
     )
-    data: DataConfig = group(DataConfig)  # noqa: RUF009  a field, as flag() makes
+    data: DataConfig = group(DataConfig)

@@ -28,6 +28,7 @@ class MobilenetAtCifar10Config(HelperConfig):
         upper=4.0,
         lower_open=True,
     )
+    lrn_rate_init: float = flag(0.05, "Initial learning rate.", lower=0.0, lower_open=True)
     loss_w_dcy: float = flag(4e-5, "Weight of the weight-decay term in the loss.", lower=0.0)
 
 

@@ -173,7 +173,9 @@ def _depthwise(
         strides=stride,
         padding="same",
         use_bias=False,
-        depthwise_initializer="he_normal",
+        # He's deviation for the kernel^2 inputs of one output; Keras' he_normal would count those
+        # of all channels.
+        depthwise_initializer=keras.initializers.RandomNormal(stddev=2**0.5 / kernel),
         name=f"{name}_conv",
     )(x)
     return _normalized(x, name, activation)

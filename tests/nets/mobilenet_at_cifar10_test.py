@@ -18,3 +18,8 @@ def test_flags_shape_the_network():
 def test_bounds(flag, value):
     with pytest.raises(InputError, match=rf"`{flag}` must be in .* Received: {value}"):
         build(ModelHelper.config_class, {flag: value})
+
+
+def test_defaults():
+    config = ModelHelper.config_class()
+    assert (config.lrn_rate_init, config.loss_w_dcy, config.mobilenet_version) == (0.05, 4e-5, 1)

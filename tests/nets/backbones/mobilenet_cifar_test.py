@@ -47,3 +47,9 @@ def test_squeeze_excite_weights_channels():
 def test_unknown_version():
     with pytest.raises(ValueError, match=r"`version` must be one of \(1, 2, 3\). Received: 4."):
         model(4)
+
+
+def test_depthwise_kernels_start_at_the_scale_of_their_9_inputs():
+    kernels = [np.array(layer.kernel) for layer in model(1).layers if "dw_conv" in layer.name]
+    deviation = np.std(np.concatenate([kernel.ravel() for kernel in kernels]))
+    assert deviation == pytest.approx(np.sqrt(2 / 9), rel=0.05)
