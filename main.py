@@ -36,7 +36,8 @@ def _run(argv: Sequence[str]) -> int:
     stage_classes = [learners.config_class(name) for name in names]
     classes = list(dict.fromkeys([RunConfig, helper_class.config_class, *stage_classes]))
     if any(arg in ("--help", "-h", "--helpfull") for arg in argv):
-        out.print(_help(names, str(chosen["model_helper"]), helper_class, stage_classes))
+        text = _help(names, str(chosen["model_helper"]), helper_class, stage_classes)
+        out.print(text, markup=False)
         return 0
     parsed = flags.parse(argv, classes, _flags_elsewhere())
     configs = parsed.configs

@@ -1,4 +1,4 @@
-"""`chn-pruned-rmt` on CIFAR-10 with the pretrained ResNet-20: selection, accuracy, speed of the files.
+"""`chn-pruned-rmt` on CIFAR-10 with the pretrained ResNet-20: selection, accuracy, speed of files.
 
 Fine-tuning: 3 epochs, batch 128, SGD with momentum 0.9 along half a cosine from `LRN_RATE`,
 distillation from the unpruned network (weight 4, temperature 4). The learning rate was chosen on a
@@ -91,7 +91,7 @@ def selection(context: Context) -> dict[str, object]:
 
 
 def reconstruction(context: Context) -> dict[str, object]:
-    """Compare the error of each layer's refit with the original's 100 Adam steps, half the channels.
+    """Compare each layer's refit error with the original's 100 Adam steps, at half the channels.
 
     Both see the same samples of the unpruned network and keep the same number of channels; errors
     are relative to the output's energy, without the help of an offset for the original.
@@ -364,7 +364,7 @@ ROWS = (
         name="resnet20-reconstruction",
         run=reconstruction,
         target={"worst_ratio": "<= 1.0"},
-        about="error of each refitted layer over that of LASSO and 100 Adam steps, half the channels",
+        about="error of each refitted layer over that of LASSO and 100 Adam steps, at half",
     ),
     Row(
         name="resnet20-0.6-before",

@@ -46,12 +46,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from utils.report import library_versions, this_machine
-
 from benchmarks.results import append_entry, has_result, load_entries, verdicts, write_tables
 from benchmarks.rows import Row
 from benchmarks.topics import Topic, code_digest, find_topics, load_topic
 from utils.errors import InputError
+from utils.report import library_versions, this_machine
 
 FOLDER = pathlib.Path(__file__).parent
 WORK_DIR = FOLDER.parent / "runs" / "bench"

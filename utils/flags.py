@@ -128,7 +128,7 @@ def _split_type(annotation: Any) -> tuple[type, bool]:
     return annotation, False
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def describe(config_class: type, prefix: str | None = None) -> tuple[FlagSpec, ...]:
     """List the flags of a config class, nested groups included, in the order of its fields."""
     return tuple(_walk(config_class, prefix or "", ()))

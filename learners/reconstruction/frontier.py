@@ -1,4 +1,4 @@
-"""Not computing again what no longer changes: activations kept where the network is one tensor wide.
+"""Not computing again what no longer changes: activations kept where the network is one tensor.
 
 Layers are pruned in order, so everything in front of the layer at hand is final. At a *waist*, a
 point where all that comes later depends on a single tensor (a residual network has one behind each

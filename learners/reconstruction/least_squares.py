@@ -101,7 +101,7 @@ def backward_order(readers: Sequence[ReaderMoments], num_channels: int) -> np.nd
 
     Removing channel i and refitting the rest raises a layer's residual by exactly
     `tr(W_i^T B_i^-1 W_i)`, where W is the least-squares kernel on what is left, W_i its rows of
-    that channel and B_i their block of the inverse Gram matrix. Kernel and inverse are then down-dated
+    that channel and B_i their block of the inverse Gram matrix. Kernel and inverse are down-dated
     instead of solved anew. Several layers that read the channels add their rises, each relative to
     its target's energy. Up to `MAX_STEPS` channels go one at a time; of larger groups several at
     each step.

@@ -1,7 +1,8 @@
 """Sampling what reading layers see: im2col rows at random output positions, summed to moments.
 
-For a layer that reads channels, rows X come from the network as pruned so far and targets `Y = X0 W`
-from the same images and positions in the network before pruning (X0: the rows there, W: its kernel).
+For a layer that reads channels, rows X come from the network as pruned so far, and targets
+`Y = X0 W` from the same images and positions in the network before pruning (X0: the rows there, W:
+its kernel).
 Targets of many layers come from one pass over the images; they are small (positions times output
 channels) and wait in memory. Rows are wide and never held: they go straight into `LayerStatistics`.
 """

@@ -2,8 +2,8 @@
 
 A residual stream that grows by zero padding (ResNets on CIFAR-10) is one group: its first 16
 channels run through all three stages, 16 more join in the second, 32 in the third. What a channel
-costs, and how many may go, depends on where it appears. A *segment* holds the channels with the same
-set of places; counts are settled and channels chosen segment by segment.
+costs, and how many may go, depends on where it appears. A *segment* holds the channels with equal
+sets of places; counts are settled and channels chosen segment by segment.
 """
 
 import dataclasses

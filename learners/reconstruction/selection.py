@@ -33,7 +33,6 @@ from learners.reconstruction.statistics import LayerStatistics, row_channels
 from utils.graph import ChannelGroup, Graph, shrink, to_keras_with_tensors
 
 MAX_TARGET_BYTES = 256 * 2**20  # targets of several layers that wait in memory at a time
-CRITERIA = ("backward", "lasso")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class SelectionOptions:
         compensate: layers at the end of a residual branch make up for the error of the shortcut.
     """
 
-    criterion: str = "backward"
+    criterion: str = "lasso"
     num_iterations: int = 100
     refit_all: bool = True
     compensate: bool = True

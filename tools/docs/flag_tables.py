@@ -9,8 +9,8 @@ config class:
     <!-- flags: learners.channel_pruning_rmt.config:ChannelPrunedRmtConfig -->
     <!-- /flags -->
 
-`<!-- flags: nets.resnet_at_cifar10:ResnetAtCifar10Config beyond nets.config:HelperConfig -->` leaves out the flags
-that mean the same in the second class.
+`<!-- flags: learners.one.config:OneConfig beyond learners.two.config:TwoConfig -->` leaves out the
+flags that are the same in the second class.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class LossComposer:
     """Helper's loss + loss_w_dst * distillation loss.
 
     The distillation loss is KL(softmax(teacher / T) || softmax(student / T)), mean over the batch,
-    summed over the outputs. The teacher sees the same batch, in inference mode and without gradient.
+    summed over the outputs. The teacher sees the same batch, in inference mode, without gradient.
 
     Departs from the paper: without its factor T^2. The documented weight 4 and temperature 4 are
     meant so; with the factor they would be 16 times stronger and break a pruned network at any

@@ -32,15 +32,11 @@ def layer():
 def test_ista_matches_sklearn(layer):
     x, kernel, rows = layer
     y = x @ kernel
-    quadratic, linear = lasso.channel_quadratic(
-        statistics_of(x, y), kernel, rows, 6, centred=False
-    )
+    quadratic, linear = lasso.channel_quadratic(statistics_of(x, y), kernel, rows, 6, centred=False)
     features = np.stack([(x[:, rows == c] @ kernel[rows == c]).ravel() for c in range(6)], axis=1)
     energy = np.sum(y**2)
     for penalty in (0.001, 0.02, 0.1):
-        beta = lasso.ista(
-            quadratic, linear, penalty, start=np.zeros(6), num_iterations=20_000
-        )
+        beta = lasso.ista(quadratic, linear, penalty, start=np.zeros(6), num_iterations=20_000)
         model = Lasso(alpha=penalty * energy / y.size, fit_intercept=False, tol=1e-10)
         model.fit(features, y.ravel())
         np.testing.assert_allclose(beta, model.coef_, atol=1e-4)
@@ -49,9 +45,7 @@ def test_ista_matches_sklearn(layer):
 def test_quadratic_is_the_relative_error(layer):
     x, kernel, rows = layer
     y = x @ kernel
-    quadratic, linear = lasso.channel_quadratic(
-        statistics_of(x, y), kernel, rows, 6, centred=False
-    )
+    quadratic, linear = lasso.channel_quadratic(statistics_of(x, y), kernel, rows, 6, centred=False)
     beta = np.array([1.0, 0.0, 0.5, 1.0, 0.0, -1.0])
     direct = np.sum((y - x @ (kernel * beta[rows][:, None])) ** 2) / np.sum(y**2)
     assert beta @ quadratic @ beta - 2 * linear @ beta + 1 == pytest.approx(direct)
@@ -61,9 +55,7 @@ def test_fixed_rows_are_taken_out_of_the_target(layer):
     x, kernel, rows = layer
     y = x @ kernel
     rows = np.where(rows == 5, -1, rows)  # the last channel comes from elsewhere
-    quadratic, linear = lasso.channel_quadratic(
-        statistics_of(x, y), kernel, rows, 5, centred=False
-    )
+    quadratic, linear = lasso.channel_quadratic(statistics_of(x, y), kernel, rows, 5, centred=False)
     beta = np.array([1.0, 0.0, 1.0, 1.0, 1.0])
     scale = np.append(beta, 1.0)[rows]
     direct = np.sum((y - x @ (kernel * scale[:, None])) ** 2) / np.sum(y**2)
@@ -74,9 +66,7 @@ def test_fixed_rows_are_taken_out_of_the_target(layer):
 @pytest.mark.parametrize("num_keep", [1, 2, 3, 4, 5, 6])
 def test_exact_count_at_every_size(layer, num_keep):
     x, kernel, rows = layer
-    parts = lasso.channel_quadratic(
-        statistics_of(x, x @ kernel), kernel, rows, 6, centred=True
-    )
+    parts = lasso.channel_quadratic(statistics_of(x, x @ kernel), kernel, rows, 6, centred=True)
     assert lasso.lasso_mask(*parts, num_keep).sum() == num_keep
 
 
@@ -133,7 +123,8 @@ def test_refit_survives_a_dead_input():
     x = np.zeros((50, 3))
     x[:, 0] = np.linspace(-1, 1, 50)
     kernel = np.ones((3, 2))
-    refitted, _ = refit_kernel(statistics_of(x, x @ kernel), kernel, np.ones(3, bool), centred=False)
+    stats = statistics_of(x, x @ kernel)
+    refitted, _ = refit_kernel(stats, kernel, np.ones(3, bool), centred=False)
     np.testing.assert_allclose(refitted, kernel, atol=1e-6)
 
 
@@ -160,7 +151,8 @@ def test_backward_elimination_near_the_best_subset(layer):
 
     def error(channels):
         kept = np.isin(rows, channels)
-        return relative_error(stats, refit_kernel(stats, kernel, kept, centred=False)[0], centred=False)
+        refitted = refit_kernel(stats, kernel, kept, centred=False)[0]
+        return relative_error(stats, refitted, centred=False)
 
     best = min(error(subset) for subset in itertools.combinations(range(6), 3))
     chosen = error(backward_order([ReaderMoments(stats, rows, False)], 6)[3:])
