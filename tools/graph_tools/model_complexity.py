@@ -70,17 +70,16 @@ def _run(parsed: Parsed) -> None:
     from utils.graph import complexity
 
     cost = complexity(graph, config.skip_padding)
-    text = {"csv": as_csv, "json": as_json}.get(config.format)
-    if text is None and config.out_file is None:
-        width = None if out.is_terminal else _FILE_WIDTH
-        out.print(as_table(cost, config.skip_padding), width=width)
+    if config.format == "table" and config.out_file is None and out.is_terminal:
+        out.print(as_table(cost, config.skip_padding))
         return
-    content = _plain_table(cost, config.skip_padding) if text is None else text(cost)
+    texts = {"csv": as_csv, "json": as_json}
+    text = texts.get(config.format, lambda cost: _plain_table(cost, config.skip_padding))(cost)
     if config.out_file is None:
-        out.out(content, highlight=False, end="")
+        out.out(text, highlight=False, end="")
         return
     with atomic_path(config.out_file) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def figures(cost: Complexity) -> dict[str, Any]:

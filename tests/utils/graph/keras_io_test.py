@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 from tensorflow.python.framework.ops import get_stats_for_node_def
 
+from utils.errors import InputError
 from utils.graph import channel_groups, complexity, from_keras, shrink, to_keras
 from utils.graph.law import TOLERANCE, law_error, random_keep
 
@@ -150,3 +151,152 @@ def test_zoo_loads_with_plain_keras(shrunk_files, tmp_path):
     errors = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
     assert len(errors) == len(files)
     assert max(errors.values()) <= 1e-6
+
+
+def small_model():
+    inputs = keras.Input((6, 6, 3), name="image")
+    x = layers.Conv2D(4, 3, name="conv")(inputs)
+    x = layers.Dropout(0.5)(layers.BatchNormalization(name="norm")(x))
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x)), name="small")
+
+
+def test_graph_has_names_attrs_shapes_and_weights_in_order():
+    model = small_model()
+    graph = from_keras(model)
+    assert graph.name == "small" and [ref.node for ref in graph.inputs] == ["image"]
+    assert list(graph.params) == ["conv", "norm", "head"]
+    assert list(graph.params["norm"]) == ["gamma", "beta", "moving_mean", "moving_variance"]
+    conv = graph.node("conv")
+    assert conv.op == "keras.layers.Conv2D" and conv.attrs["strides"] == (1, 1)
+    assert conv.output_shapes == ((None, 4, 4, 4),) and conv.output_dtypes == ("float32",)
+    graph.params["conv"]["kernel"][:] = 0  # a copy: the model keeps its own
+    assert np.abs(model.get_layer("conv").get_weights()[0]).max() > 0
+
+
+def test_trainable_flags_and_regularizers_survive():
+    inputs = keras.Input((4,))
+    layer = layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.1), trainable=False)
+    rebuilt = to_keras(from_keras(keras.Model(inputs, layer(inputs))))
+    assert not rebuilt.layers[1].trainable
+    assert float(rebuilt.layers[1].kernel_regularizer.l2) == pytest.approx(0.1)
+
+
+def test_nested_models_are_flattened_and_said_so():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="dense")], name="inner")
+    inputs = keras.Input((4,))
+    x = layers.Dense(4, name="dense")(inner(inner(inputs)))
+    model = keras.Model(inputs, x)
+    graph = from_keras(model)
+    assert [node.name for node in graph.nodes[1:]] == ["dense", "dense#1", "dense_1"]
+    assert {note.layer: note.action for note in graph.notes} == {"inner": "flattened"}
+    batch = np.ones((2, 4), "float32")
+    np.testing.assert_array_equal(model(batch), to_keras(graph)(batch))
+
+
+def test_nested_model_called_for_inference_stays_so():
+    inner = keras.Sequential([keras.Input((4,)), layers.BatchNormalization()])
+    inputs = keras.Input((4,))
+    graph = from_keras(keras.Model(inputs, inner(inputs, training=False)))
+    assert graph.nodes[-1].kwargs["training"] is False
+
+
+def test_nested_model_keeps_its_conversion_of_types():
+    inner = keras.Sequential([keras.Input((4,)), layers.Rescaling(0.5)])
+    inputs = keras.Input((4,), dtype="uint8")
+    model = keras.Model(inputs, inner(inputs))
+    graph = from_keras(model)
+    assert graph.nodes[1].op == "keras.src.ops.core.Cast"
+    batch = np.arange(8, dtype="uint8").reshape(2, 4)
+    np.testing.assert_array_equal(model(batch), to_keras(graph)(batch))
+
+
+def test_graph_inside_a_larger_one():
+    """Nodes of other models that share the layers are not read."""
+    model = small_model()
+    inside = keras.Model(model.inputs, model.get_layer("norm").output)
+    assert [node.layer for node in from_keras(inside).nodes] == ["image", "conv", "norm"]
+
+
+class Subclassed(keras.Model):
+    def __init__(self, own_weight=False):
+        super().__init__(name="subclassed")
+        self.conv, self.head = layers.Conv2D(4, 3), layers.Dense(2)
+        self.scale = self.add_weight(shape=(), name="scale") if own_weight else 1.0
+
+    def call(self, x):
+        return self.head(layers.Flatten()(ops.relu(self.conv(x)) * self.scale))
+
+
+def test_subclassed_model_is_traced():
+    model = Subclassed()
+    batch = np.ones((2, 6, 6, 3), "float32")
+    expected = model(batch)
+    np.testing.assert_array_equal(expected, to_keras(from_keras(model))(batch))
+
+
+class Untraceable(keras.Model):
+    def call(self, x):
+        return tf.nn.relu(x)
+
+
+class Unregistered(layers.Layer):
+    def call(self, x):
+        return x
+
+
+def _model_of(layer):
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, layer(inputs))
+
+
+def _called(model):
+    model(np.ones((2, 6, 6, 3), "float32"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: "a path", r"expected a keras.Model. Received: builtins.str"),
+        (lambda: keras.Sequential([layers.Dense(2)]), r"is not built: its input shape is unknown"),
+        (lambda: Subclassed(), r"has not been called yet. Call it once"),
+        (lambda: _called(Subclassed(own_weight=True)), r"move weights made by the model itself"),
+        (lambda: _called(Untraceable()), r"cannot be traced: .*Use Keras layers and keras.ops"),
+        (lambda: _model_of(layers.Lambda(lambda x: x + 1)), r"is a Lambda: it runs Python code"),
+        (lambda: _model_of(Unregistered()), r"the class Unregistered is not registered"),
+    ],
+)
+def test_refuses_models_it_cannot_rebuild(make, message):
+    with pytest.raises(InputError, match=message):
+        from_keras(make())
+
+
+def test_lambda_with_leave():
+    model = _model_of(layers.Lambda(lambda x: x + 1.0))
+    graph = from_keras(model, allow_unsafe=True)
+    np.testing.assert_array_equal(to_keras(graph)(np.zeros((1, 4))), np.ones((1, 4)))
+    with pytest.raises(InputError, match=r"pass allow_unsafe=True if you trust it"):
+        to_keras(graph.replace(allow_unsafe=False))
+
+
+def test_refuses_weights_and_shapes_that_do_not_match():
+    graph = from_keras(small_model())
+    conv = {**graph.params["conv"], "kernel": np.zeros((3, 3, 3, 5), "float32")}
+    with pytest.raises(ValueError, match=r"layer 'conv': its weights must have .*3, 3, 3, 5"):
+        to_keras(graph.replace(params={**graph.params, "conv": conv}))
+    nodes = [
+        node.replace(output_shapes=((None, 9),)) if node.name == "head" else node
+        for node in graph.nodes
+    ]
+    with pytest.raises(ValueError, match=r"node 'head': the graph says .*\(None, 9\).*\(None, 2\)"):
+        to_keras(graph.replace(nodes=tuple(nodes)))
+
+
+def test_very_deep_model():
+    inputs = keras.Input((2,))
+    x = inputs
+    for _ in range(400):
+        x = ops.relu(x)
+    limit = sys.getrecursionlimit()
+    assert len(to_keras(from_keras(keras.Model(inputs, x))).operations) == 401
+    assert sys.getrecursionlimit() == limit
