@@ -34,12 +34,13 @@ def _run(argv: Sequence[str]) -> int:
     names = [learners.canonical_name(name.strip()) for name in str(chosen["learner"]).split(",")]
     helper_class = nets.load_helper_class(str(chosen["model_helper"]))
     stage_classes = [learners.config_class(name) for name in names]
-    classes = list(dict.fromkeys([RunConfig, helper_class.config_class, *stage_classes]))
+    classes: list[type] = [RunConfig, helper_class.config_class, *stage_classes]
     if any(arg in ("--help", "-h", "--helpfull") for arg in argv):
-        text = _help(names, str(chosen["model_helper"]), helper_class, stage_classes)
+        helper_name = str(chosen["model_helper"])
+        text = _help(names, helper_name, helper_class.config_class, stage_classes)
         out.print(text, markup=False)
         return 0
-    parsed = flags.parse(argv, classes, _flags_elsewhere())
+    parsed = flags.parse(argv, list(dict.fromkeys(classes)), _flags_elsewhere())
     configs = parsed.configs
     plan = make_plan(configs[RunConfig], [configs[cls] for cls in stage_classes])
     for notice in (*parsed.notices, *plan.notices):
@@ -54,11 +55,11 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _help(
-    names: Sequence[str], helper_name: str, helper_class: type, stage_classes: Sequence[type]
+    names: Sequence[str], helper_name: str, helper_config: type, stage_classes: Sequence[type]
 ) -> str:
     table = [f"  {name:16} {entry.summary}" for name, entry in learners.LEARNERS.items()]
     sections: dict[str, Sequence[type]] = {"Every run": [RunConfig]}
-    sections[f"Network and data: {helper_name}"] = [helper_class.config_class]
+    sections[f"Network and data: {helper_name}"] = [helper_config]
     for name, config_class in zip(names, stage_classes, strict=True):
         if flags.describe(config_class):
             sections[f"Learner: {name}"] = [config_class]

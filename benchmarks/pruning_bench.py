@@ -268,7 +268,7 @@ def learning_rate(context: Context) -> dict[str, object]:
         fit(model, job)
         scores[rate] = evaluate(model, held_out, helper.calc_loss)["accuracy"]
     best = max(scores, key=scores.__getitem__)
-    return {"best_rate": best} | {f"held_out_top1_{rate}": score for rate, score in scores.items()}
+    return {"best_rate": best, **{f"held_out_top1_{rate}": top1 for rate, top1 in scores.items()}}
 
 
 def speed(context: Context) -> dict[str, object]:

@@ -98,10 +98,10 @@ class RunConfig:
                 f"Received: {self.nb_epochs!r}."
             )
         if len(values) == 1:
-            return values * num_stages
+            return [values[0]] * num_stages
         if len(values) != num_stages:
             raise InputError(
                 f"`nb_epochs` must be one number or one per stage ({num_stages}). "
                 f"Received: {self.nb_epochs!r}."
             )
-        return values
+        return list(values)

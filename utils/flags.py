@@ -128,10 +128,14 @@ def _split_type(annotation: Any) -> tuple[type, bool]:
     return annotation, False
 
 
-@functools.cache
-def describe(config_class: type, prefix: str | None = None) -> tuple[FlagSpec, ...]:
+def describe(config_class: type) -> tuple[FlagSpec, ...]:
     """List the flags of a config class, nested groups included, in the order of its fields."""
-    return tuple(_walk(config_class, prefix or "", ()))
+    return _described(config_class)
+
+
+@functools.cache
+def _described(config_class: Any) -> tuple[FlagSpec, ...]:
+    return tuple(_walk(config_class, "", ()))
 
 
 def _walk(config_class: type, outer: str, path: tuple[str, ...]) -> Iterator[FlagSpec]:
@@ -237,7 +241,7 @@ def parse(
 def _define(config_classes: Iterable[type]) -> absl_flags.FlagValues:
     values = absl_flags.FlagValues()
     values.set_gnu_getopt(True)
-    makers = {
+    makers: dict[type, Any] = {
         bool: absl_flags.DEFINE_boolean,
         int: absl_flags.DEFINE_integer,
         float: absl_flags.DEFINE_float,
