@@ -1,32 +1,11 @@
-"""LASSO on Gram matrices: against scikit-learn, brute force and by hand."""
-
-import itertools
+"""LASSO on Gram matrices: against scikit-learn and by hand."""
 
 import numpy as np
 import pytest
 from sklearn.linear_model import Lasso
 
 from learners.reconstruction import lasso
-from learners.reconstruction.least_squares import (
-    ReaderMoments,
-    backward_order,
-    refit_kernel,
-    relative_error,
-)
-from learners.reconstruction.statistics import LayerStatistics, row_channels
-
-
-def statistics_of(x, y):
-    ones = np.hstack([x, np.ones((len(x), 1))])
-    return LayerStatistics(ones.T @ ones, ones.T @ y, np.sum(y**2, axis=0))
-
-
-@pytest.fixture
-def layer():
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(500, 12)) @ rng.normal(size=(12, 12)) + 0.7  # correlated, off centre
-    kernel = rng.normal(size=(12, 5)) * np.repeat(rng.uniform(0.1, 2.0, 6), 2)[:, None]
-    return x, kernel, np.repeat(np.arange(6), 2)
+from tests.learners.reconstruction.conftest import statistics_of
 
 
 def test_ista_matches_sklearn(layer):
@@ -92,84 +71,46 @@ def test_refuses_impossible_counts(num_keep):
         lasso.lasso_mask(np.eye(6), np.ones(6), num_keep)
 
 
-@pytest.mark.parametrize("centred", [False, True])
-def test_refit_matches_numpy(layer, centred):
-    x, kernel, _ = layer
-    y = x @ kernel + 3.0
-    kept = np.array([True, False] * 6)
-    refitted, offset = refit_kernel(statistics_of(x, y), kernel, kept, centred=centred)
-    design = np.hstack([x[:, kept], np.ones((len(x), 1))]) if centred else x[:, kept]
-    expected = np.linalg.lstsq(design, y, rcond=None)[0]
-    np.testing.assert_allclose(refitted[kept], expected[: kept.sum()], atol=1e-3)
-    assert not refitted[~kept].any()
-    if centred:
-        np.testing.assert_allclose(offset, expected[-1], atol=1e-3)
-        residual = y - x @ refitted - offset
-        energy = np.sum((y - y.mean(0)) ** 2)
-        assert relative_error(statistics_of(x, y), refitted, centred=True) == pytest.approx(
-            np.sum(residual**2) / energy, rel=1e-4
-        )
+def test_equal_scores_are_broken_by_index():
+    np.testing.assert_array_equal(
+        lasso.largest(np.array([1.0, 2.0, 2.0, 2.0]), 2), [False, True, True, False]
+    )
+    assert not lasso.largest(np.array([1.0, 2.0]), 0).any()
 
 
-def test_refit_without_loss_is_the_identity(layer):
-    x, kernel, _ = layer
-    stats = statistics_of(x, x @ kernel)
-    refitted, offset = refit_kernel(stats, kernel, np.ones(12, bool), centred=True)
-    np.testing.assert_allclose(refitted, kernel, atol=1e-6)
-    np.testing.assert_allclose(offset, 0, atol=1e-5)
-
-
-def test_refit_survives_a_dead_input():
-    x = np.zeros((50, 3))
-    x[:, 0] = np.linspace(-1, 1, 50)
-    kernel = np.ones((3, 2))
-    stats = statistics_of(x, x @ kernel)
-    refitted, _ = refit_kernel(stats, kernel, np.ones(3, bool), centred=False)
-    np.testing.assert_allclose(refitted, kernel, atol=1e-6)
-
-
-def test_backward_elimination_is_exact_stepwise(layer):
+def test_a_penalty_of_zero_gives_least_squares(layer):
     x, kernel, rows = layer
-    y = x @ kernel
-    stats = statistics_of(x, y)
-    order = backward_order([ReaderMoments(stats, rows, False)], 6)
-    left = list(range(6))
-    for channel in order[:-1]:
-        losses = {}
-        for candidate in left:
-            keep = np.isin(rows, [c for c in left if c != candidate])
-            fit = np.linalg.lstsq(x[:, keep], y, rcond=None)[0]
-            losses[candidate] = np.sum((y - x[:, keep] @ fit) ** 2)
-        assert losses[channel] == pytest.approx(min(losses.values()), rel=1e-3)
-        left.remove(channel)
+    parts = lasso.channel_quadratic(statistics_of(x, x @ kernel), kernel, rows, 6, centred=False)
+    beta = lasso.ista(*parts, 0.0, start=np.zeros(6), num_iterations=20_000)
+    np.testing.assert_allclose(beta, 1.0, atol=1e-4)
 
 
-def test_backward_elimination_near_the_best_subset(layer):
+def test_the_largest_penalty_removes_every_channel(layer):
     x, kernel, rows = layer
-    y = x @ kernel
-    stats = statistics_of(x, y)
-
-    def error(channels):
-        kept = np.isin(rows, channels)
-        refitted = refit_kernel(stats, kernel, kept, centred=False)[0]
-        return relative_error(stats, refitted, centred=False)
-
-    best = min(error(subset) for subset in itertools.combinations(range(6), 3))
-    chosen = error(backward_order([ReaderMoments(stats, rows, False)], 6)[3:])
-    assert chosen <= 1.5 * best
+    quadratic, linear = lasso.channel_quadratic(
+        statistics_of(x, x @ kernel), kernel, rows, 6, centred=False
+    )
+    highest = np.max(np.abs(linear))
+    start = np.zeros(6)
+    assert not lasso.ista(quadratic, linear, highest, start=start, num_iterations=50).any()
+    assert lasso.ista(quadratic, linear, 0.99 * highest, start=start, num_iterations=50).any()
 
 
-def test_rows_follow_the_hwio_order():
-    kernel = np.arange(2 * 1 * 3).reshape(2, 1, 3)  # [kh, kw, ci], values say (position, channel)
-    np.testing.assert_array_equal(row_channels(np.arange(3), 2), kernel.ravel() % 3)
+def test_joint_choice_adds_layers_up_fairly(layer):
+    """A layer of a hundred times larger outputs weighs no more than the other."""
+    x, kernel, rows = layer
+    single = lasso.channel_quadratic(statistics_of(x, x @ kernel), kernel, rows, 6, centred=True)
+    large = lasso.channel_quadratic(
+        statistics_of(x, x @ (100 * kernel)), 100 * kernel, rows, 6, centred=True
+    )
+    for one, other in zip(single, large, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
-def test_statistics_add_up_batch_by_batch(layer):
-    x, kernel, _ = layer
-    whole = statistics_of(x, x @ kernel)
-    summed = LayerStatistics.empty(12, 5)
-    for part in np.split(x, 5):
-        summed = summed + statistics_of(part, part @ kernel)
-    np.testing.assert_allclose(summed.moment, whole.moment)
-    np.testing.assert_allclose(summed.cross, whole.cross)
-    assert summed.count == 500
+def test_silent_layer_is_no_division_by_zero():
+    stats = statistics_of(np.zeros((5, 2)), np.zeros((5, 1)))
+    quadratic, linear = lasso.channel_quadratic(
+        stats, np.ones((2, 1)), np.arange(2), 2, centred=True
+    )
+    assert np.isfinite(quadratic).all()
+    np.testing.assert_array_equal(lasso.lasso_mask(quadratic, linear, 1), [True, False])

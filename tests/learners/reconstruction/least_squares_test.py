@@ -1,0 +1,141 @@
+"""Refitting and backward elimination: against NumPy, brute force and by hand."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from learners.reconstruction.least_squares import (
+    MAX_STEPS,
+    ReaderMoments,
+    backward_order,
+    refit_kernel,
+    relative_error,
+)
+from tests.learners.reconstruction.conftest import statistics_of
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_refit_matches_numpy(layer, centred):
+    x, kernel, _ = layer
+    y = x @ kernel + 3.0
+    kept = np.array([True, False] * 6)
+    refitted, offset = refit_kernel(statistics_of(x, y), kernel, kept, centred=centred)
+    design = np.hstack([x[:, kept], np.ones((len(x), 1))]) if centred else x[:, kept]
+    expected = np.linalg.lstsq(design, y, rcond=None)[0]
+    np.testing.assert_allclose(refitted[kept], expected[: kept.sum()], atol=1e-3)
+    assert not refitted[~kept].any()
+    if centred:
+        np.testing.assert_allclose(offset, expected[-1], atol=1e-3)
+        residual = y - x @ refitted - offset
+        energy = np.sum((y - y.mean(0)) ** 2)
+        assert relative_error(statistics_of(x, y), refitted, centred=True) == pytest.approx(
+            np.sum(residual**2) / energy, rel=1e-4
+        )
+
+
+def test_refit_without_loss_is_the_identity(layer):
+    x, kernel, _ = layer
+    stats = statistics_of(x, x @ kernel)
+    refitted, offset = refit_kernel(stats, kernel, np.ones(12, bool), centred=True)
+    np.testing.assert_allclose(refitted, kernel, atol=1e-6)
+    np.testing.assert_allclose(offset, 0, atol=1e-5)
+
+
+def test_refit_survives_a_dead_input():
+    x = np.zeros((50, 3))
+    x[:, 0] = np.linspace(-1, 1, 50)
+    kernel = np.ones((3, 2))
+    stats = statistics_of(x, x @ kernel)
+    refitted, _ = refit_kernel(stats, kernel, np.ones(3, bool), centred=False)
+    np.testing.assert_allclose(refitted, kernel, atol=1e-6)
+
+
+def test_backward_elimination_is_exact_stepwise(layer):
+    x, kernel, rows = layer
+    y = x @ kernel
+    stats = statistics_of(x, y)
+    order = backward_order([ReaderMoments(stats, rows, False)], 6)
+    left = list(range(6))
+    for channel in order[:-1]:
+        losses = {}
+        for candidate in left:
+            keep = np.isin(rows, [c for c in left if c != candidate])
+            fit = np.linalg.lstsq(x[:, keep], y, rcond=None)[0]
+            losses[candidate] = np.sum((y - x[:, keep] @ fit) ** 2)
+        assert losses[channel] == pytest.approx(min(losses.values()), rel=1e-3)
+        left.remove(channel)
+
+
+def test_backward_elimination_near_the_best_subset(layer):
+    x, kernel, rows = layer
+    y = x @ kernel
+    stats = statistics_of(x, y)
+
+    def error(channels):
+        kept = np.isin(rows, channels)
+        refitted = refit_kernel(stats, kernel, kept, centred=False)[0]
+        return relative_error(stats, refitted, centred=False)
+
+    best = min(error(subset) for subset in itertools.combinations(range(6), 3))
+    chosen = error(backward_order([ReaderMoments(stats, rows, False)], 6)[3:])
+    assert chosen <= 1.5 * best
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fewer_samples_than_rows(dtype):
+    """Moments of 40 samples in 200 rows, summed in float32, are singular and not quite definite."""
+    rng = np.random.default_rng(1)
+    x = (100.0 + rng.normal(size=(40, 200))).astype(dtype)
+    kernel = rng.normal(size=(200, 3))
+    stats = statistics_of(x, x @ kernel.astype(dtype))
+    kept = np.arange(200) < 100
+    refitted, _ = refit_kernel(stats, kernel, kept, centred=True)
+    assert np.isfinite(refitted).all()
+    order = backward_order([ReaderMoments(stats, np.arange(200) // 2, True)], 100)
+    np.testing.assert_array_equal(np.sort(order), np.arange(100))
+
+
+def test_relative_error_is_never_negative(layer):
+    x, kernel, _ = layer
+    stats = statistics_of(x, x @ kernel)
+    assert relative_error(stats, kernel, centred=True) == pytest.approx(0.0, abs=1e-12)
+    assert relative_error(stats, 0 * kernel, centred=True) == pytest.approx(1.0)
+
+
+def test_two_readers_are_weighed_by_their_own_energy():
+    """The channel that only a quiet layer needs stays before one that a loud layer hardly needs."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    loud, quiet = np.array([[100.0], [0.5], [0.0]]), np.array([[0.0], [0.0], [0.01]])
+    readers = [
+        ReaderMoments(statistics_of(x, x @ kernel), np.arange(3), False) for kernel in (loud, quiet)
+    ]
+    assert backward_order(readers, 3)[0] == 1
+
+
+def test_channels_that_a_reader_does_not_read_cost_it_nothing(layer):
+    x, kernel, rows = layer
+    elsewhere = np.where(rows == 2, -1, rows)
+    order = backward_order([ReaderMoments(statistics_of(x, x @ kernel), elsewhere, False)], 6)
+    assert order[0] == 2
+
+
+def test_blocks_of_different_sizes():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(300, 5))
+    kernel = np.array([[1.0], [1.0], [0.1], [0.1], [3.0]])
+    rows = np.array([0, 0, 1, 1, 2])
+    order = backward_order([ReaderMoments(statistics_of(x, x @ kernel), rows, False)], 3)
+    np.testing.assert_array_equal(order, [1, 0, 2])
+
+
+def test_large_groups_go_several_at_a_time():
+    num_channels = MAX_STEPS + 40
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(2000, num_channels))
+    strength = rng.permutation(np.arange(1.0, num_channels + 1))
+    stats = statistics_of(x, x * strength)
+    order = backward_order([ReaderMoments(stats, np.arange(num_channels), False)], num_channels)
+    np.testing.assert_array_equal(np.sort(order), np.arange(num_channels))
+    assert np.corrcoef(np.arange(num_channels), strength[order])[0, 1] > 0.99
