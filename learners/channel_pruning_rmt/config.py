@@ -4,8 +4,9 @@ import dataclasses
 import pathlib
 from typing import ClassVar
 
+from learners.search.config import SearchConfig
 from utils.errors import InputError
-from utils.flags import flag
+from utils.flags import flag, group
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,10 +40,10 @@ class ChannelPrunedRmtConfig:
         10, "Random output positions taken from each image and layer.", lower=1
     )
     criterion: str = flag(
-        "backward",
+        "lasso",
         "How channels are chosen: lasso as in the paper, or backward elimination, which asks at "
         "each step whose loss the other channels make up for best.",
-        choices=("backward", "lasso"),
+        choices=("lasso", "backward"),
     )
     refit_all: bool = flag(
         True, "Refit every layer behind a cut by least squares, not only those that lose inputs."
@@ -82,6 +83,7 @@ class ChannelPrunedRmtConfig:
     round_to: int = flag(
         1, "Keep multiples of this many channels where the ratio allows.", unit="channels", lower=1
     )
+    searching: SearchConfig = group(SearchConfig)
 
     def check_files(self) -> None:
         """Refuse a warm start from a file that is not there."""

@@ -1,14 +1,14 @@
 """Which channel groups are pruned, and how many channels of each stay."""
 
+import pathlib
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
-from learners.reconstruction.segments import merged, split
-from learners.search.budget import Budget, keep_count, uniform_counts
+from learners.reconstruction.segments import split
+from learners.search.budget import Budget, keep_count
+from learners.search.channels import ChannelBudget
 from utils.errors import InputError
-from utils.graph import ChannelGroup, Graph, channel_groups, complexity, shrink
+from utils.graph import ChannelGroup, Graph, channel_groups
 
 
 def prunable_groups(graph: Graph, config: ChannelPrunedRmtConfig) -> list[ChannelGroup]:
@@ -84,6 +84,24 @@ def ratio_counts(groups: Sequence[ChannelGroup], config: ChannelPrunedRmtConfig)
     }
 
 
+def channel_budget(
+    graph: Graph,
+    groups: Sequence[ChannelGroup],
+    config: ChannelPrunedRmtConfig,
+    budget: Budget,
+    measurements_path: pathlib.Path | None = None,
+) -> ChannelBudget:
+    """Set a budget up for the groups, with the counts that the flags allow."""
+    return ChannelBudget(
+        graph,
+        groups,
+        budget,
+        round_to=config.round_to,
+        latency_step=config.searching.latency_step,
+        measurements_path=measurements_path,
+    )
+
+
 def budget_counts(
     graph: Graph,
     groups: Sequence[ChannelGroup],
@@ -91,15 +109,5 @@ def budget_counts(
     budget: Budget,
 ) -> dict[str, int]:
     """Say how many channels of each group stay within a budget, at one uniform ratio."""
-
-    def flops(counts: Mapping[str, int]) -> float:
-        keep = {
-            group.name: np.arange(group.size) < counts[group.name]
-            for group in groups
-            if counts[group.name] < group.size
-        }
-        return float(complexity(shrink(graph, merged(graph, keep))).flops)
-
-    sizes = {group.name: group.size for group in groups}
-    target = budget.share * complexity(graph).flops
-    return uniform_counts(sizes, flops, target, round_to=config.round_to)
+    channels = channel_budget(graph, groups, config, budget)
+    return channels.counts(channels.refined(channels.uniform()))

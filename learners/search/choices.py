@@ -123,8 +123,9 @@ def uniform(layers: Sequence[ChoiceLayer], load: LoadFunction) -> np.ndarray:
         else:
             high = ratio
     above, below = at(low), at(high)
-    between = np.array([np.where(np.arange(len(layers)) < n, below, above) for n in
-                        range(len(layers) + 1)])
+    between = np.array(
+        [np.where(np.arange(len(layers)) < n, below, above) for n in range(len(layers) + 1)]
+    )
     gaps = np.abs(load(between) - CEILING)
     return between[int(np.argmin(gaps))]
 

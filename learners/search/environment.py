@@ -99,8 +99,9 @@ class BudgetEnvironment:
         """Take the choice nearest to a wish from which the budget can still be met."""
         index = len(self._chosen)
         choices = np.array(self.layers[index].choices)
-        rest_least, rest_most = self._candidates(choices, self._least), self._candidates(
-            choices, self._most
+        rest_least, rest_most = (
+            self._candidates(choices, self._least),
+            self._candidates(choices, self._most),
         )
         over = np.maximum(self.load(rest_least) - CEILING, 0.0)
         under = np.maximum(self.floor - self.load(rest_most), 0.0)

@@ -1,0 +1,176 @@
+"""Greedy allocation by sensitivity, verified: the agent `greedy`.
+
+Each layer's *harm* is measured alone: how much the loss rises when only this layer takes a smaller
+choice. An allocation takes all layers from their largest choices and makes, again and again, the
+step that frees most of the budget for the least harm, until the budget is met. Harms add up only
+roughly, so they are weighted, and the weights are searched: roll-out by roll-out those of the best
+allocation so far are disturbed, and what scores better is kept.
+
+References:
+    Greedy allocation by marginal return: Fox, "Discrete Optimization via Marginal Analysis",
+    Management Science 13, 1966.
+    (1+1) evolution strategy on the logarithms of the weights: Beyer & Schwefel, "Evolution
+    Strategies: A Comprehensive Introduction", Natural Computing 1, 2002.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from learners.search.choices import CEILING, ChoiceLayer, LoadFunction, largest
+from rl_agents.base import ASK_STREAM, Rollout, VectorAgent
+
+STEP_START, STEP_END = 1.0, 0.15  # standard deviation of the logarithm of a weight, over the search
+_LEAST_HARM = 1e-6  # of the largest: a step is never free of harm, so that ties go by the cost
+
+
+def allocate(
+    harms: Sequence[np.ndarray], layers: Sequence[ChoiceLayer], load: LoadFunction
+) -> np.ndarray:
+    """Meet a budget with as little harm as marginal analysis finds.
+
+    Args:
+        harms: per layer the harm of each choice, falling; 0 for the largest.
+        layers: the layers.
+        load: candidates int [n, layers] -> load [n].
+
+    Returns:
+        int [layers]: a candidate of load <= 1, or the smallest one where none is.
+
+    Example:
+        >>> layers = [ChoiceLayer(name, (1, 2, 3), (), 0) for name in "ab"]
+        >>> harms = [np.array([9.0, 1.0, 0.0]), np.array([2.0, 1.0, 0.0])]
+        >>> allocate(harms, layers, lambda values: values.sum(axis=1) / 3)
+        array([2, 1])
+    """
+    at = np.array([len(layer.choices) - 1 for layer in layers])
+    values = largest(layers)
+    now = float(load(values[None])[0])
+    while now > CEILING:
+        steps = [
+            (index, lower) for index in range(len(layers)) for lower in _steps_down(int(at[index]))
+        ]
+        if not steps:
+            break
+        candidates = np.repeat(values[None], len(steps), axis=0)
+        for row, (index, lower) in zip(candidates, steps, strict=True):
+            row[index] = layers[index].choices[lower]
+        loads = load(candidates)
+        # What is freed beyond the budget is worth nothing.
+        freed = now - np.maximum(loads, CEILING)
+        rises = np.array([harms[index][lower] - harms[index][at[index]] for index, lower in steps])
+        best = int(np.argmax(freed / np.maximum(rises, np.finfo(float).tiny)))
+        index, lower = steps[best]
+        at[index], values, now = lower, candidates[best], float(loads[best])
+    return values
+
+
+def _steps_down(at: int) -> list[int]:
+    """Look 1, 2, 4, … choices down, and at the smallest: harm need not rise evenly."""
+    jumps = [at - 2**power for power in range(at.bit_length()) if at - 2**power > 0]
+    return [*jumps, 0] if at > 0 else []
+
+
+def harm_curve(layer: ChoiceLayer, measure: Callable[[int], float], num_points: int) -> np.ndarray:
+    """Measure how a layer's harm grows as its choice shrinks.
+
+    Args:
+        layer: the layer.
+        measure: value -> rise of the loss when only this layer takes it.
+        num_points: values that are measured; halvings from the largest down. Between them the harm
+            is interpolated.
+
+    Returns:
+        float64 [choices], never rising with the value, 0 for the largest.
+    """
+    last = len(layer.choices) - 1
+    shares = 0.5 ** np.arange(1, num_points)
+    places = sorted({0, last, *(round(last * share) for share in shares)})
+    rises = [0.0 if place == last else measure(layer.choices[place]) for place in places]
+    finite = [rise for rise in rises if np.isfinite(rise)]
+    rises = [rise if np.isfinite(rise) else 2.0 * max(finite) for rise in rises]
+    falling = np.maximum.accumulate(np.maximum(rises[::-1], 0.0))[::-1]
+    known = [layer.choices[place] for place in places]
+    return np.interp(layer.choices, known, falling)
+
+
+class GreedyAgent(VectorAgent):
+    """Greedy allocation with searched weights; see the module.
+
+    Args:
+        num_layers: see `Agent`.
+        state_dim: see `Agent`.
+        layers: the layers and their choices.
+        load: candidates -> load.
+        measure_harms: measures the harm curves; called once, at the first proposal.
+        **options: `seed`, `num_rollouts`, `initial`, see `Agent`.
+    """
+
+    def __init__(
+        self,
+        num_layers: int,
+        state_dim: int,
+        *,
+        layers: Sequence[ChoiceLayer],
+        load: LoadFunction,
+        measure_harms: Callable[[], list[np.ndarray]],
+        **options: Any,
+    ) -> None:
+        super().__init__(num_layers, state_dim, **options)
+        self._layers = tuple(layers)
+        self._load_of = load
+        self._measure_harms = measure_harms
+        self._harms: list[np.ndarray] = []
+        self._weights = np.zeros(num_layers)  # their logarithms, of the best allocation
+        self._best = -np.inf
+
+    def _propose(self, generator: np.random.Generator) -> np.ndarray:
+        weights = np.exp(self._proposed_weights(generator))
+        pairs = zip(self._harm_curves(), weights, strict=True)
+        values = allocate([harm * weight for harm, weight in pairs], self._layers, self._load_of)
+        pairs_of = zip(self._layers, values, strict=True)
+        return np.array([layer.action(float(value)) for layer, value in pairs_of])
+
+    def _proposed_weights(self, generator: np.random.Generator) -> np.ndarray:
+        """Disturb the best weights; the first proposal is the harms as measured."""
+        if self.num_told <= len(self.initial):
+            return self._weights
+        progress = min(1.0, self.num_told / self.num_rollouts)
+        step = STEP_START * (STEP_END / STEP_START) ** progress
+        return self._weights + step * generator.standard_normal(self.num_layers)
+
+    def _harm_curves(self) -> list[np.ndarray]:
+        if not self._harms:
+            curves = self._measure_harms()
+            least = _LEAST_HARM * max(max(curve.max() for curve in curves), _LEAST_HARM)
+            self._harms = [curve + least * np.linspace(1.0, 0.0, curve.size) for curve in curves]
+        return self._harms
+
+    def _learn(self, rollout: Rollout, rewards: np.ndarray) -> None:
+        if self.num_told < len(self.initial):
+            return
+        score = float(rewards.mean())
+        if score > self._best:
+            self._weights = self._proposed_weights(self.generator(ASK_STREAM))
+            self._best = score
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return {
+            "harms": np.concatenate(self._harms) if self._harms else np.empty(0),
+            "weights": self._weights.copy(),
+            "best": np.array(self._best),
+        }
+
+    def _load(self, state: Mapping[str, np.ndarray]) -> None:
+        sizes = [len(layer.choices) for layer in self._layers]
+        if state["weights"].shape != (self.num_layers,) or state["harms"].size not in (
+            0,
+            sum(sizes),
+        ):
+            raise ValueError(
+                f"The saved weights and harms are for other layers than these {self.num_layers}."
+            )
+        measured = state["harms"].size > 0
+        self._harms = np.split(state["harms"], np.cumsum(sizes)[:-1]) if measured else []
+        self._weights, self._best = np.array(state["weights"]), float(state["best"])
