@@ -10,7 +10,10 @@ def relu(name, *sources, **fields):
     return Node(name, name, "keras.layers.ReLU", {}, sources, output_shapes=((None, 4),), **fields)
 
 
-def graph(*nodes, outputs=Ref("y")):
+Y = Ref("y")
+
+
+def graph(*nodes, outputs=Y):
     return Graph("g", (INPUT, *nodes), {}, Ref("x"), outputs)
 
 
