@@ -1,9 +1,10 @@
 """What every command shares: errors in one line, exit statuses, notices, the console."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 
-from absl import logging
+import absl.logging
 from rich.console import Console
 
 from utils.errors import InputError
@@ -19,7 +20,8 @@ def quiet_tensorflow() -> None:
     """Silence TensorFlow's start-up chatter; call before it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    logging.set_verbosity(logging.ERROR)
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # advice on tracing, for its developers
 
 
 def guarded(body: Callable[[], int | None], argv: Sequence[str]) -> int:
