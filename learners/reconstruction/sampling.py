@@ -244,6 +244,40 @@ class Sampler:
             total += LayerStatistics(*(part.numpy().astype(np.float64) for part in parts))
         return total
 
+    def own_statistics(
+        self, layers: Sequence[Sampled], model: keras.Model
+    ) -> list[LayerStatistics]:
+        """Sum up the moments of many layers in one network, their own outputs as targets.
+
+        One pass serves all: with targets `X W`, everything follows from `[X 1]^T [X 1]`.
+
+        Args:
+            layers: the layers.
+            model: network inputs -> the layers' inputs, in order.
+
+        Returns:
+            The moments of each layer over all batches.
+        """
+
+        @tf.function(reduce_retracing=True)
+        def moments(images: Any, batch: tf.Tensor) -> list[tf.Tensor]:
+            maps = keras.tree.flatten(model(images, training=False))
+            found = []
+            for item, seen in zip(layers, maps, strict=True):
+                rows = item.layer.rows(seen, self._positions(images, item.key, batch))
+                rows = tf.concat([rows, tf.ones([tf.shape(rows)[0], 1])], axis=1)
+                found.append(tf.matmul(rows, rows, transpose_a=True))
+            return found
+
+        totals = [np.zeros([item.kernel.shape[0] + 1] * 2) for item in layers]
+        for number, images in enumerate(self.batches):
+            for total, part in zip(totals, moments(images, tf.constant(number)), strict=True):
+                total += part.numpy()
+        return [
+            LayerStatistics.of_kernel(total, item.kernel)
+            for total, item in zip(totals, layers, strict=True)
+        ]
+
 
 _PIXEL = ReadingLayer()  # one position of a map, all its channels
 

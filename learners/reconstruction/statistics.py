@@ -34,6 +34,18 @@ class LayerStatistics:
             np.zeros(num_outputs),
         )
 
+    @classmethod
+    def of_kernel(cls, moment: np.ndarray, kernel: np.ndarray) -> "LayerStatistics":
+        """Derive the moments of targets `Y = X W` from those of the rows.
+
+        Args:
+            moment: float64 [P + 1, P + 1], `[X 1]^T [X 1]`.
+            kernel: W, float [P, O].
+        """
+        weights = np.asarray(kernel, np.float64)
+        cross = moment[:, :-1] @ weights
+        return cls(moment, cross, np.sum(weights * cross[:-1], axis=0))
+
     def __add__(self, other: "LayerStatistics") -> "LayerStatistics":
         return LayerStatistics(
             self.moment + other.moment,

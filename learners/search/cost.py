@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from learners.reconstruction.segments import merged
-from utils.graph import ChannelGroup, Graph, complexity, ops, shrink
+from learners.reconstruction.segments import cut, merged
+from utils.graph import ChannelGroup, Graph, complexity, ops
 from utils.graph.channels import Coupling, WeightAxis, coupling
 
 STORED = "stored"  # numbers in the exported file, what its size is predicted from
@@ -62,7 +62,7 @@ class NetworkCost:
             for group, value in zip(self._groups, values, strict=True)
             if value < group.size
         }
-        return shrink(self._graph, merged(self._graph, keep))
+        return cut(self._graph, self._groups, keep)
 
     def reference(self, values: Sequence[int] | np.ndarray) -> dict[str, float]:
         """Count one candidate by cutting it: slow, and right for every network."""
