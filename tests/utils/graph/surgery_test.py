@@ -280,7 +280,7 @@ def random_model(steps, *, flatten, second_output):
 
 
 @settings(
-    max_examples=int(os.environ.get("LAW_EXAMPLES", "25")),
+    max_examples=25,
     derandomize=True,
     deadline=None,
     suppress_health_check=list(HealthCheck),
