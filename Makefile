@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help demo test check lint types doctest bench docs format lock clean
@@ -17,16 +18,17 @@ help:
 
 # The lock pins every package; -c lets other Python versions and platforms take what they need.
 $(VENV)/installed: pyproject.toml requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "Flowpress needs Python 3.11, 3.12 or 3.13; choose one: make demo PYTHON=python3.12"; exit 1; }
-	test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
-	touch $@
+	@echo "Installing into $(VENV): about 1 GB is fetched, which takes a few minutes."
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade pip
+	@$(PIP) -c requirements.lock '.[dev]'
+	@touch $@
 
 demo: $(VENV)/installed
 	$(PY) main.py --model_helper=convnet_at_digits --learner=full-prec,chn-pruned-rmt \
-	  --budget=flops:0.5 --enbl_dst --out_dir=runs/demo
+	  --budget=flops:0.5 --enbl_dst --out_dir=runs/demo --resume=False
 
 test: $(VENV)/installed
 	$(PY) -m pytest
@@ -58,10 +60,10 @@ docs: $(VENV)/installed
 lock:
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	{ head -n 1 requirements.lock; build/lock/bin/python -m pip freeze --exclude-editable; } > build/new.lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	{ head -n 1 requirements.lock; build/lock/bin/python -m pip freeze --exclude flowpress; } > build/new.lock
 	mv build/new.lock requirements.lock
 	rm -rf build/lock
 
 clean:
-	rm -rf runs logs .site .pytest_cache .ruff_cache .mypy_cache
+	rm -rf runs logs build .site .pytest_cache .ruff_cache .mypy_cache
