@@ -57,7 +57,9 @@ def compress(
     quiet_tensorflow()
     names = [learners.canonical_name(name.strip()) for name in learner.split(",")]
     stage_classes = [learners.config_class(name) for name in names]
-    values = _flag_values({"learner": ",".join(names), "out_dir": out_dir, **options}, stage_classes)
+    values = _flag_values(
+        {"learner": ",".join(names), "out_dir": out_dir, **options}, stage_classes
+    )
     run = flags.build(RunConfig, _only(RunConfig, values) | {"pretrained_path": None})
     helper_config = flags.build(HelperConfig, _only(HelperConfig, values))
     stage_configs = [flags.build(cls, _only(cls, values)) for cls in stage_classes]
@@ -83,9 +85,7 @@ def _flag_values(options: Mapping[str, Any], stage_classes: Sequence[type]) -> d
             if prefix + option in known
         ]
         if not prefixed:
-            raise InputError(
-                f"compress() has no option {option!r}. {flags.nearest(option, known)}"
-            )
+            raise InputError(f"compress() has no option {option!r}. {flags.nearest(option, known)}")
         spec = known[prefixed[0]]
         text = spec.type is str and value is not None
         values[spec.name] = str(value) if text else value
@@ -129,7 +129,8 @@ class _KerasHelper(AbstractModelHelper):
         copy.set_weights(self._model.get_weights())
         return copy
 
-    def build_dataset_train(self) -> "tf.data.Dataset":
+    # The short form that helpers may have; the base class does the rest.
+    def build_dataset_train(self) -> "tf.data.Dataset":  # type: ignore[override]
         """Give the training batches; the base class repeats them and starts anywhere."""
         return self._train_ds
 
@@ -200,7 +201,7 @@ def _loss_of(
     num_outputs = outputs[0].shape[-1]
     one_hot = labels.shape.rank == len(outputs[0].shape) and labels.shape[-1] == num_outputs
     compiled = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
-    function = keras.losses.get(compiled) if compiled is not None else None
+    function: Any = keras.losses.get(compiled) if compiled is not None else None
     crossentropy = compiled is None or "crossentropy" in str(
         getattr(function, "name", getattr(function, "__name__", ""))
     )
@@ -210,10 +211,8 @@ def _loss_of(
                 "compress() cannot tell the loss: the model is not compiled, and its labels "
                 f"{labels} are neither classes nor one-hot. Call model.compile(loss=…) first."
             )
-        kind = keras.losses.CategoricalCrossentropy if one_hot else (
-            keras.losses.SparseCategoricalCrossentropy
-        )
-        function = kind(from_logits=not _ends_in_softmax(model))
+        kind = "CategoricalCrossentropy" if one_hot else "SparseCategoricalCrossentropy"
+        function = getattr(keras.losses, kind)(from_logits=not _ends_in_softmax(model))
 
     def loss(y: Any, predicted: Any) -> tuple[Any, Any]:
         value = ops.mean(function(y, predicted))
