@@ -41,3 +41,27 @@ def why_opaque(graph: Graph, node: Node) -> str:
         return f"no row for {node.op!r} in the table of ops"
     extra = sorted(set(graph.params.get(node.layer, ())) - set(TABLE[node.op].weights))
     return f"{node.op!r} holds weights that its row does not list: {', '.join(extra)}"
+
+
+def markdown_table() -> str:
+    """Write the table for the documentation: ops with one and the same row share a line."""
+    names: dict[int, list[str]] = {}
+    rows: dict[int, Op] = {}
+    for path, row in TABLE.items():
+        names.setdefault(id(row), []).append(_short(path))
+        rows[id(row)] = row
+    merged: dict[tuple[str, str, str], list[str]] = {}
+    for key, row in rows.items():
+        cut = [f"`{weight}`" for weight, axes in row.weights.items() if axes or row.kernel]
+        cells = (row.note, ", ".join(cut), "yes" if row.uses else "")
+        merged.setdefault(cells, []).extend(names[key])
+    lines = ["| Ops | Channels | Weights that are cut | Counted |", "|:--|:--|:--|:--|"]
+    for (note, weights, counted), ops in merged.items():
+        lines.append(f"| {', '.join(ops)} | {note} | {weights} | {counted} |")
+    return "\n".join(lines)
+
+
+def _short(path: str) -> str:
+    """`Conv2D` for a layer, `ops.Pad` for an operation."""
+    module, _, name = path.rpartition(".")
+    return f"ops.{name}" if ".ops." in module else name
