@@ -15,14 +15,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from learners.config import RunConfig
 from learners.plan import StagePlan
 from learners.search.budget import Budget
+from learners.search.setting import Setting
 from nets.abstract_model_helper import AbstractModelHelper
 from utils import flags
 from utils.files import load_keras_model
 from utils.multi_gpu_wrapper import MultiGpuWrapper
+from utils.report import Search
 from utils.training import FitJob, LossComposer, fine_tune_schedule, fit, read_state
 
 # Flags that change where and how a run is shown, not what it computes: a resume may change them.
@@ -44,6 +47,8 @@ class StageContext:
         stage: the learner's config, paths and epochs.
         helper: data, loss and schedule.
         budget: what may be kept, None where the ratio flags rule.
+        setting: how much of each layer stays, None where ratio flags or the budget rule.
+        holds_out: train without the images that the helper holds out for validation.
         log_dir: folder for TensorBoard.
         teacher: the network whose outputs are learned from, None without distillation.
         workers: this process among those that train together.
@@ -53,6 +58,8 @@ class StageContext:
     stage: StagePlan
     helper: AbstractModelHelper
     budget: Budget | None = None
+    setting: Setting | None = None
+    holds_out: bool = False
     log_dir: pathlib.Path
     teacher: keras.Model | None = None
     workers: MultiGpuWrapper = MultiGpuWrapper()
@@ -70,6 +77,7 @@ class AbstractLearner(abc.ABC):
         layers: facts by layer name for the report, e.g. `{"conv2": {"error": 0.01}}`.
         history: a row per epoch.
         notes: sentences for the report.
+        search: how the choice for each layer was found, None without a search.
     """
 
     def __init__(self, context: StageContext, model: keras.Model) -> None:
@@ -81,6 +89,7 @@ class AbstractLearner(abc.ABC):
         self.layers: dict[str, dict[str, Any]] = {}
         self.history: list[dict[str, Any]] = []
         self.notes: list[str] = []
+        self.search: Search | None = None
 
     @abc.abstractmethod
     def train(self) -> keras.Model:
@@ -135,6 +144,12 @@ class AbstractLearner(abc.ABC):
         epochs = self.context.stage.num_epochs
         return self.helper.setup_lrn_rate(epochs)[1] if epochs != 0 else 0
 
+    def _training_batches(self, first_step: int) -> tf.data.Dataset:
+        if self.context.holds_out:
+            split = self.helper.build_dataset_train(True, first_step=first_step)
+            return split[0]
+        return self.helper.build_dataset_train(first_step=first_step)
+
     def _fit(
         self,
         part: str,
@@ -146,7 +161,7 @@ class AbstractLearner(abc.ABC):
         run, distillation = self.context.run, self.context.run.distillation
         before = {name: value for name, value in self.seconds.items() if name not in _FIT_PARTS}
         job = FitJob(
-            make_train=lambda first_step: self.helper.build_dataset_train(first_step=first_step),
+            make_train=self._training_batches,
             steps_per_epoch=self.helper.steps_per_epoch,
             nb_steps=num_steps,
             optimizer=self.helper.build_optimizer(schedule),

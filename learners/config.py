@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+from learners.search.config import AGENTS, DEFAULT_AGENT
+from rl_agents.ddpg.config import DdpgConfig
 from utils.errors import InputError
 from utils.export.config import ExportConfig
 from utils.flags import flag, group
@@ -59,6 +61,17 @@ class RunConfig:
     budget: str | None = flag(
         None, "What may be kept, e.g. flops:0.5 = half the multiply-adds; the ratio follows."
     )
+    agent: str | None = flag(
+        None,
+        f"Who searches, where a learner's search is on; without it {DEFAULT_AGENT}.",
+        choices=AGENTS,
+    )
+    search_minutes: float | None = flag(
+        None, "A search ends after this time.", unit="minutes", lower=0.0, lower_open=True
+    )
+    setting: str | None = flag(
+        None, "Keep of each layer what this file says: ratios.json, written by a search."
+    )
     seed: int = flag(0, "Every random choice comes from it.", lower=0, upper=2**31 - 1)
     resume: bool = flag(True, "Continue a killed run from its last save.")
     enbl_warm_start: bool = flag(False, "Call the helper's warm_start(model) before training.")
@@ -72,6 +85,7 @@ class RunConfig:
     model_http_url: str | None = flag(
         None, "Address of trained models.", inert="nothing is downloaded; use --pretrained_path."
     )
+    ddpg: DdpgConfig = group(DdpgConfig)
     distillation: DistillationConfig = group(DistillationConfig)
     export: ExportConfig = group(ExportConfig)
 

@@ -27,7 +27,6 @@ from utils.report import (
     Report,
     TfliteFile,
     TrainingPoint,
-    deflated_size,
     network_facts,
 )
 from utils.training import evaluate
@@ -99,6 +98,7 @@ def report_on(
             Capability(layer=row.layer, action=row.action, reason=row.reason)
             for row in capability_report(graphs[0])
         ),
+        search=next((stage.search for stage in outcome.stages if stage.search), None),
         notes=tuple(note for stage in outcome.stages for note in stage.notes),
         model=outcome.after,
     )

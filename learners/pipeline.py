@@ -106,6 +106,7 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
             stage=stage,
             helper=helper,
             budget=plan.budget,
+            setting=plan.setting,
             log_dir=plan.log_dir,
             teacher=_teacher(plan, before) if plan.run.distillation.enbl_dst else None,
             workers=workers,

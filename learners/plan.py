@@ -8,6 +8,8 @@ from typing import Any
 import learners
 from learners.config import RunConfig
 from learners.search.budget import Budget, parse_budget
+from learners.search.checks import check_search
+from learners.search.setting import Setting
 from nets.pretrained import check_pretrained_path
 from utils.errors import InputError
 from utils.files import check_writable
@@ -52,6 +54,7 @@ class Plan:
     initial_path: pathlib.Path | None
     teacher_path: pathlib.Path | None
     budget: Budget | None
+    setting: Setting | None
     log_dir: pathlib.Path
     notices: tuple[str, ...]
 
@@ -82,6 +85,7 @@ def make_plan(
     notices: list[str] = []
     run.export.kinds()
     budget = _budget(run, names)
+    setting = check_search(run, stage_configs)
     stages = []
     for index, (name, config, epochs) in enumerate(
         zip(names, stage_configs, run.epochs(), strict=True)
@@ -102,6 +106,7 @@ def make_plan(
         initial_path=_initial_path(run, names[0], notices) if starts_from_file else None,
         teacher_path=_teacher_path(run, notices),
         budget=budget,
+        setting=setting,
         log_dir=pathlib.Path(_path(run, "log_dir", run.out_dir and f"{run.out_dir}/logs")),
         notices=tuple(dict.fromkeys(notices)),
     )

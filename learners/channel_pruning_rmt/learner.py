@@ -3,27 +3,31 @@
 The recipe, after He, Zhang & Sun, "Channel Pruning for Accelerating Very Deep Neural Networks",
 ICCV 2017, arXiv:1707.06168:
 
-1. settle how many channels of each group stay (one ratio, or a budget);
+1. settle how many channels of each group stay (one ratio, a budget, a search, or a setting file);
 2. layer after layer choose them by LASSO and refit the kernels by least squares
    (`learners/reconstruction`);
 3. cut: the network becomes small before it is fine-tuned;
 4. fine-tune, with distillation from the network before where asked.
 """
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from learners.abstract_learner import AbstractLearner
-from learners.channel_pruning_rmt.groups import budget_counts, prunable_groups, ratio_counts
+from learners.channel_pruning_rmt.groups import channel_budget, prunable_groups, ratio_counts
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.selection import (
     ChannelSelection,
     SelectionOptions,
     SelectionResult,
 )
+from learners.search.scoring import make_scorer
+from learners.search.stage import SearchedStage
 from utils.files import load_keras_model
-from utils.graph import Graph, from_keras, to_keras
+from utils.graph import ChannelGroup, Graph, from_keras, to_keras
 from utils.progress import WorkProgress
 
 
@@ -32,6 +36,8 @@ class ChannelPrunedRmtLearner(AbstractLearner):
 
     def train(self) -> keras.Model:
         """Carry out the recipe."""
+        if self.config.searching.search and self.context.setting is None:
+            return self.searched(from_keras(self.model))
         saved = self.saved_network()
         if saved is not None:  # a killed run: the selection is done
             model = saved
@@ -48,12 +54,7 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def select(self, graph: Graph) -> SelectionResult:
         """Choose the channels that stay and refit the kernels; the network is not changed."""
         groups = prunable_groups(graph, self.config)
-        budget = self.context.budget
-        counts = (
-            ratio_counts(groups, self.config)
-            if budget is None
-            else budget_counts(graph, groups, self.config, budget)
-        )
+        counts = self.counts(graph, groups)
         with WorkProgress("selecting channels", "layers") as progress:
             selection = ChannelSelection(
                 graph,
@@ -64,6 +65,30 @@ class ChannelPrunedRmtLearner(AbstractLearner):
                 on_layer=progress.update,
             )
             return selection.run()
+
+    def counts(self, graph: Graph, groups: Sequence[ChannelGroup]) -> dict[str, int]:
+        """Settle how many channels of each group stay."""
+        if self.context.setting is not None:
+            return self.context.setting.counts_for({group.name: group.size for group in groups})
+        if self.context.budget is None:
+            return ratio_counts(groups, self.config)
+        channels = channel_budget(graph, groups, self.config, self.context.budget)
+        values = channels.refined(channels.uniform())
+        self.notes += channels.remarks(values)
+        return channels.counts(values)
+
+    def searched(self, graph: Graph) -> keras.Model:
+        """Let an agent settle the counts, compare with uniform ones, keep the better network."""
+        groups = prunable_groups(graph, self.config)
+        stage = SearchedStage(
+            self,
+            graph,
+            make_budget=functools.partial(
+                channel_budget, graph, groups, self.config, self.context.budget
+            ),
+            make_scorer=lambda: make_scorer(self, graph, groups, self.sampler()),
+        )
+        return stage.run()
 
     def options(self) -> SelectionOptions:
         """Translate the flags."""

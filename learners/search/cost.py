@@ -12,6 +12,7 @@ import numpy as np
 from learners.reconstruction.segments import cut, merged
 from utils.graph import ChannelGroup, Graph, complexity, ops
 from utils.graph.channels import Coupling, WeightAxis, coupling
+from utils.graph.row import IN, MID
 
 STORED = "stored"  # numbers in the exported file, what its size is predicted from
 
@@ -32,6 +33,7 @@ class NetworkCost:
         self._factors = {kind: np.empty(0) for kind in ("flops", "params", STORED)}
         self._axes = np.empty((0, 0), int)
         self._owners: dict[str, list[int]] = {}
+        self._gathered: dict[str, dict[int, int]] = {}
         self._read(graph)
         self._is_exact = self._check()
 
@@ -83,7 +85,7 @@ class NetworkCost:
             vectors = sum(1 for array in arrays.values() if array.ndim == 1)
             for weight, array in arrays.items():
                 tied = [axis for axis in found.weight_axes.get(layer, ()) if axis.weight == weight]
-                rows.append([self._axis(axis, found, members) for axis in tied])
+                rows.append([self._axis(layer, axis, found, members) for axis in tied])
                 fixed = array.size / np.prod([axis.ids.size for axis in tied], initial=1.0)
                 factors["params"].append(fixed)
                 factors["flops"].append(fixed * self._uses(graph, layer, weight))
@@ -101,15 +103,24 @@ class NetworkCost:
         places: dict[str, np.ndarray] = {}
         for number, group in enumerate(self._groups):
             # A segment is found by switching off what is not it.
-            mask = merged(graph, {group.name: np.zeros(group.size, bool)})
-            for name, kept in mask.items():
+            masks = merged(graph, {group.name: np.zeros(group.size, bool)})
+            for name, kept in masks.items():
                 owner = places.setdefault(name, np.full(kept.size, -1))
                 owner[~kept] = number
+            if not masks:  # a reader's own choice: only its kernel gets smaller
+                (reader,) = group.readers
+                layer = graph.node(reader.node).layer
+                multiples = int(np.count_nonzero(reader.channels >= 0))
+                self._gathered.setdefault(layer, {})[number] = multiples
         names = [group.name for group in coupling(graph).groups]
         return {name: (names.index(name), owner) for name, owner in places.items()}
 
     def _axis(
-        self, axis: WeightAxis, found: Coupling, members: Mapping[str, tuple[int, np.ndarray]]
+        self,
+        layer: str,
+        axis: WeightAxis,
+        found: Coupling,
+        members: Mapping[str, tuple[int, np.ndarray]],
     ) -> int:
         """Add an axis as `base + slopes @ counts`; returns its number."""
         ids = axis.ids[axis.ids >= 0]
@@ -121,6 +132,10 @@ class NetworkCost:
             for ours in np.unique(owners[owners >= 0]):
                 multiples = np.count_nonzero(owners == ours)
                 slopes[ours] += multiples / self._groups[ours].size
+                counted += multiples
+        if axis.role in (IN, MID):
+            for number, multiples in self._gathered.get(layer, {}).items():
+                slopes[number] += multiples / self._groups[number].size
                 counted += multiples
         self._bases.append(float(axis.ids.size - counted))
         self._slopes.append(slopes)

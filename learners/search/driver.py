@@ -14,6 +14,8 @@ from learners.search.journal import Journal, Trial
 from learners.search.rewards import Score
 from rl_agents.base import Agent
 
+MAX_FAILURES = 20  # a search whose first roll-outs all fail, this many, has nothing to find
+
 
 class Problem(Protocol):
     """What is searched: layers and choices, what they cost, how good they are.
@@ -55,7 +57,7 @@ class SearchRun:
 
     Args:
         problem: what is searched.
-        make_agent: makes the agent, as it is before its first roll-out.
+        make_agent: makes the agent for an environment, as it is before its first roll-out.
         journal: where roll-outs are written; those in it are not made again.
         limits: when to end.
         seed: written with every roll-out.
@@ -65,7 +67,7 @@ class SearchRun:
     def __init__(
         self,
         problem: Problem,
-        make_agent: Callable[[], Agent],
+        make_agent: Callable[[BudgetEnvironment], Agent],
         journal: Journal,
         limits: Limits,
         *,
@@ -107,12 +109,12 @@ class SearchRun:
 
     def _restored_agent(self) -> Agent:
         """Bring an agent to where the journal ends."""
-        agent, state = self._make_agent(), self._journal.agent_state()
+        agent, state = self._make_agent(self._env), self._journal.agent_state()
         if state is not None:
             try:
                 agent.load_state_dict(state)
             except (ValueError, KeyError):  # half of what another version wrote: tell it all again
-                agent = self._make_agent()
+                agent = self._make_agent(self._env)
         for trial in self._journal.trials[agent.num_told :]:
             agent.ask(self._env)
             agent.tell(np.array(trial.actions), _told(trial))
@@ -128,7 +130,9 @@ class SearchRun:
             return True
         if limits.minutes is not None and trials:
             return sum(trial.seconds for trial in trials) >= 60.0 * limits.minutes
-        if len(trials) < limits.min_rollouts or self.best is None:
+        if self.best is None:
+            return len(trials) >= MAX_FAILURES
+        if len(trials) < limits.min_rollouts:
             return False
         return len(trials) - self.best.index > max(limits.num_rollouts / 2, 1)
 

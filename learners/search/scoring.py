@@ -11,7 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from learners.abstract_learner import AbstractLearner
 from learners.reconstruction.readings import kernel_input_axis
+from learners.reconstruction.sampling import Sampler
 from learners.search.rewards import Score
 from learners.search.tables import ChannelTables
 from nets.abstract_model_helper import AbstractModelHelper
@@ -74,7 +76,7 @@ class ChannelScorer:
         self._weights = {
             (layer.name, weight.name): weight
             for layer in self.model.layers
-            for weight in layer.weights
+            for weight in layer.variables  # the seeds of Dropout too
         }
         self._original = {key: np.array(weight) for key, weight in self._weights.items()}
         nothing = [keras.Variable(0.0, trainable=False, name="none")]  # no weight decay in scores
@@ -204,3 +206,32 @@ def _training_batches(helper: AbstractModelHelper) -> tf.data.Dataset:
         return helper.build_dataset_train(enbl_trn_val_split=True)[0]
     except InputError:  # the helper cannot split
         return helper.build_dataset_train()
+
+
+def make_scorer(
+    learner: AbstractLearner, graph: Graph, groups: Sequence[ChannelGroup], sampler: Sampler
+) -> ChannelScorer:
+    """Build a learner's tables and set its scorer up as the flags say.
+
+    Args:
+        learner: its config has `searching` and `criterion`.
+        graph: the whole network.
+        groups: the groups that are chosen for.
+        sampler: training images for the tables.
+
+    Returns:
+        The scorer.
+    """
+    config = learner.config
+    with learner.timed("tables"):
+        tables = ChannelTables(graph, groups, sampler, criterion=config.criterion)
+    images, _ = held_out_images(learner.helper, config.searching.nb_smpls_search, config.nb_smpls)
+    scorer = ChannelScorer(graph, groups, tables, learner.helper, images)
+    if config.searching.nb_iters_tune:
+        lrn_rate = learner.context.run.lrn_rate_ft
+        scorer.tune(BriefTuning(scorer, learner.helper, config.searching.nb_iters_tune, lrn_rate))
+    if config.searching.nb_smpls_bn:
+        scorer.estimate_batch_norm(
+            learner.helper.build_dataset_calibration(config.searching.nb_smpls_bn)
+        )
+    return scorer
