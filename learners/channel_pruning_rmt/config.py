@@ -77,8 +77,10 @@ class ChannelPrunedRmtConfig:
     )
     residual: str = flag(
         "inner",
-        "Residual streams: inner leaves them whole, joint makes one choice for all their readers.",
-        choices=("inner", "joint"),
+        "Residual streams: inner leaves them whole; joint makes one choice for all their readers, "
+        "and the stream gets narrower; gather lets each reader choose, behind a gather that costs "
+        "time.",
+        choices=("inner", "joint", "gather"),
     )
     round_to: int = flag(
         1, "Keep multiples of this many channels where the ratio allows.", unit="channels", lower=1

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
-from learners.reconstruction.segments import split
+from learners.reconstruction.segments import per_reader, segments
 from learners.search.budget import Budget, keep_count
 from learners.search.channels import ChannelBudget
 from utils.errors import InputError
@@ -24,8 +24,13 @@ def prunable_groups(graph: Graph, config: ChannelPrunedRmtConfig) -> list[Channe
     Raises:
         InputError: if there are none; says why for the first ones that were left out.
     """
+    gathers = config.residual == "gather"
     order = {node.name: index for index, node in enumerate(graph.nodes)}
-    groups = split(channel_groups(graph))
+    groups = [
+        part
+        for group in channel_groups(graph)
+        for part in (per_reader(group) if gathers and group.is_stream else segments(group))
+    ]
     readers = sorted({r.node for g in groups for r in g.readers}, key=order.__getitem__)
     skipped = _skipped_readers(graph, readers, config)
     chosen, left_out = [], []

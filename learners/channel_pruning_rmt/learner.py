@@ -24,6 +24,7 @@ from learners.reconstruction.selection import (
     SelectionOptions,
     SelectionResult,
 )
+from learners.search.budget import parse_budget
 from learners.search.scoring import make_scorer
 from learners.search.stage import SearchedStage
 from utils.files import load_keras_model
@@ -80,12 +81,11 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def searched(self, graph: Graph) -> keras.Model:
         """Let an agent settle the counts, compare with uniform ones, keep the better network."""
         groups = prunable_groups(graph, self.config)
+        budget = parse_budget(str(self.context.run.budget))  # a search has one
         stage = SearchedStage(
             self,
             graph,
-            make_budget=functools.partial(
-                channel_budget, graph, groups, self.config, self.context.budget
-            ),
+            make_budget=functools.partial(channel_budget, graph, groups, self.config, budget),
             make_scorer=lambda: make_scorer(self, graph, groups, self.sampler()),
         )
         return stage.run()

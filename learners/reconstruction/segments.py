@@ -1,4 +1,4 @@
-"""Groups whose channels do not all appear in the same places, split into segments that do.
+"""Groups split further: into segments, or into one choice for each reader.
 
 A residual stream that grows by zero padding (ResNets on CIFAR-10) is one group: its first 16
 channels run through all three stages, 16 more join in the second, 32 in the third. What a channel
@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from utils.graph import ChannelGroup, Graph, Reader, channel_groups
+from utils.graph import ChannelGroup, Graph, Reader, channel_groups, shrink
+
+_AT = "@"  # between a group's name and the reader that chooses for itself
 
 
 def segments(group: ChannelGroup) -> list[ChannelGroup]:
@@ -62,6 +64,47 @@ def merged(graph: Graph, keep: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
 def split(groups: Iterable[ChannelGroup]) -> list[ChannelGroup]:
     """Split every group."""
     return [part for group in groups for part in segments(group)]
+
+
+def per_reader(group: ChannelGroup) -> list[ChannelGroup]:
+    """Let each reader of a group choose for itself, through a gather in front of it.
+
+    Args:
+        group: as `channel_groups` gives it.
+
+    Returns:
+        One group per reader, of the channels that it reads, named `<group>@<reader>`.
+    """
+    parts = []
+    for reader in group.readers:
+        members = np.unique(reader.channels[reader.channels >= 0])
+        part = _part(group, f"{group.name}{_AT}{reader.node}", members)
+        own = tuple(other for other in part.readers if other.node == reader.node)
+        parts.append(dataclasses.replace(part, readers=own))
+    return parts
+
+
+def cut(graph: Graph, groups: Iterable[ChannelGroup], keep: Mapping[str, np.ndarray]) -> Graph:
+    """Delete channels, whatever kind of group they were chosen in.
+
+    Args:
+        graph: the network.
+        groups: what was chosen for: groups, segments, or those of `per_reader`.
+        keep: boolean mask for each of them by name; what is missing is kept whole.
+
+    Returns:
+        The smaller network; in front of a reader that dropped a channel alone stands a
+        `keras.ops.take`.
+    """
+    own: dict[str, np.ndarray] = {}
+    for group in groups:
+        if _AT in group.name and group.name in keep:
+            (reader,) = group.readers
+            from_elsewhere = reader.channels < 0
+            mask = from_elsewhere | keep[group.name][np.maximum(reader.channels, 0)]
+            own[reader.node] = own.get(reader.node, True) & mask
+    shared = {name: mask for name, mask in keep.items() if _AT not in name}
+    return shrink(graph, merged(graph, shared), own)
 
 
 def _members(group: ChannelGroup) -> list[np.ndarray]:

@@ -28,9 +28,9 @@ from learners.reconstruction.least_squares import (
 )
 from learners.reconstruction.readings import Reading, find_readings, kernel_input_axis
 from learners.reconstruction.sampling import Sampler
-from learners.reconstruction.segments import merged
+from learners.reconstruction.segments import cut
 from learners.reconstruction.statistics import LayerStatistics, row_channels
-from utils.graph import ChannelGroup, Graph, shrink, to_keras_with_tensors
+from utils.graph import ChannelGroup, Graph, to_keras_with_tensors
 
 MAX_TARGET_BYTES = 256 * 2**20  # targets of several layers that wait in memory at a time
 
@@ -127,13 +127,13 @@ class ChannelSelection:
                 self._targets.pop(name, None)
             self._on_layer(done, len(self._order), name)
         refitted = self._graph.replace(params=self._work_params())
-        cut = shrink(refitted, merged(self._graph, keep))
-        return SelectionResult(keep=keep, graph=cut, errors=errors)
+        small = cut(refitted, self._groups, keep)
+        return SelectionResult(keep=keep, graph=small, errors=errors)
 
     def _layers_to_visit(self) -> list[str]:
         """List the readers of pruned groups and, to be refitted, the layers behind them."""
-        cut = {g.name for g in self._groups if self._counts[g.name] < g.size}
-        readers = {r.node for g in self._groups if g.name in cut for r in g.readers}
+        pruned = {g.name for g in self._groups if self._counts[g.name] < g.size}
+        readers = {r.node for g in self._groups if g.name in pruned for r in g.readers}
         visited, behind = [], set()
         for node in self._graph.nodes:
             changed = any(ref.node in behind for ref in node.inputs)

@@ -129,8 +129,8 @@ class NetworkCost:
         for number, owner in members.values():
             here = ids[found.group_of[ids] == number]
             owners = owner[found.channel_of[here]]
-            for ours in np.unique(owners[owners >= 0]):
-                multiples = np.count_nonzero(owners == ours)
+            for ours in set(owners[owners >= 0].tolist()):
+                multiples = int(np.count_nonzero(owners == ours))
                 slopes[ours] += multiples / self._groups[ours].size
                 counted += multiples
         if axis.role in (IN, MID):

@@ -18,17 +18,19 @@ MAX_FAILURES = 20  # a search whose first roll-outs all fail, this many, has not
 
 
 class Problem(Protocol):
-    """What is searched: layers and choices, what they cost, how good they are.
+    """What is searched: layers and choices, what they cost, how good they are."""
 
-    Attributes:
-        layers: in the order in which an agent steps through them.
-        load: what part of the budget candidates take.
-        floor: the least load of a result, see `BudgetEnvironment`.
-    """
+    @property
+    def layers(self) -> Sequence[ChoiceLayer]:
+        """The layers, in the order in which an agent steps through them."""
 
-    layers: Sequence[ChoiceLayer]
-    load: Load
-    floor: float
+    @property
+    def load(self) -> Load:
+        """What part of the budget candidates take."""
+
+    @property
+    def floor(self) -> float:
+        """The least load of a result, see `BudgetEnvironment`."""
 
     def score(self, values: np.ndarray) -> Score:
         """Try a candidate, int [layers]."""

@@ -1,5 +1,6 @@
 """Channel counts as a search problem: choices, cost, score, reward, and the agents for it."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -66,13 +67,13 @@ class ChannelProblem:
         base = self.score(full).loss
         num_points = int(np.clip(MAX_HARM_SCORES // len(self.layers), 2, HARM_POINTS))
 
-        def measure(index: int, value: int) -> float:
+        def rise(index: int, value: int) -> float:
             values = full.copy()
             values[index] = value
             return self.score(values).loss - base
 
         return [
-            harm_curve(layer, lambda value, i=index: measure(i, value), num_points)
+            harm_curve(layer, functools.partial(rise, index), num_points)
             for index, layer in enumerate(self.layers)
         ]
 
