@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -230,16 +230,15 @@ def rename_inputs(node: Node, renamed: Mapping[Ref, Ref]) -> Node:
     )
 
 
-def unique_name(wanted: str, taken: Iterable[str]) -> str:
+def unique_name(wanted: str, taken: Container[str]) -> str:
     """`wanted`, or `wanted_1`, `wanted_2`, … if that is taken.
 
     Example:
         >>> unique_name("conv", {"conv", "conv_1"})
         'conv_2'
     """
-    names = set(taken)
     candidate, number = wanted, 0
-    while candidate in names:
+    while candidate in taken:
         number += 1
         candidate = f"{wanted}_{number}"
     return candidate
