@@ -22,6 +22,7 @@ from utils.training.callbacks import (
 )
 from utils.training.job import FitJob, FitResult
 from utils.training.progress import ProgressLine, notice
+from utils.training.reproducible import fixed_order
 from utils.training.state import (
     TrainingState,
     assign_variables,
@@ -137,7 +138,7 @@ class _Run:
         self._trainee.compile(optimizer=self._optimizer)
         callbacks = SegmentedCallbacks(self._callbacks(), add_history=True, model=self._trainee)
         try:
-            with callbacks.run():
+            with fixed_order(), callbacks.run():
                 self._fit_segments(self._trainee, dataset, callbacks)
             self._save(finished=True, mid_epoch=False)
         except NotFiniteError as error:
