@@ -1,0 +1,85 @@
+"""The table of ops is about Keras as it is installed."""
+
+import importlib
+
+import keras
+import pytest
+from keras import layers
+
+from utils.graph import from_keras, ops
+from utils.graph.ops_einsum import parse_equation
+from utils.graph.ops_weighted import is_elementwise
+from utils.graph.row import IN, MID, OUT
+
+
+@pytest.mark.parametrize("path", ops.TABLE)
+def test_every_row_names_an_operation_of_keras(path):
+    module, _, name = path.rpartition(".")
+    cls = getattr(importlib.import_module(module), name)
+    assert issubclass(cls, keras.Operation)
+
+
+def test_rows_are_consistent():
+    for path, row in ops.TABLE.items():
+        roles = {role for axes in row.weights.values() for role in axes.values()}
+        assert roles <= {IN, MID, OUT}, path
+        assert set(row.uses) <= set(row.weights), path
+        assert row.kernel is None or row.kernel in row.weights, path
+        assert row.folds is None or row.folds[0] in row.weights, path
+        assert row.note, path
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(layers.Conv1D(2, 1), layers.SeparableConv1D(2, 1), layers.DepthwiseConv1D(1)),
+        *(layers.Dense(2), layers.BatchNormalization(), layers.GroupNormalization(2)),
+        *(layers.LayerNormalization(), layers.RMSNormalization(), layers.PReLU()),
+        *(layers.EinsumDense("abc,cd->abd", (3, 2), bias_axes="d"), layers.Normalization()),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_rows_list_all_weights_of_their_layers(layer):
+    inputs = keras.Input((3, 4))
+    graph = from_keras(keras.Model(inputs, layer(inputs)))
+    node = graph.nodes[-1]
+    assert set(graph.params[layer.name]) <= set(ops.TABLE[node.op].weights)
+    assert ops.find(graph, node) is ops.TABLE[node.op]
+
+
+def test_unknown_op_is_opaque():
+    inputs = keras.Input((3, 4))
+    graph = from_keras(keras.Model(inputs, layers.GRU(2, name="gru")(inputs)))
+    assert ops.find(graph, graph.node("gru")) is None
+    assert ops.why_opaque(graph, graph.node("gru")) == (
+        "no row for 'keras.layers.GRU' in the table of ops"
+    )
+
+
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [
+        (None, True),
+        ("gelu", True),
+        ("softmax", False),
+        ({"class_name": "function", "module": "builtins", "config": "relu"}, True),
+        ({"class_name": "function", "module": "mine", "config": "relu"}, False),
+        ({"class_name": "ReLU", "module": "keras.layers", "config": {}}, True),
+        ({"class_name": "Softmax", "module": "keras.layers", "config": {}}, False),
+        (3, False),
+    ],
+)
+def test_which_activations_treat_channels_alone(activation, expected):
+    assert is_elementwise(activation) is expected
+
+
+def test_parse_equation():
+    assert parse_equation("abc, cde -> abde", 3) == ("abc", "cde", "abde")
+    assert parse_equation("...x,xy->...y", 4) == ("ABCx", "xy", "ABCy")
+    assert parse_equation("ab...,bc->ac...", 4) == ("abAB", "bc", "acAB")
+
+
+def test_table_for_the_documentation_has_every_op_once():
+    rows = ops.markdown_table().splitlines()[2:]
+    names = [name for row in rows for name in row.split("|")[1].strip().split(", ")]
+    assert len(names) == len(set(names)) == len(ops.TABLE)
