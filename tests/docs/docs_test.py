@@ -39,6 +39,7 @@ LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _TINY = {
     "main.py": [
         "--nb_epochs=0.1",
+        "--tflite=float32",
         "--tflite_max_gap=1",
         "--tflite_min_agreement=0",
         "--nb_repts=2",
