@@ -26,8 +26,8 @@ SOURCES = ("learners", "nets", "datasets", "utils")
 
 NUM_SEEDS = 3
 NUM_EPOCHS = 3
-LRN_RATE = 0.02
-CANDIDATE_RATES = (0.005, 0.01, 0.02, 0.04)
+LRN_RATE = 0.01
+CANDIDATE_RATES = (0.0025, 0.005, 0.01, 0.02)
 
 
 def _helper(context: Context) -> AbstractModelHelper:

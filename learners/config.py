@@ -56,7 +56,7 @@ class RunConfig:
         "the network's own schedule times nb_epochs_rat.",
     )
     lrn_rate_ft: float = flag(
-        0.02, "Initial learning rate of fine-tuning after compression.", lower=0.0, lower_open=True
+        0.01, "Initial learning rate of fine-tuning after compression.", lower=0.0, lower_open=True
     )
     budget: str | None = flag(
         None, "What may be kept, e.g. flops:0.5 = half the multiply-adds; the ratio follows."
