@@ -1,0 +1,17 @@
+"""What tests of several folders share."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import keras
+
+
+@pytest.fixture(scope="session")
+def trained_digits(tmp_path_factory: pytest.TempPathFactory) -> "keras.Model":
+    """Train convnet_at_digits for two epochs; tests do not change it."""
+    from tests.learners.runs import compress  # imports TensorFlow
+
+    folder = tmp_path_factory.mktemp("trained_digits")
+    return compress("full-prec", folder, nb_epochs="2", lrn_rate_init=0.02).model

@@ -1,0 +1,169 @@
+"""What every learner must do: one row each."""
+
+import dataclasses
+import functools
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+import pytest
+
+import learners
+from tests.learners.runs import TWO_STEPS, compress
+from utils.graph import complexity, from_keras
+from utils.training import callbacks
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """How a learner is tried.
+
+    Attributes:
+        flags: besides those of `tests.learners.runs`.
+        flops: share of the multiply-adds that must be left.
+    """
+
+    flags: dict[str, object]
+    flops: float
+
+
+TABLE = {
+    "full-prec": Row({}, 1.0),
+    "chn-pruned-rmt": Row({"budget": "flops:0.5"}, 0.5),
+}
+
+pytestmark = pytest.mark.parametrize("learner", TABLE)
+
+
+def start(network):
+    """Copy the network that all rows begin with."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def run(learner, trained_digits, folder, **flags):
+    values = {"nb_epochs": TWO_STEPS, "seed": 7, **TABLE[learner].flags, **flags}
+    return compress(learner, pathlib.Path(folder), start(trained_digits), **values)
+
+
+@pytest.fixture(scope="module")
+def finished(trained_digits):
+    """Give a row's run, with its .tflite files; each is done once."""
+    with tempfile.TemporaryDirectory() as root:
+        yield functools.cache(
+            lambda learner: run(learner, trained_digits, f"{root}/{learner}", tflite="float32,int8")
+        )
+
+
+def figures(report):
+    """What must be equal in two runs of one seed."""
+    own = [
+        {name: value for name, value in dataclasses.asdict(network).items()
+         if "latency" not in name and "bytes" not in name and name != "path"}
+        for network in (report.before, report.after)
+    ]  # fmt: skip
+    points = [(point.stage, point.epoch, point.step, point.loss) for point in report.training]
+    return own, report.layers, points
+
+
+def assert_same_weights(one, other):
+    assert [v.path for v in one.weights] == [v.path for v in other.weights]
+    for first, second in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_two_training_steps_change_the_weights(learner, finished, trained_digits):
+    report = finished(learner)
+    assert [(point.stage, point.step) for point in report.training] == [(learner, 2)]
+    assert np.isfinite(report.training[0].loss)
+    last = [model.weights[-1] for model in (report.model, trained_digits)]
+    assert not np.array_equal(*last)
+
+
+def test_artefact_restores_to_the_same_bits(learner, finished):
+    report = finished(learner)
+    restored = keras.saving.load_model(report.after.path, compile=False)  # plain Keras
+    assert_same_weights(restored, report.model)
+    images = np.random.default_rng(0).random((5, 8, 8, 1), dtype=np.float32)
+    np.testing.assert_array_equal(restored(images), report.model(images))
+    own = {type(layer).__module__.partition(".")[0] for layer in restored.layers}
+    assert own == {"keras"}
+
+
+def test_same_seed_same_result(learner, finished, trained_digits, tmp_path):
+    again = run(learner, trained_digits, tmp_path)
+    assert_same_weights(again.model, finished(learner).model)
+    assert figures(again) == figures(finished(learner))
+
+
+def test_interrupted_run_resumes_to_the_same_bits(
+    learner, finished, trained_digits, tmp_path, monkeypatch
+):
+    count = callbacks.Recorder.on_train_batch_end
+
+    def interrupted(self, batch, logs=None):
+        if self.step == 1:
+            raise KeyboardInterrupt
+        count(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Recorder, "on_train_batch_end", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(learner, trained_digits, tmp_path, save_step=1)
+    assert not (tmp_path / "model.keras").exists()
+    resumed = run(learner, trained_digits, tmp_path, save_step=1)
+    assert_same_weights(resumed.model, finished(learner).model)
+    assert figures(resumed) == figures(finished(learner))
+
+
+def test_finished_run_is_not_repeated(learner, finished, trained_digits):
+    report = finished(learner)
+    folder = pathlib.Path(report.after.path).parent
+    again = run(learner, trained_digits, folder)
+    assert_same_weights(again.model, report.model)
+    assert figures(again) == figures(report)
+
+
+def test_given_network_is_not_changed(learner, trained_digits, tmp_path):
+    given = start(trained_digits)
+    compress(learner, tmp_path, given, nb_epochs="0", **TABLE[learner].flags)
+    if learners.LEARNERS[learner].compresses:
+        assert_same_weights(given, trained_digits)
+
+
+def test_export_agrees_with_the_network(learner, finished):
+    report = finished(learner)
+    float_file, int8_file = report.tflite
+    assert (float_file.kind, int8_file.kind) == ("float32", "int8")
+    assert float_file.agreement == 1.0
+    assert float_file.top1 == pytest.approx(report.after.top1)
+    assert int8_file.agreement >= 0.97
+    assert int8_file.file_bytes < float_file.file_bytes
+    assert all(pathlib.Path(file.path).is_file() for file in report.tflite)
+
+
+def test_measured_flops_are_those_asked_for(learner, finished):
+    report = finished(learner)
+    wanted = TABLE[learner].flops
+    assert report.after.flops / report.before.flops == pytest.approx(wanted, rel=0.02)
+    assert complexity(from_keras(report.model)).flops == report.after.flops
+
+
+def test_report_is_complete(learner, finished):
+    report = finished(learner)
+    folder = pathlib.Path(report.after.path).parent
+    assert {"model.keras", "model_before.keras", "report.json", "report.html"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert report.learner == (learner,)
+    assert report.dataset == "digits"
+    assert report.seed == 7
+    assert {"evaluation", "export", "latency", "total"} < set(report.seconds)
+    assert 0.0 < report.after.top1 <= 1.0
+    assert report.before.latency_ms_p50 > 0
+
+
+def test_every_learner_has_a_row(learner):
+    assert list(TABLE) == list(learners.LEARNERS)

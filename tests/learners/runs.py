@@ -1,0 +1,54 @@
+"""Small runs on the embedded digits, in this process."""
+
+import pathlib
+from typing import Any
+
+import keras
+
+import learners
+from learners import pipeline
+from learners.config import RunConfig
+from learners.plan import Plan, make_plan
+from nets import load_helper_class
+from nets.abstract_model_helper import AbstractModelHelper
+from utils import flags
+from utils.report import Report
+
+# Enough to show that everything works, not enough to compress well.
+QUICK = {
+    "cpr_nb_smpls": 128,
+    "cpr_nb_crops_per_smpl": 4,
+    "tflite": "none",
+    "nb_repts": 2,
+    "nb_repts_warmup": 0,
+    "nb_smpls_calib": 32,
+}
+TWO_STEPS = "0.09"  # of the 22 of an epoch
+
+
+def make_run(learner: str, folder: pathlib.Path, **values: Any) -> tuple[Plan, AbstractModelHelper]:
+    """Settle a run as the command line does; `values` by flag name."""
+    values = {**QUICK, "learner": learner, "out_dir": str(folder), **values}
+    helper_class = load_helper_class("convnet_at_digits")
+    stage_classes = [learners.config_class(name) for name in learner.split(",")]
+
+    def built(config_class: type) -> Any:
+        names = {spec.name for spec in flags.describe(config_class)}
+        return flags.build(config_class, {n: v for n, v in values.items() if n in names})
+
+    plan = make_plan(
+        built(RunConfig),
+        [built(config_class) for config_class in stage_classes],
+        starts_from_file="pretrained_path" in values,
+    )
+    return plan, helper_class(built(helper_class.config_class), seed=plan.run.seed)
+
+
+def compress(
+    learner: str, folder: pathlib.Path, model: keras.Model | None = None, **values: Any
+) -> Report:
+    """Run to the end, from a network or from fresh weights."""
+    plan, helper = make_run(learner, folder, **values)
+    if model is None:
+        model = pipeline.initial_network(plan, helper)
+    return pipeline.compress(plan, helper, model)
