@@ -1,10 +1,11 @@
 """Greedy allocation by sensitivity, verified: the agent `greedy`.
 
-Each layer's *harm* is measured alone: how much the loss rises when only this layer takes a smaller
-choice. An allocation takes all layers from their largest choices and makes, again and again, the
-step that frees most of the budget for the least harm, until the budget is met. Harms add up only
-roughly, so they are weighted, and the weights are searched: roll-out by roll-out those of the best
-allocation so far are disturbed, and what scores better is kept.
+Each layer's *harm* is measured: how the loss changes when this layer takes other choices, the other
+layers being as in the uniform candidate, near which the result will be. An allocation takes all
+layers from their largest choices and makes, again and again, the step that frees most of the budget
+for the least harm, until the budget is met. Harms add up only roughly, so they are weighted, and
+the weights are searched: roll-out by roll-out those of the best allocation so far are disturbed,
+and what scores better is kept.
 
 References:
     Greedy allocation by marginal return: Fox, "Discrete Optimization via Marginal Analysis",
@@ -17,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from learners.search.choices import CEILING, ChoiceLayer, LoadFunction, largest
 from rl_agents.base import ASK_STREAM, Rollout, VectorAgent
@@ -73,13 +75,13 @@ def _steps_down(at: int) -> list[int]:
 
 
 def harm_curve(layer: ChoiceLayer, measure: Callable[[int], float], num_points: int) -> np.ndarray:
-    """Measure how a layer's harm grows as its choice shrinks.
+    """Measure how the loss grows as a layer's choice shrinks.
 
     Args:
         layer: the layer.
-        measure: value -> rise of the loss when only this layer takes it.
-        num_points: values that are measured; halvings from the largest down. Between them the harm
-            is interpolated.
+        measure: value -> the loss when this layer takes it.
+        num_points: values that are measured: the largest, halvings of it, the smallest. Between
+            them it is interpolated by a monotone cubic, over the logarithm of the value.
 
     Returns:
         float64 [choices], never rising with the value, 0 for the largest.
@@ -87,12 +89,16 @@ def harm_curve(layer: ChoiceLayer, measure: Callable[[int], float], num_points: 
     last = len(layer.choices) - 1
     shares = 0.5 ** np.arange(1, num_points)
     places = sorted({0, last, *(round(last * share) for share in shares)})
-    rises = [0.0 if place == last else measure(layer.choices[place]) for place in places]
-    finite = [rise for rise in rises if np.isfinite(rise)]
-    rises = [rise if np.isfinite(rise) else 2.0 * max(finite) for rise in rises]
-    falling = np.maximum.accumulate(np.maximum(rises[::-1], 0.0))[::-1]
-    known = [layer.choices[place] for place in places]
-    return np.interp(layer.choices, known, falling)
+    losses = np.array([measure(layer.choices[place]) for place in places])
+    finite = losses[np.isfinite(losses)]
+    if not finite.size:
+        return np.linspace(1.0, 0.0, last + 1)
+    losses = np.where(np.isfinite(losses), losses, finite.max())
+    falling = np.maximum.accumulate(losses[::-1])[::-1]
+    known = np.log([layer.choices[place] for place in places])
+    curve = PchipInterpolator(known, falling) if len(places) > 1 else None
+    harm = falling if curve is None else curve(np.log(layer.choices))
+    return harm - harm[-1]
 
 
 class GreedyAgent(VectorAgent):

@@ -1,13 +1,14 @@
 """Channel counts as a search problem: choices, cost, score, reward, and the agents for it."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from learners.search.channels import ChannelBudget
-from learners.search.choices import FLOOR, largest
+from learners.search.choices import FLOOR
 from learners.search.config import SearchConfig
 from learners.search.environment import BudgetEnvironment
 from learners.search.greedy import GreedyAgent, harm_curve
@@ -61,19 +62,27 @@ class ChannelProblem:
             noise_tolerance=self._config.noise_tolerance,
         )
 
-    def harms(self) -> list[np.ndarray]:
-        """Measure how much the loss rises when one layer alone is cut: per layer [choices]."""
-        full = largest(self.layers)
-        base = self.score(full).loss
+    def harms(self, around: np.ndarray) -> list[np.ndarray]:
+        """Measure how a candidate's loss changes with each layer's choice.
+
+        Args:
+            around: the candidate, int [layers].
+
+        Returns:
+            Per layer the loss less that of the largest choice, float64 [choices].
+        """
         num_points = int(np.clip(MAX_HARM_SCORES // len(self.layers), 2, HARM_POINTS))
 
-        def rise(index: int, value: int) -> float:
-            values = full.copy()
+        def loss(index: int, value: int) -> float:
+            values = around.copy()
             values[index] = value
-            return self.score(values).loss - base
+            try:
+                return self.score(values).loss
+            except Exception:  # as in a roll-out: one failure is not the end
+                return math.nan
 
         return [
-            harm_curve(layer, functools.partial(rise, index), num_points)
+            harm_curve(layer, functools.partial(loss, index), num_points)
             for index, layer in enumerate(self.layers)
         ]
 
@@ -99,6 +108,6 @@ class ChannelProblem:
             env.state_dim,
             layers=self.layers,
             load=self.load,
-            measure_harms=self.harms,
+            measure_harms=functools.partial(self.harms, initial),
             **options,
         )

@@ -1,0 +1,198 @@
+import math
+
+import numpy as np
+import pytest
+
+from learners.search.driver import Limits, SearchRun
+from learners.search.environment import BudgetEnvironment
+from learners.search.greedy import GreedyAgent
+from learners.search.journal import Journal
+from learners.search.rewards import Score
+from rl_agents import AGENTS, create_agent
+from tests.learners.search.toy import ToyProblem
+
+NAMES = [*AGENTS, "greedy"]
+
+
+def make_agent(name, problem, env, *, seed=0, num_rollouts=120):
+    options = {"seed": seed, "num_rollouts": num_rollouts, "initial": [env.actions([4, 4, 4, 4])]}
+    if name != "greedy":
+        return create_agent(name, env.num_layers, env.state_dim, **options)
+    return GreedyAgent(
+        env.num_layers,
+        env.state_dim,
+        layers=problem.layers,
+        load=problem.load,
+        measure_harms=problem.harms,
+        **options,
+    )
+
+
+def search(folder, problem, name="random", *, num_rollouts=12, resume=True, planned=12, **limits):
+    run = SearchRun(
+        problem,
+        lambda env: make_agent(name, problem, env, num_rollouts=planned),
+        Journal(folder, {"name": name}, resume=resume),
+        Limits(num_rollouts=num_rollouts, **{"min_rollouts": num_rollouts, **limits}),
+    )
+    run.run()
+    return run
+
+
+def without_seconds(trials):
+    return [{**vars(trial), "seconds": 0} for trial in trials]
+
+
+@pytest.mark.parametrize(
+    ("name", "gain"),
+    [("greedy", 0.99), ("tpe", 0.8), ("cma-es", 0.8), ("evolution", 0.8), ("ddpg", 0.6),
+     ("random", 0.5)],
+)  # fmt: skip
+def test_every_agent_comes_near_the_optimum_that_brute_force_finds(name, gain, tmp_path):
+    problem = ToyProblem()
+    best, uniform = problem.accuracy(problem.optimum()), problem.accuracy([4, 4, 4, 4])
+    run = search(tmp_path, problem, name, num_rollouts=120, planned=120)
+    assert run.best.reward >= uniform + gain * (best - uniform)
+
+
+def test_uniform_comes_first_and_every_roll_out_is_within_the_budget(tmp_path):
+    problem = ToyProblem()
+    search(tmp_path, problem)
+    trials = Journal(tmp_path, {"name": "random"}, resume=True).trials
+    assert list(trials[0].choices.values()) == [4, 4, 4, 4]
+    assert [trial.index for trial in trials] == list(range(12))
+    for trial in trials:
+        values = np.array(list(trial.choices.values()))
+        assert 0.98 <= problem.load.of(values) <= 1.0
+        assert trial.cost == {"flops": float(problem.cost(values)["flops"])}
+        env = BudgetEnvironment(problem.layers, problem.load)
+        assert trial.actions == pytest.approx(env.actions(values))
+
+
+def test_equal_candidates_are_scored_once(tmp_path):
+    problem = ToyProblem()
+    run = search(tmp_path, problem, "greedy", num_rollouts=40, planned=40)
+    trials = Journal(tmp_path, {"name": "greedy"}, resume=True).trials
+    assert problem.num_scored == len({tuple(trial.choices.values()) for trial in trials}) < 40
+    assert run.best.index == min(t.index for t in trials if t.rank == run.best.rank)
+
+
+class Killed(BaseException):
+    pass
+
+
+class Dying(ToyProblem):
+    """Dies like a killed process at the given roll-out, or after it was written."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def score(self, values):
+        if self.num_scored == self.at:
+            raise Killed
+        return super().score(values)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_search_goes_on_as_it_would_have(name, tmp_path):
+    whole = search(tmp_path / "whole", ToyProblem(), name, num_rollouts=30, planned=30)
+    with pytest.raises(Killed):
+        search(tmp_path / "killed", Dying(4), name, num_rollouts=30, planned=30)
+    again = search(tmp_path / "killed", ToyProblem(), name, num_rollouts=30, planned=30)
+    trials = [Journal(tmp_path / f, {"name": name}, resume=True).trials for f in ("whole", "killed")]
+    assert without_seconds(trials[0]) == without_seconds(trials[1])
+    assert again.best.index == whole.best.index
+
+
+@pytest.mark.parametrize("name", ["ddpg", "greedy"])
+@pytest.mark.parametrize("lost", ["agent", "told"])
+def test_an_agent_that_lags_behind_is_told_again(name, lost, tmp_path):
+    whole = search(tmp_path / "a", ToyProblem(), name, num_rollouts=30, planned=30)
+    search(tmp_path / "b", ToyProblem(), name, num_rollouts=10, planned=30)
+    state = tmp_path / "b" / "search_agent.npz"
+    if lost == "told":  # killed between the line and the agent's state
+        behind = state.read_bytes()
+        search(tmp_path / "b", ToyProblem(), name, num_rollouts=12, planned=30)
+        state.write_bytes(behind)
+    else:
+        state.unlink()
+    again = search(tmp_path / "b", ToyProblem(), name, num_rollouts=30, planned=30)
+    assert without_seconds([again.best]) == without_seconds([whole.best])
+    trials = [Journal(tmp_path / f, {"name": name}, resume=True).trials for f in ("a", "b")]
+    assert without_seconds(trials[0]) == without_seconds(trials[1])
+
+
+def test_a_finished_search_scores_nothing_again(tmp_path):
+    search(tmp_path, ToyProblem())
+    problem = ToyProblem()
+    search(tmp_path, problem)
+    assert problem.num_scored == 0
+
+
+class Failing(ToyProblem):
+    """Fails in different ways, more and more of its roll-outs."""
+
+    def score(self, values):
+        number = self.num_scored
+        score = super().score(values)
+        if number in (0, 3):
+            return Score(math.nan, math.nan)
+        if number == 1:
+            raise RuntimeError("out of memory")
+        return score
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_failed_trials_are_written_and_the_search_goes_on(name, tmp_path):
+    run = search(tmp_path, Failing(), name, num_rollouts=14, planned=14)
+    trials = Journal(tmp_path, {"name": name}, resume=True).trials
+    assert len(trials) == 14
+    assert trials[0].reward is None
+    assert trials[0].error == "the score is not finite"
+    assert any(trial.error == "RuntimeError: out of memory" for trial in trials)
+    assert run.best.reward is not None
+
+
+class Hopeless(ToyProblem):
+    def score(self, values):
+        super().score(values)
+        raise RuntimeError("never")
+
+
+def test_a_search_in_which_everything_fails_ends(tmp_path):
+    run = search(tmp_path, Hopeless(), num_rollouts=200, planned=200)
+    assert run.best is None
+    assert len(Journal(tmp_path, {"name": "random"}, resume=True).trials) == 20
+
+
+def test_the_time_limit_holds_over_sessions(tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 6))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
+    search(tmp_path, ToyProblem(), num_rollouts=100, minutes=0.5)
+    journal = Journal(tmp_path, {"name": "random"}, resume=True)
+    assert len(journal.trials) == 5  # six seconds each
+    search(tmp_path, ToyProblem(), num_rollouts=100, minutes=0.6)
+    assert len(Journal(tmp_path, {"name": "random"}, resume=True).trials) == 6
+
+
+def test_a_search_without_progress_ends_early_but_not_before_its_least(tmp_path):
+    class Flat(ToyProblem):
+        def score(self, values):
+            return Score(0.5, 0.5)
+
+    search(tmp_path / "a", Flat(), num_rollouts=40, planned=40, min_rollouts=5)
+    assert len(Journal(tmp_path / "a", {"name": "random"}, resume=True).trials) == 21
+    search(tmp_path / "b", Flat(), num_rollouts=40, planned=40, min_rollouts=33)
+    assert len(Journal(tmp_path / "b", {"name": "random"}, resume=True).trials) == 33
+
+
+def test_equal_rewards_go_by_the_loss(tmp_path):
+    class Coarse(ToyProblem):
+        def score(self, values):
+            accuracy = self.accuracy(values)
+            return Score(0.5, 1.0 - accuracy)
+
+    run = search(tmp_path, Coarse(), num_rollouts=20, planned=20)
+    trials = Journal(tmp_path, {"name": "random"}, resume=True).trials
+    assert run.best.loss == min(trial.loss for trial in trials)
