@@ -60,7 +60,8 @@ def _run(context: Context, seed: int, budget: str, *options: str) -> dict[str, A
     """Run the learner as a user does and read its report; a finished run is taken as it is."""
     import main
 
-    folder = context.work_dir / f"{budget.replace(':', '_')}_{seed}"
+    name = "_".join([budget.replace(":", "_"), str(seed), *options[3:]])
+    folder = context.work_dir / name.replace("--", "").replace("=", "_")
     if not (folder / "report.json").exists():
         status = main.run(
             [
@@ -241,6 +242,53 @@ def fine_tuned(context: Context, budget: str) -> dict[str, object]:
     }
 
 
+def streams(context: Context) -> dict[str, object]:
+    """Cut the residual streams too (joint), beside inner: one seed, equal epochs, in turns."""
+    from utils.export.runner import TFLiteRunner
+    from utils.latency import measure, ratio
+
+    options = (f"--nb_epochs={NUM_EPOCHS}", "--enbl_dst", f"--lrn_rate_ft={LRN_RATE}")
+    reports = {
+        name: _run(context, context.seed, "flops:0.5", *options, f"--cpr_residual={name}")
+        for name in ("inner", "joint")
+    }
+    figures: dict[str, Any] = {name: _figures(report) for name, report in reports.items()}
+    for kind in ("float32", "int8"):
+        runners = {}
+        for name, report in reports.items():
+            file = next(row for row in report["tflite"] if row["kind"] == kind)
+            runner = TFLiteRunner(file["path"], num_threads=1)
+            shapes = runner.input_shapes
+            runners[name] = runner.bind({n: np.zeros(s, np.float32) for n, s in shapes.items()})
+        stats = measure(runners, repeats=500, warmup=100)
+        for name in reports:
+            figures[name][f"{kind}_latency_ms"] = stats[name].p50
+        figures["joint"][f"{kind}_latency_ratio"] = ratio(stats["joint"], stats["inner"]).median
+    return {**figures["joint"], "peer": figures["inner"]}
+
+
+def _figures(report: dict[str, Any]) -> dict[str, object]:
+    return {
+        "top1": report["after"]["top1"],
+        "flops_kept": report["after"]["flops"] / report["before"]["flops"],
+        "params": report["after"]["params"],
+        "int8_bytes": next(f["file_bytes"] for f in report["tflite"] if f["kind"] == "int8"),
+    }
+
+
+def mobilenet(context: Context) -> dict[str, object]:
+    """Train MobileNetV2 x0.25 from scratch, at most 10 epochs; later rows start from the file."""
+    from benchmarks.trained import mobilenet_v2
+
+    _, report = mobilenet_v2(context)
+    return {
+        "top1": report["after"]["top1"],
+        "params": report["after"]["params"],
+        "flops": report["after"]["flops"],
+        "training_seconds": report["seconds"]["training"],
+    }
+
+
 def learning_rate(context: Context) -> dict[str, object]:
     """Choose the fine-tuning rate: one epoch on 90 % of the training split, scored on the rest."""
     from utils.files import load_keras_model
@@ -392,6 +440,16 @@ ROWS = (
         name="resnet20-learning-rate",
         run=learning_rate,
         about="one epoch of fine-tuning on 90 % of the training split, scored on the other 10 %",
+    ),
+    Row(
+        name="resnet20-0.5-joint",
+        run=streams,
+        about="flops:0.5, joint (streams cut too), 3 epochs with distillation; peer: inner",
+    ),
+    Row(
+        name="mobilenetv2-x0.25-trained",
+        run=mobilenet,
+        about="MobileNetV2 x0.25 on CIFAR-10 from scratch; its file is kept for other rows",
     ),
     Row(
         name="resnet20-0.6",
