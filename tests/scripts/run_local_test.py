@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,10 @@ def test_a_wrong_flag_is_refused_by_the_real_thing():
     done = subprocess.run(
         [str(ROOT / "scripts" / "run_local.sh"), "nets/convnet_at_digits_run.py", "--seeed=1"],
         cwd=ROOT,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        },
         capture_output=True,
         text=True,
         check=False,
