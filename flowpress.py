@@ -3,10 +3,11 @@
     report = compress(model, train_ds, eval_ds, learner="chn-pruned-rmt", prune_ratio=0.5)
     report.model.save("smaller.keras")
 
-takes any Functional or Sequential Keras model. Every flag of the command line is a keyword, with or
+takes any Keras model. Every flag of the command line is a keyword, with or
 without its learner's prefix (`cpr_prune_ratio`, `prune_ratio`).
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["compress"]
 
+# Flags about what compress() is given as arguments.
+_NOT_OPTIONS = frozenset({"learner", "model_helper", "exec_mode", "pretrained_path", "debug"})
+
 
 def compress(
     model: "keras.Model",
@@ -40,8 +44,8 @@ def compress(
     """Compress a trained Keras model.
 
     Args:
-        model: Functional or Sequential. Compiled, its loss and metrics are used; else cross-entropy
-            by the shape of the labels. It is not changed.
+        model: any Keras model with one output. Compiled, its loss and metrics are used; else
+            cross-entropy by the shape of the labels. It is not changed.
         train_ds: finite batches (inputs, labels); each epoch goes through it once.
         eval_ds: finite batches (inputs, labels) that were not trained on, for the final figures.
         learner: name of the learner, or several separated by commas.
@@ -57,10 +61,9 @@ def compress(
     quiet_tensorflow()
     names = [learners.canonical_name(name.strip()) for name in learner.split(",")]
     stage_classes = [learners.config_class(name) for name in names]
-    values = _flag_values(
-        {"learner": ",".join(names), "out_dir": out_dir, **options}, stage_classes
-    )
-    run = flags.build(RunConfig, _only(RunConfig, values) | {"pretrained_path": None})
+    values = _flag_values({**options, "out_dir": out_dir}, stage_classes)
+    values["learner"] = ",".join(names)
+    run = flags.build(RunConfig, _only(RunConfig, values))
     helper_config = flags.build(HelperConfig, _only(HelperConfig, values))
     stage_configs = [flags.build(cls, _only(cls, values)) for cls in stage_classes]
     helper = _KerasHelper(model, train_ds, eval_ds, helper_config, seed=run.seed)
@@ -76,6 +79,7 @@ def _flag_values(options: Mapping[str, Any], stage_classes: Sequence[type]) -> d
         spec.name: spec
         for cls in (RunConfig, HelperConfig, *stage_classes)
         for spec in flags.describe(cls)
+        if spec.name not in _NOT_OPTIONS
     }
     values = {}
     for option, value in options.items():
@@ -108,25 +112,33 @@ class _KerasHelper(AbstractModelHelper):
         config: HelperConfig,
         seed: int,
     ) -> None:
+        import keras
+
+        from utils.graph.keras_reading import functional_model
+
         super().__init__(config, seed)
-        self._model = model
         self._train_ds = train_ds
         self._eval_ds = eval_ds
+        network = functional_model(model)
+        # A Sequential's own graph has another name than the model.
+        self._source = model if isinstance(model, keras.Sequential) else network
         for name, dataset in (("train_ds", train_ds), ("eval_ds", eval_ds)):
             _check_dataset(name, dataset)
-        self._loss = _loss_of(model, eval_ds)
+        labels = eval_ds.element_spec[1]
+        self._loss = _loss_of(model, network, labels)
+        self._metrics = _metrics_of(model, network.outputs[0], labels)
 
     @property
     def model_name(self) -> str:
         """The model's own name."""
-        return self._model.name
+        return self._source.name
 
     def build_model(self) -> "keras.Model":
         """Copy the model, so that the caller's stays as it is."""
         import keras
 
-        copy = keras.models.clone_model(self._model)
-        copy.set_weights(self._model.get_weights())
+        copy = keras.models.clone_model(self._source)
+        copy.set_weights(self._source.get_weights())
         return copy
 
     # The short form that helpers may have; the base class does the rest.
@@ -152,18 +164,14 @@ class _KerasHelper(AbstractModelHelper):
     def calc_loss(
         self, labels: Any, outputs: Any, trainable_vars: Sequence[Any]
     ) -> tuple[Any, dict[str, Any]]:
-        """Compute the compiled loss, and the accuracy where classes are predicted."""
+        """Compute the loss and the metrics."""
         from keras import ops
 
-        loss, classes = self._loss(labels, outputs)
+        loss = self._loss(labels, outputs)
         if self.config.loss_w_dcy:
             kernels = [v for v in trainable_vars if v.name not in ("gamma", "beta", "bias")]
             loss += self.config.loss_w_dcy / 2 * sum(ops.sum(ops.square(v)) for v in kernels)
-        if classes is None:
-            return loss, {}
-        predicted = ops.argmax(outputs, axis=-1)
-        right = ops.equal(ops.cast(predicted, "int32"), ops.cast(classes, "int32"))
-        return loss, {"accuracy": ops.mean(ops.cast(right, "float32"))}
+        return loss, {name: metric(labels, outputs) for name, metric in self._metrics.items()}
 
 
 def _check_dataset(name: str, dataset: Any) -> None:
@@ -184,46 +192,116 @@ def _check_dataset(name: str, dataset: Any) -> None:
         )
 
 
-def _loss_of(
-    model: "keras.Model", eval_ds: "tf.data.Dataset"
-) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Find the loss: labels, outputs -> (scalar, class indices or None)."""
-    import keras
-    from keras import ops
+_Loss = Callable[[Any, Any], Any]  # labels, outputs -> scalar
 
-    labels = eval_ds.element_spec[1]
-    outputs = model.outputs
+
+def _loss_of(model: "keras.Model", network: "keras.Model", labels: Any) -> _Loss:
+    """Find the loss: the compiled one, else cross-entropy by the labels' shape.
+
+    Args:
+        model: as the caller gave it, perhaps compiled.
+        network: the Functional model inside.
+        labels: their TensorSpec.
+    """
+    import keras
+
+    outputs = network.outputs
     if len(outputs) != 1 or not hasattr(labels, "shape"):
         raise InputError(
-            f"compress() needs a model with one output. Received {len(outputs)}: write a "
-            "ModelHelper with your own calc_loss, see docs/self_defined_models.md."
+            f"compress() needs a model with one output and one array of labels. Received "
+            f"{len(outputs)} outputs: write a ModelHelper with your own calc_loss, see "
+            "docs/self_defined_models.md."
         )
-    num_outputs = outputs[0].shape[-1]
-    one_hot = labels.shape.rank == len(outputs[0].shape) and labels.shape[-1] == num_outputs
-    compiled = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
-    function: Any = keras.losses.get(compiled) if compiled is not None else None
-    crossentropy = compiled is None or "crossentropy" in str(
-        getattr(function, "name", getattr(function, "__name__", ""))
-    )
-    if compiled is None:
-        if num_outputs is None or num_outputs < 2 or (not one_hot and not labels.dtype.is_integer):
+    function = _compiled_loss(model)
+    if function is None:
+        if not _predicts_classes(outputs[0], labels):
             raise InputError(
                 "compress() cannot tell the loss: the model is not compiled, and its labels "
                 f"{labels} are neither classes nor one-hot. Call model.compile(loss=…) first."
             )
-        kind = "CategoricalCrossentropy" if one_hot else "SparseCategoricalCrossentropy"
-        function = getattr(keras.losses, kind)(from_logits=not _ends_in_softmax(model))
-
-    def loss(y: Any, predicted: Any) -> tuple[Any, Any]:
-        value = ops.mean(function(y, predicted))
-        if not crossentropy or num_outputs is None or num_outputs < 2:
-            return value, None
-        return value, ops.argmax(y, axis=-1) if one_hot else ops.reshape(y, [-1])
-
-    return loss
+        kind = "" if _is_one_hot(outputs[0], labels) else "Sparse"
+        make = getattr(keras.losses, f"{kind}CategoricalCrossentropy")
+        function = make(from_logits=not _ends_in_softmax(network))
+    return lambda y, predicted: keras.ops.mean(function(y, predicted))
 
 
-def _ends_in_softmax(model: "keras.Model") -> bool:
-    last = model.layers[-1]
+def _compiled_loss(model: "keras.Model") -> Any:
+    import keras
+
+    compiled = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
+    if compiled is None:
+        return None
+    if not isinstance(compiled, str) and not callable(compiled):
+        raise InputError(
+            f"compress() needs one compiled loss. Received: {compiled!r}. Call "
+            "model.compile(loss=…) with a name, a function or a keras.losses.Loss."
+        )
+    return keras.losses.get(compiled)
+
+
+def _metrics_of(model: "keras.Model", output: Any, labels: Any) -> dict[str, _Loss]:
+    """Find the metrics: the compiled ones, and the accuracy where classes are predicted."""
+    import keras
+
+    found: dict[str, _Loss] = {}
+    for metric in _compiled_metrics(model):
+        found[metric.name] = functools.partial(_value_on_batch, metric)
+    names = "accuracy acc categorical_accuracy sparse_categorical_accuracy".split()
+    crossentropy = "crossentropy" in _name(_compiled_loss(model) or "crossentropy")
+    if crossentropy and _predicts_classes(output, labels):
+        found = {name: metric for name, metric in found.items() if name not in names}
+        one_hot = _is_one_hot(output, labels)
+
+        def accuracy(y: Any, predicted: Any) -> Any:
+            chosen = keras.ops.argmax(predicted, axis=-1)
+            right = (
+                keras.ops.argmax(y, axis=-1)
+                if one_hot
+                else keras.ops.reshape(y, keras.ops.shape(chosen))
+            )
+            equal = keras.ops.equal(keras.ops.cast(chosen, "int32"), keras.ops.cast(right, "int32"))
+            return keras.ops.mean(keras.ops.cast(equal, "float32"))
+
+        found["accuracy"] = accuracy
+    return found
+
+
+def _compiled_metrics(model: "keras.Model") -> list["keras.metrics.Metric"]:
+    import keras
+
+    config = model.get_compile_config() if getattr(model, "compiled", False) else None
+    listed = (config or {}).get("metrics") or []
+    metrics = []
+    for entry in listed if isinstance(listed, list) else [listed]:
+        metric = keras.metrics.get(entry)
+        if not isinstance(metric, keras.metrics.Metric):
+            metric = keras.metrics.MeanMetricWrapper(metric, name=_name(metric))
+        metrics.append(metric)
+    return metrics
+
+
+def _value_on_batch(metric: "keras.metrics.Metric", y: Any, predicted: Any) -> Any:
+    import keras
+
+    fresh = [keras.ops.zeros(variable.shape, variable.dtype) for variable in metric.variables]
+    return metric.stateless_result(metric.stateless_update_state(fresh, y, predicted))
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "name", getattr(function, "__name__", function)))
+
+
+def _is_one_hot(output: Any, labels: Any) -> bool:
+    return labels.shape.rank == len(output.shape) and labels.shape[-1] == output.shape[-1]
+
+
+def _predicts_classes(output: Any, labels: Any) -> bool:
+    if output.shape[-1] is None or output.shape[-1] < 2:
+        return False
+    return _is_one_hot(output, labels) or labels.dtype.is_integer
+
+
+def _ends_in_softmax(network: "keras.Model") -> bool:
+    last = network.layers[-1]
     activation = getattr(last, "activation", None)
     return type(last).__name__ == "Softmax" or getattr(activation, "__name__", "") == "softmax"
