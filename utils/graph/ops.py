@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from utils.graph import ops_einsum, ops_pointwise, ops_shape, ops_weighted
+from utils.graph import ops_einsum, ops_pointwise, ops_shape, ops_slice, ops_weighted
 from utils.graph.ir import Graph, Node
 from utils.graph.row import Op
 
@@ -19,6 +19,7 @@ TABLE: Mapping[str, Op] = {
     **ops_einsum.ROWS,
     **ops_pointwise.ROWS,
     **ops_shape.ROWS,
+    **ops_slice.ROWS,
 }
 
 

@@ -15,7 +15,7 @@ from utils.graph import ops
 from utils.graph.channels import Coupling, Reading, coupling
 from utils.graph.ir import Graph, Node, Ref, Shape, rename_inputs, unique_name
 from utils.graph.keras_io import to_keras
-from utils.graph.ops_shape import take_node
+from utils.graph.ops_slice import take_node
 from utils.graph.row import IN, MID
 
 _MULTIPLY = "keras.src.ops.numpy.Multiply"
