@@ -126,6 +126,7 @@ class AbstractLearner(abc.ABC):
             return None
         self.layers = dict(state.extra.get("layers", {}))
         self.seconds = dict(state.extra.get("seconds", {}))
+        self.notes = list(state.extra.get("notes", []))
         return load_keras_model(path, self.context.run.allow_unsafe)
 
     def train_from_scratch(self, model: keras.Model) -> None:
@@ -180,7 +181,7 @@ class AbstractLearner(abc.ABC):
             callbacks=tuple(callbacks),
             fingerprint=self.fingerprint(),
             resume=run.resume,
-            extra={"layers": self.layers, "seconds": before},
+            extra={"layers": self.layers, "seconds": before, "notes": self.notes},
             workers=self.context.workers,
         )
         result = fit(model, job)

@@ -17,6 +17,7 @@ from typing import Any
 import keras
 
 from learners.abstract_learner import AbstractLearner
+from learners.channel_pruning_rmt.gathers import gather_note
 from learners.channel_pruning_rmt.groups import channel_budget, prunable_groups, ratio_counts
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.selection import (
@@ -45,9 +46,11 @@ class ChannelPrunedRmtLearner(AbstractLearner):
         elif self.config.warm_start:
             model = load_keras_model(self.config.save_path_ws, self.context.run.allow_unsafe)
         else:
+            graph = from_keras(self.model)
             with self.timed("selection"):
-                result = self.select(from_keras(self.model))
+                result = self.select(graph)
             self.layers = {name: {"error": error} for name, error in result.errors.items()}
+            self.notes += filter(None, [gather_note(result.graph, graph)])
             model = to_keras(result.graph)
         self.fine_tune(model)
         return model
