@@ -1,0 +1,63 @@
+import pytest
+
+from learners.config import RunConfig
+from utils import flags
+from utils.errors import InputError
+
+
+def test_stages():
+    assert RunConfig().stages() == ["full-prec"]
+    assert RunConfig(learner="full-prec, chn-pruned-rmt").stages() == [
+        "full-prec",
+        "chn-pruned-rmt",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("learner", "nb_epochs", "epochs"),
+    [
+        ("a", None, [None]),
+        ("a,b", None, [None, None]),
+        ("a", "3", [3.0]),
+        ("a", "0", [0.0]),
+        ("a", "0.25", [0.25]),
+        ("a,b", "2", [2.0, 2.0]),
+        ("a,b", "3, 0.5", [3.0, 0.5]),
+    ],
+)
+def test_epochs_of_each_stage(learner, nb_epochs, epochs):
+    assert RunConfig(learner=learner, nb_epochs=nb_epochs).epochs() == epochs
+
+
+@pytest.mark.parametrize("nb_epochs", ["-1", "nan", "inf", "many", "", "1,,2", "1,-1"])
+def test_epochs_that_are_no_numbers(nb_epochs):
+    with pytest.raises(InputError, match=r"`nb_epochs` must be a number >= 0.* Received: '"):
+        RunConfig(learner="a,b", nb_epochs=nb_epochs).epochs()
+
+
+def test_wrong_number_of_epochs():
+    message = r"`nb_epochs` must be one number or one per stage \(2\). Received: '1,2,3'."
+    with pytest.raises(InputError, match=message):
+        RunConfig(learner="a,b", nb_epochs="1,2,3").epochs()
+
+
+def test_documented_names_and_defaults():
+    values = flags.flag_values(RunConfig())
+    documented = {
+        "learner": "full-prec",
+        "exec_mode": "train",
+        "debug": False,
+        "save_path": "./models/model.keras",
+        "save_path_eval": "./models_eval/model.keras",
+        "log_dir": "./logs",
+        "summ_step": 100,
+        "save_step": 10000,
+        "enbl_dst": False,
+        "loss_w_dst": 4.0,
+        "tempr_dst": 4.0,
+        "save_path_dst": "./models_dst/model.keras",
+        "enbl_warm_start": False,
+        "enbl_multi_gpu": False,
+        "model_http_url": None,
+    }
+    assert {name: values[name] for name in documented} == documented
