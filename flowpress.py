@@ -127,6 +127,7 @@ class _KerasHelper(AbstractModelHelper):
         labels = eval_ds.element_spec[1]
         self._loss = _loss_of(model, network, labels)
         self._metrics = _metrics_of(model, network.outputs[0], labels)
+        self._ends_in_softmax = _ends_in_softmax(network)
 
     @property
     def model_name(self) -> str:
@@ -161,16 +162,19 @@ class _KerasHelper(AbstractModelHelper):
         shape = next(iter(self._train_ds.take(1)))[1].shape
         return self.steps_per_epoch * int(shape[0])
 
+    def logits(self, outputs: Any) -> Any:
+        """Undo a softmax at the network's end, up to a constant that distillation does not see."""
+        from keras import ops
+
+        if not self._ends_in_softmax:
+            return outputs
+        return ops.log(ops.clip(outputs, 1e-7, 1.0))
+
     def calc_loss(
         self, labels: Any, outputs: Any, trainable_vars: Sequence[Any]
     ) -> tuple[Any, dict[str, Any]]:
         """Compute the loss and the metrics."""
-        from keras import ops
-
-        loss = self._loss(labels, outputs)
-        if self.config.loss_w_dcy:
-            kernels = [v for v in trainable_vars if v.name not in ("gamma", "beta", "bias")]
-            loss += self.config.loss_w_dcy / 2 * sum(ops.sum(ops.square(v)) for v in kernels)
+        loss = self._loss(labels, outputs) + self.weight_decay(trainable_vars)
         return loss, {name: metric(labels, outputs) for name, metric in self._metrics.items()}
 
 

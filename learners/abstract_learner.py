@@ -9,6 +9,7 @@ part, a row per layer, notes.
 import abc
 import contextlib
 import dataclasses
+import json
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from learners.config import RunConfig
+from learners.identity import network_digest
 from learners.plan import StagePlan
 from learners.search.budget import Budget
 from learners.search.setting import Setting
@@ -27,13 +29,14 @@ from utils.files import load_keras_model
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Search
 from utils.training import FitJob, LossComposer, fine_tune_schedule, fit, read_state
+from utils.training.state import check_fingerprint
 
-# Flags that change where and how a run is shown, not what it computes: a resume may change them.
+# Flags that change where, how fast and how a run is shown, not what it computes: a resume may
+# change them. Where they lead to other networks or steps, those are compared themselves.
 _NOT_IN_FINGERPRINT = frozenset(
-    "learner out_dir save_path save_path_eval save_path_dst exec_mode nb_epochs log_dir summ_step "
-    "save_step debug strict resume model_http_url data_dir_local".split()
+    "learner out_dir exec_mode nb_epochs log_dir summ_step save_step debug strict resume "
+    "allow_unsafe pretrained_path data_dir_local nb_threads prefetch_size batch_size_eval".split()
 )
-
 
 _FIT_PARTS = ("training", "fine_tuning")  # their seconds come from the history of `fit`
 
@@ -70,7 +73,7 @@ class AbstractLearner(abc.ABC):
 
     Args:
         context: what to do.
-        model: the network to start from; the learner does not change it.
+        model: the network to start from, the learner's own to change.
 
     Attributes:
         seconds: seconds per part of the recipe, by name.
@@ -90,6 +93,7 @@ class AbstractLearner(abc.ABC):
         self.history: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.search: Search | None = None
+        self._start = network_digest(model)  # before a recipe that trains in place
 
     @abc.abstractmethod
     def train(self) -> keras.Model:
@@ -106,16 +110,17 @@ class AbstractLearner(abc.ABC):
 
     def fingerprint(self) -> dict[str, Any]:
         """Collect what a resumed run must share with the run it continues."""
-        values = {
-            **flags.flag_values(self.context.run),
-            **flags.flag_values(self.helper.config),
-            **flags.flag_values(self.config),
-        }
-        skipped = {spec.name for spec in flags.describe(type(self.context.run.export))}
+        configs = (self.context.run, self.helper.config, self.config)
+        export = {spec.name for spec in flags.describe(type(self.context.run.export))}
+        skipped = _NOT_IN_FINGERPRINT | export
+        skipped |= {s.name for c in configs for s in flags.describe(type(c)) if s.info.inert}
+        values = {name: v for config in configs for name, v in flags.flag_values(config).items()}
+        teacher = self.context.teacher
         return {
-            name: value
-            for name, value in values.items()
-            if name not in _NOT_IN_FINGERPRINT | skipped and "save_path" not in name
+            "start": self._start,
+            "teacher": None if teacher is None else network_digest(teacher),
+            **{n: v for n, v in values.items() if n not in skipped and "save_path" not in n},
+            "setting": None if self.context.setting is None else dict(self.context.setting.keep),
         }
 
     def saved_network(self) -> keras.Model | None:
@@ -124,6 +129,9 @@ class AbstractLearner(abc.ABC):
         state = read_state(path) if self.context.run.resume else None
         if state is None:
             return None
+        received = json.loads(json.dumps(self._fine_tune_fingerprint()))
+        saved = {name: state.fingerprint.get(name) for name in received}
+        check_fingerprint(path, saved, received)
         self.layers = dict(state.extra.get("layers", {}))
         self.seconds = dict(state.extra.get("seconds", {}))
         self.notes = list(state.extra.get("notes", []))
@@ -139,6 +147,10 @@ class AbstractLearner(abc.ABC):
         num_steps = self.fine_tune_steps()
         schedule = fine_tune_schedule(self.context.run.lrn_rate_ft, num_steps)
         self._fit("fine_tuning", model, schedule, num_steps)
+
+    def _fine_tune_fingerprint(self) -> dict[str, Any]:
+        """Also the number of steps: the cosine ends with them."""
+        return {**self.fingerprint(), "fine_tuning_steps": self.fine_tune_steps()}
 
     def fine_tune_steps(self) -> int:
         """Number of steps of `fine_tune`."""
@@ -171,6 +183,7 @@ class AbstractLearner(abc.ABC):
                 teacher=self.context.teacher,
                 loss_w_dst=distillation.loss_w_dst,
                 tempr_dst=distillation.tempr_dst,
+                to_logits=self.helper.logits,
             ),
             state_path=self.context.stage.state_path,
             save_step=run.save_step,
@@ -179,7 +192,9 @@ class AbstractLearner(abc.ABC):
             seed=run.seed,
             stage=self.context.stage.learner,
             callbacks=tuple(callbacks),
-            fingerprint=self.fingerprint(),
+            fingerprint=(
+                self._fine_tune_fingerprint() if part == "fine_tuning" else self.fingerprint()
+            ),
             resume=run.resume,
             extra={"layers": self.layers, "seconds": before, "notes": self.notes},
             workers=self.context.workers,

@@ -63,7 +63,10 @@ def report_on(
         ExportError: a `.tflite` file misses its limits.
     """
     run, artefact = plan.run, plan.stages[-1].artefact_path
-    seconds = {name: value for stage in outcome.stages for name, value in stage.seconds.items()}
+    seconds: dict[str, float] = {}
+    for stage in outcome.stages:
+        for name, value in stage.seconds.items():
+            seconds[name] = seconds.get(name, 0.0) + value
     clock = time.perf_counter()
     scores = [score(helper, model) for model in (outcome.before, outcome.after)]
     seconds["evaluation"] = time.perf_counter() - clock
@@ -204,8 +207,13 @@ def _channels(graph: Graph, layer: str) -> tuple[int | None, int | None]:
     return inputs, node.output_shapes[0][-1]
 
 
-def _learner_facts(outcome: "Outcome") -> dict[str, Mapping[str, Any]]:
-    return {name: facts for stage in outcome.stages for name, facts in stage.layers.items()}
+def _learner_facts(outcome: "Outcome") -> dict[str, dict[str, Any]]:
+    """Merge what the stages know of each layer; of the same fact the last stage's counts."""
+    merged: dict[str, dict[str, Any]] = {}
+    for stage in outcome.stages:
+        for name, facts in stage.layers.items():
+            merged.setdefault(name, {}).update(facts)
+    return merged
 
 
 def _point(row: Mapping[str, Any]) -> TrainingPoint:

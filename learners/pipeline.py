@@ -16,6 +16,8 @@ from nets.abstract_model_helper import AbstractModelHelper
 from nets.pretrained import load_pretrained
 from utils.command import notes, out
 from utils.errors import InputError
+from utils.export.config import KINDS
+from utils.export.files import tflite_path
 from utils.files import load_keras_model, save_keras_model
 from utils.graph import capability_report, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
@@ -108,19 +110,29 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
             budget=plan.budget,
             setting=plan.setting,
             log_dir=plan.log_dir,
-            teacher=_teacher(plan, before) if plan.run.distillation.enbl_dst else None,
+            teacher=_teacher(plan, before if compresses else None),
             workers=workers,
         )
         learner = learners.learner_class(stage.learner)(context, model)
         notes.print(f"stage {index + 1} of {len(plan.stages)}: {stage.learner}")
         model = learner.train()
+        _remove_stale(stage.artefact_path)
         save_keras_model(model, stage.artefact_path)
         ran.append(learner)
     return Outcome(before, model, tuple(ran))
 
 
+def _remove_stale(artefact: pathlib.Path) -> None:
+    """Delete what an earlier run left beside an artefact: it belongs to another network."""
+    stale = [tflite_path(artefact, kind) for kind in KINDS]
+    for path in (*stale, artefact.with_name("report.json"), artefact.with_name("report.html")):
+        path.unlink(missing_ok=True)
+
+
 def _teacher(plan: Plan, before: keras.Model | None) -> keras.Model | None:
     """Take the network at --save_path_dst, else the one before the first compressing stage."""
+    if not plan.run.distillation.enbl_dst:
+        return None
     if plan.teacher_path is not None:
         return load_keras_model(plan.teacher_path, allow_unsafe=plan.run.allow_unsafe)
     return before

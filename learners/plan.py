@@ -111,8 +111,33 @@ def make_plan(
         notices=tuple(dict.fromkeys(notices)),
     )
     if run.exec_mode == "train":
+        _check_paths(plan)
+        _check_teacher(plan)
         _check_files(plan)
     return plan
+
+
+def _check_paths(plan: Plan) -> None:
+    """Refuse stages that would write over each other or over what they start from."""
+    inputs = [path for path in (plan.initial_path, plan.teacher_path) if path is not None]
+    taken = {path.resolve(): "the run starts from it" for path in inputs}
+    for stage in plan.stages:
+        for path in (stage.state_path, stage.artefact_path):
+            if path.resolve() in taken:
+                raise InputError(
+                    f"The stage {stage.learner} would write over {path}: {taken[path.resolve()]}. "
+                    "Give --out_dir, where every stage has files of its own."
+                )
+            taken[path.resolve()] = "another file of the run is written there"
+
+
+def _check_teacher(plan: Plan) -> None:
+    compresses = any(learners.LEARNERS[stage.learner].compresses for stage in plan.stages)
+    if plan.run.distillation.enbl_dst and plan.teacher_path is None and not compresses:
+        raise InputError(
+            "`enbl_dst` has no teacher here: without a learner that compresses there is no network "
+            "before compression. Give --save_path_dst=teacher.keras, or leave it out."
+        )
 
 
 def _check_files(plan: Plan) -> None:
@@ -196,11 +221,15 @@ def _initial_path(run: RunConfig, first: str, notices: list[str]) -> pathlib.Pat
         return pathlib.Path(run.pretrained_path)
     if first == "full-prec":
         return None
-    path = _keras_path(run.save_path, notices)
-    if path.is_file():
-        return path
+    places = [_keras_path(run.save_path, notices)]
+    if run.out_dir is not None:
+        places.insert(0, pathlib.Path(run.out_dir) / "state" / "1_full_prec.keras")
+    for path in places:
+        if path.is_file():
+            return path
+    tried = " or ".join(map(str, places))
     raise InputError(
-        f"The learner {first} starts from a trained network: none at {path} (--save_path). Train "
+        f"The learner {first} starts from a trained network: none at {tried} (--save_path). Train "
         f"one first (--learner=full-prec, or --learner=full-prec,{first}), or give "
         "--pretrained_path."
     )

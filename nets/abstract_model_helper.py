@@ -47,6 +47,7 @@ class AbstractModelHelper(abc.ABC):
         self.config = self.config_class() if config is None else config
         self.seed = seed
         self.worker = (0, 1)
+        self._calibration: dict[int, tf.data.Dataset] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let a subclass write the short signatures; callers use the full ones."""
@@ -91,8 +92,14 @@ class AbstractModelHelper(abc.ABC):
             A finite dataset. Here the first images that training sees; helpers of the built-in
             data sets give them without augmentation.
         """
-        training: Any = self.build_dataset_train()
-        return training.unbatch().take(nb_smpls).batch(self.config.batch_size_eval)
+        if nb_smpls not in self._calibration:
+            # Read once and kept: a data set that shuffles gives other images at every pass.
+            training: Any = self.build_dataset_train()
+            batches = training.unbatch().take(nb_smpls).batch(self.config.batch_size_eval).cache()
+            for _ in batches:
+                pass
+            self._calibration[nb_smpls] = batches
+        return self._calibration[nb_smpls]
 
     def check_files(self) -> None:  # noqa: B027  optional to override
         """Read the data files, if there are any, without TensorFlow.
@@ -157,6 +164,10 @@ class AbstractModelHelper(abc.ABC):
         """Decode the network's outputs, outside the exported graph; the identity here."""
         return outputs
 
+    def logits(self, outputs: Any) -> Any:
+        """Turn the network's outputs into logits, for distillation; the identity here."""
+        return outputs
+
     def dump_n_eval(self, outputs: Any, action: str) -> dict[str, float]:
         """Collect outputs for metrics over the whole data set.
 
@@ -198,12 +209,18 @@ class AbstractModelHelper(abc.ABC):
         else:
             losses = ops.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
         loss = ops.mean(losses)
-        if self.config.loss_w_dcy:
-            decayed = [var for var in trainable_vars if var.name not in _UNDECAYED]
-            squares = sum(ops.sum(ops.square(var)) for var in decayed)
-            loss = loss + self.config.loss_w_dcy / 2 * squares
+        loss = loss + self.weight_decay(trainable_vars)
         right = ops.equal(ops.argmax(outputs, axis=-1), ops.cast(labels, "int32"))
         return loss, {"accuracy": ops.mean(ops.cast(right, "float32"))}
+
+    def weight_decay(self, trainable_vars: Sequence[keras.Variable]) -> Any:
+        """Compute `loss_w_dcy / 2 * sum(w^2)`, without normalization layers' scale and shift."""
+        from keras import ops
+
+        if not self.config.loss_w_dcy:
+            return 0.0
+        decayed = [var for var in trainable_vars if var.name not in _UNDECAYED]
+        return self.config.loss_w_dcy / 2 * sum(ops.sum(ops.square(var)) for var in decayed)
 
     def setup_lrn_rate(
         self, nb_epochs: float | None = None
@@ -224,7 +241,8 @@ class AbstractModelHelper(abc.ABC):
         num_steps = math.ceil(nb_epochs * self.steps_per_epoch)
         global_batch = self.config.batch_size * self.worker[1]
         peak = self.config.lrn_rate_init * global_batch / self.config.batch_size_norm
-        boundaries = [round(num_steps * epoch / self.num_epochs) for epoch in self.epochs_decay]
+        # Keras keeps the old value at the boundary itself: the new one begins a step later.
+        boundaries = [round(num_steps * epoch / self.num_epochs) - 1 for epoch in self.epochs_decay]
         values = [peak * rate for rate in self.decay_rates]
         if not boundaries:
             return values[0], num_steps

@@ -291,3 +291,19 @@ def test_import_is_light():
     code = "import sys, flowpress; sys.exit('tensorflow' in sys.modules)"
     root = pathlib.Path(flowpress.__file__).parent
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_softmax_is_undone_for_distillation():
+    """A network that ends in softmax is distilled from logits, not from its probabilities."""
+    import flowpress
+
+    x = keras.Input((8, 8, 1))
+    flat = keras.layers.Flatten()(x)
+    model = keras.Model(x, keras.layers.Dense(3, activation="softmax")(flat))
+    data = tf.data.Dataset.from_tensor_slices(
+        (np.zeros((4, 8, 8, 1), "float32"), np.array([0, 1, 2, 0]))
+    ).batch(2)
+    helper = flowpress._KerasHelper(model, data, data, flowpress.HelperConfig(), seed=0)
+    logits = np.array([[4.0, 0.0, -2.0]], "float32")
+    back = np.asarray(helper.logits(keras.ops.softmax(logits)))
+    np.testing.assert_allclose(back - back[:, :1], logits - logits[:, :1], atol=1e-4)

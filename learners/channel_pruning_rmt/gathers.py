@@ -1,4 +1,4 @@
-"""What the gathers of `--cpr_residual=gather` cost: counted, and timed as a `.tflite` of their own."""
+"""What the gathers of `--cpr_residual=gather` cost: counted, and timed in a file of their own."""
 
 import keras
 import numpy as np

@@ -19,6 +19,7 @@ import keras
 from learners.abstract_learner import AbstractLearner
 from learners.channel_pruning_rmt.gathers import gather_note
 from learners.channel_pruning_rmt.groups import channel_budget, prunable_groups, ratio_counts
+from learners.identity import file_digest
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.selection import (
     ChannelSelection,
@@ -55,6 +56,13 @@ class ChannelPrunedRmtLearner(AbstractLearner):
         self.fine_tune(model)
         return model
 
+    def fingerprint(self) -> dict[str, Any]:
+        """Compare the warm-start file's content too."""
+        own = {}
+        if self.config.warm_start:
+            own["warm_start_file"] = file_digest(self.config.save_path_ws)
+        return {**super().fingerprint(), **own}
+
     def select(self, graph: Graph) -> SelectionResult:
         """Choose the channels that stay and refit the kernels; the network is not changed."""
         groups = prunable_groups(graph, self.config)
@@ -87,7 +95,6 @@ class ChannelPrunedRmtLearner(AbstractLearner):
         budget = parse_budget(str(self.context.run.budget))  # a search has one
         stage = SearchedStage(
             self,
-            graph,
             make_budget=functools.partial(channel_budget, graph, groups, self.config, budget),
             make_scorer=lambda: make_scorer(self, graph, groups, self.sampler()),
         )

@@ -5,7 +5,7 @@ from utils.training.evaluate import Evaluator, evaluate
 from utils.training.fit import fit
 from utils.training.job import FitJob, FitResult
 from utils.training.loss import LossComposer
-from utils.training.schedule import fine_tune_schedule, piecewise_constant
+from utils.training.schedule import fine_tune_schedule
 from utils.training.state import TrainingState, read_state
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "evaluate",
     "fine_tune_schedule",
     "fit",
-    "piecewise_constant",
     "read_state",
     "reestimate_batch_norm",
 ]

@@ -72,6 +72,12 @@ def _matching_state(job: FitJob) -> TrainingState | None:
     saved = read_state(job.state_path) if job.resume else None
     if saved is not None:
         check_fingerprint(job.state_path, saved.fingerprint, _fingerprint(job))
+        if saved.step > job.nb_steps:
+            raise InputError(
+                f"{job.state_path} holds a run that is {saved.step} steps long already; "
+                f"{job.nb_steps} were asked for. Ask for at least as many, or start anew with "
+                "--resume=False or another --out_dir."
+            )
     return saved
 
 

@@ -27,6 +27,7 @@ class LossComposer:
         teacher: model with the outputs of the trained one (logits), or None: no distillation.
         loss_w_dst: weight of the distillation loss.
         tempr_dst: temperature T, > 0.
+        to_logits: turns outputs into logits, for networks that end in softmax.
 
     Raises:
         ValueError: if the weight is negative or the temperature not positive.
@@ -43,6 +44,7 @@ class LossComposer:
         teacher: keras.Model | None = None,
         loss_w_dst: float = 4.0,
         tempr_dst: float = 4.0,
+        to_logits: Callable[[Any], Any] = lambda outputs: outputs,
     ) -> None:
         if loss_w_dst < 0:
             raise ValueError(f"`loss_w_dst` must be at least 0. Received: {loss_w_dst}.")
@@ -52,6 +54,7 @@ class LossComposer:
         self.teacher = teacher
         self.loss_w_dst = loss_w_dst
         self.tempr_dst = float(tempr_dst)
+        self._to_logits = to_logits
 
     def training_loss(
         self, inputs: Any, labels: Any, outputs: Any, trainable_vars: Sequence[Any]
@@ -70,7 +73,8 @@ class LossComposer:
         loss, metrics = self.calc_loss(labels, outputs, trainable_vars)
         if self.teacher is None:
             return loss, dict(metrics)
-        distilled = self.distillation_loss(self.teacher(inputs, training=False), outputs)
+        wanted = self._to_logits(self.teacher(inputs, training=False))
+        distilled = self.distillation_loss(wanted, self._to_logits(outputs))
         return loss + self.loss_w_dst * distilled, {**metrics, "distillation": distilled}
 
     def distillation_loss(self, teacher_outputs: Any, outputs: Any) -> tf.Tensor:

@@ -2,50 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-
 import keras
-
-
-def piecewise_constant(
-    lrn_rate: float,
-    steps_per_epoch: int,
-    *,
-    idxs_epoch: Sequence[float],
-    decay_rates: Sequence[float],
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Multiply a learning rate by another factor from each of some epochs on.
-
-    Args:
-        lrn_rate: learning rate that the factors refer to.
-        steps_per_epoch: steps of an epoch.
-        idxs_epoch: epochs at which the factor changes, rising.
-        decay_rates: factors; one more than `idxs_epoch`.
-
-    Returns:
-        Schedule over steps.
-
-    Raises:
-        ValueError: if the lengths do not fit or the epochs do not rise.
-
-    Example:
-        >>> schedule = piecewise_constant(0.1, 10, idxs_epoch=[2, 3], decay_rates=[1, 0.1, 0.01])
-        >>> [round(float(schedule(step)), 4) for step in (0, 19, 20, 29, 30)]
-        [0.1, 0.1, 0.01, 0.01, 0.001]
-    """
-    if len(decay_rates) != len(idxs_epoch) + 1:
-        raise ValueError(
-            "`decay_rates` must have one entry more than `idxs_epoch`. Received: "
-            f"{len(decay_rates)} and {len(idxs_epoch)}."
-        )
-    # Keras keeps the old value at the boundary itself; the first step of an epoch has the new one.
-    boundaries = [round(epoch * steps_per_epoch) - 1 for epoch in idxs_epoch]
-    if any(later <= earlier for earlier, later in itertools.pairwise(boundaries)):
-        raise ValueError(f"`idxs_epoch` must rise by a step or more. Received: {list(idxs_epoch)}.")
-    return keras.optimizers.schedules.PiecewiseConstantDecay(
-        boundaries, [lrn_rate * rate for rate in decay_rates]
-    )
 
 
 def fine_tune_schedule(
