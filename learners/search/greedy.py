@@ -23,7 +23,7 @@ from scipy.interpolate import PchipInterpolator
 from learners.search.choices import CEILING, ChoiceLayer, LoadFunction, largest
 from rl_agents.base import ASK_STREAM, Rollout, VectorAgent
 
-STEP_START, STEP_END = 1.0, 0.15  # standard deviation of the logarithm of a weight, over the search
+STEP_START, STEP_END = 0.4, 0.05  # standard deviation of the logarithm of a weight, over the search
 _LEAST_HARM = 1e-6  # of the largest: a step is never free of harm, so that ties go by the cost
 
 

@@ -9,8 +9,8 @@
 """
 
 import dataclasses
-import hashlib
 import pathlib
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,12 +27,11 @@ from learners.search.scoring import held_out_images
 from learners.search.setting import Setting
 from rl_agents.base import Agent
 from utils.command import notes
-from utils.graph import Graph
 from utils.progress import WorkProgress
 from utils.report import Candidate, Rollout, Search, this_machine
 from utils.training import evaluate
 
-_NOT_IN_FINGERPRINT = frozenset({"search_minutes", "lrn_rate_ft", "setting"})
+_NOT_IN_FINGERPRINT = frozenset({"search_minutes"})  # a search may be given more time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,6 @@ class SearchedStage:
 
     Args:
         learner: whose search it is; another of its kind makes a network of each setting.
-        graph: the network before.
         make_budget: path where measurements are kept -> the budget.
         make_scorer: budget -> scorer; the tables are made here.
     """
@@ -59,7 +57,6 @@ class SearchedStage:
     def __init__(
         self,
         learner: AbstractLearner,
-        graph: Graph,
         *,
         make_budget: Callable[[pathlib.Path], ChannelBudget],
         make_scorer: Callable[[], Scorer],
@@ -71,7 +68,7 @@ class SearchedStage:
         costs = self._folder / "search_costs.json"
         if not self._run.resume:
             costs.unlink(missing_ok=True)
-        self._journal = Journal(self._folder, self._fingerprint(graph), resume=self._run.resume)
+        self._journal = Journal(self._folder, self._fingerprint(), resume=self._run.resume)
         self._budget = make_budget(costs)
         self._make_scorer = make_scorer
         self._agent_name = self._run.agent or DEFAULT_AGENT
@@ -83,7 +80,7 @@ class SearchedStage:
         """Search, compare, keep the better network; its facts go into the learner."""
         uniform = self._budget.uniform()
         with self._learner.timed("search"):
-            best = self._search(uniform)
+            best = self.search(uniform)
             uniform = self._budget.refined(uniform)
         tuned = {"uniform": self._tuned("uniform", uniform, None)}
         winner = None if best is None else self._refined_winner(best)
@@ -93,7 +90,8 @@ class SearchedStage:
         self._report(tuned, kept)
         return tuned[kept].model
 
-    def _search(self, uniform: np.ndarray) -> Trial | None:
+    def search(self, uniform: np.ndarray) -> Trial | None:
+        """Make the roll-outs that are left; give the best of all, None where all failed."""
         problem = ChannelProblem(self._budget, self._make_scorer, self._config)
         limits = Limits(
             num_rollouts=self._config.nb_rlouts,
@@ -143,8 +141,12 @@ class SearchedStage:
         notes.print(f"{context.stage.learner}: the {name} setting, selected and fine-tuned anew")
         state = context.stage.state_path
         label = context.stage.learner if name == "winner" else f"{context.stage.learner}:{name}"
+        # Another winner, of a search that was given more time, has a state of its own.
+        number = zlib.crc32(",".join(map(str, values)).encode())
         stage = dataclasses.replace(
-            context.stage, learner=label, state_path=state.with_stem(f"{state.stem}_{name}")
+            context.stage,
+            learner=label,
+            state_path=state.with_stem(f"{state.stem}_{name}_{number:08x}"),
         )
         setting = self._setting(self._budget.counts(values))
         own = dataclasses.replace(context, stage=stage, setting=setting, holds_out=self._held_out)
@@ -229,15 +231,14 @@ class SearchedStage:
         )
         setting.save(self._folder / "ratios.json")
 
-    def _fingerprint(self, graph: Graph) -> dict[str, Any]:
-        """What a continued search must share: flags, the network, for latency the machine."""
+    def _fingerprint(self) -> dict[str, Any]:
+        """What a continued search must share: flags, network, agent; for latency the machine."""
         values = {
             name: value
             for name, value in self._learner.fingerprint().items()
             if name not in _NOT_IN_FINGERPRINT
         }
         values["agent"] = self._run.agent or DEFAULT_AGENT
-        values["network"] = _digest(graph)
         if "latency" in (self._run.budget or ""):
             values["machine"] = this_machine().to_dict()
         return values
@@ -254,12 +255,3 @@ def search_folder(artefact: pathlib.Path) -> pathlib.Path:
         'runs/a/model_1_chn_pruned_rmt'
     """
     return artefact.parent if artefact.stem == "model" else artefact.with_suffix("")
-
-
-def _digest(graph: Graph) -> str:
-    digest = hashlib.sha256()
-    for layer, arrays in graph.params.items():
-        for name, array in arrays.items():
-            digest.update(f"{layer}/{name}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]

@@ -21,7 +21,11 @@ def test_a_single_choice_is_action_zero():
 
 def test_the_load_is_that_of_the_kind_that_takes_most():
     def cost(values):
-        return {"flops": values.sum(axis=1), "params": (values**2).sum(axis=1), "bytes": values[:, 0]}
+        return {
+            "flops": values.sum(axis=1),
+            "params": (values**2).sum(axis=1),
+            "bytes": values[:, 0],
+        }
 
     load = Load(cost, {"flops": 10.0, "params": 20.0})
     assert load(np.array([[1, 1], [4, 4]])).tolist() == [0.2, 1.6]

@@ -100,7 +100,9 @@ def test_a_killed_search_goes_on_as_it_would_have(name, tmp_path):
     with pytest.raises(Killed):
         search(tmp_path / "killed", Dying(4), name, num_rollouts=30, planned=30)
     again = search(tmp_path / "killed", ToyProblem(), name, num_rollouts=30, planned=30)
-    trials = [Journal(tmp_path / f, {"name": name}, resume=True).trials for f in ("whole", "killed")]
+    trials = [
+        Journal(tmp_path / f, {"name": name}, resume=True).trials for f in ("whole", "killed")
+    ]
     assert without_seconds(trials[0]) == without_seconds(trials[1])
     assert again.best.index == whole.best.index
 

@@ -71,9 +71,9 @@ def test_the_first_proposal_is_the_allocation_itself():
     problem = ToyProblem()
     agent, env = agent_for(problem)
     agent.ask(env)
-    assert env.settled().tolist() == allocate(
-        problem.harms(), problem.layers, problem.load
-    ).tolist()
+    assert (
+        env.settled().tolist() == allocate(problem.harms(), problem.layers, problem.load).tolist()
+    )
 
 
 def test_harms_are_measured_once_and_saved():

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners.channel_pruning_rmt.groups import prunable_groups
+from learners.search.budget import parse_budget
+from learners.search.channels import ChannelBudget, channel_layers, count_choices, latency_choices
+from learners.search.choices import largest, smallest
+from learners.search.measured import MeasuredCost
+from tests.learners.reconstruction import networks
+from utils.errors import InputError
+from utils.export.tflite import convert
+from utils.graph import from_keras, to_keras
+
+
+def make(text, name="vgg", **options):
+    graph = from_keras(getattr(networks, name)())
+    groups = prunable_groups(graph, ChannelPrunedRmtConfig())
+    return ChannelBudget(graph, groups, parse_budget(text), **options)
+
+
+def test_choices_are_multiples_and_the_whole():
+    assert count_choices(8, 1) == tuple(range(1, 9))
+    assert count_choices(12, 8) == (8, 12)
+    assert latency_choices(32, 16) == (4, 8, 16, 24, 32)
+    assert latency_choices(1, 16) == (1,)
+
+
+def test_layers_have_their_readers_shape_and_parameters():
+    graph = from_keras(networks.vgg())
+    groups = prunable_groups(graph, ChannelPrunedRmtConfig())
+    layers = channel_layers(graph, groups, [count_choices(g.size, 1) for g in groups])
+    assert layers[0].name == "conv1"
+    assert layers[0].shape == (3, 3, 8, 8)
+    assert layers[0].num_params == 576
+
+
+@pytest.mark.parametrize("text", ["flops:0.5", "params:0.4", "flops:0.6,params:0.4"])
+def test_uniform_candidates_meet_what_is_counted(text):
+    budget = make(text)
+    values = budget.uniform()
+    assert 0.98 <= budget.load.of(values) <= 1.0
+    assert np.array_equal(budget.refined(values), values)
+    assert budget.remarks(values) == []
+    assert budget.counts(values).keys() == {"conv1", "conv2", "conv3", "fc1"}
+
+
+def test_bytes_are_met_by_the_exported_file():
+    budget = make("bytes:0.6")
+    values = budget.refined(budget.uniform())
+    whole, small = (
+        len(convert(to_keras(budget.cost._counted.cut(v)), "float32"))
+        for v in (largest(budget.layers), values)
+    )
+    assert small / whole == pytest.approx(0.6, rel=0.02)
+    assert budget.measured(values)["bytes"] == small
+
+
+def test_a_budget_out_of_reach_says_the_range():
+    with pytest.raises(InputError, match=r"flops:0.001 cannot be met: .* flops between 0\.0"):
+        make("flops:0.001")
+
+
+def test_the_nearest_reachable_point_is_stated():
+    budget = make("flops:0.6", round_to=5)
+    values = budget.uniform()
+    load = budget.load.of(values)
+    assert abs(load - 1) > 0.02
+    (remark,) = budget.remarks(values)
+    assert remark.startswith("budget flops:0.6: the nearest that whole numbers of channels reach")
+    assert f"({100 * (load - 1):+.1f} %)" in remark
+
+
+class Drifting(MeasuredCost):
+    """Predicts the multiply-adds as `latency`; real files take 20 % more, and small ones less."""
+
+    def __init__(self, counted):
+        self._counted = counted
+        self._kinds = ("latency",)
+        self._lines = {"latency": (1.0, 0.0)}
+        self._predictors = {"latency": lambda values: counted(values)["flops"]}
+        self._offsets = {"latency": 0.0}
+        self.measured = []
+
+    def measure(self, values):
+        self.measured.append(tuple(values))
+        flops = float(self._counted(values[None])["flops"][0])
+        return {"flops": flops, "latency": 1.2 * flops - 500.0}
+
+
+def drifting(monkeypatch, text="latency:0.6"):
+    monkeypatch.setattr(ChannelBudget, "_cost_model", lambda self, path: Drifting(self._counted))
+    return make(text, round_to=2)
+
+
+def test_predictions_that_are_wrong_are_corrected(monkeypatch):
+    budget = drifting(monkeypatch)
+    values = budget.uniform()
+    target = budget.load.targets["latency"]
+    assert budget.cost.measure(values)["latency"] > 1.1 * target
+    values = budget.refined(values)
+    assert budget.cost.measure(values)["latency"] == pytest.approx(target, rel=0.05)
+    assert len(budget.cost.measured) <= 8
+    assert budget.remarks(values) == []
+
+
+def test_below_the_budget_is_welcome_without_a_floor(monkeypatch):
+    budget = drifting(monkeypatch)
+    least = smallest(budget.layers)
+    assert np.array_equal(budget.refined(least, floor=0.0), least)

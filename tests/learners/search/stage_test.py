@@ -1,0 +1,228 @@
+import functools
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from learners import learner_class, pipeline
+from learners.abstract_learner import StageContext
+from learners.channel_pruning_rmt.groups import channel_budget, prunable_groups
+from learners.search.budget import parse_budget
+from learners.search.journal import Journal
+from learners.search.rewards import Score
+from learners.search.scoring import make_scorer
+from learners.search.setting import read_setting
+from learners.search.stage import SearchedStage, search_folder
+from tests.learners.runs import TWO_STEPS, compress, make_run
+from utils.errors import InputError
+from utils.graph import from_keras
+
+ROOT = pathlib.Path(__file__).parents[3]
+SEARCH = {
+    "budget": "flops:0.4",
+    "cpr_search": True,
+    "cpr_nb_rlouts": 8,
+    "cpr_nb_rlouts_min": 8,
+    "cpr_nb_smpls_search": 100,
+    "nb_epochs": TWO_STEPS,
+}
+
+
+def make_stage(folder, scorer=None, **values):
+    """A searched stage of an untrained network; `scorer` replaces the real one."""
+    plan, helper = make_run("chn-pruned-rmt", pathlib.Path(folder), **(SEARCH | values))
+    model = pipeline.initial_network(plan, helper)
+    context = StageContext(run=plan.run, stage=plan.stages[0], helper=helper, log_dir=plan.log_dir)
+    learner = learner_class("chn-pruned-rmt")(context, model)
+    graph = from_keras(model)
+    groups = prunable_groups(graph, learner.config)
+    budget = parse_budget(str(plan.run.budget))
+    return SearchedStage(
+        learner,
+        make_budget=functools.partial(channel_budget, graph, groups, learner.config, budget),
+        make_scorer=lambda: scorer or make_scorer(learner, graph, groups, learner.sampler()),
+    )
+
+
+def pretend(counts):
+    """A scorer that takes no time: the first layers are worth most."""
+    accuracy = (
+        sum(count * weight for count, weight in zip(counts.values(), (4, 3, 2, 1), strict=True))
+        / 1000
+    )
+    return Score(accuracy, 1.0 - accuracy)
+
+
+def search(folder, **values):
+    stage = make_stage(folder, **values)
+    best = stage.search(stage._budget.uniform())
+    return best, stage._journal.trials
+
+
+def without_seconds(trials):
+    return [{**vars(trial), "seconds": 0} for trial in trials]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole run with a search: its folder and report."""
+    folder = tmp_path_factory.mktemp("searched")
+    return folder, compress("chn-pruned-rmt", folder, **SEARCH)
+
+
+def test_the_report_has_every_roll_out_the_winner_and_uniform(finished):
+    _, report = finished
+    assert report.search.agent == "greedy"
+    assert report.search.budget == "flops:0.4"
+    assert [rollout.index for rollout in report.search.rollouts] == list(range(8))
+    bests = [rollout.best for rollout in report.search.rollouts]
+    assert bests == sorted(bests)
+    assert report.search.uniform.setting.keys() == {"conv1", "conv2", "conv3", "fc1"}
+    assert report.search.uniform.reward == report.search.rollouts[0].reward
+    assert report.search.uniform.top1 is not None
+    if report.search.winner is not None:
+        assert report.search.winner.reward == max(bests)
+        assert report.search.winner.top1 is not None
+    assert {"search", "tables", "selection", "fine_tuning"} <= report.seconds.keys()
+    assert any(note.startswith("search: 8 roll-outs by greedy, 0 failed") for note in report.notes)
+
+
+def test_the_network_is_that_of_the_kept_setting_and_within_the_budget(finished):
+    folder, report = finished
+    kept = getattr(report.search, report.search.kept)
+    for name, ratio in kept.setting.items():
+        (layer,) = (layer for layer in report.layers if layer.name == name)
+        assert layer.channels_out_after == round((1 - ratio) * layer.channels_out_before)
+    assert report.after.flops == pytest.approx(0.4 * report.before.flops, rel=0.02)
+    setting = read_setting(folder / "ratios.json")
+    assert setting.facts["cost"]["flops"] == report.after.flops
+
+
+def test_both_are_fine_tuned_alike_on_what_is_not_held_out(finished):
+    _, report = finished
+    stages = {point.stage for point in report.training}
+    assert "chn-pruned-rmt:uniform" in stages
+    steps = {point.stage: point.step for point in report.training}
+    assert len(set(steps.values())) == 1
+
+
+def test_a_finished_run_is_not_searched_again(finished, monkeypatch):
+    folder, report = finished
+    monkeypatch.setattr("learners.search.stage.SearchRun._scored", None)
+    again = compress("chn-pruned-rmt", folder, **SEARCH)
+    assert again.search == report.search
+    assert [layer.params_after for layer in again.layers] == [
+        layer.params_after for layer in report.layers
+    ]
+
+
+def test_a_setting_gives_the_same_network_without_a_search(finished, tmp_path):
+    folder, report = finished
+    values = {name: value for name, value in SEARCH.items() if name != "budget"}
+    again = compress(
+        "chn-pruned-rmt",
+        tmp_path,
+        **(values | {"cpr_search": False, "setting": str(folder / "ratios.json")}),
+    )
+    assert again.after.params == report.after.params
+    assert again.after.flops == report.after.flops
+    assert again.search is None
+
+
+def test_a_setting_of_another_network_is_refused(tmp_path):
+    document = {
+        "schema_version": 1,
+        "quantity": "channels",
+        "network": {"conv1": 99},
+        "keep": {"conv1": 9},
+    }
+    (tmp_path / "ratios.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="'conv1' has 32 channels here, 99 there"):
+        compress("chn-pruned-rmt", tmp_path, setting=str(tmp_path / "ratios.json"))
+
+
+KILLED = """
+import os, signal, sys
+from learners.search.journal import Journal
+from tests.learners.search.stage_test import search
+
+append = Journal.append
+
+def killing(self, trial):
+    append(self, trial)
+    if trial.index == 4:  # the line is written, the agent's state is not
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Journal.append = killing
+search(sys.argv[1])
+"""
+
+
+def test_a_search_that_was_killed_goes_on_to_the_same_best(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed")], cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL
+    lines = (tmp_path / "killed" / "search.jsonl").read_text().splitlines()
+    assert len(lines) == 1 + 5
+    assert (tmp_path / "killed" / "ratios.json").exists()
+    resumed, trials = search(tmp_path / "killed")
+    whole, expected = search(tmp_path / "whole")
+    assert without_seconds(trials) == without_seconds(expected)
+    assert resumed.index == whole.index
+
+
+def test_a_resume_with_changed_flags_names_them(tmp_path):
+    search(tmp_path, scorer=pretend)
+    with pytest.raises(InputError, match=r"cpr_nb_rlouts \(was 8, is 9\)"):
+        search(tmp_path, scorer=pretend, cpr_nb_rlouts=9)
+    with pytest.raises(InputError, match=r"agent \(was 'greedy', is 'random'\)"):
+        search(tmp_path, scorer=pretend, agent="random")
+
+
+def test_a_resume_with_other_weights_is_refused(tmp_path, monkeypatch):
+    search(tmp_path, scorer=pretend)
+    monkeypatch.setattr("learners.abstract_learner.network_digest", lambda model: "another")
+    with pytest.raises(InputError, match=r"start \(was '[0-9a-f]{16}', is 'another'\)"):
+        search(tmp_path, scorer=pretend)
+
+
+def test_another_time_limit_is_no_change(tmp_path):
+    search(tmp_path, scorer=pretend)
+    search(tmp_path, scorer=pretend, search_minutes=5.0)
+
+
+def test_the_best_so_far_is_on_disk_after_every_improvement(tmp_path, monkeypatch):
+    kept = []
+    append = Journal.append
+
+    def watching(self, trial):
+        if trial.index:
+            kept.append(json.loads((tmp_path / "ratios.json").read_text())["rollout"])
+        append(self, trial)
+
+    monkeypatch.setattr(Journal, "append", watching)
+    best, trials = search(tmp_path, scorer=pretend, agent="evolution")
+    expected = [max(trials[:n], key=lambda t: (t.rank, -t.index)).index for n in range(1, 8)]
+    assert kept == expected
+    assert json.loads((tmp_path / "ratios.json").read_text())["rollout"] == best.index
+
+
+def test_multi_obj_may_stay_below_the_budget(tmp_path):
+    best, trials = search(
+        tmp_path,
+        scorer=lambda counts: Score(0.9, 0.1),
+        agent="random",
+        cpr_reward_type="multi-obj",
+        cpr_reward_policy="flops",
+    )
+    flops = [trial.cost["flops"] for trial in trials]
+    assert best.cost["flops"] == min(flops) < 0.9 * flops[0]
+    assert best.reward == pytest.approx(-0.15 * np.log(min(flops)))
+
+
+def test_where_a_search_writes():
+    assert search_folder(pathlib.Path("a/model.keras")) == pathlib.Path("a")
+    assert search_folder(pathlib.Path("a/model_1_x.keras")) == pathlib.Path("a/model_1_x")
