@@ -32,7 +32,7 @@ def gather_note(graph: Graph, before: Graph) -> str | None:
         return None
     inputs, outputs = [], []
     for node in added:
-        source, taken = graph.shape(node.inputs[0]), node.output_shapes[0][-1]
+        source, taken = graph.shape(node.inputs[0]), int(node.output_shapes[0][-1] or 0)
         tensor = keras.Input(source[1:])
         inputs.append(tensor)
         outputs.append(keras.ops.take(tensor, np.arange(taken), axis=-1))
