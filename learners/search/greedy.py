@@ -21,9 +21,12 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from learners.search.choices import CEILING, ChoiceLayer, LoadFunction, largest
-from rl_agents.base import ASK_STREAM, Rollout, VectorAgent
+from rl_agents.base import Rollout, VectorAgent
 
-STEP_START, STEP_END = 0.4, 0.05  # standard deviation of the logarithm of a weight, over the search
+STEP_START, STEP_END = 0.4, 0.1  # standard deviation of the logarithm of a weight, over the search
+MOVED_LAYERS = 3.0  # expected number of weights that a roll-out disturbs
+STEP_GROWTH = 1.3  # of the step, where it led to an allocation that was tried before …
+MAX_DRAWS = 20  # … at most so often
 _LEAST_HARM = 1e-6  # of the largest: a step is never free of harm, so that ties go by the cost
 
 
@@ -130,21 +133,35 @@ class GreedyAgent(VectorAgent):
         self._harms: list[np.ndarray] = []
         self._weights = np.zeros(num_layers)  # their logarithms, of the best allocation
         self._best = -np.inf
+        self._tried = np.empty((0, num_layers), int)
+        self._proposal: tuple[int, np.ndarray, np.ndarray] | None = (
+            None  # roll-out, weights, values
+        )
 
     def _propose(self, generator: np.random.Generator) -> np.ndarray:
-        weights = np.exp(self._proposed_weights(generator))
-        pairs = zip(self._harm_curves(), weights, strict=True)
-        values = allocate([harm * weight for harm, weight in pairs], self._layers, self._load_of)
-        pairs_of = zip(self._layers, values, strict=True)
-        return np.array([layer.action(float(value)) for layer, value in pairs_of])
+        if self._proposal is None or self._proposal[0] != self.num_told:
+            self._proposal = (self.num_told, *self._new_allocation(generator))
+        pairs = zip(self._layers, self._proposal[2], strict=True)
+        return np.array([layer.action(float(value)) for layer, value in pairs])
 
-    def _proposed_weights(self, generator: np.random.Generator) -> np.ndarray:
-        """Disturb the best weights; the first proposal is the harms as measured."""
-        if self.num_told <= len(self.initial):
-            return self._weights
+    def _new_allocation(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Disturb the best weights until the allocation is a new one; the first is as measured."""
+        weights = self._weights
+        values = self._allocated(weights)
         progress = min(1.0, self.num_told / self.num_rollouts)
         step = STEP_START * (STEP_END / STEP_START) ** progress
-        return self._weights + step * generator.standard_normal(self.num_layers)
+        for _ in range(MAX_DRAWS):
+            if not (self._tried == values).all(axis=1).any():
+                break
+            chosen = generator.random(self.num_layers) < MOVED_LAYERS / self.num_layers
+            weights = self._weights + chosen * step * generator.standard_normal(self.num_layers)
+            values = self._allocated(weights)
+            step *= STEP_GROWTH
+        return weights, values
+
+    def _allocated(self, weights: np.ndarray) -> np.ndarray:
+        pairs = zip(self._harm_curves(), np.exp(weights), strict=True)
+        return allocate([harm * weight for harm, weight in pairs], self._layers, self._load_of)
 
     def _harm_curves(self) -> list[np.ndarray]:
         if not self._harms:
@@ -154,18 +171,20 @@ class GreedyAgent(VectorAgent):
         return self._harms
 
     def _learn(self, rollout: Rollout, rewards: np.ndarray) -> None:
-        if self.num_told < len(self.initial):
+        if self.num_told < len(self.initial) or self._proposal is None:
             return
+        _, weights, values = self._proposal
+        self._tried = np.vstack([self._tried, values])
         score = float(rewards.mean())
         if score > self._best:
-            self._weights = self._proposed_weights(self.generator(ASK_STREAM))
-            self._best = score
+            self._weights, self._best = weights, score
 
     def _state(self) -> dict[str, np.ndarray]:
         return {
             "harms": np.concatenate(self._harms) if self._harms else np.empty(0),
             "weights": self._weights.copy(),
             "best": np.array(self._best),
+            "tried": self._tried.copy(),
         }
 
     def _load(self, state: Mapping[str, np.ndarray]) -> None:
@@ -180,3 +199,4 @@ class GreedyAgent(VectorAgent):
         measured = state["harms"].size > 0
         self._harms = np.split(state["harms"], np.cumsum(sizes)[:-1]) if measured else []
         self._weights, self._best = np.array(state["weights"]), float(state["best"])
+        self._tried, self._proposal = np.array(state["tried"]), None
