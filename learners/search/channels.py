@@ -168,11 +168,11 @@ class ChannelBudget:
             values = moved
         return np.array(min(tried, key=lambda key: tried[key]))
 
-    def remarks(self, values: np.ndarray) -> list[str]:
+    def remarks(self, values: np.ndarray, *, floor: float = FLOOR) -> list[str]:
         """Say how a candidate stands to the budget where it is out of tolerance."""
         cost = self.measured(values)
         load, tolerance = self._binding(cost)
-        if abs(load - CEILING) <= tolerance:
+        if abs(load - CEILING) <= tolerance or (not floor and load < CEILING):
             return []
         reached = ", ".join(
             f"{kind} {describe(kind, cost[kind])} of {describe(kind, target)}"

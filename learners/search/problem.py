@@ -41,7 +41,7 @@ class ChannelProblem:
     ) -> None:
         self.layers = budget.layers
         self.load = budget.load
-        self.floor = FLOOR if config.reward_type == "single-obj" else 0.0
+        self.floor = least_load(config)
         self._budget = budget
         self._make_scorer = make_scorer
         self._scorer: Scorer | None = None
@@ -111,3 +111,8 @@ class ChannelProblem:
             measure_harms=functools.partial(self.harms, initial),
             **options,
         )
+
+
+def least_load(config: SearchConfig) -> float:
+    """Say how much of the budget a result has to use: nothing in multi-obj, nearly all else."""
+    return 0.0 if config.reward_type == "multi-obj" else FLOOR

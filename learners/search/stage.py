@@ -22,7 +22,7 @@ from learners.search.channels import ChannelBudget
 from learners.search.config import DEFAULT_AGENT, SearchConfig
 from learners.search.driver import Limits, SearchRun
 from learners.search.journal import Journal, Trial
-from learners.search.problem import ChannelProblem, Scorer
+from learners.search.problem import ChannelProblem, Scorer, least_load
 from learners.search.scoring import held_out_images
 from learners.search.setting import Setting
 from rl_agents.base import Agent
@@ -71,6 +71,7 @@ class SearchedStage:
         self._journal = Journal(self._folder, self._fingerprint(), resume=self._run.resume)
         self._budget = make_budget(costs)
         self._make_scorer = make_scorer
+        self._floor = least_load(self._config)
         self._agent_name = self._run.agent or DEFAULT_AGENT
         self._images, self._held_out = held_out_images(
             learner.helper, None, learner.config.nb_smpls
@@ -132,8 +133,7 @@ class SearchedStage:
     def _refined_winner(self, best: Trial) -> np.ndarray:
         """Move the winner until its file, measured, meets the budget."""
         values = np.array([best.choices[layer.name] for layer in self._budget.layers])
-        multi = self._config.reward_type == "multi-obj"
-        return self._budget.refined(values, **({"floor": 0.0} if multi else {}))
+        return self._budget.refined(values, floor=self._floor)
 
     def _tuned(self, name: str, values: np.ndarray, trial: Trial | None) -> _Tuned:
         """Make, as the learner does, the network of a setting."""
@@ -164,7 +164,9 @@ class SearchedStage:
             learner.history += each.learner.history
             for part, seconds in each.learner.seconds.items():
                 learner.seconds[part] = learner.seconds.get(part, 0.0) + seconds
-        learner.notes += chosen.learner.notes + self._budget.remarks(chosen.values)
+        learner.notes += chosen.learner.notes + self._budget.remarks(
+            chosen.values, floor=self._floor
+        )
         learner.notes.append(self._verdict(tuned, kept))
         best, rollouts = None, []
         for trial in self._journal.trials:

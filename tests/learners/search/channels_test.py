@@ -66,6 +66,7 @@ def test_the_nearest_reachable_point_is_stated():
     values = budget.uniform()
     load = budget.load.of(values)
     assert abs(load - 1) > 0.02
+    assert budget.remarks(values, floor=0.0) == []  # below is welcome there
     (remark,) = budget.remarks(values)
     assert remark.startswith("budget flops:0.6: the nearest that whole numbers of channels reach")
     assert f"({100 * (load - 1):+.1f} %)" in remark
