@@ -85,7 +85,9 @@ def test_where_a_run_begins(folder):
 
 def test_teacher(folder):
     def teacher(**distillation):
-        return plan_of(distillation=DistillationConfig(**distillation)).teacher_path
+        return plan_of(
+            learner="chn-pruned-rmt", distillation=DistillationConfig(**distillation)
+        ).teacher_path
 
     (folder / "t.keras").write_bytes(b"")
     assert teacher(save_path_dst="t.keras") is None  # no distillation
@@ -93,6 +95,24 @@ def test_teacher(folder):
     assert teacher(enbl_dst=True, save_path_dst="t.keras") == pathlib.Path("t.keras")
     with pytest.raises(InputError, match=r"`save_path_dst`: there is no teacher 'u.keras'. Leave"):
         teacher(enbl_dst=True, save_path_dst="u.keras")
+
+
+def test_no_stage_writes_over_what_the_run_starts_from(folder):
+    (folder / "models").mkdir()
+    (folder / "models" / "model.keras").write_bytes(b"")
+    with pytest.raises(InputError, match=r"would write over models/model.keras: the run starts"):
+        plan_of(True, learner="chn-pruned-rmt,full-prec")
+    assert plan_of(True, learner="chn-pruned-rmt").initial_path is not None
+
+
+def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
+    trained = folder / "x" / "state" / "1_full_prec.keras"
+    trained.parent.mkdir(parents=True)
+    trained.write_bytes(b"")
+    plan = plan_of(True, learner="chn-pruned-rmt", out_dir="x")
+    assert plan.initial_path == pathlib.Path("x/state/1_full_prec.keras")
+    with pytest.raises(InputError, match=r"none at y/state/1_full_prec.keras or models/model.k"):
+        plan_of(True, learner="chn-pruned-rmt", out_dir="y")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +124,14 @@ def test_teacher(folder):
         ({"log_dir": "file/x"}, r"cannot write 'file/x/events'"),
         ({"pretrained_path": "x.keras"}, r"`pretrained_path`: there is no file 'x.keras'"),
         ({"pretrained_path": "x.pt"}, r"`pretrained_path` must end in .keras, .weights.h5, .npz"),
+        (
+            {"distillation": DistillationConfig(enbl_dst=True)},
+            r"`enbl_dst` has no teacher here: without a learner that compresses",
+        ),
+        (
+            {"learner": "full-prec,full-prec"},
+            r"The stage full-prec would write over models/model.keras: another file of the run",
+        ),
         ({"budget": "flops:0.5"}, r"`budget` has no effect on full-prec, which keeps the whole"),
     ],
 )
