@@ -82,6 +82,31 @@ def test_calibration_takes_training_images():
     assert [len(labels) for _, labels in batches] == [5, 2]
 
 
+def test_calibration_gives_the_same_images_at_every_pass():
+    """Also where training shuffles: what is sampled in one pass is compared with another."""
+
+    class Shuffled(Tiny):
+        def build_dataset_train(self):
+            return Tiny.build_dataset_train(self).shuffle(5)
+
+    shuffled = helper(Shuffled)
+    passes = [shuffled.build_dataset_calibration(12) for _ in range(2)]
+    images = [np.concatenate([batch.numpy() for batch, _ in data]) for data in (*passes, *passes)]
+    assert images[0].shape[0] == 12
+    for other in images[1:]:
+        np.testing.assert_array_equal(images[0], other)
+
+
+def test_schedule_changes_with_the_epoch_itself():
+    class Stepped(Tiny):
+        num_epochs, epochs_decay, decay_rates = 2, (1,), (1.0, 0.1)
+
+    schedule, steps = helper(Stepped, lrn_rate_init=0.1, batch_size_norm=4.0).setup_lrn_rate()
+    assert steps == 10
+    rates = [float(schedule(step)) for step in (0, 4, 5, 9)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01])
+
+
 def test_loss_is_cross_entropy_plus_decay():
     outputs = tf.constant([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     kernel = keras.Variable([3.0, 4.0], name="kernel")
