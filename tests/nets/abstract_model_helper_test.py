@@ -125,7 +125,7 @@ def test_schedule_scales_with_epochs_batch_and_workers():
     one = helper(nb_epochs_rat=0.1, lrn_rate_init=0.32, batch_size_norm=16.0)
     schedule, num_steps = one.setup_lrn_rate()
     assert num_steps == 125  # 25 epochs of 5 steps
-    rates = [float(schedule(step)) for step in (0, 50, 51, 75, 76, 100, 101)]
+    rates = [float(schedule(step)) for step in (0, 49, 50, 74, 75, 99, 100)]
     assert rates == pytest.approx([0.08, 0.08, 8e-3, 8e-3, 8e-4, 8e-4, 8e-5])
     one.worker = (1, 2)
     schedule, num_steps = one.setup_lrn_rate(nb_epochs=10)
