@@ -15,6 +15,7 @@ from learners.search.greedy import GreedyAgent, harm_curve
 from learners.search.rewards import Score, reward
 from rl_agents import create_agent
 from rl_agents.base import Agent
+from utils.command import notes
 
 HARM_POINTS = 6  # counts at which the harm of cutting a layer alone is measured …
 MAX_HARM_SCORES = 120  # … fewer in networks of many layers
@@ -72,6 +73,7 @@ class ChannelProblem:
             Per layer the loss less that of the largest choice, float64 [choices].
         """
         num_points = int(np.clip(MAX_HARM_SCORES // len(self.layers), 2, HARM_POINTS))
+        notes.print(f"measuring how much each of {len(self.layers)} layers is missed")
 
         def loss(index: int, value: int) -> float:
             values = around.copy()
