@@ -134,14 +134,6 @@ def test_seconds_add_up(done):
     assert 0.0 < parts <= seconds["total"]
 
 
-def test_summary_is_printed(done, capsys):
-    assert main.run([*PIPELINE, f"--out_dir={done}"]) == 0  # nothing is computed anew
-    text = capsys.readouterr().out
-    assert "report.html" in text
-    assert "before" in text
-    assert "after" in text
-
-
 def test_score_of_a_saved_network(done, capsys):
     wanted = report_in(done)["after"]["top1"]
     assert main.run(["--exec_mode=eval", f"--out_dir={done}"]) == 0
@@ -172,14 +164,18 @@ def test_goes_on_from_given_weights(done, tmp_path):
     assert report["after"]["top1"] == pytest.approx(report["before"]["top1"], abs=0.05)
 
 
-def test_notices(done, tmp_path, capsys):
+def test_notices_and_summary(tmp_path, capsys):
     argv = ["--nb_epochs=0", "--tflite=none", *QUICK[2:], "--buffer_size=7"]
     where = [f"--save_path={tmp_path}/net.ckpt", f"--save_path_eval={tmp_path}/out/model.keras"]
     assert main.run([*argv, *where, f"--log_dir={tmp_path}/logs"]) == 0
-    lines = capsys.readouterr().err.splitlines()
+    shown = capsys.readouterr()
+    lines = shown.err.splitlines()
     assert any(line.startswith("note: --buffer_size has no effect: ") for line in lines)
     assert any(".ckpt: networks are kept as .keras files here" in line for line in lines)
     assert (tmp_path / "net.keras").is_file()
+    assert "before" in shown.out
+    assert "after" in shown.out
+    assert "report.html" in shown.out
     assert report_in(tmp_path / "out")["learner"] == ["full-prec"]
 
 
