@@ -61,7 +61,7 @@ print(status, time.perf_counter() - start, 'tensorflow' in sys.modules or 'keras
 def test_refused_at_once_and_without_tensorflow(argv):
     status, seconds, imported = python(REFUSED, *argv)[-1].split()
     assert (status, imported) == ("2", "False")
-    assert float(seconds) < 5.0  # a second on an idle machine
+    assert float(seconds) < 20.0  # under a second on an idle machine
 
 
 def test_help_without_tensorflow():
