@@ -1,9 +1,9 @@
 """`chn-pruned-rmt` on CIFAR-10 with the pretrained ResNet-20: selection, accuracy, speed of files.
 
 Fine-tuning: 3 epochs, batch 128, SGD with momentum 0.9 along half a cosine from `LRN_RATE`,
-distillation from the unpruned network (weight 4, temperature 4). `LRN_RATE` is provisional: it is to
-be set from the row `learning-rate`, which scores on a part of the training split and has not been run
-yet. Reported is the last epoch on the 10,000 test images, the mean of three seeds.
+distillation from the unpruned network (weight 4, temperature 4). The learning rate was chosen on a
+part of the training split (row `learning-rate`; not run yet, so provisional). Reported is the last
+epoch on the 10,000 test images, the mean of three seeds.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def selection(context: Context) -> dict[str, object]:
 def reconstruction(context: Context) -> dict[str, object]:
     """Compare each layer's refit error with the original's 100 Adam steps, at half the channels.
 
-    Ours is backward elimination, not the default LASSO. Both see the same samples and keep the same number of channels; errors
+    Both see the same samples of the unpruned network and keep the same number of channels; errors
     are relative to the output's energy, without the help of an offset for the original.
     """
     from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
@@ -412,7 +412,7 @@ ROWS = (
         name="resnet20-reconstruction",
         run=reconstruction,
         target={"worst_ratio": "<= 1.0"},
-        about="backward elimination (not the default), error over LASSO and 100 Adam steps, at half",
+        about="error of each refitted layer over that of LASSO and 100 Adam steps, at half",
     ),
     Row(
         name="resnet20-0.6-before",

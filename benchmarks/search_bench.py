@@ -90,7 +90,6 @@ def _problem(context: Context, seed: int) -> tuple[ChannelProblem, np.ndarray, d
     seconds = {"tables": time.perf_counter() - start}
     images, _ = held_out_images(helper, config.searching.nb_smpls_search, config.nb_smpls)
     scorer = ChannelScorer(graph, groups, tables, helper, images)
-    scorer.estimate_batch_norm(helper.build_dataset_calibration(config.searching.nb_smpls_bn))
     return ChannelProblem(budget, lambda: scorer, config.searching), budget.uniform(), seconds
 
 
