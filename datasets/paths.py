@@ -80,7 +80,18 @@ def find_directory(info: DatasetInfo, config: DataConfig) -> Path:
     looked = " and ".join(str(folder) for folder in folders)
     raise InputError(
         f"{info.title}: {missing} not found. Wanted: {wanted}. "
-        f"Looked in {looked} (from {said_by}). {info.source}"
+        f"Looked in {looked} (from {said_by}).{_packed(place)} {info.source}"
+    )
+
+
+def _packed(place: Path) -> str:
+    """Say how to unpack where the files lie packed, with the script that does it."""
+    scripts = sorted(place.glob("unpack*.py"))
+    if not scripts:
+        return ""
+    return (
+        f" They seem to be packed: run `python {scripts[0]} FOLDER` and give that folder with "
+        "--data_dir_local."
     )
 
 

@@ -39,7 +39,7 @@ LEARNERS: dict[str, Entry] = {
     "chn-pruned-rmt": Entry(
         "learners.channel_pruning_rmt.learner:ChannelPrunedRmtLearner",
         "learners.channel_pruning_rmt.config:ChannelPrunedRmtConfig",
-        "cuts channels by LASSO and least squares, then fine-tunes",
+        "cuts channels by reconstruction and least squares, then fine-tunes",
     ),
 }
 

@@ -14,6 +14,7 @@ from nets.abstract_model_helper import AbstractModelHelper
 from utils import flags
 from utils.export.check import CheckResult
 from utils.export.config import LatencyConfig
+from utils.export.errors import ExportError
 from utils.export.files import export_files
 from utils.export.runner import TFLiteRunner
 from utils.export.tflite import convert
@@ -60,7 +61,8 @@ def report_on(
         The report; its files lie in `plan.folder`.
 
     Raises:
-        ExportError: a `.tflite` file misses its limits.
+        ExportError: a `.tflite` file misses its limits. The report is written all the same, with
+            what was measured; the files are not.
     """
     run, artefact = plan.run, plan.stages[-1].artefact_path
     seconds: dict[str, float] = {}
@@ -71,7 +73,7 @@ def report_on(
     scores = [score(helper, model) for model in (outcome.before, outcome.after)]
     seconds["evaluation"] = time.perf_counter() - clock
     clock = time.perf_counter()
-    checks = _export(plan, helper, outcome.after, artefact)
+    checks, failure = _export(plan, helper, outcome.after, artefact)
     seconds["export"] = time.perf_counter() - clock
     clock = time.perf_counter()
     baseline = artefact.with_name("model_before.keras")
@@ -106,22 +108,29 @@ def report_on(
         model=outcome.after,
     )
     report.save(plan.folder)
+    if failure is not None:
+        raise failure
     return report
 
 
 def _export(
     plan: Plan, helper: AbstractModelHelper, model: keras.Model, artefact: pathlib.Path
-) -> list[CheckResult]:
+) -> tuple[list[CheckResult], ExportError | None]:
+    """Export; files that miss their limits are results too, beside the error that says so."""
     config = plan.run.export
     calibration = helper.build_dataset_calibration(config.convert.nb_smpls_calib)
-    return export_files(
-        model,
-        artefact,
-        config,
-        calibration=(batch[0] if isinstance(batch, tuple) else batch for batch in calibration),
-        dataset=helper.build_dataset_eval(),
-        calc_metrics=lambda labels, outputs: helper.calc_loss(labels, outputs, [])[1],
-    )
+    try:
+        checks = export_files(
+            model,
+            artefact,
+            config,
+            calibration=(batch[0] if isinstance(batch, tuple) else batch for batch in calibration),
+            dataset=helper.build_dataset_eval(),
+            calc_metrics=lambda labels, outputs: helper.calc_loss(labels, outputs, [])[1],
+        )
+    except ExportError as error:
+        return list(error.results), error
+    return checks, None
 
 
 def _latencies(
@@ -132,7 +141,7 @@ def _latencies(
         "before": convert(outcome.before, "float32"),
         "after": convert(outcome.after, "float32"),
     }
-    contents |= {check.kind: pathlib.Path(str(check.path)) for check in checks}
+    contents |= {check.kind: pathlib.Path(check.path) for check in checks if check.path}
     runners = {}
     for name, content in contents.items():
         runner = TFLiteRunner(content, num_threads=config.latency_threads)
@@ -157,7 +166,7 @@ def _network(
 def _tflite_row(check: CheckResult, timing: LatencyStats | None) -> TfliteFile:
     return TfliteFile(
         kind=check.kind,
-        path=str(check.path),
+        path=check.path or "",
         top1=check.top1,
         agreement=check.agreement,
         gap=check.gap,

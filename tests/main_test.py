@@ -155,6 +155,19 @@ def test_without_fine_tuning(done, tmp_path):
     assert report["after"]["flops"] < report["before"]["flops"]
 
 
+def test_a_file_that_misses_its_limits_leaves_a_report(done, tmp_path, capsys):
+    # A single calibration image cannot cover the range of all others.
+    argv = ["--nb_epochs=0", "--tflite=int8", "--nb_smpls_calib=1", "--tflite_min_agreement=1"]
+    start = f"--pretrained_path={done}/model_1_full_prec.keras"
+    assert main.run([start, *argv, *QUICK[2:], f"--out_dir={tmp_path}"]) == 2
+    assert "--tflite_min_agreement" in capsys.readouterr().err
+    (file,) = report_in(tmp_path)["tflite"]
+    assert (file["kind"], file["path"], file["passed"]) == ("int8", "", False)
+    assert file["agreement"] < 1 and file["latency_ms_p50"] is None
+    assert not list(tmp_path.glob("*.tflite"))
+    assert (tmp_path / "model.keras").exists()
+
+
 def test_goes_on_from_given_weights(done, tmp_path):
     start = f"--pretrained_path={done}/model_1_full_prec.keras"
     argv = [start, "--nb_epochs=0.1", "--lrn_rate_init=1e-6", "--tflite=none", *QUICK[2:]]

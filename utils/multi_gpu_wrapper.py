@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,16 +36,10 @@ class MultiGpuWrapper:
             The only worker.
 
         Raises:
-            InputError: if the flag is on: Horovod is missing, or it is there and not yet supported.
+            InputError: if the flag is on: several workers are not supported yet.
         """
         if not enbl_multi_gpu:
             return cls()
-        if importlib.util.find_spec("horovod") is None:
-            raise InputError(
-                "`--enbl_multi_gpu` needs Horovod, which is not installed. Install the extra with "
-                "`pip install -e '.[horovod]'`, or leave the flag out: one process then trains "
-                "alone."
-            )
         raise InputError(
             "`--enbl_multi_gpu` is not supported by this version. Leave the flag out: one process "
             "then trains alone."

@@ -1,1 +1,1 @@
-"""Channel pruning by LASSO and least squares (He et al., 2017), remastered."""
+"""Channel pruning by reconstruction (He et al., 2017), remastered."""

@@ -40,7 +40,7 @@ class ChannelPrunedRmtConfig:
         10, "Random output positions taken from each image and layer.", lower=1
     )
     criterion: str = flag(
-        "lasso",
+        "backward",
         "How channels are chosen: lasso as in the paper, or backward elimination, which asks at "
         "each step whose loss the other channels make up for best.",
         choices=("lasso", "backward"),

@@ -4,7 +4,7 @@ The recipe, after He, Zhang & Sun, "Channel Pruning for Accelerating Very Deep N
 ICCV 2017, arXiv:1707.06168:
 
 1. settle how many channels of each group stay (one ratio, a budget, a search, or a setting file);
-2. layer after layer choose them by LASSO and refit the kernels by least squares
+2. layer after layer choose them by the error they leave and refit the kernels by least squares
    (`learners/reconstruction`);
 3. cut: the network becomes small before it is fine-tuned;
 4. fine-tune, with distillation from the network before where asked.

@@ -46,7 +46,7 @@ class SelectionOptions:
         compensate: layers at the end of a residual branch make up for the error of the shortcut.
     """
 
-    criterion: str = "lasso"
+    criterion: str = "backward"
     num_iterations: int = 100
     refit_all: bool = True
     compensate: bool = True

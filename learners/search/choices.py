@@ -15,6 +15,7 @@ CEILING = 1.0  # the load that no result exceeds
 FLOOR = 0.98  # the load that a result reaches, unless costs below the budget are welcome
 MAX_PAIR_MOVES = 400_000  # above that many, moving two layers at once is not tried
 _BISECTIONS = 40
+_RATIOS_TRIED = 65  # between the two ends of the tolerance, when looking for round values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,24 +111,64 @@ def uniform(layers: Sequence[ChoiceLayer], load: LoadFunction) -> np.ndarray:
         >>> uniform(layers, lambda values: values.sum(axis=1) / 17)
         array([5, 6, 6])
     """
-
-    def at(ratio: float) -> np.ndarray:
-        wishes = (1.0 - ratio) * largest(layers)
-        return np.array([_nearest(la.choices, w) for la, w in zip(layers, wishes, strict=True)])
-
-    low, high = 0.0, 1.0
-    for _ in range(_BISECTIONS):
-        ratio = (low + high) / 2.0
-        if load(at(ratio)[None])[0] > CEILING:
-            low = ratio
-        else:
-            high = ratio
-    above, below = at(low), at(high)
+    low, high = _around(layers, load, CEILING)
+    above, below = _at_ratio(layers, low), _at_ratio(layers, high)
     between = np.array(
         [np.where(np.arange(len(layers)) < n, below, above) for n in range(len(layers) + 1)]
     )
     gaps = np.abs(load(between) - CEILING)
     return between[int(np.argmin(gaps))]
+
+
+def uniform_in_multiples(
+    layers: Sequence[ChoiceLayer], load: LoadFunction, step: int, *, tolerance: float
+) -> np.ndarray | None:
+    """Find the one ratio near the budget that leaves most layers a multiple of a step.
+
+    Args:
+        layers: the layers.
+        load: candidates -> load; grows with every value.
+        step: what values should be multiples of.
+        tolerance: the load may be this far from 1, on either side.
+
+    Returns:
+        int [layers]: of the candidates with most multiples, the nearest to the budget. None where
+        no candidate inside has any.
+
+    Example:
+        >>> layers = [ChoiceLayer(name, tuple(range(1, 65)), (), 0) for name in "abc"]
+        >>> load = lambda values: values.sum(axis=1) / 95
+        >>> uniform(layers, load), uniform_in_multiples(layers, load, 8, tolerance=0.02)
+        (array([31, 32, 32]), array([32, 32, 32]))
+    """
+    least = _around(layers, load, CEILING + tolerance)[1]
+    most = _around(layers, load, CEILING - tolerance)[0]
+    ratios = np.linspace(least, max(least, most), _RATIOS_TRIED)
+    candidates = np.unique([_at_ratio(layers, ratio) for ratio in ratios], axis=0)
+    gaps = np.abs(load(candidates) - CEILING)
+    multiples = np.sum(candidates % step == 0, axis=1)
+    multiples[gaps > tolerance] = 0
+    best = int(np.lexsort((gaps, -multiples))[0])
+    return candidates[best] if multiples[best] else None
+
+
+def _at_ratio(layers: Sequence[ChoiceLayer], ratio: float) -> np.ndarray:
+    wishes = (1.0 - ratio) * largest(layers)
+    return np.array([_nearest(la.choices, w) for la, w in zip(layers, wishes, strict=True)])
+
+
+def _around(
+    layers: Sequence[ChoiceLayer], load: LoadFunction, wanted: float
+) -> tuple[float, float]:
+    """Bisect the uniform ratio: one with a load above the wanted, one with a load at most that."""
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        ratio = (low + high) / 2.0
+        if load(_at_ratio(layers, ratio)[None])[0] > wanted:
+            low = ratio
+        else:
+            high = ratio
+    return low, high
 
 
 def _nearest(choices: Sequence[int], wish: float) -> int:

@@ -45,7 +45,7 @@ class SearchConfig:
         1000, "Held-out training images that a roll-out is scored on.", lower=1
     )
     nb_smpls_bn: int = flag(
-        0,
+        250,
         "Training images from which each roll-out takes its batch-norm statistics anew; 0 leaves "
         "them to the offsets that least squares fits.",
         lower=0,

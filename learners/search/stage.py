@@ -85,9 +85,13 @@ class SearchedStage:
             uniform = self._budget.refined(uniform)
         tuned = {"uniform": self._tuned("uniform", uniform, None)}
         winner = None if best is None else self._refined_winner(best)
-        if winner is not None and not np.array_equal(winner, uniform):
-            tuned["winner"] = self._tuned("winner", winner, best)
-        kept = max(tuned, key=lambda name: (tuned[name].held_out, name == "winner"))
+        if winner is not None and np.array_equal(winner, uniform):
+            tuned["winner"] = dataclasses.replace(tuned["uniform"], trial=best)
+            kept = "uniform"
+        else:
+            if winner is not None:
+                tuned["winner"] = self._tuned("winner", winner, best)
+            kept = max(tuned, key=lambda name: (tuned[name].held_out, name == "winner"))
         self._report(tuned, kept)
         return tuned[kept].model
 
@@ -160,9 +164,9 @@ class SearchedStage:
         """Hand the learner what the run's report says about the search."""
         learner, chosen = self._learner, tuned[kept]
         learner.layers = chosen.learner.layers
-        for each in tuned.values():
-            learner.history += each.learner.history
-            for part, seconds in each.learner.seconds.items():
+        for child in {id(each.learner): each.learner for each in tuned.values()}.values():
+            learner.history += child.history
+            for part, seconds in child.seconds.items():
                 learner.seconds[part] = learner.seconds.get(part, 0.0) + seconds
         learner.notes += chosen.learner.notes + self._budget.remarks(
             chosen.values, floor=self._floor

@@ -42,7 +42,7 @@ class ChannelTables:
         groups: Sequence[ChannelGroup],
         sampler: Sampler,
         *,
-        criterion: str = "lasso",
+        criterion: str = "backward",
     ) -> None:
         self._groups = {group.name: group for group in groups}
         order = {node.name: index for index, node in enumerate(graph.nodes)}

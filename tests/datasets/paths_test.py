@@ -63,6 +63,17 @@ def test_missing_file_is_named(tmp_path):
         paths.find_directory(INFO, DataConfig(data_dir_local=str(tmp_path)))
 
 
+def test_packed_files_say_how_to_unpack(tmp_path):
+    (tmp_path / "a.bin.xz").write_bytes(b"")
+    with pytest.raises(InputError) as error:
+        paths.find_directory(INFO, DataConfig(data_dir_local=str(tmp_path)))
+    assert "seem to be packed" not in str(error.value)
+    script = tmp_path / "unpack_a.py"
+    script.write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"packed: run `python {script} FOLDER` and give that"):
+        paths.find_directory(INFO, DataConfig(data_dir_local=str(tmp_path)))
+
+
 def test_files_scattered_over_two_folders(tmp_path):
     make_files(tmp_path / "inner").joinpath("b.bin").rename(tmp_path / "b.bin")
     with pytest.raises(InputError, match="a folder with all files was not found"):

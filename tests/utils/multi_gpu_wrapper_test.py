@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
-
 import pytest
 
 from utils.errors import InputError
@@ -21,14 +18,6 @@ def test_a_single_worker_exchanges_nothing() -> None:
     workers.broadcast([])
 
 
-def test_without_horovod(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs Horovod, .*pip install -e '\.\[horovod\]'"):
-        MultiGpuWrapper.init(True)
-
-
-def test_with_horovod(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.machinery.ModuleSpec("horovod", None)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+def test_several_workers_are_refused() -> None:
     with pytest.raises(InputError, match=r"not supported by this version\. Leave the flag out"):
         MultiGpuWrapper.init(True)

@@ -210,8 +210,8 @@ def _search(report: Report) -> Iterator[Finding]:
     elif search.kept == "uniform":
         yield Finding(
             "note",
-            f"The setting found by the {search.agent} search was no better than the uniform one, "
-            "which was kept.",
+            f"The setting found by the {search.agent} search was no better than the uniform one on "
+            "held-out images, after the same fine-tuning; uniform was kept.",
         )
     elif search.winner.top1 is not None and search.uniform and search.uniform.top1 is not None:
         change = formats.points(search.winner.top1 - search.uniform.top1)

@@ -81,7 +81,7 @@ class TfliteFile(Record):
     """An exported `.tflite` file, as the interpreter ran it."""
 
     kind: str = entry("how its numbers are stored: float32, dynamic, int8 …")
-    path: str = entry("the file")
+    path: str = entry("the file; empty where it missed a limit and was not written")
     top1: float | None = entry(
         "top-1 accuracy of the file on held-out data", lower=0, upper=1, default=None
     )

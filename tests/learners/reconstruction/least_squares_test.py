@@ -7,6 +7,8 @@ import pytest
 
 from learners.reconstruction.least_squares import (
     MAX_STEPS,
+    PULL,
+    RIDGE,
     ReaderMoments,
     backward_order,
     refit_kernel,
@@ -20,7 +22,8 @@ def test_refit_matches_numpy(layer, centred):
     x, kernel, _ = layer
     y = x @ kernel + 3.0
     kept = np.array([True, False] * 6)
-    refitted, offset = refit_kernel(statistics_of(x, y), kernel, kept, centred=centred)
+    stats = statistics_of(x, y)
+    refitted, offset = refit_kernel(stats, kernel, kept, centred=centred, pull=RIDGE)
     design = np.hstack([x[:, kept], np.ones((len(x), 1))]) if centred else x[:, kept]
     expected = np.linalg.lstsq(design, y, rcond=None)[0]
     np.testing.assert_allclose(refitted[kept], expected[: kept.sum()], atol=1e-3)
@@ -32,6 +35,19 @@ def test_refit_matches_numpy(layer, centred):
         assert relative_error(statistics_of(x, y), refitted, centred=True) == pytest.approx(
             np.sum(residual**2) / energy, rel=1e-4
         )
+
+
+def test_the_pull_keeps_kernels_small_where_inputs_hardly_vary(layer):
+    """A row that is another one and a hundredth of noise: only the sum of both is known."""
+    x, kernel, _ = layer
+    x = np.hstack([x, x[:, :1] + 1e-2 * np.random.default_rng(0).normal(size=(len(x), 1))])
+    y = x[:, :12] @ kernel + np.random.default_rng(1).normal(size=(len(x), kernel.shape[1]))
+    stats, old = statistics_of(x, y), np.vstack([kernel, kernel[:1]])
+    kept = np.ones(13, bool)
+    exact, pulled = (refit_kernel(stats, old, kept, centred=True, pull=p)[0] for p in (RIDGE, PULL))
+    assert np.sum(exact**2) > 2 * np.sum(pulled**2)
+    error = relative_error(stats, pulled, centred=True)
+    assert error < 1.2 * relative_error(stats, exact, centred=True)
 
 
 def test_refit_without_loss_is_the_identity(layer):
@@ -74,7 +90,7 @@ def test_backward_elimination_near_the_best_subset(layer):
 
     def error(channels):
         kept = np.isin(rows, channels)
-        refitted = refit_kernel(stats, kernel, kept, centred=False)[0]
+        refitted = refit_kernel(stats, kernel, kept, centred=False, pull=RIDGE)[0]
         return relative_error(stats, refitted, centred=False)
 
     best = min(error(subset) for subset in itertools.combinations(range(6), 3))

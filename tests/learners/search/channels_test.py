@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -13,8 +14,17 @@ from utils.export.tflite import convert
 from utils.graph import from_keras, to_keras
 
 
-def make(text, name="vgg", **options):
-    graph = from_keras(getattr(networks, name)())
+def wide():
+    """Three groups of 32 channels: their counts have steps finer than the tolerance."""
+    x = inputs = keras.Input((8, 8, 3))
+    for name in ("conv1", "conv2", "conv3"):
+        x = networks.conv(x, 32, name)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(4)(x))
+
+
+def make(text, build=networks.vgg, **options):
+    graph = from_keras(build())
     groups = prunable_groups(graph, ChannelPrunedRmtConfig())
     return ChannelBudget(graph, groups, parse_budget(text), **options)
 
@@ -43,6 +53,20 @@ def test_uniform_candidates_meet_what_is_counted(text):
     assert np.array_equal(budget.refined(values), values)
     assert budget.remarks(values) == []
     assert budget.counts(values).keys() == {"conv1", "conv2", "conv3", "fc1"}
+
+
+def test_round_counts_near_the_budget_are_preferred_and_set_its_size():
+    exact = make("flops:0.5", build=wide)
+    (full,) = exact.cost(largest(exact.layers)[None])["flops"]
+    (round_counts,) = exact.cost(largest(exact.layers)[None] // 2)["flops"]
+    for share, inside in ((0.985, True), (1.015, True), (1.04, False), (0.96, False)):
+        budget = make(f"flops:{round_counts / full / share:.6f}", build=wide)
+        values = budget.uniform()
+        assert np.array_equal(values, [16, 16, 16]) == inside
+        assert budget.load.of(values) <= 1.0
+        if inside:
+            assert budget.load.of(values) == pytest.approx(min(share, 1.0), abs=1e-4)
+        assert budget.remarks(values) == []
 
 
 def test_bytes_are_met_by_the_exported_file():

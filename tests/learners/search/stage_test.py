@@ -223,6 +223,16 @@ def test_multi_obj_may_stay_below_the_budget(tmp_path):
     assert best.reward == pytest.approx(-0.15 * np.log(min(flops)))
 
 
+def test_uniform_as_the_best_setting_is_tuned_once(tmp_path):
+    rollouts = {"cpr_nb_rlouts": 1, "cpr_nb_rlouts_min": 1}
+    report = compress("chn-pruned-rmt", tmp_path, **(SEARCH | rollouts))
+    assert report.search.kept == "uniform"
+    assert report.search.winner.index == 0
+    assert report.search.winner.setting == report.search.uniform.setting
+    assert report.search.winner.top1 == report.search.uniform.top1 == report.after.top1
+    assert len([point for point in report.training if point.epoch == 1]) == 1
+
+
 def test_where_a_search_writes():
     assert search_folder(pathlib.Path("a/model.keras")) == pathlib.Path("a")
     assert search_folder(pathlib.Path("a/model_1_x.keras")) == pathlib.Path("a/model_1_x")

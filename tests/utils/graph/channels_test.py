@@ -80,7 +80,7 @@ REASONS = {
     r"the activation 'softmax' of 'act' mixes them": lambda x: layers.Activation(
         "softmax", name="act"
     )(x),
-    r"'mean' combines all of them into one": lambda x: ops.mean(x, axis=-1, keepdims=True),
+    r"'mean(_\d+)?' combines all of them into one": lambda x: ops.mean(x, axis=-1, keepdims=True),
     r"read by 'mystery', which is opaque: no row for 'channels_test>Mystery'": lambda x: Mystery(
         name="mystery"
     )(x),
