@@ -35,7 +35,8 @@ from utils.training.state import check_fingerprint
 # change them. Where they lead to other networks or steps, those are compared themselves.
 _NOT_IN_FINGERPRINT = frozenset(
     "learner out_dir exec_mode nb_epochs log_dir summ_step save_step debug strict resume "
-    "allow_unsafe pretrained_path data_dir_local nb_threads prefetch_size batch_size_eval".split()
+    "allow_unsafe pretrained_path data_dir_local nb_threads prefetch_size batch_size_eval "
+    "agent search_minutes".split()  # of a search, which compares for itself what it shares
 )
 
 _FIT_PARTS = ("training", "fine_tuning")  # their seconds come from the history of `fit`

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from learners.search.config import AGENTS, DEFAULT_AGENT
+from learners.search.config import AGENTS, DEFAULT_AGENT, MULTI_OBJ_AGENT
 from rl_agents.ddpg.config import DdpgConfig
 from utils.errors import InputError
 from utils.export.config import ExportConfig
@@ -63,7 +63,8 @@ class RunConfig:
     )
     agent: str | None = flag(
         None,
-        f"Who searches, where a learner's search is on; without it {DEFAULT_AGENT}.",
+        f"Who searches, where a learner's search is on; without it {DEFAULT_AGENT}, with "
+        f"multi-obj rewards {MULTI_OBJ_AGENT}.",
         choices=AGENTS,
     )
     search_minutes: float | None = flag(

@@ -99,11 +99,14 @@ class ReaderMoments:
         statistics: its moments.
         rows: int [P], the channel of each kernel row; -1 = not up for choice.
         centred: take the moments about the mean.
+        left: boolean [P]; False where the row was dropped before, with channels of other groups.
+            None where none was.
     """
 
     statistics: LayerStatistics
     rows: np.ndarray
     centred: bool
+    left: np.ndarray | None = None
 
 
 def backward_order(readers: Sequence[ReaderMoments], num_channels: int) -> np.ndarray:
@@ -144,13 +147,15 @@ class _Elimination:
     """The least-squares kernel of one layer while its channels go."""
 
     def __init__(self, reader: ReaderMoments, num_channels: int) -> None:
-        gram = reader.statistics.gram(reader.centred)
+        left = np.ones(reader.rows.size, dtype=bool) if reader.left is None else reader.left
+        rows = reader.rows[left]
+        gram = reader.statistics.gram(reader.centred)[np.ix_(left, left)]
         factor, _ = _factorised(gram, RIDGE)
         self._inverse = scipy.linalg.cho_solve(factor, np.eye(gram.shape[0]))
-        self._kernel = self._inverse @ reader.statistics.cross_gram(reader.centred)
+        self._kernel = self._inverse @ reader.statistics.cross_gram(reader.centred)[left]
         energy = reader.statistics.target_energy(reader.centred)
         self._energy = max(energy, np.finfo(np.float64).tiny)
-        self._members = [np.flatnonzero(reader.rows == c) for c in range(num_channels)]
+        self._members = [np.flatnonzero(rows == c) for c in range(num_channels)]
 
     def losses(self, channels: np.ndarray) -> np.ndarray:
         """Rise of the relative error if each of the channels alone went."""

@@ -61,11 +61,6 @@ def merged(graph: Graph, keep: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     return result
 
 
-def split(groups: Iterable[ChannelGroup]) -> list[ChannelGroup]:
-    """Split every group."""
-    return [part for group in groups for part in segments(group)]
-
-
 def per_reader(group: ChannelGroup) -> list[ChannelGroup]:
     """Let each reader of a group choose for itself, through a gather in front of it.
 

@@ -173,7 +173,7 @@ class ChannelSelection:
         self, group: ChannelGroup, num_keep: int, fresh: Mapping[str, LayerStatistics]
     ) -> tuple[np.ndarray, np.ndarray]:
         readers = [
-            ReaderMoments(moments, rows, self._readings[name].centred)
+            ReaderMoments(moments, rows, self._readings[name].centred, self._rows_left[name])
             for name, moments, _, rows in self._moments(group, fresh)
         ]
         scores = np.empty(group.size)

@@ -137,10 +137,9 @@ class ChannelBudget:
         self._budget = budget
         self._counted = NetworkCost(graph, groups)
         self.cost = self._cost_model(measurements_path)
-        full, least = (
-            {kind: float(amounts[0]) for kind, amounts in self.cost(values[None]).items()}
-            for values in (largest(self.layers), smallest(self.layers))
-        )
+        full = self.measured(largest(self.layers))
+        predicted = self.cost(smallest(self.layers)[None])
+        least = {kind: float(amounts[0]) for kind, amounts in predicted.items()}
         budget.check_reachable(full, least)
         self.load = Load(self.cost, budget.targets(full))
         self._uniform = self._settle_uniform()

@@ -64,6 +64,11 @@ def _check_searching(run: "RunConfig", config: SearchConfig, prefix: str) -> Non
             f"accuracy leaves the cost out. Give --{prefix}reward_policy=flops, or "
             f"--{prefix}reward_type=single-obj."
         )
+    if config.reward_type == "multi-obj" and run.agent == "greedy":
+        raise InputError(
+            f"`{prefix}reward_type` multi-obj wants candidates below the budget too, and --agent="
+            "greedy always uses it up. Leave --agent out, or choose another."
+        )
     if run.enbl_multi_gpu:
         raise InputError(
             f"--{prefix}search runs in one process. Search without --enbl_multi_gpu, then train "

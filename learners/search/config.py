@@ -7,6 +7,12 @@ from utils.flags import flag
 
 AGENTS = ("greedy", "ddpg", "tpe", "cma-es", "evolution", "random")
 DEFAULT_AGENT = "greedy"
+MULTI_OBJ_AGENT = "evolution"  # `greedy` takes what the budget allows and never less
+
+
+def default_agent(reward_type: str) -> str:
+    """Say who searches where `--agent` does not."""
+    return MULTI_OBJ_AGENT if reward_type == "multi-obj" else DEFAULT_AGENT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

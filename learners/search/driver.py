@@ -130,8 +130,9 @@ class SearchRun:
         trials, limits = self._journal.trials, self._limits
         if len(trials) >= limits.num_rollouts:
             return True
-        if limits.minutes is not None and trials:
-            return sum(trial.seconds for trial in trials) >= 60.0 * limits.minutes
+        spent = sum(trial.seconds for trial in trials)
+        if limits.minutes is not None and trials and spent >= 60.0 * limits.minutes:
+            return True
         if self.best is None:
             return len(trials) >= MAX_FAILURES
         if len(trials) < limits.min_rollouts:
@@ -141,7 +142,8 @@ class SearchRun:
     def _trial(self, values: np.ndarray, start: float) -> Trial:
         score, reward, error = self._scored(values)
         cost = self._problem.load.cost(values[None])
-        finite = math.isfinite(reward)
+        # Logits that are NaN still give a class, and so an accuracy.
+        finite = score is not None and math.isfinite(reward) and math.isfinite(score.loss)
         return Trial(
             index=len(self._journal.trials),
             seed=self._seed,

@@ -90,8 +90,7 @@ def harm_curve(layer: ChoiceLayer, measure: Callable[[int], float], num_points: 
         float64 [choices], never rising with the value, 0 for the largest.
     """
     last = len(layer.choices) - 1
-    shares = 0.5 ** np.arange(1, num_points)
-    places = sorted({0, last, *(round(last * share) for share in shares)})
+    places = harm_places(layer, num_points)
     losses = np.array([measure(layer.choices[place]) for place in places])
     finite = losses[np.isfinite(losses)]
     if not finite.size:
@@ -102,6 +101,18 @@ def harm_curve(layer: ChoiceLayer, measure: Callable[[int], float], num_points: 
     curve = PchipInterpolator(known, falling) if len(places) > 1 else None
     harm = falling if curve is None else curve(np.log(layer.choices))
     return harm - harm[-1]
+
+
+def harm_places(layer: ChoiceLayer, num_points: int) -> list[int]:
+    """Say which of a layer's choices `harm_curve` measures, at most `num_points`, ascending.
+
+    Example:
+        >>> harm_places(ChoiceLayer("conv", tuple(range(1, 33)), (), 0), 6)
+        [0, 2, 4, 8, 16, 31]
+    """
+    last = len(layer.choices) - 1
+    shares = 0.5 ** np.arange(1, num_points - 1)
+    return sorted({0, last, *(round(last * share) for share in shares)})
 
 
 class GreedyAgent(VectorAgent):

@@ -63,6 +63,11 @@ class ChannelProblem:
             noise_tolerance=self._config.noise_tolerance,
         )
 
+    @property
+    def harm_points(self) -> int:
+        """How many choices of each layer `harms` scores, at most."""
+        return int(np.clip(MAX_HARM_SCORES // len(self.layers), 2, HARM_POINTS))
+
     def harms(self, around: np.ndarray) -> list[np.ndarray]:
         """Measure how a candidate's loss changes with each layer's choice.
 
@@ -72,7 +77,6 @@ class ChannelProblem:
         Returns:
             Per layer the loss less that of the largest choice, float64 [choices].
         """
-        num_points = int(np.clip(MAX_HARM_SCORES // len(self.layers), 2, HARM_POINTS))
         notes.print(f"measuring how much each of {len(self.layers)} layers is missed")
 
         def loss(index: int, value: int) -> float:
@@ -84,7 +88,7 @@ class ChannelProblem:
                 return math.nan
 
         return [
-            harm_curve(layer, functools.partial(loss, index), num_points)
+            harm_curve(layer, functools.partial(loss, index), self.harm_points)
             for index, layer in enumerate(self.layers)
         ]
 

@@ -22,31 +22,43 @@ from utils.graph import ChannelGroup, Graph, to_keras
 from utils.training import BatchNormEstimator, Evaluator
 
 BATCH_SIZE = 250
+NUM_FINAL = 1000  # images for the last comparison, of a helper that holds none out
 
 
 def held_out_images(
-    helper: AbstractModelHelper, num_images: int | None, num_sampled: int
+    helper: AbstractModelHelper, num_search: int, num_sampled: int, *, final: bool = False
 ) -> tuple[tf.data.Dataset, bool]:
     """Find training images on which candidates are compared; never test images.
 
     Args:
         helper: gives the data.
-        num_images: how many at most; None for all that are held out.
+        num_search: images that roll-outs are scored on, at most.
         num_sampled: training images that statistics are taken from.
+        final: give those for the comparison of the fine-tuned networks instead: others than the
+            roll-outs were scored on, whose luck the winner had; the same where few are left.
 
     Returns:
         Batches (images, labels), kept in memory, and whether they are held out from training. A
-        helper that holds nothing out gives training images that the statistics are not taken from.
+        helper that holds nothing out gives training images that the statistics are not taken from,
+        as far as it has that many.
     """
     try:
         images = helper.build_dataset_train(enbl_trn_val_split=True)[1].unbatch()
         held_out = True
     except InputError:  # the helper cannot split
-        wanted = num_sampled + (num_images or BATCH_SIZE)
+        wanted = num_sampled + num_search + NUM_FINAL
         images = helper.build_dataset_calibration(wanted).unbatch().skip(num_sampled)
         held_out = False
-    images = images if num_images is None else images.take(num_images)
+    if final:
+        others = images.skip(num_search)
+        images = others if _has(others, BATCH_SIZE) else images
+    else:
+        images = images.take(num_search)
     return images.batch(BATCH_SIZE).cache(), held_out
+
+
+def _has(images: tf.data.Dataset, number: int) -> bool:
+    return sum(1 for _ in images.take(number)) == number
 
 
 class ChannelScorer:

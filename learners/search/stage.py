@@ -4,11 +4,12 @@
    best so far as a setting file.
 2. The winner and the uniform setting each become a network as the learner makes one from a given
    setting: channels selected anew, layer by layer; cut; fine-tuned, both alike.
-3. The one that is right on more of the held-out training images is kept. Fine-tuning sees none of
-   them where the helper can hold images out.
+3. The one with the better reward on held-out training images is kept. Neither the roll-outs saw
+   them, nor, where the helper can hold images out, fine-tuning.
 """
 
 import dataclasses
+import math
 import pathlib
 import zlib
 from collections.abc import Callable, Mapping
@@ -19,10 +20,11 @@ import numpy as np
 
 from learners.abstract_learner import AbstractLearner
 from learners.search.channels import ChannelBudget
-from learners.search.config import DEFAULT_AGENT, SearchConfig
+from learners.search.config import SearchConfig, default_agent
 from learners.search.driver import Limits, SearchRun
 from learners.search.journal import Journal, Trial
 from learners.search.problem import ChannelProblem, Scorer, least_load
+from learners.search.rewards import Score
 from learners.search.scoring import held_out_images
 from learners.search.setting import Setting
 from rl_agents.base import Agent
@@ -30,8 +32,6 @@ from utils.command import notes
 from utils.progress import WorkProgress
 from utils.report import Candidate, Rollout, Search, this_machine
 from utils.training import evaluate
-
-_NOT_IN_FINGERPRINT = frozenset({"search_minutes"})  # a search may be given more time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,7 @@ class _Tuned:
     model: keras.Model
     learner: AbstractLearner
     held_out: float
+    reward: float
 
 
 class SearchedStage:
@@ -68,13 +69,13 @@ class SearchedStage:
         costs = self._folder / "search_costs.json"
         if not self._run.resume:
             costs.unlink(missing_ok=True)
+        self._agent_name = self._run.agent or default_agent(self._config.reward_type)
         self._journal = Journal(self._folder, self._fingerprint(), resume=self._run.resume)
         self._budget = make_budget(costs)
-        self._make_scorer = make_scorer
+        self._problem = ChannelProblem(self._budget, make_scorer, self._config)
         self._floor = least_load(self._config)
-        self._agent_name = self._run.agent or DEFAULT_AGENT
         self._images, self._held_out = held_out_images(
-            learner.helper, None, learner.config.nb_smpls
+            learner.helper, self._config.nb_smpls_search, learner.config.nb_smpls, final=True
         )
 
     def run(self) -> keras.Model:
@@ -91,13 +92,12 @@ class SearchedStage:
         else:
             if winner is not None:
                 tuned["winner"] = self._tuned("winner", winner, best)
-            kept = max(tuned, key=lambda name: (tuned[name].held_out, name == "winner"))
+            kept = max(tuned, key=lambda name: (tuned[name].reward, name == "winner"))
         self._report(tuned, kept)
         return tuned[kept].model
 
     def search(self, uniform: np.ndarray) -> Trial | None:
         """Make the roll-outs that are left; give the best of all, None where all failed."""
-        problem = ChannelProblem(self._budget, self._make_scorer, self._config)
         limits = Limits(
             num_rollouts=self._config.nb_rlouts,
             min_rollouts=self._config.nb_rlouts_min,
@@ -106,7 +106,7 @@ class SearchedStage:
 
         def make_agent(env: Any) -> Agent:
             ddpg = {"config": self._run.ddpg} if self._agent_name == "ddpg" else {}
-            return problem.agent(
+            return self._problem.agent(
                 self._agent_name,
                 env,
                 initial=uniform,
@@ -119,12 +119,12 @@ class SearchedStage:
 
             def on_trial(trial: Trial, best: Trial | None) -> None:
                 if best is not None and best.index == trial.index:
-                    self._save_setting(trial.choices, trial)
+                    self._save_setting(trial.choices, trial, trial.cost)
                 shown = "" if best is None else f"best {best.reward:.4g} (roll-out {best.index})"
                 progress.update(trial.index + 1, self._config.nb_rlouts, shown)
 
             run = SearchRun(
-                problem,
+                self._problem,
                 make_agent,
                 self._journal,
                 limits,
@@ -157,8 +157,16 @@ class SearchedStage:
         child = type(learner)(own, learner.model)
         model = child.train()
         scores = evaluate(model, self._images, learner.helper.calc_loss)
-        held_out = scores.get("accuracy", -scores["loss"])
-        return _Tuned(values=values, trial=trial, model=model, learner=child, held_out=held_out)
+        score = Score(scores.get("accuracy"), scores["loss"])
+        reward = self._problem.reward(score, values)
+        return _Tuned(
+            values=values,
+            trial=trial,
+            model=model,
+            learner=child,
+            held_out=score.value,
+            reward=reward if math.isfinite(reward) else -math.inf,
+        )
 
     def _report(self, tuned: Mapping[str, _Tuned], kept: str) -> None:
         """Hand the learner what the run's report says about the search."""
@@ -187,7 +195,8 @@ class SearchedStage:
             uniform=self._candidate(tuned["uniform"]),
             kept=kept,
         )
-        self._save_setting(self._budget.counts(chosen.values), chosen.trial)
+        cost = self._budget.measured(chosen.values)
+        self._save_setting(self._budget.counts(chosen.values), chosen.trial, cost)
 
     def _verdict(self, tuned: Mapping[str, _Tuned], kept: str) -> str:
         figures = ", ".join(f"{name} {each.held_out:.4f}" for name, each in tuned.items())
@@ -210,26 +219,30 @@ class SearchedStage:
         pairs = zip(self._budget.layers, tuned.values, strict=True)
         return Candidate(
             index=None if tuned.trial is None else tuned.trial.index,
-            reward=self._uniform_reward() if tuned.trial is None else tuned.trial.reward,
+            reward=self._rollout_reward(tuned),
             top1=scores.get("accuracy"),
             setting={la.name: float(1.0 - value / la.choices[-1]) for la, value in pairs},
         )
 
-    def _uniform_reward(self) -> float | None:
-        """Roll-out 0 is the uniform setting."""
-        return self._journal.trials[0].reward if self._journal.trials else None
+    def _rollout_reward(self, tuned: _Tuned) -> float | None:
+        """Reward in the search; None where what was tuned was moved to a measured budget since."""
+        trial = tuned.trial or next(iter(self._journal.trials), None)  # uniform is the first
+        keep = self._budget.counts(tuned.values)
+        return trial.reward if trial is not None and trial.choices == keep else None
 
     def _setting(self, keep: Mapping[str, int], **facts: Any) -> Setting:
         sizes = {layer.name: layer.choices[-1] for layer in self._budget.layers}
         return Setting(quantity="channels", network=sizes, keep=dict(keep), facts=facts)
 
-    def _save_setting(self, keep: Mapping[str, int], trial: Trial | None) -> None:
-        values = np.array([keep[layer.name] for layer in self._budget.layers])
+    def _save_setting(
+        self, keep: Mapping[str, int], trial: Trial | None, cost: Mapping[str, float]
+    ) -> None:
+        scored = trial is not None and trial.choices == keep  # else it was moved to the budget
         setting = self._setting(
             keep,
-            cost={kind: float(c[0]) for kind, c in self._budget.cost(values[None]).items()},
-            reward=None if trial is None else trial.reward,
-            accuracy=None if trial is None else trial.accuracy,
+            cost=dict(cost),
+            reward=trial.reward if trial is not None and scored else None,
+            accuracy=trial.accuracy if trial is not None and scored else None,
             rollout=None if trial is None else trial.index,
             budget=self._run.budget,
             agent=self._agent_name,
@@ -239,12 +252,7 @@ class SearchedStage:
 
     def _fingerprint(self) -> dict[str, Any]:
         """What a continued search must share: flags, network, agent; for latency the machine."""
-        values = {
-            name: value
-            for name, value in self._learner.fingerprint().items()
-            if name not in _NOT_IN_FINGERPRINT
-        }
-        values["agent"] = self._run.agent or DEFAULT_AGENT
+        values = {**self._learner.fingerprint(), "agent": self._agent_name}
         if "latency" in (self._run.budget or ""):
             values["machine"] = this_machine().to_dict()
         return values

@@ -83,6 +83,19 @@ def test_backward_elimination_is_exact_stepwise(layer):
         left.remove(channel)
 
 
+def test_rows_that_are_gone_make_up_for_nothing(layer):
+    """Rows that went with channels of another group, as if the layer had never had them."""
+    x, kernel, rows = layer
+    left = np.arange(12) % 6 != 1
+    rows = np.where(left, rows, -1)
+    stats = [statistics_of(x[:, chosen], x @ kernel) for chosen in (left, np.full(12, True))]
+    expected = backward_order([ReaderMoments(stats[0], rows[left], False)], 6)
+    found = backward_order([ReaderMoments(stats[1], rows, False, left)], 6)
+    np.testing.assert_array_equal(found, expected)
+    ignored = backward_order([ReaderMoments(stats[1], rows, False)], 6)
+    assert not np.array_equal(ignored, expected)
+
+
 def test_backward_elimination_near_the_best_subset(layer):
     x, kernel, rows = layer
     y = x @ kernel

@@ -11,7 +11,7 @@ from learners.reconstruction import selection
 from learners.reconstruction.lasso import channel_quadratic, lasso_mask
 from learners.reconstruction.least_squares import refit_kernel
 from learners.reconstruction.sampling import Sampler
-from learners.reconstruction.segments import merged, split
+from learners.reconstruction.segments import merged, segments
 from learners.reconstruction.selection import ChannelSelection, SelectionOptions
 from learners.reconstruction.statistics import LayerStatistics, row_channels
 from tests.learners.reconstruction import networks
@@ -30,7 +30,8 @@ class Run:
         self.graph = from_keras(self.given)
         self.groups = [
             group
-            for group in split(channel_groups(self.graph))
+            for whole in channel_groups(self.graph)
+            for group in segments(whole)
             if group.prunable and (joint or not group.is_stream)
         ]
         self.counts = {g.name: max(1, round((1 - ratio) * g.size)) for g in self.groups}

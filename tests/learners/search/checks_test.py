@@ -53,6 +53,15 @@ def test_a_search_with_a_budget_is_accepted():
             "`cpr_reward_policy` accuracy leaves the cost out",
         ),
         (
+            {"budget": "flops:0.5", "agent": "greedy"},
+            {
+                "cpr_search": True,
+                "cpr_reward_type": "multi-obj",
+                "cpr_reward_policy": "flops",
+            },
+            "--agent=greedy always uses it up",
+        ),
+        (
             {"budget": "flops:0.5", "enbl_multi_gpu": True},
             {"cpr_search": True},
             "--cpr_search runs in one process",

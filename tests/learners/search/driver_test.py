@@ -138,8 +138,8 @@ class Failing(ToyProblem):
     def score(self, values):
         number = self.num_scored
         score = super().score(values)
-        if number in (0, 3):
-            return Score(math.nan, math.nan)
+        if number in (0, 3):  # logits that are NaN still give a class
+            return Score(math.nan if number == 0 else 0.1, math.nan)
         if number == 1:
             raise RuntimeError("out of memory")
         return score
@@ -165,6 +165,11 @@ class Hopeless(ToyProblem):
 def test_a_search_in_which_everything_fails_ends(tmp_path):
     run = search(tmp_path, Hopeless(), num_rollouts=200, planned=200)
     assert run.best is None
+    assert len(Journal(tmp_path, {"name": "random"}, resume=True).trials) == 20
+
+
+def test_it_ends_under_a_time_limit_too(tmp_path):
+    search(tmp_path, Hopeless(), num_rollouts=200, planned=200, minutes=60.0)
     assert len(Journal(tmp_path, {"name": "random"}, resume=True).trials) == 20
 
 

@@ -122,9 +122,21 @@ def test_held_out_images_are_not_those_of_training():
     assert not any(image.tobytes() in seen for image in found)
 
 
-def test_all_of_them_where_no_number_is_given():
-    images, _ = held_out_images(ModelHelper(), None, 100)
-    assert sum(len(batch[0]) for batch in images) > 100
+def test_the_last_comparison_has_images_that_no_roll_out_saw():
+    class Halving(TinyHelper):
+        def build_dataset_train(self, enbl_trn_val_split=False, first_step=0):
+            numbers = tf.range(600)[:, None, None, None] * tf.ones((1, 8, 8, 3), tf.int32)
+            images = tf.data.Dataset.from_tensor_slices((numbers, tf.zeros(600, tf.int32)))
+            return images.batch(64), images.batch(64)
+
+    def numbers(num_search, final):
+        images, held_out = held_out_images(Halving(), num_search, 100, final=final)
+        assert held_out
+        return [int(x[0, 0, 0]) for batch, _ in images.as_numpy_iterator() for x in batch]
+
+    assert numbers(200, False) == list(range(200))
+    assert numbers(200, True) == list(range(200, 600))
+    assert numbers(400, True) == list(range(600))  # too few are left
 
 
 def test_a_helper_that_holds_nothing_out_gives_others_than_the_tables_saw():

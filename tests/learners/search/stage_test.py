@@ -102,7 +102,20 @@ def test_the_network_is_that_of_the_kept_setting_and_within_the_budget(finished)
     assert setting.facts["cost"]["flops"] == report.after.flops
 
 
-def test_both_are_fine_tuned_alike_on_what_is_not_held_out(finished):
+def test_nothing_is_fine_tuned_on_what_is_held_out(tmp_path, monkeypatch):
+    stage = make_stage(tmp_path)
+    trained = []
+
+    def train(learner):
+        trained.append(learner.context.holds_out)
+        return learner.model
+
+    monkeypatch.setattr(type(stage._learner), "train", train)
+    stage._tuned("uniform", stage._budget.uniform(), None)
+    assert trained == [True]
+
+
+def test_both_are_fine_tuned_alike(finished):
     _, report = finished
     stages = {point.stage for point in report.training}
     assert "chn-pruned-rmt:uniform" in stages
@@ -113,7 +126,9 @@ def test_both_are_fine_tuned_alike_on_what_is_not_held_out(finished):
 def test_a_finished_run_is_not_searched_again(finished, monkeypatch):
     folder, report = finished
     monkeypatch.setattr("learners.search.stage.SearchRun._scored", None)
-    again = compress("chn-pruned-rmt", folder, **SEARCH)
+    again = compress(
+        "chn-pruned-rmt", folder, **(SEARCH | {"agent": "greedy", "search_minutes": 60.0})
+    )
     assert again.search == report.search
     assert [layer.params_after for layer in again.layers] == [
         layer.params_after for layer in report.layers
@@ -221,6 +236,32 @@ def test_multi_obj_may_stay_below_the_budget(tmp_path):
     flops = [trial.cost["flops"] for trial in trials]
     assert best.cost["flops"] == min(flops) < 0.9 * flops[0]
     assert best.reward == pytest.approx(-0.15 * np.log(min(flops)))
+
+
+def test_multi_obj_keeps_the_better_reward(tmp_path, monkeypatch):
+    stage = make_stage(
+        tmp_path,
+        scorer=lambda counts: Score(0.9, 0.1),
+        agent="random",
+        cpr_reward_type="multi-obj",
+        cpr_reward_policy="flops",
+    )
+    accuracies = iter([0.90, 0.86])  # of uniform and of the winner, which is smaller
+    monkeypatch.setattr(
+        "learners.search.stage.evaluate",
+        lambda *_: {"accuracy": next(accuracies), "loss": 0.5},
+    )
+    monkeypatch.setattr(type(stage._learner), "train", lambda learner: learner.model)
+    kept = []
+    monkeypatch.setattr(SearchedStage, "_report", lambda stage, tuned, name: kept.append(name))
+    stage.run()
+    assert kept == ["winner"]
+
+
+def test_without_an_agent_multi_obj_takes_one_that_may_stay_below(tmp_path):
+    multi = {"cpr_reward_type": "multi-obj", "cpr_reward_policy": "flops"}
+    assert make_stage(tmp_path / "a", **multi)._agent_name == "evolution"
+    assert make_stage(tmp_path / "b")._agent_name == "greedy"
 
 
 def test_uniform_as_the_best_setting_is_tuned_once(tmp_path):
