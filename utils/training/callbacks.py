@@ -38,6 +38,7 @@ class Recorder(keras.callbacks.Callback):
         step: steps done in earlier sessions.
         history: their rows.
         mean_metrics: averages metrics over the workers.
+        seconds: what earlier sessions spent on the epoch that this one goes on with.
     """
 
     def __init__(
@@ -45,12 +46,19 @@ class Recorder(keras.callbacks.Callback):
         step: int,
         history: Sequence[Mapping[str, float]],
         mean_metrics: Callable[[Mapping[str, float]], dict[str, float]],
+        seconds: float = 0.0,
     ) -> None:
         super().__init__()
         self.step = step
         self.history = list(history)
         self._mean_metrics = mean_metrics
+        self._earlier = seconds
         self._clock = _Clock()
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Seconds spent on the current epoch so far, in all sessions."""
+        return self._earlier + time.perf_counter() - self._clock.begin
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Start the clock."""
@@ -77,10 +85,11 @@ class Recorder(keras.callbacks.Callback):
                 "step": self.step,
                 **self._mean_metrics(logs or {}),
                 "lrn_rate": float(self.model.optimizer.learning_rate),
-                "seconds": time.perf_counter() - self._clock.begin,
+                "seconds": self.epoch_seconds,
                 "images_per_second": self._clock.rate,
             }
         )
+        self._earlier = 0.0
 
 
 class _Clock:

@@ -90,7 +90,10 @@ class _Run:
         self._saved = saved
         self._optimizer = job.workers.distributed_optimizer(job.optimizer)
         self._recorder = Recorder(
-            saved.step if saved else 0, saved.history if saved else (), job.workers.mean_metrics
+            saved.step if saved else 0,
+            saved.history if saved else (),
+            job.workers.mean_metrics,
+            saved.epoch_seconds if saved else 0.0,
         )
         self._trainee: Trainee | None = None
 
@@ -240,6 +243,7 @@ class _Run:
             network=read_variables(self._model.variables),
             optimizer=read_variables(self._optimizer.variables),
             metrics=read_variables(self._metric_variables()) if mid_epoch else (),
+            epoch_seconds=self._recorder.epoch_seconds if mid_epoch else 0.0,
             extra=self._job.extra,
         )
         # A finite loss may have had an infinite gradient: such weights must not replace good ones.

@@ -41,6 +41,7 @@ class TrainingState:
         network: values of all variables of the network, in their order.
         optimizer: the same of the optimizer.
         metrics: the same of the current epoch's metrics; empty at the end of an epoch.
+        epoch_seconds: spent on the current epoch; 0 at its end.
         extra: what the caller of `fit` keeps beside the network.
     """
 
@@ -52,6 +53,7 @@ class TrainingState:
     network: tuple[np.ndarray, ...]
     optimizer: tuple[np.ndarray, ...]
     metrics: tuple[np.ndarray, ...] = ()
+    epoch_seconds: float = 0.0
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -122,6 +124,7 @@ def save_state(path: str | os.PathLike[str], network: keras.Model, state: Traini
         "finished": state.finished,
         "fingerprint": dict(state.fingerprint),
         "history": [dict(row) for row in state.history],
+        "epoch_seconds": state.epoch_seconds,
         "extra": dict(state.extra),
     } | {name: len(getattr(state, name)) for name in _ARRAY_FIELDS}
     with atomic_path(path) as temporary:

@@ -69,6 +69,21 @@ def test_speed_leaves_out_the_first_step(time: _Time) -> None:
     ]
 
 
+def test_seconds_of_an_epoch_that_was_killed_are_kept(time: _Time) -> None:
+    recorder = Recorder(5, (), dict, seconds=100.0)
+    model = _Model()
+    recorder.set_model(model)
+    for epoch in range(2):
+        recorder.on_epoch_begin(epoch)
+        time.now += 7.0
+        model.images += 8
+        recorder.on_train_batch_end(0, {"loss": 1.0})
+        if not epoch:
+            assert recorder.epoch_seconds == 107.0
+        recorder.on_epoch_end(epoch, {"loss": 1.0})
+    assert [row["seconds"] for row in recorder.history] == [107.0, 7.0]
+
+
 def test_speed_of_a_single_step(time: _Time) -> None:
     model = _Model()
     recorder = _recorder(model)
