@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import Context, SkipRow, real_data
 
 _CACHE = pathlib.Path(__file__).parents[1] / ".cache"
-NUM_EPOCHS = 8
+NUM_EPOCHS = 4
 
 
 def mobilenet_v2(context: Context) -> tuple[pathlib.Path, dict[str, Any]]:
