@@ -458,7 +458,7 @@ ROWS = (
     Row(
         name="mobilenetv2-x0.25-trained",
         run=mobilenet,
-        about="MobileNetV2 x0.25 on CIFAR-10 from scratch, 4 epochs; its file is kept for other rows",
+        about="MobileNetV2 x0.25 on CIFAR-10 from scratch, 4 epochs; other rows use its file",
     ),
     Row(
         name="resnet20-0.6",
