@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import Context, Row, SkipRow, in_turns, real_data
+from benchmarks.pruning_peers import adam_least_squares, l1_pruned, squared_error
 
 if TYPE_CHECKING:
     import keras
@@ -132,8 +133,8 @@ def reconstruction(context: Context) -> dict[str, object]:
         order = backward_order([ReaderMoments(moments, rows, reading.centred)], group.size)
         kept = np.isin(rows, order[-num_keep:])
         ours, offset = refit_kernel(moments, kernel, kept, centred=reading.centred)
-        original = _adam_least_squares(moments, kernel * theirs[rows][:, None], theirs[rows])
-        ratios.append(_error(moments, ours, offset) / _error(moments, original, 0.0))
+        original = adam_least_squares(moments, kernel * theirs[rows][:, None], theirs[rows])
+        ratios.append(squared_error(moments, ours, offset) / squared_error(moments, original, 0.0))
         context.log(f"{reader.node}: {ratios[-1]:.3f} of the original's error")
     return {"worst_ratio": max(ratios), "mean_ratio": statistics.mean(ratios)}
 
@@ -150,31 +151,6 @@ def _outputs(model: keras.Model, images: Any) -> list[Any]:
     return keras.tree.flatten(model(images, training=False))
 
 
-def _adam_least_squares(moments: Any, kernel: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The original's refit: 100 steps of Adam at 1e-3 on the mean squared error."""
-    gram, cross = moments.gram(False), moments.cross_gram(False)
-    scale = 2.0 / (moments.count * kernel.shape[1])
-    mean, square = np.zeros_like(kernel), np.zeros_like(kernel)
-    for step in range(1, 101):
-        gradient = scale * (gram @ kernel - cross) * kept[:, None]
-        mean = 0.9 * mean + 0.1 * gradient
-        square = 0.999 * square + 0.001 * gradient**2
-        move = (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
-        kernel = kernel - 1e-3 * move * kept[:, None]
-    return kernel
-
-
-def _error(moments: Any, kernel: np.ndarray, offset: np.ndarray | float) -> float:
-    """`||Y - X W - offset||^2 / ||Y||^2`."""
-    full = np.vstack([kernel, np.broadcast_to(offset, (1, kernel.shape[1]))])
-    residual = (
-        np.sum(moments.target_squares)
-        - 2.0 * np.sum(full * moments.cross)
-        + np.sum(full * (moments.moment @ full))
-    )
-    return float(residual / np.sum(moments.target_squares))
-
-
 def before_fine_tuning(context: Context, budget: str) -> dict[str, object]:
     """Score the pruned network before any training, beside plain L1 at the same counts."""
     from learners import measurement
@@ -182,32 +158,12 @@ def before_fine_tuning(context: Context, budget: str) -> dict[str, object]:
     report = _run(context, context.seed, budget, "--nb_epochs=0", "--tflite=none")
     helper = _helper(context)
     flops = report["after"]["flops"] / report["before"]["flops"]
-    plain = _l1_pruned(context, helper, budget)
+    plain = l1_pruned(_pretrained(context, helper), budget)
     return {
         "top1": report["after"]["top1"],
         "flops_kept": flops,
         "peer": {"top1": measurement.score(helper, plain)["accuracy"], "flops_kept": flops},
     }
-
-
-def _l1_pruned(context: Context, helper: AbstractModelHelper, budget: str) -> keras.Model:
-    """Cut the channels whose producing filters have the smallest L1 norms; nothing is refitted."""
-    from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
-    from learners.channel_pruning_rmt.groups import budget_counts, prunable_groups
-    from learners.reconstruction.lasso import largest
-    from learners.search.budget import parse_budget
-    from utils.graph import from_keras, shrink, to_keras
-
-    config = ChannelPrunedRmtConfig()
-    graph = from_keras(_pretrained(context, helper))
-    groups = prunable_groups(graph, config)
-    counts = budget_counts(graph, groups, config, parse_budget(budget))
-    keep = {}
-    for group in groups:
-        kernel = graph.params[graph.node(group.producers[0]).layer]["kernel"]
-        norms = np.sum(np.abs(kernel), axis=(0, 1, 2))
-        keep[group.name] = largest(norms, counts[group.name])
-    return to_keras(shrink(graph, keep))
 
 
 def fine_tuned(context: Context, budget: str) -> dict[str, object]:

@@ -87,7 +87,11 @@ class NotFinite(Tiny):
 
 def test_tries_a_batch():
     one = helper()
-    try_batches(one, one.build_model())
+    model = one.build_model()
+    before = model.get_weights()
+    try_batches(one, model)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 @pytest.mark.parametrize(

@@ -205,8 +205,9 @@ def test_a_resume_with_other_weights_is_refused(tmp_path, monkeypatch):
 
 
 def test_another_time_limit_is_no_change(tmp_path):
-    search(tmp_path, scorer=pretend)
-    search(tmp_path, scorer=pretend, search_minutes=5.0)
+    best, trials = search(tmp_path, scorer=pretend)
+    again, same = search(tmp_path, scorer=pretend, search_minutes=5.0)
+    assert (again, same) == (best, trials)
 
 
 def test_the_best_so_far_is_on_disk_after_every_improvement(tmp_path, monkeypatch):

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -44,25 +46,36 @@ def test_random_samples_without_a_file(two):
     np.testing.assert_array_equal(samples["x"], read_calibration(None, two, 100)["x"])
 
 
-def refused(path, model, match):
-    with pytest.raises(InputError, match=match):
+def refusal(path, model):
+    """The one line that a file is refused with."""
+    with pytest.raises(InputError) as error:
         read_calibration(str(path), model, 100)
+    return str(error.value)
 
 
 def test_refuses_wrong_files(tmp_path, one, two):
-    refused(tmp_path / "none.npy", one, r"cannot read the calibration samples: .*none\.npy")
-    refused(tmp_path / "none.npz", one, r"none\.npz: no such file")
-    refused(tmp_path / "images.png", one, r"must be a .npy or .npz file. Received: '.*images.png'")
+    assert re.search(
+        r"cannot read the calibration samples: .*none\.npy", refusal(tmp_path / "none.npy", one)
+    )
+    assert re.search(r"none\.npz: no such file", refusal(tmp_path / "none.npz", one))
+    assert re.search(
+        r"must be a .npy or .npz file. Received: '.*images.png'",
+        refusal(tmp_path / "images.png", one),
+    )
     np.savez(tmp_path / "x.npz", x=np.zeros((6, 4)), z=np.zeros(6))
-    refused(tmp_path / "x.npz", two, r"lacks an array named 'y'. The model takes \['x', 'y'\]")
+    assert re.search(
+        r"lacks an array named 'y'. The model takes \['x', 'y'\]", refusal(tmp_path / "x.npz", two)
+    )
     np.savez(tmp_path / "x.npz", x=np.zeros((6, 4)), y=np.zeros((5, 2)))
-    refused(tmp_path / "x.npz", two, r"equally many samples .* Received: {'x': 6, 'y': 5}")
+    assert re.search(
+        r"equally many samples .* Received: {'x': 6, 'y': 5}", refusal(tmp_path / "x.npz", two)
+    )
     np.save(tmp_path / "empty.npy", np.zeros((0, 4)))
-    refused(tmp_path / "empty.npy", one, "at least one")
+    assert re.search("at least one", refusal(tmp_path / "empty.npy", one))
     np.save(tmp_path / "words.npy", np.array(["a", "b"]))
-    refused(tmp_path / "words.npy", one, "must hold numbers")
+    assert re.search("must hold numbers", refusal(tmp_path / "words.npy", one))
     np.save(tmp_path / "pickle.npy", np.array([{}], dtype=object))
-    refused(tmp_path / "pickle.npy", one, "cannot read the calibration samples")
+    assert re.search("cannot read the calibration samples", refusal(tmp_path / "pickle.npy", one))
 
 
 def test_refuses_damaged_headers(tmp_path, one):
@@ -71,6 +84,6 @@ def test_refuses_damaged_headers(tmp_path, one):
         header = {"shape": (2_000_000_000, 4), "fortran_order": False, "descr": "<f4"}
         np.lib.format.write_array_header_1_0(stream, header)
         stream.write(b"few bytes")
-    refused(path, one, "cannot read the calibration samples")
+    assert re.search("cannot read the calibration samples", refusal(path, one))
     path.write_bytes(path.read_bytes().replace(b"}", b"("))
-    refused(path, one, "cannot read the calibration samples")
+    assert re.search("cannot read the calibration samples", refusal(path, one))

@@ -56,4 +56,4 @@ def test_every_flag_is_declared_once():
 
 def test_does_not_import_tensorflow():
     code = "import sys, utils.export.config; sys.exit('tensorflow' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
