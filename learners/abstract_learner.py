@@ -28,7 +28,14 @@ from utils import flags
 from utils.files import load_keras_model
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Search
-from utils.training import FitJob, LossComposer, fine_tune_schedule, fit, read_state
+from utils.training import (
+    FitJob,
+    LossComposer,
+    common_maps,
+    fine_tune_schedule,
+    fit,
+    read_state,
+)
 from utils.training.state import check_fingerprint
 
 # Flags that change where, how fast and how a run is shown, not what it computes: a resume may
@@ -37,6 +44,10 @@ _NOT_IN_FINGERPRINT = frozenset(
     "learner out_dir exec_mode nb_epochs log_dir summ_step save_step debug strict resume "
     "allow_unsafe pretrained_path data_dir_local nb_threads prefetch_size batch_size_eval "
     "agent search_minutes".split()  # of a search, which compares for itself what it shares
+)
+_NO_HINTS = (
+    "--loss_w_hint had no effect: no feature map has the same layer name and shape in the network "
+    "and its teacher."
 )
 
 _FIT_PARTS = ("training", "fine_tuning")  # their seconds come from the history of `fit`
@@ -164,6 +175,16 @@ class AbstractLearner(abc.ABC):
             return split[0]
         return self.helper.build_dataset_train(first_step=first_step)
 
+    def _hints(self, model: keras.Model) -> tuple[str, ...]:
+        """Find the layers that hints compare; a note where they were asked for and are none."""
+        teacher = self.context.teacher
+        if teacher is None or not self.context.run.distillation.loss_w_hint:
+            return ()
+        hints = common_maps(model, teacher)
+        if not hints and _NO_HINTS not in self.notes:
+            self.notes.append(_NO_HINTS)
+        return hints
+
     def _fit(
         self,
         part: str,
@@ -185,6 +206,8 @@ class AbstractLearner(abc.ABC):
                 loss_w_dst=distillation.loss_w_dst,
                 tempr_dst=distillation.tempr_dst,
                 to_logits=self.helper.logits,
+                loss_w_hint=distillation.loss_w_hint,
+                hints=self._hints(model),
             ),
             state_path=self.context.stage.state_path,
             save_step=run.save_step,

@@ -21,6 +21,12 @@ class DistillationConfig:
     tempr_dst: float = flag(
         4.0, "Temperature that softens both networks' outputs.", lower=0.0, lower_open=True
     )
+    loss_w_hint: float = flag(
+        0.0,
+        "Weight of the hint loss: how far feature maps inside the network, where both have the "
+        "same shape, are from the teacher's.",
+        lower=0.0,
+    )
     save_path_dst: str = flag(
         "./models_dst/model.keras",
         "The teacher; where no file is, the network before the first compressing stage teaches.",

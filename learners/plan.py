@@ -132,8 +132,14 @@ def _check_paths(plan: Plan) -> None:
 
 
 def _check_teacher(plan: Plan) -> None:
+    distillation = plan.run.distillation
+    if distillation.loss_w_hint and not distillation.enbl_dst:
+        raise InputError(
+            "`loss_w_hint` has no effect without a teacher. Received: "
+            f"{distillation.loss_w_hint:g}. Add --enbl_dst, or leave it out."
+        )
     compresses = any(learners.LEARNERS[stage.learner].compresses for stage in plan.stages)
-    if plan.run.distillation.enbl_dst and plan.teacher_path is None and not compresses:
+    if distillation.enbl_dst and plan.teacher_path is None and not compresses:
         raise InputError(
             "`enbl_dst` has no teacher here: without a learner that compresses there is no network "
             "before compression. Give --save_path_dst=teacher.keras, or leave it out."

@@ -320,6 +320,9 @@ TABLE = [
         ("must end in .keras", "'model.h5'")),
     Bad("teacher with a wrong ending", "--enbl_dst --save_path_dst=teacher.h5",
         ("must end in .keras", "'teacher.h5'")),
+    Bad("hints without a teacher", "--loss_w_hint=1",
+        ("`loss_w_hint`", "without a teacher", "Received: 1.", "Add --enbl_dst")),
+    Bad("negative weight of hints", "--enbl_dst --loss_w_hint=-1", ("`loss_w_hint`", "-1")),
     # own helpers
     Bad("own helper that is missing", "--model_helper=gone.py", ("'gone.py'", "no such file")),
     Bad("file without a helper", OWN, ("net.py", "expected a class ModelHelper", "Found: none"),

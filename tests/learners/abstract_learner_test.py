@@ -28,9 +28,15 @@ class Doubling(AbstractLearner):
         return model
 
 
-def learner_in(folder, model, **values):
+def learner_in(folder, model, teacher=None, **values):
     plan, helper = make_run("chn-pruned-rmt", folder, **values)
-    context = StageContext(run=plan.run, stage=plan.stages[0], helper=helper, log_dir=plan.log_dir)
+    context = StageContext(
+        run=plan.run,
+        stage=plan.stages[0],
+        helper=helper,
+        log_dir=plan.log_dir,
+        teacher=teacher,
+    )
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     return Doubling(context, copy)
@@ -101,3 +107,27 @@ def test_no_epochs_change_nothing(trained_digits, tmp_path):
     assert learner.history == []
     for one, other in zip(learner.model.weights, trained_digits.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_hints_of_the_same_network(trained_digits, tmp_path):
+    values = {"nb_epochs": "0.09", "enbl_dst": True, "loss_w_hint": 1.0}
+    learner = learner_in(tmp_path, trained_digits, trained_digits, **values)
+    learner.train()
+    assert learner.notes == []
+    assert 0.0 <= learner.history[-1]["hint"] < learner.history[-1]["loss"]
+
+
+def test_hints_without_common_maps_are_left_out_and_said_so(trained_digits, tmp_path):
+    other = keras.models.clone_model(
+        trained_digits, clone_function=lambda layer: layer.from_config(renamed(layer))
+    )
+    values = {"nb_epochs": "0.09", "enbl_dst": True, "loss_w_hint": 1.0}
+    learner = learner_in(tmp_path, trained_digits, other, **values)
+    learner.train()
+    assert [note.startswith("--loss_w_hint had no effect") for note in learner.notes] == [True]
+    assert "hint" not in learner.history[-1]
+    assert "distillation" in learner.history[-1]
+
+
+def renamed(layer):
+    return {**layer.get_config(), "name": f"other_{layer.name}"}

@@ -55,6 +55,7 @@ def test_documented_names_and_defaults():
         "enbl_dst": False,
         "loss_w_dst": 4.0,
         "tempr_dst": 4.0,
+        "loss_w_hint": 0.0,
         "save_path_dst": "./models_dst/model.keras",
         "enbl_warm_start": False,
         "enbl_multi_gpu": False,

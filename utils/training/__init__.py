@@ -1,8 +1,9 @@
-"""Training, once for all learners: fit, loss, schedules, evaluation, batch-norm statistics."""
+"""Training, once for all learners: fit, loss, hints, schedules, evaluation, batch norm."""
 
 from utils.training.batch_norm import BatchNormEstimator, reestimate_batch_norm
 from utils.training.evaluate import Evaluator, evaluate
 from utils.training.fit import fit
+from utils.training.hints import common_maps
 from utils.training.job import FitJob, FitResult
 from utils.training.loss import LossComposer
 from utils.training.schedule import fine_tune_schedule
@@ -15,6 +16,7 @@ __all__ = [
     "FitResult",
     "LossComposer",
     "TrainingState",
+    "common_maps",
     "evaluate",
     "fine_tune_schedule",
     "fit",

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from utils.errors import InputError
+from utils.training.hints import network_output, with_maps
 from utils.training.loss import CalcLoss, LossComposer
 
 
@@ -25,6 +26,7 @@ class Trainee(keras.Model):
         super().__init__(name="trainee")
         self.network = network
         self.composer = loss
+        self._with_maps = with_maps(network, loss.hints) if loss.hints else None
         self.loss_metrics = {
             name: keras.metrics.Mean(name=name)
             for name in _metric_names(network, loss, element_spec)
@@ -32,7 +34,9 @@ class Trainee(keras.Model):
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Run the network."""
+        """Run the network; in training with its feature maps, if the loss wants some."""
+        if training and self._with_maps is not None:
+            return self._with_maps(inputs, training=True)
         return self.network(inputs, training=training)
 
     def compute_loss(
@@ -45,11 +49,12 @@ class Trainee(keras.Model):
     ) -> tf.Tensor:
         """Compute the loss of a batch and note its metrics."""
         variables = self.network.trainable_variables
-        loss, metrics = (
-            self.composer.training_loss(x, y, y_pred, variables)
-            if training
-            else self.composer.calc_loss(y, y_pred, variables)
-        )
+        metrics: Mapping[str, Any]
+        if training:
+            outputs, maps = (y_pred, ()) if self._with_maps is None else y_pred
+            loss, metrics = self.composer.training_loss(x, y, outputs, variables, maps)
+        else:
+            loss, metrics = self.composer.calc_loss(y, y_pred, variables)
         size = keras.ops.shape(keras.tree.flatten(x)[0])[0]
         for name, value in metrics.items():
             self.loss_metrics[name].update_state(value, sample_weight=size)
@@ -68,17 +73,14 @@ def _metric_names(network: keras.Model, loss: LossComposer, element_spec: Any) -
             "training data must give pairs (images, labels). Received elements of: "
             f"{element_spec}. Let the ModelHelper's build_dataset_train() give such pairs."
         )
-    names = list(_traced_metrics(network, loss.calc_loss, element_spec[1]))
-    return names if loss.teacher is None else [*names, "distillation"]
+    return [*_traced_metrics(network, loss.calc_loss, element_spec[1]), *loss.terms]
 
 
 def _traced_metrics(
     network: keras.Model, calc_loss: CalcLoss, labels_spec: Any
 ) -> Mapping[str, Any]:
-    # A Sequential has no `output` until it is called as a part of another model.
-    output = network.outputs[0] if isinstance(network, keras.Sequential) else network.output
     outputs_spec = keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), output
+        lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), network_output(network)
     )
 
     def metrics(labels: Any, outputs: Any) -> Mapping[str, Any]:

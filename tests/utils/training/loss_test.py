@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tests.utils.training.conftest import batches, calc_loss, network
 from utils.training import LossComposer, fit
+from utils.training.hints import with_maps
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -70,6 +71,48 @@ def test_training_loss_adds_the_weighted_distillation() -> None:
     assert set(metrics) == {"accuracy", "distillation"}
 
 
+def test_hint_loss_is_the_closed_form() -> None:
+    generator = np.random.default_rng(3)
+    teacher, student = generator.normal(size=(2, 3, 5, 5, 2)).astype("float32")
+    wanted, received = (
+        (teacher, teacher[:, :2]),
+        (tf.constant(student), tf.constant(3 * teacher[:, :2])),
+    )
+    value = LossComposer(calc_loss).hint_loss(wanted, received)
+    expected = np.sum((student - teacher) ** 2) / np.sum(teacher**2) + 4.0
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_map_of_zeros_does_not_spoil_the_loss() -> None:
+    zeros, ones = tf.zeros((1, 2, 2, 1)), tf.ones((1, 2, 2, 1))
+    assert float(LossComposer(calc_loss).hint_loss((zeros,), (ones,))) == 0.0
+
+
+def test_hints_are_weighed_on_top() -> None:
+    teacher, student = network(1), network(2)
+    images, labels = next(iter(batches()))
+    outputs, maps = with_maps(student, ("norm",))(images)
+    variables = student.trainable_variables
+    values = {}
+    for weight in (0.0, 2.0):
+        composer = LossComposer(calc_loss, teacher=teacher, loss_w_hint=weight, hints=("norm",))
+        values[weight] = composer.training_loss(images, labels, outputs, variables, maps)
+    assert set(values[0.0][1]) == {"accuracy", "distillation"}
+    hint = float(values[2.0][1]["hint"])
+    assert hint > 0.1
+    assert float(values[2.0][0] - values[0.0][0]) == pytest.approx(2 * hint, rel=1e-4)
+
+
+def test_training_follows_the_hints(make_job: Any) -> None:
+    def last(weight: float) -> float:
+        composer = LossComposer(
+            calc_loss, teacher=network(1), loss_w_hint=weight, hints=("conv", "relu")
+        )
+        return fit(network(2), make_job(loss=composer, resume=False)).history[-1]["hint"]
+
+    assert last(1.0) < 0.7 * last(1e-9)
+
+
 def test_without_a_teacher_it_is_the_helpers_loss() -> None:
     student = network()
     images, labels = next(iter(batches()))
@@ -104,6 +147,7 @@ def test_the_trap_of_the_default_is_still_there() -> None:
     ("arguments", "message"),
     [
         ({"loss_w_dst": -1.0}, r"`loss_w_dst` must be at least 0\. Received: -1\.0"),
+        ({"loss_w_hint": -2.0}, r"`loss_w_hint` must be at least 0\. Received: -2\.0"),
         ({"tempr_dst": 0.0}, r"`tempr_dst` must be larger than 0\. Received: 0\.0"),
     ],
 )

@@ -26,6 +26,32 @@ def test_only_the_network_is_trained() -> None:
     ]
 
 
+def test_hints_add_a_metric_and_nothing_to_train() -> None:
+    model = network()
+    composer = LossComposer(calc_loss, teacher=network(1), loss_w_hint=1.0, hints=("norm",))
+    trainee = Trainee(model, composer, batches().element_spec)
+    assert list(trainee.loss_metrics) == ["accuracy", "distillation", "hint"]
+    assert [v.path for v in trainee.trainable_variables] == [
+        v.path for v in model.trainable_variables
+    ]
+
+
+def test_penalties_count_once_with_hints() -> None:
+    def loss(weight: float) -> float:
+        inputs = keras.Input((6, 6, 2))
+        conv = keras.layers.Conv2D(
+            4, 3, kernel_regularizer="l2", kernel_initializer="ones", name="conv"
+        )
+        x = keras.layers.Flatten()(conv(inputs))
+        model = keras.Model(inputs, keras.layers.Dense(4, kernel_initializer="ones")(x))
+        composer = LossComposer(calc_loss, teacher=model, loss_w_hint=weight, hints=("conv",))
+        trainee = Trainee(model, composer, batches().element_spec)
+        images, labels = next(iter(batches()))
+        return float(trainee.compute_loss(images, labels, trainee(images, training=True)))
+
+    assert loss(1.0) == pytest.approx(loss(0.0), rel=1e-6)  # its own teacher: no distance
+
+
 def test_a_sequential_network() -> None:
     model = keras.Sequential(
         [keras.Input((6, 6, 2)), keras.layers.Flatten(), keras.layers.Dense(4)]
