@@ -2,9 +2,9 @@
 
 Fine-tuning: 3 epochs, batch 128, SGD with momentum 0.9 along half a cosine from `LRN_RATE`,
 distillation from the unpruned network (weight 4, temperature 4) with hints from the ends of its
-blocks (weight `LOSS_W_HINT`). Learning rate and that weight were chosen on a part of the training
-split (row `resnet20-learning-rate`). Reported is the last epoch on the 10,000 test images, the mean
-of three seeds.
+blocks (weight `LOSS_W_HINT`). The learning rate was chosen on a part of the training split (row
+`resnet20-learning-rate`), that weight on the same part, after one epoch (`docs/training.md`).
+Reported is the last epoch on the 10,000 test images, the mean of three seeds.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from learners.search.setting import Setting
 from nets.abstract_model_helper import AbstractModelHelper
 from utils import flags
 from utils.files import load_keras_model
+from utils.graph import from_keras, to_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Search
 from utils.training import (
@@ -46,8 +47,8 @@ _NOT_IN_FINGERPRINT = frozenset(
     "agent search_minutes".split()  # of a search, which compares for itself what it shares
 )
 _NO_HINTS = (
-    "--loss_w_hint had no effect: no feature map has the same layer name and shape in the network "
-    "and its teacher."
+    "--loss_w_hint had no effect: network and teacher have no feature map of the same shape behind "
+    "the same layers."
 )
 
 _FIT_PARTS = ("training", "fine_tuning")  # their seconds come from the history of `fit`
@@ -175,15 +176,18 @@ class AbstractLearner(abc.ABC):
             return split[0]
         return self.helper.build_dataset_train(first_step=first_step)
 
-    def _hints(self, model: keras.Model) -> tuple[str, ...]:
-        """Find the layers that hints compare; a note where they were asked for and are none."""
-        teacher = self.context.teacher
-        if teacher is None or not self.context.run.distillation.loss_w_hint:
-            return ()
+    def _teacher_and_hints(self, model: keras.Model) -> tuple[keras.Model | None, tuple[str, ...]]:
+        """Give the teacher and the layers that hints compare; a note where there are none."""
+        teacher, run = self.context.teacher, self.context.run
+        if teacher is None or not run.distillation.loss_w_hint:
+            return teacher, ()
         hints = common_maps(model, teacher)
+        if not hints:  # a compressed network is flat, its teacher may be nested
+            teacher = to_keras(from_keras(teacher, allow_unsafe=run.allow_unsafe))
+            hints = common_maps(model, teacher)
         if not hints and _NO_HINTS not in self.notes:
             self.notes.append(_NO_HINTS)
-        return hints
+        return teacher, hints
 
     def _fit(
         self,
@@ -194,6 +198,7 @@ class AbstractLearner(abc.ABC):
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         run, distillation = self.context.run, self.context.run.distillation
+        teacher, hints = self._teacher_and_hints(model)
         before = {name: value for name, value in self.seconds.items() if name not in _FIT_PARTS}
         job = FitJob(
             make_train=self._training_batches,
@@ -202,12 +207,12 @@ class AbstractLearner(abc.ABC):
             optimizer=self.helper.build_optimizer(schedule),
             loss=LossComposer(
                 self.helper.calc_loss,
-                teacher=self.context.teacher,
+                teacher=teacher,
                 loss_w_dst=distillation.loss_w_dst,
                 tempr_dst=distillation.tempr_dst,
                 to_logits=self.helper.logits,
                 loss_w_hint=distillation.loss_w_hint,
-                hints=self._hints(model),
+                hints=hints,
             ),
             state_path=self.context.stage.state_path,
             save_step=run.save_step,

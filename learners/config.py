@@ -23,8 +23,8 @@ class DistillationConfig:
     )
     loss_w_hint: float = flag(
         0.0,
-        "Weight of the hint loss: how far feature maps inside the network, where both have the "
-        "same shape, are from the teacher's.",
+        "Weight of the hint loss: how far feature maps inside the network are from the teacher's, "
+        "where the same layer has the same shape in both: sums of branches, ends of resolutions.",
         lower=0.0,
     )
     save_path_dst: str = flag(

@@ -8,6 +8,7 @@ import pytest
 
 from learners.abstract_learner import AbstractLearner, StageContext
 from tests.learners.runs import make_run
+from utils.graph import from_keras, to_keras
 from utils.training import read_state
 
 
@@ -109,20 +110,30 @@ def test_no_epochs_change_nothing(trained_digits, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+HINTS = {"nb_epochs": "0.09", "enbl_dst": True, "loss_w_hint": 1.0}
+
+
 def test_hints_of_the_same_network(trained_digits, tmp_path):
-    values = {"nb_epochs": "0.09", "enbl_dst": True, "loss_w_hint": 1.0}
-    learner = learner_in(tmp_path, trained_digits, trained_digits, **values)
+    learner = learner_in(tmp_path, trained_digits, trained_digits, **HINTS)
     learner.train()
     assert learner.notes == []
-    assert 0.0 <= learner.history[-1]["hint"] < learner.history[-1]["loss"]
+    assert 0.0 < learner.history[-1]["hint"] < 1.0
+
+
+def test_hints_of_a_nested_teacher(trained_digits, tmp_path):
+    inputs = keras.Input(trained_digits.input_shape[1:], name=trained_digits.layers[0].name)
+    nested = keras.Model(inputs, trained_digits(inputs))
+    learner = learner_in(tmp_path, to_keras(from_keras(nested)), nested, **HINTS)
+    learner.train()
+    assert learner.notes == []
+    assert 0.0 < learner.history[-1]["hint"] < 1.0
 
 
 def test_hints_without_common_maps_are_left_out_and_said_so(trained_digits, tmp_path):
     other = keras.models.clone_model(
         trained_digits, clone_function=lambda layer: layer.from_config(renamed(layer))
     )
-    values = {"nb_epochs": "0.09", "enbl_dst": True, "loss_w_hint": 1.0}
-    learner = learner_in(tmp_path, trained_digits, other, **values)
+    learner = learner_in(tmp_path, trained_digits, other, **HINTS)
     learner.train()
     assert [note.startswith("--loss_w_hint had no effect") for note in learner.notes] == [True]
     assert "hint" not in learner.history[-1]

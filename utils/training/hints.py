@@ -7,67 +7,116 @@ from typing import Any
 
 import keras
 
-_COMPUTES_NOTHING = (
-    keras.layers.InputLayer,
-    keras.layers.ZeroPadding2D,
-    keras.layers.Cropping2D,
-)
+from utils.graph.keras_reading import functional_model
+
+_MOVES_ONLY = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
 
 
 def common_maps(network: keras.Model, teacher: keras.Model) -> tuple[str, ...]:
-    """Find feature maps that two networks have in common.
+    """Find the feature maps in which a network can be compared with its teacher.
 
-    These are the sums of branches: in a ResNet whose blocks were pruned inside, the end of every
-    block. Of a resolution without such a sum it is the last map.
+    These are the sums of branches (`Add`): in a ResNet whose blocks were pruned inside, the end of
+    every block. Of a resolution without such a sum it is the last map.
 
     Args:
-        network: functional or Sequential model.
-        teacher: another one; the same before compression, as a rule.
+        network: built model.
+        teacher: built model of the same layers by name, of any widths. In one of other layers an
+            equal name would mean another place.
 
     Returns:
-        Names of layers, in the network's order. Both networks have a layer of that name, called
-        once, whose output has the same static shape [batch, height, width, channels]. Inputs,
-        padding and cropping do not count. Empty if the networks have no such layer in common.
+        Names of layers, in the network's order. Each is called once, has trained layers before it,
+        and gives one map [batch, height, width, channels] of the same static shape, larger than 1 x
+        1, in both. Random layers do not count, nor padding and cropping, nor what comes behind a
+        random augmentation of the input. Empty if there is no such layer.
     """
-    theirs = _map_shapes(teacher)
-    shapes = {name: size for name, size in _map_shapes(network).items() if theirs.get(name) == size}
-    by_resolution: dict[tuple[int, ...], list[str]] = {}
-    for name, shape in shapes.items():
-        by_resolution.setdefault(shape[:2], []).append(name)
-    chosen = set()
-    for names in by_resolution.values():
-        sums = [n for n in names if isinstance(network.get_layer(n), keras.layers.Add)]
-        chosen.update(sums or names[-1:])
-    return tuple(name for name in shapes if name in chosen)
+    if _layer_names(network) != _layer_names(teacher):
+        return ()
+    theirs = _maps(functional_model(teacher))
+    common = {
+        name: node
+        for name, node in _maps(functional_model(network)).items()
+        if name in theirs and _shape(node) == _shape(theirs[name])
+    }
+    sums = [name for name, node in common.items() if isinstance(node.operation, keras.layers.Add)]
+    with_sum = {_shape(common[name])[:2] for name in sums}
+    last = {_shape(node)[:2]: name for name, node in common.items()}
+    chosen = {*sums, *(name for size, name in last.items() if size not in with_sum)}
+    return tuple(name for name in common if name in chosen)
 
 
 def with_maps(network: keras.Model, names: Sequence[str]) -> keras.Model:
     """Make a model of the same layers that gives feature maps beside the outputs.
 
     Args:
-        network: functional or Sequential model.
-        names: layers whose outputs are wanted.
+        network: built model.
+        names: layers, each called once.
 
     Returns:
-        Model with the outputs (the network's, list of maps).
+        Model with the outputs (the network's, list of the layers' outputs).
     """
-    maps = [network.get_layer(name).output for name in names]
-    return keras.Model(network.inputs, (network_output(network), maps))
+    functional = functional_model(network)
+    outputs = {node.operation.name: node.output_tensors[0] for node in _calls(functional)}
+    return keras.Model(functional.input, (functional.output, [outputs[name] for name in names]))
 
 
-def network_output(network: keras.Model) -> Any:
-    """Give the symbolic output of a network, or the structure of its outputs."""
-    # A Sequential has no `output` until it is called as a part of another model.
-    return network.outputs[0] if isinstance(network, keras.Sequential) else network.output
+def _layer_names(network: keras.Model) -> list[str]:
+    return [node.operation.name for node in _calls(functional_model(network))]
 
 
-def _map_shapes(model: keras.Model) -> dict[str, tuple[int, ...]]:
-    """Collect (height, width, channels) by name of layer."""
-    shapes = {}
-    for layer in model.layers:
-        if isinstance(layer, _COMPUTES_NOTHING) or len(layer._inbound_nodes) != 1:
-            continue
-        outputs = keras.tree.flatten(layer.output)
-        if len(outputs) == 1 and len(outputs[0].shape) == 4 and None not in outputs[0].shape[1:]:
-            shapes[layer.name] = tuple(outputs[0].shape[1:])
-    return shapes
+def _calls(functional: Any) -> list[Any]:
+    """List the calls of layers, in the order of the computation, inputs left out.
+
+    A layer's own `output` is that of its first call, which may belong to another model: a
+    Sequential that was loaded from a file has called its layers several times.
+    """
+    return [
+        node
+        for node in _nodes(functional)
+        if isinstance(node.operation, keras.Layer) and not node.is_input
+    ]
+
+
+def _nodes(functional: Any) -> list[Any]:
+    by_depth = functional._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def _maps(functional: Any) -> dict[str, Any]:
+    """Collect the calls that give a comparable map, by the layer's name."""
+    names = [node.operation.name for node in _calls(functional)]
+    learned: set[int] = set()  # tensors
+    augmented: set[int] = set()
+    maps = {}
+    for node in _nodes(functional):
+        layer, before = node.operation, {id(tensor) for tensor in node.input_tensors}
+        after = {id(tensor) for tensor in node.output_tensors}
+        if before & learned or getattr(layer, "trainable_weights", None):
+            learned |= after
+        if before & augmented or (_is_random(layer) and not after & learned):
+            augmented |= after
+        if (
+            names.count(layer.name) == 1
+            and after & learned
+            and not after & augmented
+            and not _is_random(layer)
+            and not isinstance(layer, _MOVES_ONLY)
+            and _is_map(node.output_tensors)
+        ):
+            maps[layer.name] = node
+    return maps
+
+
+def _is_random(layer: Any) -> bool:
+    """Tell dropout, noise and random preprocessing: Keras gives each a generator of seeds."""
+    return any(hasattr(layer, name) for name in ("seed_generator", "generator"))
+
+
+def _is_map(tensors: Sequence[keras.KerasTensor]) -> bool:
+    if len(tensors) != 1 or len(tensors[0].shape) != 4 or None in tensors[0].shape[1:]:
+        return False
+    return tensors[0].shape[1] * tensors[0].shape[2] > 1
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    """Give (height, width, channels); one of the networks may have a fixed batch."""
+    return tuple(node.output_tensors[0].shape[1:])

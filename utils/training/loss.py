@@ -111,7 +111,7 @@ class LossComposer:
         loss, terms = loss + self.loss_w_dst * distilled, {"distillation": distilled}
         if self._teacher_maps is not None:
             terms["hint"] = self.hint_loss(wanted_maps, maps)
-            loss += self.loss_w_hint * terms["hint"]
+            loss += tf.cast(self.loss_w_hint * terms["hint"], loss.dtype)
         return loss, {**metrics, **terms}
 
     def distillation_loss(self, teacher_outputs: Any, outputs: Any) -> tf.Tensor:
@@ -141,7 +141,9 @@ class LossComposer:
             Scalar, without the factor `loss_w_hint`.
         """
         errors = []
-        for wanted, received in zip(map(tf.stop_gradient, teacher_maps), maps, strict=True):
-            error, energy = tf.nn.l2_loss(received - wanted), tf.nn.l2_loss(wanted)
-            errors.append(tf.math.divide_no_nan(error, energy))
+        for wanted, received in zip(teacher_maps, maps, strict=True):
+            # In float32: networks of mixed precision have maps of 16 bits, whose sums overflow.
+            target = tf.stop_gradient(tf.cast(wanted, tf.float32))
+            error = tf.nn.l2_loss(tf.cast(received, tf.float32) - target)
+            errors.append(tf.math.divide_no_nan(error, tf.nn.l2_loss(target)))
         return tf.add_n(errors)

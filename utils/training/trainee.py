@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from utils.errors import InputError
-from utils.training.hints import network_output, with_maps
+from utils.graph.keras_reading import functional_model
+from utils.training.hints import with_maps
 from utils.training.loss import CalcLoss, LossComposer
 
 
@@ -80,7 +81,7 @@ def _traced_metrics(
     network: keras.Model, calc_loss: CalcLoss, labels_spec: Any
 ) -> Mapping[str, Any]:
     outputs_spec = keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), network_output(network)
+        lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), functional_model(network).output
     )
 
     def metrics(labels: Any, outputs: Any) -> Mapping[str, Any]:

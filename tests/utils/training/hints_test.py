@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from nets.resnet_at_cifar10 import ModelHelper
+from nets.resnet_at_cifar10 import ModelHelper, ResnetAtCifar10Config
 from tests.utils.training.conftest import batches, network
 from utils.graph import from_keras, shrink, to_keras
 from utils.training import common_maps
@@ -43,7 +43,43 @@ def test_of_each_resolution_the_last_and_no_padding() -> None:
 
 def test_nothing_in_common() -> None:
     assert common_maps(_chain((4, 4)), _chain((8, 8))) == ()
+
+
+def test_a_teacher_of_other_layers_has_equal_names_at_other_places() -> None:
     assert common_maps(_chain((8, 8), "other"), _chain((8, 8))) == ()
+    assert common_maps(_chain((8, 8)), _chain((8, 8, 8))) == ()
+    small, large = (ModelHelper(ResnetAtCifar10Config(resnet_size=size)) for size in (20, 32))
+    assert common_maps(small.build_model(), large.build_model()) == ()
+
+
+def test_what_is_random_or_not_learned_does_not_count() -> None:
+    def model(*front: keras.layers.Layer) -> keras.Model:
+        inputs = keras.Input((8, 8, 3))
+        x = inputs
+        for layer in front:
+            x = layer(x)
+        x = keras.layers.Conv2D(4, 3, name="conv")(x)
+        x = keras.layers.Dropout(0.5, name="drop")(x)
+        return keras.Model(inputs, keras.layers.Flatten(name="flatten")(x))
+
+    scaled = model(keras.layers.Rescaling(0.5, name="scale"))
+    assert common_maps(scaled, keras.models.clone_model(scaled)) == ("conv",)
+    flipped = model(keras.layers.RandomFlip(name="flip"))  # each sees a picture of its own
+    assert common_maps(flipped, keras.models.clone_model(flipped)) == ()
+
+
+def test_a_gate_of_one_pixel_is_no_map() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(inputs)
+    model = keras.Model(inputs, keras.layers.Conv2D(3, 1, name="expand")(x))
+    assert common_maps(model, keras.models.clone_model(model)) == ()
+
+
+def test_a_fixed_batch_is_no_difference() -> None:
+    model = _chain((8, 8))
+    config = model.get_config()
+    config["layers"][0]["config"]["batch_shape"] = (2, 8, 8, 3)
+    assert common_maps(model, keras.Model.from_config(config)) == ("conv1",)
 
 
 def test_a_layer_that_is_called_twice_does_not_count() -> None:
@@ -53,9 +89,21 @@ def test_a_layer_that_is_called_twice_does_not_count() -> None:
     assert common_maps(model, keras.models.clone_model(model)) == ()
 
 
+def test_a_sequential_network_that_was_loaded() -> None:
+    layers = [keras.layers.Conv2D(4, 3, name=f"conv{index}") for index in range(3)]
+    made = keras.Sequential([keras.Input((8, 8, 3)), *layers, keras.layers.Flatten()])
+    model = keras.Sequential.from_config(made.get_config())
+    assert common_maps(model, made) == ("conv0", "conv1", "conv2")
+    images = np.ones((1, 8, 8, 3), "float32")
+    outputs, (last,) = with_maps(model, ("conv2",))(images)
+    np.testing.assert_array_equal(outputs, model(images))
+    np.testing.assert_array_equal(np.reshape(last, (1, -1)), outputs)
+
+
 def test_maps_come_from_the_same_pass() -> None:
     model = network()
     images, _ = next(iter(batches()))
-    outputs, (norm, relu) = with_maps(model, ("norm", "relu"))(images)
-    np.testing.assert_array_equal(outputs, model(images))
-    np.testing.assert_array_equal(relu, np.maximum(norm, 0))
+    outputs, (relu, dropped) = with_maps(model, ("relu", "dropout"))(images, training=True)
+    kept = np.reshape(dropped, (len(images), -1))
+    np.testing.assert_allclose(outputs, model.get_layer("dense")(kept), rtol=1e-5)
+    assert np.sum(kept == 0) - np.sum(np.asarray(relu) == 0) > 0  # by Dropout, in that pass

@@ -88,6 +88,12 @@ def test_a_map_of_zeros_does_not_spoil_the_loss() -> None:
     assert float(LossComposer(calc_loss).hint_loss((zeros,), (ones,))) == 0.0
 
 
+def test_maps_of_sixteen_bits_do_not_overflow() -> None:
+    teacher, student = tf.fill((1, 8, 8, 4), 200.0), tf.fill((1, 8, 8, 4), 100.0)
+    halves = [tf.cast(tensor, tf.float16) for tensor in (teacher, student)]
+    assert float(LossComposer(calc_loss).hint_loss(halves[:1], halves[1:])) == pytest.approx(0.25)
+
+
 def test_hints_are_weighed_on_top() -> None:
     teacher, student = network(1), network(2)
     images, labels = next(iter(batches()))
