@@ -60,7 +60,8 @@ def with_maps(network: keras.Model, names: Sequence[str]) -> keras.Model:
 
 
 def _layer_names(network: keras.Model) -> list[str]:
-    return [node.operation.name for node in _calls(functional_model(network))]
+    """Name the layers, once per call, sorted: networks may order parallel branches differently."""
+    return sorted(node.operation.name for node in _calls(functional_model(network)))
 
 
 def _calls(functional: Any) -> list[Any]:

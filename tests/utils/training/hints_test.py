@@ -68,6 +68,15 @@ def test_what_is_random_or_not_learned_does_not_count() -> None:
     assert common_maps(flipped, keras.models.clone_model(flipped)) == ()
 
 
+def test_the_order_of_branches_is_no_difference() -> None:
+    def model(*names: str) -> keras.Model:
+        inputs = keras.Input((8, 8, 3))
+        branches = [keras.layers.Conv2D(4, 3, name=name)(inputs) for name in names]
+        return keras.Model(inputs, keras.layers.Add(name="sum")(branches))
+
+    assert common_maps(model("a", "b"), model("b", "a")) == ("sum",)
+
+
 def test_a_gate_of_one_pixel_is_no_map() -> None:
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(inputs)
