@@ -32,6 +32,7 @@ from utils.report import Search
 from utils.training import (
     FitJob,
     LossComposer,
+    StatisticsRefresher,
     common_maps,
     fine_tune_schedule,
     fit,
@@ -46,6 +47,7 @@ _NOT_IN_FINGERPRINT = frozenset(
     "allow_unsafe pretrained_path data_dir_local nb_threads prefetch_size batch_size_eval "
     "agent search_minutes".split()  # of a search, which compares for itself what it shares
 )
+_NB_SMPLS_BN = 1000
 _NO_HINTS = (
     "--loss_w_hint had no effect: network and teacher have no feature map of the same shape behind "
     "the same layers."
@@ -176,6 +178,9 @@ class AbstractLearner(abc.ABC):
             return split[0]
         return self.helper.build_dataset_train(first_step=first_step)
 
+    def _statistics_images(self) -> tf.data.Dataset:
+        return self.helper.build_dataset_calibration(_NB_SMPLS_BN)
+
     def _teacher_and_hints(self, model: keras.Model) -> tuple[keras.Model | None, tuple[str, ...]]:
         """Give the teacher and the layers that hints compare; a note where there are none."""
         teacher, run = self.context.teacher, self.context.run
@@ -220,7 +225,7 @@ class AbstractLearner(abc.ABC):
             log_dir=self.context.log_dir / self.context.stage.learner,
             seed=run.seed,
             stage=self.context.stage.learner,
-            callbacks=tuple(callbacks),
+            callbacks=(*callbacks, StatisticsRefresher(self._statistics_images, num_steps)),
             fingerprint=(
                 self._fine_tune_fingerprint() if part == "fine_tuning" else self.fingerprint()
             ),

@@ -20,6 +20,7 @@ from utils.export.config import KINDS
 from utils.export.files import tflite_path
 from utils.files import load_keras_model, save_keras_model
 from utils.graph import capability_report, from_keras
+from utils.graph.keras_reading import functional_model
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Report, print_summary
 
@@ -89,6 +90,7 @@ def compress(
     if plan.run.strict:
         _refuse_opaque(model, plan.run.allow_unsafe)
     try_batches(helper, model)
+    _refuse_other_teacher(plan, model)
     with explained():
         outcome = run_stages(plan, helper, model)
         return measurement.report_on(plan, helper, outcome, command, start)
@@ -136,6 +138,33 @@ def _teacher(plan: Plan, before: keras.Model | None) -> keras.Model | None:
     if plan.teacher_path is not None:
         return load_keras_model(plan.teacher_path, allow_unsafe=plan.run.allow_unsafe)
     return before
+
+
+def _refuse_other_teacher(plan: Plan, model: keras.Model) -> None:
+    """Refuse a teacher of other images or other outputs before anything is trained."""
+    teacher = _teacher(plan, None)
+    if teacher is None:
+        return
+    sizes = {}
+    for name, network in (("teacher", teacher), ("network", model)):
+        functional = functional_model(network)
+        tensors = keras.tree.flatten(functional.input), keras.tree.flatten(functional.output)
+        sizes[name] = [[tuple(t.shape[1:]) for t in side] for side in tensors]
+    for side, theirs, ours in zip(
+        ("input", "output"), sizes["teacher"], sizes["network"], strict=True
+    ):
+        if len(theirs) != len(ours) or not all(map(_fits, theirs, ours)):
+            raise InputError(
+                f"`save_path_dst`: the teacher {str(plan.teacher_path)!r} has {side} shapes "
+                f"{theirs}, the network {ours}. Give a teacher for the same images and classes."
+            )
+
+
+def _fits(theirs: Sequence[int | None], ours: Sequence[int | None]) -> bool:
+    """Compare shapes; an open size fits any."""
+    return len(theirs) == len(ours) and all(
+        a == b or a is None or b is None for a, b in zip(theirs, ours, strict=True)
+    )
 
 
 def _refuse_opaque(model: keras.Model, allow_unsafe: bool) -> None:

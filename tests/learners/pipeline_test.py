@@ -74,6 +74,24 @@ def test_teacher(given, trained_digits, tmp_path, monkeypatch):
     assert same(seen[0], trained_digits if given else outcome.before)
 
 
+@pytest.mark.parametrize(
+    ("size", "classes", "message"),
+    [
+        (8, 7, r"has output shapes \[\(7,\)\], the network \[\(10,\)\]"),
+        (9, 10, r"has input shapes \[\(9, 9, 1\)\], the network \[\(8, 8, 1\)\]"),
+    ],
+)
+def test_a_teacher_of_other_sizes_is_refused(size, classes, message, trained_digits, tmp_path):
+    inputs = keras.Input((size, size, 1))
+    teacher = keras.Model(inputs, layers.Dense(classes)(layers.Flatten()(inputs)))
+    teacher.save(tmp_path / "teacher.keras")
+    values = {"enbl_dst": True, "save_path_dst": str(tmp_path / "teacher.keras")}
+    plan, helper = make_run("chn-pruned-rmt", tmp_path / "out", **values)
+    with pytest.raises(InputError, match=message):
+        pipeline.compress(plan, helper, trained_digits)
+    assert not (tmp_path / "out").exists()
+
+
 def test_strict_lists_what_cannot_be_compressed(tmp_path):
     plan, helper = make_run("full-prec", tmp_path, strict=True)
     inputs = keras.Input((8, 8, 1))

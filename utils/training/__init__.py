@@ -1,6 +1,10 @@
 """Training, once for all learners: fit, loss, hints, schedules, evaluation, batch norm."""
 
-from utils.training.batch_norm import BatchNormEstimator, reestimate_batch_norm
+from utils.training.batch_norm import (
+    BatchNormEstimator,
+    StatisticsRefresher,
+    reestimate_batch_norm,
+)
 from utils.training.evaluate import Evaluator, evaluate
 from utils.training.fit import fit
 from utils.training.hints import common_maps
@@ -15,6 +19,7 @@ __all__ = [
     "FitJob",
     "FitResult",
     "LossComposer",
+    "StatisticsRefresher",
     "TrainingState",
     "common_maps",
     "evaluate",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from utils.errors import InputError
+
+_STALE_SHARE = 0.05
 
 
 class BatchNormEstimator:
@@ -90,6 +93,35 @@ class BatchNormEstimator:
 def reestimate_batch_norm(model: keras.Model, dataset: tf.data.Dataset, nb_batches: int) -> None:
     """Set a model's moving statistics from data once; see `BatchNormEstimator`."""
     BatchNormEstimator(model)(dataset, nb_batches)
+
+
+class StatisticsRefresher(keras.callbacks.Callback):
+    """Re-estimates the moving statistics at the end of a run too short for them to follow.
+
+    After n steps a statistic of momentum m still holds a share m^n of the value from before. Above
+    a twentieth (with 0.99: fewer than 299 steps) they are taken anew.
+
+    Args:
+        make_images: gives the finite data set that they are taken from.
+        nb_steps: steps of the whole run. One that ends earlier is left as it is.
+    """
+
+    def __init__(self, make_images: Callable[[], tf.data.Dataset], nb_steps: int) -> None:
+        super().__init__()
+        self._make_images = make_images
+        self._nb_steps = nb_steps
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Take them anew, before the state is saved for the last time."""
+        network = self.model.network
+        momenta = [
+            layer.momentum
+            for layer in network._flatten_layers(include_self=False)
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        ]
+        done = int(self.model.optimizer.iterations) >= self._nb_steps
+        if done and max(momenta, default=0.0) ** self._nb_steps > _STALE_SHARE:
+            reestimate_batch_norm(network, self._make_images(), sys.maxsize)
 
 
 def _contains(variables: list[Any], variable: Any) -> bool:

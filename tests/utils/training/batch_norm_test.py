@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,12 @@ import tensorflow as tf
 
 from tests.utils.training.conftest import batches, network
 from utils.errors import InputError
-from utils.training import BatchNormEstimator, reestimate_batch_norm
+from utils.training import (
+    BatchNormEstimator,
+    StatisticsRefresher,
+    fit,
+    reestimate_batch_norm,
+)
 
 
 def _expected_of_conv(model: keras.Model, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,3 +109,34 @@ def test_refusals() -> None:
         reestimate_batch_norm(network(), batches(), 0)
     with pytest.raises(InputError, match="data for batch normalization is empty"):
         reestimate_batch_norm(network(), batches().take(0), 2)
+
+
+@pytest.mark.parametrize(("momentum", "fresh"), [(0.99, True), (0.5, False)])
+def test_a_short_run_ends_with_fresh_statistics(
+    momentum: float, fresh: bool, make_job: Any
+) -> None:
+    def trained(*callbacks: keras.callbacks.Callback) -> keras.Model:
+        model = network()
+        model.get_layer("norm").momentum = momentum
+        fit(model, make_job(callbacks=callbacks, resume=False))
+        return model
+
+    data = batches().take(3)
+    plain, model = trained(), trained(StatisticsRefresher(lambda: data, 20))
+    if fresh:
+        reestimate_batch_norm(plain, data, 3)
+    for one, other in zip(plain.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_fresh_statistics_are_in_the_state(make_job: Any) -> None:
+    data = batches().take(3)
+    job = make_job(callbacks=[StatisticsRefresher(lambda: data, 20)])
+    model, again = network(), network(5)
+    fit(model, job)
+    reestimate_batch_norm(expected := keras.models.load_model(job.state_path), data, 3)
+    fit(again, make_job(callbacks=[StatisticsRefresher(lambda: data, 20)]))  # had ended
+    for name in ("moving_mean", "moving_variance"):
+        wanted = getattr(expected.get_layer("norm"), name)
+        np.testing.assert_array_equal(getattr(model.get_layer("norm"), name), wanted)
+        np.testing.assert_array_equal(getattr(again.get_layer("norm"), name), wanted)
