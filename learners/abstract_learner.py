@@ -10,6 +10,7 @@ import abc
 import contextlib
 import dataclasses
 import json
+import math
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
@@ -178,9 +179,6 @@ class AbstractLearner(abc.ABC):
             return split[0]
         return self.helper.build_dataset_train(first_step=first_step)
 
-    def _statistics_images(self) -> tf.data.Dataset:
-        return self.helper.build_dataset_calibration(_NB_SMPLS_BN)
-
     def _teacher_and_hints(self, model: keras.Model) -> tuple[keras.Model | None, tuple[str, ...]]:
         """Give the teacher and the layers that hints compare; a note where there are none."""
         teacher, run = self.context.teacher, self.context.run
@@ -204,6 +202,11 @@ class AbstractLearner(abc.ABC):
     ) -> None:
         run, distillation = self.context.run, self.context.run.distillation
         teacher, hints = self._teacher_and_hints(model)
+        refresher = StatisticsRefresher(
+            lambda: self._training_batches(0),
+            nb_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
+            nb_steps=num_steps,
+        )
         before = {name: value for name, value in self.seconds.items() if name not in _FIT_PARTS}
         job = FitJob(
             make_train=self._training_batches,
@@ -225,7 +228,7 @@ class AbstractLearner(abc.ABC):
             log_dir=self.context.log_dir / self.context.stage.learner,
             seed=run.seed,
             stage=self.context.stage.learner,
-            callbacks=(*callbacks, StatisticsRefresher(self._statistics_images, num_steps)),
+            callbacks=(*callbacks, refresher),
             fingerprint=(
                 self._fine_tune_fingerprint() if part == "fine_tuning" else self.fingerprint()
             ),

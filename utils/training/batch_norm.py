@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,12 +35,7 @@ class BatchNormEstimator:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        layers = model._flatten_layers(include_self=False)
-        self._layers = [
-            layer
-            for layer in layers
-            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-        ]
+        self._layers = _normalizations(model)
         self._moving = [v for la in self._layers for v in (la.moving_mean, la.moving_variance)]
         self._kept = [v for v in model.non_trainable_variables if not _contains(self._moving, v)]
         self._step = tf.function(self._sums, reduce_retracing=True)
@@ -102,26 +96,35 @@ class StatisticsRefresher(keras.callbacks.Callback):
     a twentieth (with 0.99: fewer than 299 steps) they are taken anew.
 
     Args:
-        make_images: gives the finite data set that they are taken from.
+        make_images: gives the data set that they are taken from.
+        nb_batches: batches of it to use at most.
         nb_steps: steps of the whole run. One that ends earlier is left as it is.
     """
 
-    def __init__(self, make_images: Callable[[], tf.data.Dataset], nb_steps: int) -> None:
+    def __init__(
+        self, make_images: Callable[[], tf.data.Dataset], *, nb_batches: int, nb_steps: int
+    ) -> None:
         super().__init__()
         self._make_images = make_images
+        self._nb_batches = nb_batches
         self._nb_steps = nb_steps
 
     def on_train_end(self, logs: Any = None) -> None:
         """Take them anew, before the state is saved for the last time."""
         network = self.model.network
-        momenta = [
-            layer.momentum
-            for layer in network._flatten_layers(include_self=False)
-            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-        ]
+        momenta = [layer.momentum for layer in _normalizations(network)]
         done = int(self.model.optimizer.iterations) >= self._nb_steps
         if done and max(momenta, default=0.0) ** self._nb_steps > _STALE_SHARE:
-            reestimate_batch_norm(network, self._make_images(), sys.maxsize)
+            reestimate_batch_norm(network, self._make_images(), self._nb_batches)
+
+
+def _normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """List the layers whose statistics training moves."""
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
 
 
 def _contains(variables: list[Any], variable: Any) -> bool:
