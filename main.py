@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import learners
 import nets
 from learners.config import RunConfig
-from learners.plan import make_plan
+from pipeline.plan import make_plan
 from utils import flags
 from utils.command import guarded, notes, out
 from utils.export.quiet import quiet_native
@@ -48,9 +48,9 @@ def _run(argv: Sequence[str]) -> int:
     helper = helper_class(configs[helper_class.config_class], seed=plan.run.seed)
     helper.check_files()
     with quiet_native():  # TensorFlow greets on standard error whatever its log level
-        from learners import pipeline  # only now are its seconds worth it
+        from pipeline import stages  # only now are its seconds worth it
 
-    pipeline.execute(plan, helper, command=["main.py", *argv])
+    stages.execute(plan, helper, command=["main.py", *argv])
     return 0
 
 

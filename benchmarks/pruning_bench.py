@@ -102,8 +102,8 @@ def reconstruction(context: Context) -> dict[str, object]:
     are relative to the output's energy, without the help of an offset for the original.
     """
     from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
-    from learners.channel_pruning_rmt.groups import prunable_groups
-    from learners.reconstruction.lasso import channel_quadratic, lasso_mask
+    from learners.channels.groups import prunable_groups
+    from learners.channels.lasso import channel_quadratic, lasso_mask
     from learners.reconstruction.least_squares import ReaderMoments, backward_order, refit_kernel
     from learners.reconstruction.readings import find_readings
     from learners.reconstruction.sampling import Sampler
@@ -156,7 +156,7 @@ def _outputs(model: keras.Model, images: Any) -> list[Any]:
 
 def before_fine_tuning(context: Context, budget: str) -> dict[str, object]:
     """Score the pruned network before any training, beside plain L1 at the same counts."""
-    from learners import measurement
+    from pipeline import measurement
 
     report = _run(context, context.seed, budget, "--nb_epochs=0", "--tflite=none")
     helper = _helper(context)
@@ -349,9 +349,9 @@ def _training_step(helper: AbstractModelHelper, model: keras.Model) -> Any:
 def pretrained(context: Context, size: int) -> dict[str, object]:
     """Load the public weights and score them on the whole test split."""
     from datasets.config import DataConfig
-    from learners import measurement
     from nets.pretrained import load_pretrained
     from nets.resnet_at_cifar10 import ModelHelper
+    from pipeline import measurement
 
     path = context.data(f"weights/resnet{size}.npz") / f"weights/resnet{size}.npz"
     config = ModelHelper.config_class(resnet_size=size, data=DataConfig(data_dir_local=_data_dir()))

@@ -37,10 +37,10 @@ def squared_error(moments: Any, kernel: np.ndarray, offset: np.ndarray | float) 
 
 def l1_pruned(model: keras.Model, budget: str) -> keras.Model:
     """Cut the channels whose producing filters have the smallest L1 norms; nothing is refitted."""
+    from learners.budget import parse_budget
     from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
-    from learners.channel_pruning_rmt.groups import budget_counts, prunable_groups
-    from learners.reconstruction.lasso import largest
-    from learners.search.budget import parse_budget
+    from learners.channels.groups import budget_counts, prunable_groups
+    from learners.channels.lasso import largest
     from utils.graph import from_keras, shrink, to_keras
 
     config = ChannelPrunedRmtConfig()

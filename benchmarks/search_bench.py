@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks import Context, Row, SkipRow, real_data
 
 if TYPE_CHECKING:
-    from learners.search.problem import ChannelProblem
+    from learners.channels.problem import ChannelProblem
 
 SOURCES = ("learners", "rl_agents", "nets", "datasets", "utils")
 
@@ -64,13 +64,13 @@ def _run(folder: pathlib.Path, *options: str) -> dict[str, Any]:
 
 def _problem(context: Context, seed: int) -> tuple[ChannelProblem, np.ndarray, dict[str, float]]:
     """Set the search problem up as the learner does; its uniform candidate, seconds per part."""
+    from learners.budget import parse_budget
     from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
-    from learners.channel_pruning_rmt.groups import channel_budget, prunable_groups
+    from learners.channels.groups import channel_budget, prunable_groups
+    from learners.channels.problem import ChannelProblem
+    from learners.channels.scoring import ChannelScorer, held_out_images
+    from learners.channels.tables import ChannelTables
     from learners.reconstruction.sampling import Sampler
-    from learners.search.budget import parse_budget
-    from learners.search.problem import ChannelProblem
-    from learners.search.scoring import ChannelScorer, held_out_images
-    from learners.search.tables import ChannelTables
     from nets import load_helper_class
     from nets.pretrained import load_pretrained
     from utils import flags
@@ -223,7 +223,7 @@ def _selected(
 ) -> float:
     """Select the channels of a setting; what two rows have in common is made once."""
     from benchmarks.topics import code_digest, find_topics, load_topic
-    from learners.search.setting import Setting
+    from learners.setting import Setting
 
     topic = load_topic(find_topics(pathlib.Path(__file__).parent)["search"])
     code = code_digest(topic, pathlib.Path(__file__).parents[1])

@@ -16,18 +16,18 @@ from typing import Any
 
 import keras
 
-from learners.abstract_learner import AbstractLearner
-from learners.channel_pruning_rmt.gathers import gather_note
-from learners.channel_pruning_rmt.groups import channel_budget, prunable_groups, ratio_counts
-from learners.identity import file_digest
-from learners.reconstruction.sampling import Sampler
-from learners.reconstruction.selection import (
+from learners.base import AbstractLearner
+from learners.budget import parse_budget
+from learners.channels.gathers import gather_note
+from learners.channels.groups import channel_budget, prunable_groups, ratio_counts
+from learners.channels.scoring import make_scorer
+from learners.channels.selection import (
     ChannelSelection,
     SelectionOptions,
     SelectionResult,
 )
-from learners.search.budget import parse_budget
-from learners.search.scoring import make_scorer
+from learners.identity import file_digest
+from learners.reconstruction.sampling import Sampler
 from learners.search.stage import SearchedStage
 from utils.files import load_keras_model
 from utils.graph import ChannelGroup, Graph, from_keras, to_keras

@@ -2,7 +2,7 @@
 
 import keras
 
-from learners.abstract_learner import AbstractLearner
+from learners.base import AbstractLearner
 
 
 class FullPrecLearner(AbstractLearner):

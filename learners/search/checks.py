@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from learners.search.config import SearchConfig
-from learners.search.setting import Setting, read_setting
+from learners.setting import Setting, read_setting
 from utils.errors import InputError
 
 if TYPE_CHECKING:

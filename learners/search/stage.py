@@ -18,15 +18,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from learners.abstract_learner import AbstractLearner
-from learners.search.channels import ChannelBudget
+from learners.base import AbstractLearner
+from learners.channels.budget import ChannelBudget
+from learners.channels.problem import ChannelProblem, Scorer, least_load
+from learners.channels.scoring import held_out_images
 from learners.search.config import SearchConfig, default_agent
 from learners.search.driver import Limits, SearchRun
 from learners.search.journal import Journal, Trial
-from learners.search.problem import ChannelProblem, Scorer, least_load
 from learners.search.rewards import Score
-from learners.search.scoring import held_out_images
-from learners.search.setting import Setting
+from learners.setting import Setting
 from rl_agents.base import Agent
 from utils.command import notes
 from utils.progress import WorkProgress

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import learners
-from learners.abstract_learner import AbstractLearner
+from learners.base import AbstractLearner
 from utils import flags
 from utils.errors import InputError
 
@@ -50,7 +50,7 @@ def test_unknown_names(name, message):
 
 def test_configs_load_without_tensorflow():
     code = (
-        "import sys, learners, learners.plan, learners.config\n"
+        "import sys, learners, pipeline.plan, learners.config\n"
         "for name in learners.LEARNERS: learners.config_class(name)\n"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )

@@ -6,11 +6,11 @@ from typing import Any
 import keras
 
 import learners
-from learners import pipeline
 from learners.config import RunConfig
-from learners.plan import Plan, make_plan
 from nets import load_helper_class
 from nets.abstract_model_helper import AbstractModelHelper
+from pipeline import stages
+from pipeline.plan import Plan, make_plan
 from utils import flags
 from utils.report import Report
 
@@ -50,5 +50,5 @@ def compress(
     """Run to the end, from a network or from fresh weights."""
     plan, helper = make_run(learner, folder, **values)
     if model is None:
-        model = pipeline.initial_network(plan, helper)
-    return pipeline.compress(plan, helper, model)
+        model = stages.initial_network(plan, helper)
+    return stages.compress(plan, helper, model)

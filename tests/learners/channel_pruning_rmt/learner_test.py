@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from learners import pipeline
-from learners.abstract_learner import StageContext
 from learners.channel_pruning_rmt.learner import ChannelPrunedRmtLearner
+from learners.context import StageContext
+from pipeline import stages
 from tests.learners.runs import compress, make_run
 from utils.graph import from_keras
 
@@ -41,7 +41,7 @@ def test_cuts_what_the_ratio_says(pruned, trained_digits):
 def test_keeps_most_of_the_accuracy(pruned, trained_digits):
     learner, model = pruned
     before, after = (
-        pipeline.measurement.score(learner.helper, network)["accuracy"]
+        stages.measurement.score(learner.helper, network)["accuracy"]
         for network in (trained_digits, model)
     )
     assert after > before - 0.1

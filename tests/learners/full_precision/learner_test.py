@@ -2,16 +2,16 @@ import keras
 import numpy as np
 import pytest
 
-from learners import pipeline
-from learners.abstract_learner import StageContext
+from learners.context import StageContext
 from learners.full_precision.learner import FullPrecLearner
+from pipeline import stages
 from tests.learners.runs import make_run
 
 
 def learner_in(folder, **values):
     plan, helper = make_run("full-prec", folder, **values)
     context = StageContext(run=plan.run, stage=plan.stages[0], helper=helper, log_dir=plan.log_dir)
-    return FullPrecLearner(context, pipeline.initial_network(plan, helper))
+    return FullPrecLearner(context, stages.initial_network(plan, helper))
 
 
 def test_learns(tmp_path):
@@ -19,7 +19,7 @@ def test_learns(tmp_path):
     model = learner.train()
     losses = [row["loss"] for row in learner.history]
     assert losses == sorted(losses, reverse=True)
-    assert pipeline.measurement.score(learner.helper, model)["accuracy"] > 0.6  # by chance: 0.1
+    assert stages.measurement.score(learner.helper, model)["accuracy"] > 0.6  # by chance: 0.1
     assert model is learner.model
 
 

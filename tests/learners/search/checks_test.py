@@ -8,7 +8,7 @@ from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.config import RunConfig
 from learners.full_precision.config import FullPrecConfig
 from learners.search.checks import check_search
-from learners.search.setting import Setting
+from learners.setting import Setting
 from utils import flags
 from utils.errors import InputError
 

@@ -8,15 +8,16 @@ import sys
 import numpy as np
 import pytest
 
-from learners import learner_class, pipeline
-from learners.abstract_learner import StageContext
-from learners.channel_pruning_rmt.groups import channel_budget, prunable_groups
-from learners.search.budget import parse_budget
+from learners import learner_class
+from learners.budget import parse_budget
+from learners.channels.groups import channel_budget, prunable_groups
+from learners.channels.scoring import make_scorer
+from learners.context import StageContext
 from learners.search.journal import Journal
 from learners.search.rewards import Score
-from learners.search.scoring import make_scorer
-from learners.search.setting import read_setting
 from learners.search.stage import SearchedStage, search_folder
+from learners.setting import read_setting
+from pipeline import stages
 from tests.learners.runs import TWO_STEPS, compress, make_run
 from utils.errors import InputError
 from utils.graph import from_keras
@@ -35,7 +36,7 @@ SEARCH = {
 def make_stage(folder, scorer=None, **values):
     """A searched stage of an untrained network; `scorer` replaces the real one."""
     plan, helper = make_run("chn-pruned-rmt", pathlib.Path(folder), **(SEARCH | values))
-    model = pipeline.initial_network(plan, helper)
+    model = stages.initial_network(plan, helper)
     context = StageContext(run=plan.run, stage=plan.stages[0], helper=helper, log_dir=plan.log_dir)
     learner = learner_class("chn-pruned-rmt")(context, model)
     graph = from_keras(model)
@@ -199,7 +200,7 @@ def test_a_resume_with_changed_flags_names_them(tmp_path):
 
 def test_a_resume_with_other_weights_is_refused(tmp_path, monkeypatch):
     search(tmp_path, scorer=pretend)
-    monkeypatch.setattr("learners.abstract_learner.network_digest", lambda model: "another")
+    monkeypatch.setattr("learners.base.network_digest", lambda model: "another")
     with pytest.raises(InputError, match=r"start \(was '[0-9a-f]{16}', is 'another'\)"):
         search(tmp_path, scorer=pretend)
 

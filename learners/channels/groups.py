@@ -1,0 +1,118 @@
+"""Which channel groups are pruned, and how many channels of each stay."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from learners.budget import Budget, keep_count
+from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners.channels.budget import ChannelBudget
+from learners.channels.segments import per_reader, segments
+from utils.errors import InputError
+from utils.graph import ChannelGroup, Graph, channel_groups
+
+
+def prunable_groups(graph: Graph, config: ChannelPrunedRmtConfig) -> list[ChannelGroup]:
+    """List the groups that the flags let be pruned, in the order of their first readers.
+
+    Args:
+        graph: the network.
+        config: `residual` and `skip_*`.
+
+    Returns:
+        The groups.
+
+    Raises:
+        InputError: if there are none; says why for the first ones that were left out.
+    """
+    gathers = config.residual == "gather"
+    order = {node.name: index for index, node in enumerate(graph.nodes)}
+    groups = [
+        part
+        for group in channel_groups(graph)
+        for part in (per_reader(group) if gathers and group.is_stream else segments(group))
+    ]
+    readers = sorted({r.node for g in groups for r in g.readers}, key=order.__getitem__)
+    skipped = _skipped_readers(graph, readers, config)
+    chosen, left_out = [], []
+    for group in groups:
+        reason = _why_not(group, skipped, config)
+        if reason:
+            left_out.append(f"{group.name} ({reason})")
+        else:
+            chosen.append(group)
+    if not chosen:
+        raise InputError(
+            f"{graph.name}: no channels can be pruned: {'; '.join(left_out[:5]) or 'no groups'}. "
+            "Try --cpr_residual=joint, or fewer --cpr_skip_* flags."
+        )
+    return sorted(chosen, key=lambda group: min(order[r.node] for r in group.readers))
+
+
+def _skipped_readers(
+    graph: Graph, readers: Sequence[str], config: ChannelPrunedRmtConfig
+) -> dict[str, str]:
+    skipped: dict[str, str] = {}
+    weighted = [node.name for node in graph.nodes if "kernel" in graph.params.get(node.layer, {})]
+    if config.skip_frst_layer and weighted:
+        skipped[weighted[0]] = "--cpr_skip_frst_layer"
+    if config.skip_last_layer and weighted:
+        skipped[weighted[-1]] = "--cpr_skip_last_layer"
+    parts = [part.strip() for part in (config.skip_op_names or "").split(",") if part.strip()]
+    for part in parts:
+        matches = [name for name in readers if part in name]
+        if not matches:
+            raise InputError(
+                f"`cpr_skip_op_names`: no layer that reads channels has {part!r} in its name. "
+                f"Layers: {', '.join(readers[:20])}."
+            )
+        skipped |= dict.fromkeys(matches, "--cpr_skip_op_names")
+    return skipped
+
+
+def _why_not(
+    group: ChannelGroup, skipped: Mapping[str, str], config: ChannelPrunedRmtConfig
+) -> str:
+    if not group.prunable:
+        return group.reason
+    if group.size < 2:
+        return "a single channel"
+    if group.is_stream and config.residual == "inner":
+        return "a residual stream, --cpr_residual=inner"
+    flags = {skipped[reader.node] for reader in group.readers if reader.node in skipped}
+    return ", ".join(sorted(flags))
+
+
+def ratio_counts(groups: Sequence[ChannelGroup], config: ChannelPrunedRmtConfig) -> dict[str, int]:
+    """Say how many channels of each group stay at `prune_ratio`."""
+    return {
+        group.name: keep_count(group.size, config.prune_ratio, config.round_to) for group in groups
+    }
+
+
+def channel_budget(
+    graph: Graph,
+    groups: Sequence[ChannelGroup],
+    config: ChannelPrunedRmtConfig,
+    budget: Budget,
+    measurements_path: pathlib.Path | None = None,
+) -> ChannelBudget:
+    """Set a budget up for the groups, with the counts that the flags allow."""
+    return ChannelBudget(
+        graph,
+        groups,
+        budget,
+        round_to=config.round_to,
+        latency_step=config.searching.latency_step,
+        measurements_path=measurements_path,
+    )
+
+
+def budget_counts(
+    graph: Graph,
+    groups: Sequence[ChannelGroup],
+    config: ChannelPrunedRmtConfig,
+    budget: Budget,
+) -> dict[str, int]:
+    """Say how many channels of each group stay within a budget, at one uniform ratio."""
+    channels = channel_budget(graph, groups, config, budget)
+    return channels.counts(channels.refined(channels.uniform()))

@@ -1,0 +1,191 @@
+"""Costs that only the exported file has: its bytes and its latency, predicted and corrected.
+
+A file is too slow to make for every candidate, so a predictor (numbers stored; the table of layer
+latencies) is fitted to a few whole networks by a line, and once more to the candidate at hand,
+whose own file then decides.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from learners.budget import MEASURED_KINDS
+from learners.channels.cost import STORED, NetworkCost
+from utils.errors import InputError
+from utils.export.runner import TFLiteRunner
+from utils.export.tflite import convert
+from utils.files import atomic_path
+from utils.graph import to_keras
+from utils.latency import measure, ratio
+
+REPEATS, WARMUP = 250, 50  # calls of each file; the median of five blocks is taken
+Predictor = Callable[[np.ndarray], np.ndarray]
+
+
+class Measurements:
+    """Numbers that are measured once: a resumed run must go on with the same ones.
+
+    Args:
+        path: JSON file that keeps them; None keeps them in memory only.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
+
+    def __init__(self, path: pathlib.Path | None = None) -> None:
+        self._path = path
+        self._values: dict[str, float] = {}
+        if path is not None and path.exists():
+            try:
+                stored = json.loads(path.read_text(encoding="utf-8"))
+                self._values = {str(key): float(value) for key, value in stored.items()}
+            except (ValueError, AttributeError, TypeError) as error:
+                raise InputError(
+                    f"{path} is damaged ({error}). Remove it, or start anew with --resume=False."
+                ) from error
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def __getitem__(self, key: str) -> float:
+        return self._values[key]
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Keep further numbers."""
+        self._values |= values
+        if self._path is not None:
+            with atomic_path(self._path) as temporary:
+                temporary.write_text(json.dumps(self._values, indent=1), encoding="utf-8")
+
+
+class FileMeter:
+    """Makes candidates' float32 `.tflite` files and measures them.
+
+    Args:
+        cost: knows the network and how to cut it.
+        full: the whole network as a candidate, int [groups].
+        measurements: what has been measured already.
+    """
+
+    def __init__(self, cost: NetworkCost, full: np.ndarray, measurements: Measurements) -> None:
+        self._cost = cost
+        self._full = full
+        self._measurements = measurements
+        self._full_call: Callable[[], None] | None = None
+
+    def measure(self, values: np.ndarray, kinds: Sequence[str]) -> dict[str, float]:
+        """Measure a candidate.
+
+        Args:
+            values: int [groups].
+            kinds: of `bytes` and `latency`.
+
+        Returns:
+            Kind -> bytes, or milliseconds: the median over five blocks of calls in turns with the
+            whole network, as a multiple of the whole network's first measurement, so that a machine
+            that slows down between two candidates does not favour the earlier.
+        """
+        keys = {kind: f"{kind}:{','.join(map(str, values))}" for kind in kinds}
+        if any(key not in self._measurements for key in keys.values()):
+            content = convert(to_keras(self._cost.cut(values)), "float32")
+            found = {}
+            if "bytes" in keys:
+                found[keys["bytes"]] = float(len(content))
+            if "latency" in keys:
+                found[keys["latency"]] = self._latency(values, content)
+            self._measurements.add(found)
+        return {kind: self._measurements[key] for kind, key in keys.items()}
+
+    def _latency(self, values: np.ndarray, content: bytes) -> float:
+        candidate = bound(content)
+        if np.array_equal(values, self._full):
+            self._full_call = candidate
+            alone = measure({"full": candidate}, repeats=REPEATS, warmup=WARMUP)["full"]
+            return float(np.median(alone.block_p50))
+        reference = self.measure(self._full, ["latency"])["latency"]
+        if self._full_call is None:
+            self._full_call = bound(convert(to_keras(self._cost.cut(self._full)), "float32"))
+        calls = {"full": self._full_call, "candidate": candidate}
+        stats = measure(calls, repeats=REPEATS, warmup=WARMUP)
+        return reference * ratio(stats["candidate"], stats["full"]).median
+
+
+class MeasuredCost:
+    """Counted and measured kinds together; implements `CostModel`.
+
+    Args:
+        counted: the counted kinds.
+        kinds: of `bytes` and `latency`, those that the budget limits.
+        meter: measures files.
+        predictors: kind -> what its measurements are a line of.
+        candidates: whole networks that the lines are fitted to, int [n, groups].
+    """
+
+    def __init__(
+        self,
+        counted: NetworkCost,
+        kinds: Sequence[str],
+        meter: FileMeter,
+        *,
+        predictors: Mapping[str, Predictor],
+        candidates: np.ndarray,
+    ) -> None:
+        self._counted = counted
+        self._kinds = tuple(kinds)
+        self._meter = meter
+        self._predictors = predictors
+        found = [meter.measure(row, self._kinds) for row in candidates]
+        self._lines = {}
+        for kind in self._kinds:
+            amounts = np.array([row[kind] for row in found])
+            self._lines[kind] = line(predictors[kind](candidates), amounts)
+        self._offsets = dict.fromkeys(self._kinds, 0.0)
+
+    def __call__(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Predict the cost of candidates int [n, groups]: kind -> [n]."""
+        costs = self._counted(values)
+        for kind in self._kinds:
+            slope, intercept = self._lines[kind]
+            costs[kind] = slope * self._predictors[kind](values) + intercept + self._offsets[kind]
+        return {kind: amounts for kind, amounts in costs.items() if kind != STORED}
+
+    def measure(self, values: np.ndarray) -> dict[str, float]:
+        """Say what a candidate really costs, all kinds."""
+        costs = {kind: float(amounts[0]) for kind, amounts in self(values[None]).items()}
+        return costs | self._meter.measure(values, self._kinds)
+
+    def correct(self, values: np.ndarray) -> dict[str, float]:
+        """Measure a candidate and shift the predictions so that they are right there."""
+        measured = self.measure(values)
+        predicted = self(values[None])
+        for kind in self._kinds:
+            self._offsets[kind] += measured[kind] - float(predicted[kind][0])
+        return measured
+
+
+def line(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
+    """Fit `measured = slope * predicted + intercept`; both grow together, whatever the noise says.
+
+    Example:
+        >>> slope, intercept = line(np.array([1.0, 2.0, 3.0]), np.array([3.0, 5.0, 7.0]))
+        >>> round(slope, 6), round(intercept, 6)
+        (2.0, 1.0)
+    """
+    spread = predicted - predicted.mean()
+    slope = float(spread @ measured / max(spread @ spread, np.finfo(float).tiny))
+    if slope <= 0.0:
+        return float(measured.mean() / max(predicted.mean(), np.finfo(float).tiny)), 0.0
+    return slope, float(measured.mean() - slope * predicted.mean())
+
+
+def bound(content: bytes) -> Callable[[], None]:
+    """Make the call to time for a file's content, on zeros, one thread."""
+    runner = TFLiteRunner(content)
+    return runner.bind([np.zeros(shape, np.float32) for shape in runner.input_shapes.values()])
+
+
+def measured_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
+    """Say which of some kinds need a file."""
+    return tuple(kind for kind in kinds if kind in MEASURED_KINDS)

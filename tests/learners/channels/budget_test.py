@@ -1,0 +1,135 @@
+import keras
+import numpy as np
+import pytest
+
+from learners.budget import parse_budget
+from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners.channels.budget import ChannelBudget, channel_layers, count_choices, latency_choices
+from learners.channels.groups import prunable_groups
+from learners.channels.measured import MeasuredCost
+from learners.search.choices import largest, smallest
+from tests.learners.reconstruction import networks
+from utils.errors import InputError
+from utils.export.tflite import convert
+from utils.graph import from_keras, to_keras
+
+
+def wide():
+    """Three groups of 32 channels: their counts have steps finer than the tolerance."""
+    x = inputs = keras.Input((8, 8, 3))
+    for name in ("conv1", "conv2", "conv3"):
+        x = networks.conv(x, 32, name)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(4)(x))
+
+
+def make(text, build=networks.vgg, **options):
+    graph = from_keras(build())
+    groups = prunable_groups(graph, ChannelPrunedRmtConfig())
+    return ChannelBudget(graph, groups, parse_budget(text), **options)
+
+
+def test_choices_are_multiples_and_the_whole():
+    assert count_choices(8, 1) == tuple(range(1, 9))
+    assert count_choices(12, 8) == (8, 12)
+    assert latency_choices(32, 16) == (4, 8, 16, 24, 32)
+    assert latency_choices(1, 16) == (1,)
+
+
+def test_layers_have_their_readers_shape_and_parameters():
+    graph = from_keras(networks.vgg())
+    groups = prunable_groups(graph, ChannelPrunedRmtConfig())
+    layers = channel_layers(graph, groups, [count_choices(g.size, 1) for g in groups])
+    assert layers[0].name == "conv1"
+    assert layers[0].shape == (3, 3, 8, 8)
+    assert layers[0].num_params == 576
+
+
+@pytest.mark.parametrize("text", ["flops:0.5", "params:0.4", "flops:0.6,params:0.4"])
+def test_uniform_candidates_meet_what_is_counted(text):
+    budget = make(text)
+    values = budget.uniform()
+    assert 0.98 <= budget.load.of(values) <= 1.0
+    assert np.array_equal(budget.refined(values), values)
+    assert budget.remarks(values) == []
+    assert budget.counts(values).keys() == {"conv1", "conv2", "conv3", "fc1"}
+
+
+def test_round_counts_near_the_budget_are_preferred_and_set_its_size():
+    exact = make("flops:0.5", build=wide)
+    (full,) = exact.cost(largest(exact.layers)[None])["flops"]
+    (round_counts,) = exact.cost(largest(exact.layers)[None] // 2)["flops"]
+    for share, inside in ((0.985, True), (1.015, True), (1.04, False), (0.96, False)):
+        budget = make(f"flops:{round_counts / full / share:.6f}", build=wide)
+        values = budget.uniform()
+        assert np.array_equal(values, [16, 16, 16]) == inside
+        assert budget.load.of(values) <= 1.0
+        if inside:
+            assert budget.load.of(values) == pytest.approx(min(share, 1.0), abs=1e-4)
+        assert budget.remarks(values) == []
+
+
+def test_bytes_are_met_by_the_exported_file():
+    budget = make("bytes:0.6")
+    values = budget.refined(budget.uniform())
+    whole, small = (
+        len(convert(to_keras(budget.cost._counted.cut(v)), "float32"))
+        for v in (largest(budget.layers), values)
+    )
+    assert small / whole == pytest.approx(0.6, rel=0.02)
+    assert budget.measured(values)["bytes"] == small
+
+
+def test_a_budget_out_of_reach_says_the_range():
+    with pytest.raises(InputError, match=r"flops:0.001 cannot be met: .* flops between 0\.0"):
+        make("flops:0.001")
+
+
+def test_the_nearest_reachable_point_is_stated():
+    budget = make("flops:0.6", round_to=5)
+    values = budget.uniform()
+    load = budget.load.of(values)
+    assert abs(load - 1) > 0.02
+    assert budget.remarks(values, floor=0.0) == []  # below is welcome there
+    (remark,) = budget.remarks(values)
+    assert remark.startswith("budget flops:0.6: the nearest that whole numbers of channels reach")
+    assert f"({100 * (load - 1):+.1f} %)" in remark
+
+
+class Drifting(MeasuredCost):
+    """Predicts the multiply-adds as `latency`; real files take 20 % more, and small ones less."""
+
+    def __init__(self, counted):
+        self._counted = counted
+        self._kinds = ("latency",)
+        self._lines = {"latency": (1.0, 0.0)}
+        self._predictors = {"latency": lambda values: counted(values)["flops"]}
+        self._offsets = {"latency": 0.0}
+        self.measured = []
+
+    def measure(self, values):
+        self.measured.append(tuple(values))
+        flops = float(self._counted(values[None])["flops"][0])
+        return {"flops": flops, "latency": 1.2 * flops - 500.0}
+
+
+def drifting(monkeypatch, text="latency:0.6"):
+    monkeypatch.setattr(ChannelBudget, "_cost_model", lambda self, path: Drifting(self._counted))
+    return make(text, round_to=2)
+
+
+def test_predictions_that_are_wrong_are_corrected(monkeypatch):
+    budget = drifting(monkeypatch)
+    values = budget.uniform()
+    target = budget.load.targets["latency"]
+    assert budget.cost.measure(values)["latency"] > 1.1 * target
+    values = budget.refined(values)
+    assert budget.cost.measure(values)["latency"] == pytest.approx(target, rel=0.05)
+    assert len(budget.cost.measured) <= 8
+    assert budget.remarks(values) == []
+
+
+def test_below_the_budget_is_welcome_without_a_floor(monkeypatch):
+    budget = drifting(monkeypatch)
+    least = smallest(budget.layers)
+    assert np.array_equal(budget.refined(least, floor=0.0), least)

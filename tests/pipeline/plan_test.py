@@ -1,0 +1,146 @@
+"""What a run will do and where; every refusal also stands in `tests/bad_input_test.py`."""
+
+import pathlib
+
+import pytest
+
+import learners
+from learners.config import DistillationConfig, RunConfig
+from pipeline.plan import make_plan
+from utils.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plan_of(starts_from_file=False, configs=None, **run):
+    config = RunConfig(**run)
+    classes = [learners.config_class(name) for name in config.stages()]
+    stage_configs = configs or [config_class() for config_class in classes]
+    return make_plan(config, stage_configs, starts_from_file=starts_from_file)
+
+
+def paths(plan):
+    return [(str(stage.state_path), str(stage.artefact_path)) for stage in plan.stages]
+
+
+def test_one_folder_for_everything():
+    plan = plan_of(learner="full-prec,channel-pruned-rmt", out_dir="out")
+    assert paths(plan) == [
+        ("out/state/1_full_prec.keras", "out/model_1_full_prec.keras"),
+        ("out/state/2_chn_pruned_rmt.keras", "out/model.keras"),
+    ]
+    assert [stage.learner for stage in plan.stages] == ["full-prec", "chn-pruned-rmt"]
+    assert plan.folder == pathlib.Path("out")
+    assert plan.log_dir == pathlib.Path("out/logs")
+    assert (plan.budget, plan.initial_path, plan.teacher_path) == (None, None, None)
+    assert list(pathlib.Path().iterdir()) == []  # nothing is made yet
+
+
+def test_documented_paths_without_one():
+    plan = plan_of(learner="full-prec,chn-pruned-rmt")
+    assert paths(plan) == [
+        ("models/model.keras", "models_eval/model.keras"),
+        ("models_cpr/model.keras", "models_cpr_eval/model.keras"),
+    ]
+    assert plan.log_dir == pathlib.Path("logs")
+
+
+def test_a_path_that_was_given_stays():
+    config = learners.config_class("chn-pruned-rmt")(save_path_eval="here/small.keras")
+    plan = plan_of(learner="chn-pruned-rmt", out_dir="out", log_dir="tb", configs=[config])
+    assert paths(plan) == [("out/state/1_chn_pruned_rmt.keras", "here/small.keras")]
+    assert plan.folder == pathlib.Path("here")
+    assert plan.log_dir == pathlib.Path("tb")
+
+
+def test_checkpoints_become_keras_files():
+    plan = plan_of(save_path="models/net.ckpt")
+    assert paths(plan)[0][0] == "models/net.keras"
+    assert plan.notices == (
+        "models/net.ckpt: networks are kept as .keras files here, using models/net.keras.",
+    )
+
+
+def test_epochs_and_budget():
+    plan = plan_of(learner="full-prec,chn-pruned-rmt", nb_epochs="2,0.5", budget="flops:0.5")
+    assert [stage.num_epochs for stage in plan.stages] == [2.0, 0.5]
+    assert plan.budget.limits[0].share == 0.5
+
+
+def test_where_a_run_begins(folder):
+    (folder / "models").mkdir()
+    (folder / "models" / "model.keras").write_bytes(b"")
+    (folder / "w.npz").write_bytes(b"")
+    start = pathlib.Path("models/model.keras")
+    assert plan_of(True).initial_path is None
+    assert plan_of(True, learner="chn-pruned-rmt").initial_path == start
+    assert plan_of(True, learner="full-prec,chn-pruned-rmt").initial_path is None
+    assert plan_of(True, pretrained_path="w.npz").initial_path == pathlib.Path("w.npz")
+    assert plan_of(True, learner="chn-pruned-rmt", exec_mode="eval").initial_path is None
+
+
+def test_teacher(folder):
+    def teacher(**distillation):
+        return plan_of(
+            learner="chn-pruned-rmt", distillation=DistillationConfig(**distillation)
+        ).teacher_path
+
+    (folder / "t.keras").write_bytes(b"")
+    assert teacher(save_path_dst="t.keras") is None  # no distillation
+    assert teacher(enbl_dst=True) is None  # the network before compression
+    assert teacher(enbl_dst=True, save_path_dst="t.keras") == pathlib.Path("t.keras")
+    with pytest.raises(InputError, match=r"`save_path_dst`: there is no teacher 'u.keras'. Leave"):
+        teacher(enbl_dst=True, save_path_dst="u.keras")
+
+
+def test_no_stage_writes_over_what_the_run_starts_from(folder):
+    (folder / "models").mkdir()
+    (folder / "models" / "model.keras").write_bytes(b"")
+    with pytest.raises(InputError, match=r"would write over models/model.keras: the run starts"):
+        plan_of(True, learner="chn-pruned-rmt,full-prec")
+    assert plan_of(True, learner="chn-pruned-rmt").initial_path is not None
+
+
+def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
+    trained = folder / "x" / "state" / "1_full_prec.keras"
+    trained.parent.mkdir(parents=True)
+    trained.write_bytes(b"")
+    plan = plan_of(True, learner="chn-pruned-rmt", out_dir="x")
+    assert plan.initial_path == pathlib.Path("x/state/1_full_prec.keras")
+    with pytest.raises(InputError, match=r"none at y/state/1_full_prec.keras or models/model.k"):
+        plan_of(True, learner="chn-pruned-rmt", out_dir="y")
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ({"learner": "chn-pruned-rmt"}, r"starts from a trained network: none at models/model.k"),
+        ({"save_path": "net.h5"}, r"path must end in .keras. Received: 'net.h5'"),
+        ({"out_dir": "file/x"}, r"cannot write 'file/x/state/1_full_prec.keras': .*file is a file"),
+        ({"log_dir": "file/x"}, r"cannot write 'file/x/events'"),
+        ({"pretrained_path": "x.keras"}, r"`pretrained_path`: there is no file 'x.keras'"),
+        ({"pretrained_path": "x.pt"}, r"`pretrained_path` must end in .keras, .weights.h5, .npz"),
+        (
+            {"distillation": DistillationConfig(enbl_dst=True)},
+            r"`enbl_dst` has no teacher here: without a learner that compresses",
+        ),
+        (
+            {"learner": "full-prec,full-prec"},
+            r"The stage full-prec would write over models/model.keras: another file of the run",
+        ),
+        ({"budget": "flops:0.5"}, r"`budget` has no effect on full-prec, which keeps the whole"),
+    ],
+)
+def test_refusals(run, message, folder):
+    (folder / "file").write_text("")
+    with pytest.raises(InputError, match=message):
+        plan_of(True, **run)
+
+
+def test_scoring_needs_no_place_to_write(folder):
+    (folder / "file").write_text("")
+    assert plan_of(True, exec_mode="eval", out_dir="file/x").run.exec_mode == "eval"

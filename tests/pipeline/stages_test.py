@@ -1,0 +1,125 @@
+"""Stages in order, teachers, scoring; whole runs are in `tests/main_test.py` and `contract`."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pipeline import stages
+from tests.learners.runs import make_run
+from utils.errors import InputError
+
+
+def copy_of(model):
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def same(one, other):
+    pairs = zip(one.get_weights(), other.get_weights(), strict=True)
+    return all(np.array_equal(first, second) for first, second in pairs)
+
+
+def test_before_is_measured_where_compression_begins(trained_digits, tmp_path):
+    plan, helper = make_run("full-prec,chn-pruned-rmt", tmp_path, nb_epochs="0.05,0")
+    outcome = stages.run_stages(plan, helper, copy_of(trained_digits))
+    first = keras.saving.load_model(plan.stages[0].artefact_path, compile=False)
+    assert same(outcome.before, first)
+    assert not same(outcome.before, trained_digits)
+    assert [type(stage).__name__ for stage in outcome.stages] == [
+        "FullPrecLearner",
+        "ChannelPrunedRmtLearner",
+    ]
+    assert outcome.after.count_params() < outcome.before.count_params()
+
+
+def test_before_of_a_run_that_only_trains(trained_digits, tmp_path):
+    plan, helper = make_run("full-prec", tmp_path, nb_epochs="0.05")
+    outcome = stages.run_stages(plan, helper, copy_of(trained_digits))
+    assert same(outcome.before, trained_digits)
+    assert not same(outcome.after, trained_digits)
+
+
+def test_fresh_weights_follow_the_seed(tmp_path):
+    networks = [
+        stages.initial_network(*make_run("full-prec", tmp_path, seed=seed)) for seed in (1, 1, 2)
+    ]
+    assert same(networks[0], networks[1])
+    assert not same(networks[0], networks[2])
+
+
+def test_weights_from_a_file(trained_digits, tmp_path):
+    path = tmp_path / "start.weights.h5"
+    trained_digits.save_weights(path)
+    plan, helper = make_run("chn-pruned-rmt", tmp_path, pretrained_path=str(path))
+    assert same(stages.initial_network(plan, helper), trained_digits)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_teacher(given, trained_digits, tmp_path, monkeypatch):
+    path = tmp_path / "teacher.keras"
+    trained_digits.save(path)
+    values = {"enbl_dst": True, **({"save_path_dst": str(path)} if given else {})}
+    plan, helper = make_run("chn-pruned-rmt", tmp_path, nb_epochs="0", **values)
+    seen = []
+    learner_class = stages.learners.learner_class("chn-pruned-rmt")
+
+    def train(self):
+        seen.append(self.context.teacher)
+        return self.model
+
+    monkeypatch.setattr(learner_class, "train", train)
+    outcome = stages.run_stages(plan, helper, stages.initial_network(plan, helper))
+    assert same(seen[0], trained_digits if given else outcome.before)
+
+
+@pytest.mark.parametrize(
+    ("size", "classes", "message"),
+    [
+        (8, 7, r"has output shapes \[\(7,\)\], the network \[\(10,\)\]"),
+        (9, 10, r"has input shapes \[\(9, 9, 1\)\], the network \[\(8, 8, 1\)\]"),
+    ],
+)
+def test_a_teacher_of_other_sizes_is_refused(size, classes, message, trained_digits, tmp_path):
+    inputs = keras.Input((size, size, 1))
+    teacher = keras.Model(inputs, layers.Dense(classes)(layers.Flatten()(inputs)))
+    teacher.save(tmp_path / "teacher.keras")
+    values = {"enbl_dst": True, "save_path_dst": str(tmp_path / "teacher.keras")}
+    plan, helper = make_run("chn-pruned-rmt", tmp_path / "out", **values)
+    with pytest.raises(InputError, match=message):
+        stages.compress(plan, helper, trained_digits)
+    assert not (tmp_path / "out").exists()
+
+
+def test_strict_lists_what_cannot_be_compressed(tmp_path):
+    plan, helper = make_run("full-prec", tmp_path, strict=True)
+    inputs = keras.Input((8, 8, 1))
+    x = keras.ops.cumsum(layers.Conv2D(4, 3, name="conv")(inputs), axis=3)
+    model = keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)))
+    message = r"^--strict: 1 layers cannot be compressed: cumsum.* Leave --strict out"
+    with pytest.raises(InputError, match=message):
+        stages.compress(plan, helper, model)
+    stages._refuse_opaque(stages.initial_network(plan, helper), allow_unsafe=False)
+
+
+def test_scoring_weights_files(trained_digits, tmp_path, capsys):
+    trained_digits.save_weights(tmp_path / "start.weights.h5")
+    trained_digits.save(tmp_path / "start.keras")
+    for name in ("start.weights.h5", "start.keras"):
+        values = {"exec_mode": "eval", "pretrained_path": str(tmp_path / name)}
+        plan, helper = make_run("full-prec", tmp_path, **values)
+        assert stages.execute(plan, helper, command=()) is None
+    lines = [line for line in capsys.readouterr().out.splitlines() if "accuracy" in line]
+    assert len({line.split()[1] for line in lines}) == 1
+    assert len(lines) == 2
+
+
+def test_scoring_a_network_for_other_images(tmp_path):
+    inputs = keras.Input((9, 9, 1))
+    keras.Model(inputs, layers.Dense(10)(layers.Flatten()(inputs))).save(tmp_path / "other.keras")
+    plan, helper = make_run(
+        "full-prec", tmp_path, exec_mode="eval", pretrained_path=str(tmp_path / "other.keras")
+    )
+    with pytest.raises(InputError, match=r"^Scoring .*other.keras failed: "):
+        stages.execute(plan, helper, command=())
