@@ -18,6 +18,7 @@ import keras
 
 from learners.base import AbstractLearner
 from learners.budget import parse_budget
+from learners.channels.criteria import CRITERIA
 from learners.channels.gathers import gather_note
 from learners.channels.groups import channel_budget, prunable_groups, ratio_counts
 from learners.channels.scoring import make_scorer
@@ -103,7 +104,7 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def options(self) -> SelectionOptions:
         """Translate the flags."""
         return SelectionOptions(
-            criterion=self.config.criterion,
+            criterion=CRITERIA[self.config.criterion],
             num_iterations=self.config.ista_nb_iters,
             refit_all=self.config.refit_all,
             compensate=self.config.compensate,

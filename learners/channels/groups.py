@@ -8,7 +8,7 @@ from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.channels.budget import ChannelBudget
 from learners.channels.segments import per_reader, segments
 from utils.errors import InputError
-from utils.graph import ChannelGroup, Graph, channel_groups
+from utils.graph import ChannelGroup, Graph, channel_groups, ops
 
 
 def prunable_groups(graph: Graph, config: ChannelPrunedRmtConfig) -> list[ChannelGroup]:
@@ -52,7 +52,8 @@ def _skipped_readers(
     graph: Graph, readers: Sequence[str], config: ChannelPrunedRmtConfig
 ) -> dict[str, str]:
     skipped: dict[str, str] = {}
-    weighted = [node.name for node in graph.nodes if "kernel" in graph.params.get(node.layer, {})]
+    rows = ((node.name, ops.find(graph, node)) for node in graph.nodes)
+    weighted = [name for name, row in rows if row is not None and row.uses]
     if config.skip_frst_layer and weighted:
         skipped[weighted[0]] = "--cpr_skip_frst_layer"
     if config.skip_last_layer and weighted:

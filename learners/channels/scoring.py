@@ -13,12 +13,11 @@ import tensorflow as tf
 
 from learners.base import AbstractLearner
 from learners.channels.tables import ChannelTables
-from learners.reconstruction.readings import kernel_input_axis
 from learners.reconstruction.sampling import Sampler
 from learners.search.rewards import Score
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.errors import InputError
-from utils.graph import ChannelGroup, Graph, to_keras
+from utils.graph import ChannelGroup, Graph, ops, to_keras
 from utils.training import BatchNormEstimator, Evaluator
 
 BATCH_SIZE = 250
@@ -129,11 +128,9 @@ class ChannelScorer:
             layer = self._graph.node(name).layer
             kernel, offset = self._tables.refit(name, counts)
             values[layer, "kernel"] = kernel.reshape(self._original[layer, "kernel"].shape)
-            if reading.norm is not None:
-                mean = (reading.norm, "moving_mean")
-                values[mean] = self._original[mean] - offset
-            elif reading.bias:
-                values[layer, "bias"] = self._original[layer, "bias"] + offset
+            if reading.offset is not None:
+                taker = (reading.offset.layer, reading.offset.weight)
+                values[taker] = self._original[taker] + reading.offset.sign * offset
         for key, dead in self._dead_rows(counts).items():
             layer = key[0]
             if not any(self._graph.node(n).layer == layer for n in self._tables.readings):
@@ -152,7 +149,7 @@ class ChannelScorer:
             mask = self._tables.mask(group.name, counts[group.name])
             for reader in group.readers:
                 node = self._graph.node(reader.node)
-                weight, axis = kernel_input_axis(self._graph, node)
+                weight, axis = ops.input_axis(self._graph, node)
                 dropped = (reader.channels >= 0) & ~mask[np.maximum(reader.channels, 0)]
                 known = dead.get((node.layer, weight))
                 dead[node.layer, weight] = (dropped if known is None else dropped | known[0], axis)

@@ -5,23 +5,38 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from learners.reconstruction.sampling import BranchTarget, ReadingLayer, Sampled
+from learners.reconstruction.sampling import BranchTarget, Sampled
 from utils.graph import Graph, Node, Ref, ops
-from utils.graph.row import IN
+from utils.graph.fold import is_linear, normalizes
+from utils.graph.row import Window
 
 _SMALLEST_SCALE = 1e-3  # batch norms that scale an output by less cannot make up for an error
 
 
 @dataclasses.dataclass(frozen=True)
+class Offset:
+    """Where an offset of a layer's output goes.
+
+    Attributes:
+        layer: the layer itself, or the batch norm that alone reads its output.
+        weight: its bias, or the norm's mean.
+        sign: with which the offset is added to it.
+    """
+
+    layer: str
+    weight: str
+    sign: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Reading:
-    """A layer that reads channels.
+    """A layer as a linear map `Y = X W` of rows of its input.
 
     Attributes:
         name: its node.
         item: what the sampler needs.
         source: the tensor it reads.
-        bias: whether it has a bias, which can take up an offset.
-        norm: the batch norm that alone reads its output and can do so too, None without.
+        offset: what can take up an offset of its output, None without.
         weights: float [O], what one unit of error in each output counts: the norm's scale.
         total, shortcut: with `item.branch`, the residual sum and its other operand.
     """
@@ -29,8 +44,7 @@ class Reading:
     name: str
     item: Sampled
     source: Ref
-    bias: bool
-    norm: str | None
+    offset: Offset | None
     weights: np.ndarray
     total: Ref | None = None
     shortcut: Ref | None = None
@@ -38,7 +52,7 @@ class Reading:
     @property
     def centred(self) -> bool:
         """Whether an offset can be fitted together with the kernel."""
-        return self.bias or self.norm is not None
+        return self.offset is not None
 
 
 def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterator[Reading]:
@@ -54,19 +68,18 @@ def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterat
     """
     for key, name in enumerate(names):
         node = graph.node(name)
-        layer = ReadingLayer.of(node)
-        if layer is None or len(graph.calls(node.layer)) > 1:
+        window = _window(graph, node)
+        if window is None or len(graph.calls(node.layer)) > 1:
             continue
         kernel = np.asarray(graph.params[node.layer]["kernel"], np.float32)
-        item = Sampled(key, layer, kernel.reshape(-1, kernel.shape[-1]))
+        item = Sampled(key, window, kernel.reshape(-1, kernel.shape[-1]))
         norm = _norm_behind(graph, node)
-        scale, mean, beta = _affine(graph, node, norm)
+        scale, shift = _affine(graph, node, norm)
         reading = Reading(
             name=name,
             item=item,
             source=node.inputs[0],
-            bias=bool(node.attrs.get("use_bias")),
-            norm=None if norm is None else norm.layer,
+            offset=_offset(graph, node, norm),
             weights=np.abs(scale),
         )
         total = _sum_behind(graph, node if norm is None else norm) if compensate else None
@@ -75,9 +88,7 @@ def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterat
             continue
         usable = np.abs(scale) > _SMALLEST_SCALE
         inverse = np.where(usable, 1.0 / np.where(usable, scale, 1.0), 0.0)
-        branch = BranchTarget(
-            inverse.astype(np.float32), (mean - beta * inverse).astype(np.float32)
-        )
+        branch = BranchTarget(inverse.astype(np.float32), (-shift * inverse).astype(np.float32))
         end = name if norm is None else norm.name
         yield dataclasses.replace(
             reading,
@@ -87,18 +98,9 @@ def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterat
         )
 
 
-def kernel_input_axis(graph: Graph, node: Node) -> tuple[str, int]:
-    """Name the weight that reads a node's input channels, and its axis (counted from the back)."""
-    op = ops.find(graph, node)
-    for weight, roles in ({} if op is None else op.weights).items():
-        for axis, role in roles.items():
-            if role == IN:
-                return weight, axis
-    raise ValueError(f"{node.name!r} ({node.op}) has no weight that reads channels.")
-
-
-def _is_linear(node: Node) -> bool:
-    return node.attrs.get("activation", "linear") in (None, "linear")
+def _window(graph: Graph, node: Node) -> Window | None:
+    row = ops.find(graph, node)
+    return None if row is None or row.window is None else row.window(node.attrs)
 
 
 def _only_consumer(graph: Graph, node: Node) -> Node | None:
@@ -110,16 +112,23 @@ def _only_consumer(graph: Graph, node: Node) -> Node | None:
 def _norm_behind(graph: Graph, node: Node) -> Node | None:
     """Find the batch norm that alone reads a layer's linear output."""
     norm = _only_consumer(graph, node)
-    if norm is None or not _is_linear(node) or not norm.op.endswith(".BatchNormalization"):
+    if norm is None or not normalizes(graph, node, norm) or len(graph.calls(norm.layer)) > 1:
         return None
-    on_channels = norm.attrs.get("axis") in (-1, len(node.output_shapes[0]) - 1)
-    return norm if on_channels and len(graph.calls(norm.layer)) == 1 else None
+    return norm
+
+
+def _offset(graph: Graph, node: Node, norm: Node | None) -> Offset | None:
+    row = None if norm is None else ops.find(graph, norm)
+    if norm is not None and row is not None and row.absorbs is not None:
+        return Offset(norm.layer, *row.absorbs)
+    return Offset(node.layer, "bias") if node.attrs.get("use_bias") else None
 
 
 def _sum_behind(graph: Graph, end: Node) -> Node | None:
     """Find the two-operand Add of equal shapes that alone reads the end of a residual branch."""
     total = _only_consumer(graph, end)
-    if total is None or not _is_linear(end) or not total.op.endswith(".Add"):
+    row = None if total is None else ops.find(graph, total)
+    if total is None or row is None or not row.adds or not is_linear(end):
         return None
     shapes = {graph.shape(ref) for ref in total.inputs}
     if len(total.inputs) != 2 or len(shapes) != 1 or len(end.output_shapes[0]) != 4:
@@ -127,17 +136,13 @@ def _sum_behind(graph: Graph, end: Node) -> Node | None:
     return total if total.inputs[0].node != total.inputs[1].node else None
 
 
-def _affine(
-    graph: Graph, node: Node, norm: Node | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give (scale, mean, beta) of what follows a layer's linear map, [O] each."""
+def _affine(graph: Graph, node: Node, norm: Node | None) -> tuple[np.ndarray, np.ndarray]:
+    """Give (scale, shift), float64 [O], of what follows a layer's product `X W`."""
     params = graph.params[node.layer]
     num_outputs = params["kernel"].shape[-1]
     bias = params.get("bias", np.zeros(num_outputs))
-    if norm is None:
-        return np.ones(num_outputs), np.zeros(num_outputs), bias
-    arrays = graph.params[norm.layer]
-    gamma = arrays.get("gamma", np.ones(num_outputs))
-    beta = arrays.get("beta", np.zeros(num_outputs))
-    scale = gamma / np.sqrt(arrays["moving_variance"] + norm.attrs["epsilon"])
-    return scale, arrays["moving_mean"] - bias, beta
+    row = None if norm is None else ops.find(graph, norm)
+    if norm is None or row is None or row.affine is None:
+        return np.ones(num_outputs), bias
+    scale, shift = row.affine(graph.params[norm.layer], norm.attrs)
+    return scale, shift + scale * bias

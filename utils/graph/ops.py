@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from utils.graph import ops_einsum, ops_pointwise, ops_shape, ops_slice, ops_weighted
 from utils.graph.ir import Graph, Node
-from utils.graph.row import Op
+from utils.graph.row import IN, Op
 
 TABLE: Mapping[str, Op] = {
     **ops_weighted.ROWS,
@@ -42,6 +42,16 @@ def why_opaque(graph: Graph, node: Node) -> str:
         return f"no row for {node.op!r} in the table of ops"
     extra = sorted(set(graph.params.get(node.layer, ())) - set(TABLE[node.op].weights))
     return f"{node.op!r} holds weights that its row does not list: {', '.join(extra)}"
+
+
+def input_axis(graph: Graph, node: Node) -> tuple[str, int]:
+    """Name the weight that reads a node's input channels, and its axis (counted from the back)."""
+    row = find(graph, node)
+    for weight, roles in ({} if row is None else row.weights).items():
+        for axis, role in roles.items():
+            if role == IN:
+                return weight, axis
+    raise ValueError(f"{node.name!r} ({node.op}) has no weight that reads channels.")
 
 
 def markdown_table() -> str:

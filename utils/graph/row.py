@@ -90,6 +90,39 @@ def unchanged(node: Node, cut: Cut) -> tuple[Node, ...]:
 Uses = Callable[[Graph, Node, bool], np.ndarray]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Window:
+    """How a layer reads its input map as rows: `Y = X W`, W its kernel [positions * channels, out].
+
+    Attributes:
+        kernel_size: (height, width) of the kernel; (1, 1) for Dense.
+        strides: of the convolution, (height, width).
+        dilation: of the convolution, (height, width).
+        same: zero padding as in `padding="same"`.
+    """
+
+    kernel_size: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    same: bool = False
+
+    @property
+    def num_positions(self) -> int:
+        """Spatial positions of the kernel."""
+        return self.kernel_size[0] * self.kernel_size[1]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Height and width of the input window of one output position."""
+        return (
+            (self.kernel_size[0] - 1) * self.dilation[0] + 1,
+            (self.kernel_size[1] - 1) * self.dilation[1] + 1,
+        )
+
+
+Affine = Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], tuple[np.ndarray, np.ndarray]]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Op:
     """One row: all that channels, surgery, folding, complexity and exporters know of an op.
@@ -111,6 +144,16 @@ class Op:
             multiplied into (batch norm folding); None if there is none.
         activation: given the attrs, the value of a layer's `activation` that does the same as the
             op; None if there is none.
+        window: given the attrs, how the layer is the linear map `Y = X W` of rows of its input map;
+            None where it is none.
+        affine: given the weights and the attrs, (scale, shift) float64 [channels] of the map that
+            the op is in inference; None if it is no such map.
+        absorbs: the weight that can take up an offset of the op's input, and its sign there; None
+            if there is none.
+        adds: whether the output is the sum of the inputs.
+        picks: whether the op picks channels by their indices: a gather.
+        timed: the attrs that, beside its shapes, a layer's latency depends on; None for ops that
+            are not timed alone.
     """
 
     couple: Callable[[Node, Scope, Op], list[Label | None]]
@@ -121,6 +164,12 @@ class Op:
     kernel: str | None = None
     folds: tuple[str, tuple[int, ...]] | None = None
     activation: Callable[[Mapping[str, Any]], Any] | None = None
+    window: Callable[[Mapping[str, Any]], Window | None] | None = None
+    affine: Affine | None = None
+    absorbs: tuple[str, float] | None = None
+    adds: bool = False
+    picks: bool = False
+    timed: frozenset[str] | None = None
 
 
 def concrete(shape: Shape, stand_in: int) -> tuple[int, ...]:

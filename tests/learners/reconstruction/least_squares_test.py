@@ -14,7 +14,7 @@ from learners.reconstruction.least_squares import (
     refit_kernel,
     relative_error,
 )
-from tests.learners.reconstruction.conftest import statistics_of
+from tests.learners.conftest import statistics_of
 
 
 @pytest.mark.parametrize("centred", [False, True])

@@ -83,3 +83,26 @@ def test_table_for_the_documentation_has_every_op_once():
     rows = ops.markdown_table().splitlines()[2:]
     names = [name for row in rows for name in row.split("|")[1].strip().split(", ")]
     assert len(names) == len(set(names)) == len(ops.TABLE)
+
+
+@pytest.mark.parametrize(
+    ("layer", "weight", "size"),
+    [
+        (layers.Conv2D(5, 3, name="it"), "kernel", 3),
+        (layers.Dense(5, name="it"), "kernel", 3),
+        (layers.Conv2DTranspose(5, 3, name="it"), "kernel", 3),
+    ],
+)
+def test_axis_that_reads_channels(layer, weight, size):
+    inputs = keras.Input((8, 8, 3))
+    graph = from_keras(keras.Model(inputs, layer(inputs)))
+    name, axis = ops.input_axis(graph, graph.node("it"))
+    assert name == weight
+    assert graph.params["it"][name].shape[axis] == size
+
+
+def test_layers_without_a_kernel_are_refused():
+    inputs = keras.Input((8, 8, 3))
+    graph = from_keras(keras.Model(inputs, layers.ReLU(name="act")(inputs)))
+    with pytest.raises(ValueError, match=r"'act' \(keras.layers.ReLU\) has no weight that reads"):
+        ops.input_axis(graph, graph.node("act"))
