@@ -102,7 +102,7 @@ class AbstractLearner(abc.ABC):
             "start": self._start,
             "teacher": None if teacher is None else network_digest(teacher),
             **{n: v for n, v in values.items() if n not in skipped and "save_path" not in n},
-            "setting": None if self.context.setting is None else dict(self.context.setting.keep),
+            "setting": None if self.context.setting is None else dict(self.context.setting.values),
         }
 
     def saved_network(self) -> keras.Model | None:

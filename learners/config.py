@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from learners.search.config import AGENTS, DEFAULT_AGENT, MULTI_OBJ_AGENT
+from learners.search.agents import AGENTS, DEFAULT_AGENT, MULTI_OBJ_AGENT
 from rl_agents.ddpg.config import DdpgConfig
 from utils.errors import InputError
 from utils.export.config import ExportConfig
@@ -71,7 +71,7 @@ class RunConfig:
         None,
         f"Who searches, where a learner's search is on; without it {DEFAULT_AGENT}, with "
         f"multi-obj rewards {MULTI_OBJ_AGENT}.",
-        choices=AGENTS,
+        choices=tuple(AGENTS),
     )
     search_minutes: float | None = flag(
         None, "A search ends after this time.", unit="minutes", lower=0.0, lower_open=True

@@ -4,7 +4,8 @@ import dataclasses
 import pathlib
 from typing import ClassVar
 
-from learners.search.config import SearchConfig
+from learners.channels.config import ChannelSearchConfig
+from learners.search.config import RolloutConfig
 from utils.errors import InputError
 from utils.flags import flag, group
 
@@ -85,7 +86,8 @@ class ChannelPrunedRmtConfig:
     round_to: int = flag(
         1, "Keep multiples of this many channels where the ratio allows.", unit="channels", lower=1
     )
-    searching: SearchConfig = group(SearchConfig)
+    searching: RolloutConfig = group(RolloutConfig)
+    channel_search: ChannelSearchConfig = group(ChannelSearchConfig)
 
     def check_files(self) -> None:
         """Refuse a warm start from a file that is not there."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from learners.search.config import SearchConfig
+from learners.search.agents import AGENTS
+from learners.search.config import RolloutConfig
 from learners.setting import Setting, read_setting
 from utils.errors import InputError
 
@@ -31,7 +32,7 @@ def check_search(run: "RunConfig", stage_configs: Sequence[Any]) -> Setting | No
         if getattr(config, "warm_start", False):
             raise InputError(
                 f"--{config.PREFIX}search and --{config.PREFIX}warm_start contradict each other: "
-                "a warm start takes channels as they were chosen. Leave one out."
+                "a warm start takes what was chosen already. Leave one out."
             )
     if not on:
         for name in ("agent", "search_minutes"):
@@ -45,7 +46,7 @@ def check_search(run: "RunConfig", stage_configs: Sequence[Any]) -> Setting | No
     return _checked_setting(run, able, on)
 
 
-def _check_searching(run: "RunConfig", config: SearchConfig, prefix: str) -> None:
+def _check_searching(run: "RunConfig", config: RolloutConfig, prefix: str) -> None:
     if run.budget is None:
         raise InputError(
             f"--{prefix}search needs a budget that every candidate keeps. Give one, e.g. "
@@ -64,10 +65,11 @@ def _check_searching(run: "RunConfig", config: SearchConfig, prefix: str) -> Non
             f"accuracy leaves the cost out. Give --{prefix}reward_policy=flops, or "
             f"--{prefix}reward_type=single-obj."
         )
-    if config.reward_type == "multi-obj" and run.agent == "greedy":
+    spends = run.agent is not None and AGENTS[run.agent].needs_problem
+    if config.reward_type == "multi-obj" and spends:
         raise InputError(
             f"`{prefix}reward_type` multi-obj wants candidates below the budget too, and --agent="
-            "greedy always uses it up. Leave --agent out, or choose another."
+            f"{run.agent} always uses it up. Leave --agent out, or choose another."
         )
     if run.enbl_multi_gpu:
         raise InputError(
@@ -77,7 +79,7 @@ def _check_searching(run: "RunConfig", config: SearchConfig, prefix: str) -> Non
 
 
 def _default(field: str) -> Any:
-    return SearchConfig.__dataclass_fields__[field].default
+    return RolloutConfig.__dataclass_fields__[field].default
 
 
 def _checked_setting(run: "RunConfig", able: Sequence[Any], on: Sequence[Any]) -> Setting:

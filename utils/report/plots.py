@@ -275,7 +275,7 @@ def setting_plot(search: Search) -> str:
         return ""
     setting = search.winner.setting
     uniform: Mapping[str, float] = search.uniform.setting if search.uniform else {}
-    factor, unit = (100, "% removed") if search.quantity == "ratio" else (1, "bits")
+    factor, unit = (1, "bits") if search.quantity == "bits" else (100, "% removed")
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()

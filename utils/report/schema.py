@@ -192,11 +192,13 @@ class Candidate(Record):
 class Search(Record):
     """How the choice for each layer was found."""
 
-    agent: str = entry("ddpg, tpe, cmaes, evolution, random, greedy …")
+    stage: str = entry("the learner that searched", default="")
+    agent: str = entry("who proposed: dp, greedy, ddpg, tpe, cma-es, evolution, random …")
     quantity: str = entry(
-        "what was chosen for each layer: the fraction removed, or bits",
-        choices=("ratio", "bits"),
-        default="ratio",
+        "what was chosen for each layer: channels or sparsity, as the fraction removed, or bits; "
+        "ratio in reports of older versions",
+        choices=("channels", "sparsity", "bits", "ratio"),
+        default="channels",
     )
     budget: str = entry("the budget that every trial kept", default="")
     rollouts: tuple[Rollout, ...] = entry("the trials, in order")
