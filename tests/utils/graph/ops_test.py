@@ -7,8 +7,6 @@ import pytest
 from keras import layers
 
 from utils.graph import from_keras, ops
-from utils.graph.ops_einsum import parse_equation
-from utils.graph.ops_weighted import is_elementwise
 from utils.graph.row import IN, MID, OUT
 
 
@@ -54,29 +52,6 @@ def test_unknown_op_is_opaque():
     assert ops.why_opaque(graph, graph.node("gru")) == (
         "no row for 'keras.layers.GRU' in the table of ops"
     )
-
-
-@pytest.mark.parametrize(
-    ("activation", "expected"),
-    [
-        (None, True),
-        ("gelu", True),
-        ("softmax", False),
-        ({"class_name": "function", "module": "builtins", "config": "relu"}, True),
-        ({"class_name": "function", "module": "mine", "config": "relu"}, False),
-        ({"class_name": "ReLU", "module": "keras.layers", "config": {}}, True),
-        ({"class_name": "Softmax", "module": "keras.layers", "config": {}}, False),
-        (3, False),
-    ],
-)
-def test_which_activations_treat_channels_alone(activation, expected):
-    assert is_elementwise(activation) is expected
-
-
-def test_parse_equation():
-    assert parse_equation("abc, cde -> abde", 3) == ("abc", "cde", "abde")
-    assert parse_equation("...x,xy->...y", 4) == ("ABCx", "xy", "ABCy")
-    assert parse_equation("ab...,bc->ac...", 4) == ("abAB", "bc", "acAB")
 
 
 def test_table_for_the_documentation_has_every_op_once():
