@@ -1,18 +1,19 @@
 """What every learner shares; a learner itself is only its method's recipe.
 
 A learner is made from a `StageContext` (what to do, with which network and data) and the network it
-starts from. `train()` is the recipe and returns the resulting network, an ordinary Keras model. The
-pipeline saves, exports, measures and reports; the learner hands it what only it knows: seconds per
-part, a row per layer, notes.
+starts from. `train()` is the recipe and returns the resulting network, an ordinary Keras model (and
+the one to deploy, where that is another). The pipeline saves, exports, measures and reports; the
+learner hands it what only it knows: seconds per part, a row per layer, notes.
 """
 
 import abc
 import contextlib
+import dataclasses
 import json
 import math
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -50,7 +51,22 @@ _NO_HINTS = (
     "the same layers."
 )
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule | float
+Schedule = Callable[[Any], Any] | float
+"""A learning rate: a Keras schedule or another function of the step, or a constant."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a recipe leaves.
+
+    Attributes:
+        model: the artefact, a plain Keras network: saved, measured, given to the next stage.
+        deployed: what files for devices are made of, where that is another network (one with fake
+            quantization inside, say); None for `model` itself.
+    """
+
+    model: keras.Model
+    deployed: keras.Model | None = None
 
 
 class AbstractLearner(abc.ABC):
@@ -84,8 +100,8 @@ class AbstractLearner(abc.ABC):
         self._given: dict[str, str] = {}
 
     @abc.abstractmethod
-    def train(self) -> keras.Model:
-        """Carry out the recipe and return the resulting network."""
+    def train(self) -> Trained:
+        """Carry out the recipe and return what came of it."""
 
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -138,11 +154,17 @@ class AbstractLearner(abc.ABC):
         self._fit("training", model, schedule, num_steps, {})
 
     def fine_tune(self, model: keras.Model) -> None:
-        """Train a compressed network in place: a cosine from `lrn_rate_ft` to zero."""
+        """Train a compressed network in place: a cosine from `fine_tune_lrn_rate` to zero."""
         num_steps = self.fine_tune_steps()
-        schedule = fine_tune_schedule(self.context.run.lrn_rate_ft, num_steps)
+        schedule = fine_tune_schedule(self.fine_tune_lrn_rate, num_steps)
         own = {"fine_tuning_steps": num_steps}  # the cosine ends with them
         self._fit("fine_tuning", model, schedule, num_steps, own)
+
+    @property
+    def fine_tune_lrn_rate(self) -> float:
+        """The highest rate of `fine_tune`: the learner's own flag, else `--lrn_rate_ft`."""
+        own = getattr(self.config, "fine_tune_lrn_rate", None)
+        return self.context.run.lrn_rate_ft if own is None else own
 
     def fine_tune_steps(self) -> int:
         """Number of steps of `fine_tune`."""

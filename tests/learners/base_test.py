@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 import zlib
 
 import keras
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from learners.base import AbstractLearner
+from learners.base import AbstractLearner, Trained
 from learners.context import StageContext
 from tests.learners.recipes import (
     RATE,
@@ -42,7 +43,7 @@ class Doubling(AbstractLearner):
                 bias.assign(2 * bias)
             self.layers = {"fc2": {"error": 0.25}}
         self.fine_tune(model)
-        return model
+        return Trained(model)
 
 
 def learner_in(folder, model, teacher=None, **values):
@@ -78,7 +79,7 @@ def test_fingerprint_is_what_computes(trained_digits, tmp_path):
 
 def test_fine_tuning_leaves_state_and_history(trained_digits, tmp_path):
     learner = learner_in(tmp_path, trained_digits, nb_epochs="0.09", lrn_rate_ft=0.01)
-    model = learner.train()
+    model = learner.train().model
     assert [(row["stage"], row["step"]) for row in learner.history] == [("chn-pruned-rmt", 2)]
     assert set(learner.seconds) == {"doubling", "fine_tuning"}
     assert learner.seconds["fine_tuning"] > 0
@@ -90,9 +91,9 @@ def test_fine_tuning_leaves_state_and_history(trained_digits, tmp_path):
 
 def test_resumed_stage_has_its_facts(trained_digits, tmp_path):
     first = learner_in(tmp_path, trained_digits, nb_epochs="0.09")
-    model = first.train()
+    model = first.train().model
     again = learner_in(tmp_path, trained_digits, nb_epochs="0.09")
-    resumed = again.train()
+    resumed = again.train().model
     assert again.notes == ["resumed"]
     assert again.layers == {"fc2": {"error": 0.25}}
     assert again.history == first.history
@@ -222,7 +223,7 @@ def without_times(history):
 def thrice(tmp_path_factory):
     """A recipe of three fits and its network, trained without a kill."""
     learner = toy_learner(Thrice, tmp_path_factory.mktemp("thrice"), toy_network())
-    return learner, learner.train()
+    return learner, learner.train().model
 
 
 def assert_same_variables(one, other):
@@ -271,13 +272,13 @@ def test_facts_of_several_fits(thrice):
 def test_killed_in_any_of_its_fits_it_ends_with_the_same_bits(kill, thrice, tmp_path):
     kill(tmp_path)
     resumed = toy_learner(Thrice, tmp_path, toy_network(), save_step=2)
-    model = resumed.train()
+    model = resumed.train().model
     assert_same_variables(model, thrice[1])
     assert without_times(resumed.history) == without_times(thrice[0].history)
     assert list(resumed.seconds) == list(thrice[0].seconds)
     assert resumed.layers == {"fc2": {"error": 0.25}}
     again = toy_learner(Thrice, tmp_path, toy_network())
-    assert_same_variables(again.train(), thrice[1])
+    assert_same_variables(again.train().model, thrice[1])
     assert again.history == resumed.history
 
 
@@ -290,6 +291,7 @@ def test_work_between_fits_must_be_the_same(tmp_path):
             self.fit("one", model, schedule=RATE, num_steps=2)
             shifted(model, self.by)
             self.fit("two", model, schedule=RATE, num_steps=2)
+            return Trained(model)
 
     toy_learner(Other, tmp_path, toy_network()).train()
     Other.by = 2.0
@@ -309,3 +311,20 @@ def test_another_schedule_is_refused(tmp_path):
         InputError, match=r"\(lrn_rates: saved \[0\.1, .*\], received \[0\.2, .*; steps: saved 1,"
     ):
         learner.fit("a", toy_network(), schedule=0.2, num_steps=2)
+
+
+@pytest.mark.parametrize(("own", "rate"), [(None, 0.03), (0.2, 0.2)])
+def test_fine_tuning_rate_is_the_learners_own_or_that_of_the_run(own, rate, tmp_path):
+    learner = toy_learner(
+        Thrice, tmp_path, toy_network(), lrn_rate_ft=0.03, nb_epochs="0.5", summ_step=1
+    )
+    learner.config = types.SimpleNamespace(fine_tune_lrn_rate=own)
+    learner.fingerprint = dict
+    rates = []
+    build = learner.helper.build_optimizer
+    learner.helper.build_optimizer = lambda schedule: (
+        rates.append(float(schedule(0))) or build(schedule)
+    )
+    learner.fine_tune(toy_network())
+    assert rates == [pytest.approx(rate)]
+    assert learner.history[-1]["step"] == 2

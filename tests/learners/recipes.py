@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from learners.base import AbstractLearner
+from learners.base import AbstractLearner, Trained
 from learners.context import StageContext
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.config import HelperConfig
@@ -94,4 +94,4 @@ class Thrice(AbstractLearner):
                 num_steps=7,
                 callbacks=self.callbacks,
             )
-        return model
+        return Trained(model)
