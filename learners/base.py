@@ -31,8 +31,10 @@ from utils.training import (
     LossComposer,
     StatisticsRefresher,
     common_maps,
+    distillation,
     fine_tune_schedule,
     fit,
+    hint,
     read_state,
 )
 from utils.training.parts import PARTS, PartStates
@@ -178,6 +180,7 @@ class AbstractLearner(abc.ABC):
         *,
         schedule: Schedule,
         num_steps: int,
+        loss: LossComposer | None = None,
         optimizer: keras.optimizers.Optimizer | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> FitResult:
@@ -193,6 +196,7 @@ class AbstractLearner(abc.ABC):
             model: the network.
             schedule: learning rate, constant or by step.
             num_steps: steps (batches) to train.
+            loss: what is minimized; None for `default_loss(model)`.
             optimizer: follows the schedule by itself; None for the helper's.
             callbacks: see `FitJob`.
 
@@ -203,9 +207,18 @@ class AbstractLearner(abc.ABC):
             ValueError: if `part` is no name, or was trained before.
             InputError: if a killed run was another one; see `utils.training.fit` for the rest.
         """
-        own = {"lrn_rates": _rates(schedule, num_steps), "steps": num_steps}
+        own: dict[str, Any] = {"lrn_rates": _rates(schedule, num_steps), "steps": num_steps}
+        if loss is not None:
+            own["terms"] = {term.name: _constant(term.weight) for term in loss.terms}
         return self._fit(
-            part, model, schedule, num_steps, own, optimizer=optimizer, callbacks=callbacks
+            part,
+            model,
+            schedule,
+            num_steps,
+            own,
+            loss=loss,
+            optimizer=optimizer,
+            callbacks=callbacks,
         )
 
     def _training_batches(self, first_step: int) -> tf.data.Dataset:
@@ -213,6 +226,25 @@ class AbstractLearner(abc.ABC):
             split = self.helper.build_dataset_train(True, first_step=first_step)
             return split[0]
         return self.helper.build_dataset_train(first_step=first_step)
+
+    def default_loss(self, model: keras.Model) -> LossComposer:
+        """Compose the loss that `fit` has without another: helper's, distillation, hints.
+
+        Args:
+            model: the network that will be trained.
+
+        Returns:
+            The loss; `.plus(term)` adds a learner's own term.
+        """
+        teacher, hints = self._teacher_and_hints(model)
+        distilling, terms = self.context.run.distillation, []
+        if teacher is not None:
+            terms.append(
+                distillation(distilling.loss_w_dst, distilling.tempr_dst, self.helper.logits)
+            )
+        if hints:
+            terms.append(hint(distilling.loss_w_hint, hints))
+        return LossComposer(self.helper.calc_loss, terms, teacher=teacher)
 
     def _teacher_and_hints(self, model: keras.Model) -> tuple[keras.Model | None, tuple[str, ...]]:
         """Give the teacher and the layers that hints compare; a note where there are none."""
@@ -235,14 +267,14 @@ class AbstractLearner(abc.ABC):
         num_steps: int,
         own: Mapping[str, Any],
         *,
+        loss: LossComposer | None = None,
         optimizer: keras.optimizers.Optimizer | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> FitResult:
         """Carry out `fit`; `own` goes into the fingerprint."""
-        run, distillation = self.context.run, self.context.run.distillation
+        run = self.context.run
         place = self._states.begin(part, writes=self.context.workers.is_chief)
         digest = network_digest(model)
-        teacher, hints = self._teacher_and_hints(model)
         refresher = StatisticsRefresher(
             lambda: self._training_batches(0),
             nb_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
@@ -254,15 +286,7 @@ class AbstractLearner(abc.ABC):
             steps_per_epoch=self.helper.steps_per_epoch,
             nb_steps=num_steps,
             optimizer=optimizer or self.helper.build_optimizer(schedule),
-            loss=LossComposer(
-                self.helper.calc_loss,
-                teacher=teacher,
-                loss_w_dst=distillation.loss_w_dst,
-                tempr_dst=distillation.tempr_dst,
-                to_logits=self.helper.logits,
-                loss_w_hint=distillation.loss_w_hint,
-                hints=hints,
-            ),
+            loss=loss or self.default_loss(model),
             state_path=place.path,
             save_step=run.save_step,
             summ_step=run.summ_step,
@@ -301,3 +325,8 @@ def _rates(schedule: Schedule, num_steps: int) -> list[float]:
     """Sample a schedule, whatever its class: two runs can be compared by that."""
     steps = [num_steps * quarter // 4 for quarter in range(5)]
     return [float(schedule(step)) if callable(schedule) else float(schedule) for step in steps]
+
+
+def _constant(weight: Any) -> float | str:
+    """Describe a term's weight, as JSON; one that changes by itself has no value to compare."""
+    return float(weight) if isinstance(weight, (int, float)) else "changes"
