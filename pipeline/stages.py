@@ -118,7 +118,7 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
         )
         learner = learners.learner_class(stage.learner)(context, model)
         notes.print(f"stage {index + 1} of {len(plan.stages)}: {stage.learner}")
-        model = learner.train()
+        model = learner.train().model
         _remove_stale(stage.artefact_path)
         save_keras_model(model, stage.artefact_path)
         ran.append(learner)

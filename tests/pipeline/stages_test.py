@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from learners.base import Trained
 from pipeline import stages
 from tests.learners.runs import make_run
 from utils.errors import InputError
@@ -67,7 +68,7 @@ def test_teacher(given, trained_digits, tmp_path, monkeypatch):
 
     def train(self):
         seen.append(self.context.teacher)
-        return self.model
+        return Trained(self.model)
 
     monkeypatch.setattr(learner_class, "train", train)
     outcome = stages.run_stages(plan, helper, stages.initial_network(plan, helper))
