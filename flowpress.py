@@ -136,11 +136,9 @@ class _KerasHelper(AbstractModelHelper):
 
     def build_model(self) -> "keras.Model":
         """Copy the model, so that the caller's stays as it is."""
-        import keras
+        from utils.graph import copy_network, traceable
 
-        copy = keras.models.clone_model(self._source)
-        copy.set_weights(self._source.get_weights())
-        return copy
+        return traceable(copy_network(self._source, allow_unsafe=True))  # asked for on reading it
 
     # The short form that helpers may have; the base class does the rest.
     def build_dataset_train(self) -> "tf.data.Dataset":  # type: ignore[override]

@@ -257,7 +257,9 @@ class ChannelSelection:
         return relative_error(statistics, kernel, centred=reading.centred)
 
     def _weight(self, layer: str, name: str) -> Any:
-        return next(v for v in self._work.get_layer(layer).weights if v.name == name)
+        # By place: layers inside a layer repeat each other's weight names.
+        names = self._graph.params[layer]
+        return self._work.get_layer(layer).weights[list(names).index(name)]
 
     def _kernel_norms(self, group: ChannelGroup) -> np.ndarray:
         norms = np.zeros(group.size)
