@@ -10,6 +10,7 @@ import tensorflow as tf
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.config import HelperConfig
 from utils.errors import InputError
+from utils.graph import copy_network, traceable
 from utils.graph.keras_reading import functional_model
 
 
@@ -45,9 +46,7 @@ class KerasModelHelper(AbstractModelHelper):
 
     def build_model(self) -> "keras.Model":
         """Copy the model, so that the caller's stays as it is."""
-        copy = keras.models.clone_model(self._source)
-        copy.set_weights(self._source.get_weights())
-        return copy
+        return traceable(copy_network(self._source, allow_unsafe=True))  # asked for on reading it
 
     # The short form that helpers may have; the base class does the rest.
     def build_dataset_train(self) -> "tf.data.Dataset":  # type: ignore[override]

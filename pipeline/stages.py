@@ -20,7 +20,7 @@ from utils.errors import InputError
 from utils.export.config import KINDS
 from utils.export.files import tflite_path
 from utils.files import load_keras_model, save_keras_model
-from utils.graph import capability_report, from_keras
+from utils.graph import capability_report, copy_network, from_keras
 from utils.graph.keras_reading import functional_model
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Report, print_summary
@@ -104,8 +104,7 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
     for index, stage in enumerate(plan.stages):
         compresses = learners.LEARNERS[stage.learner].compresses
         if before is None and (compresses or index == len(plan.stages) - 1):
-            before = keras.models.clone_model(model)
-            before.set_weights(model.get_weights())
+            before = copy_network(model, allow_unsafe=plan.run.allow_unsafe)
         context = StageContext(
             run=plan.run,
             stage=stage,

@@ -29,7 +29,9 @@ MAX_ARCHIVE_BYTES = 4 << 30
 _MAX_EXPANSION = 100
 _EXPANSION_FLOOR_BYTES = 256 << 20
 _MAX_CONFIG_BYTES = 64 << 20
-_CONFIG_ENTRY = "config.json"
+CONFIG_ENTRY = "config.json"
+"""What Keras calls the description of the network in a `.keras` file."""
+
 _WEIGHT_ENTRIES = ("model.weights.h5", "model.weights.npz")
 
 _Path = str | os.PathLike[str]
@@ -158,19 +160,19 @@ def check_keras_archive(path: _Path) -> None:
     target = pathlib.Path(path)
     with open_archive(target, ".keras", MAX_ARCHIVE_BYTES) as archive:
         names = set(archive.namelist())
-        if _CONFIG_ENTRY not in names or not names.intersection(_WEIGHT_ENTRIES):
+        if CONFIG_ENTRY not in names or not names.intersection(_WEIGHT_ENTRIES):
             raise InputError(
-                f"{target}: a ZIP, but not a .keras file: it lacks {_CONFIG_ENTRY!r} or "
+                f"{target}: a ZIP, but not a .keras file: it lacks {CONFIG_ENTRY!r} or "
                 f"{_WEIGHT_ENTRIES[0]!r}. Save the model with model.save('….keras')."
             )
-        if archive.getinfo(_CONFIG_ENTRY).file_size > _MAX_CONFIG_BYTES:
-            raise _refused(target, f"{_CONFIG_ENTRY!r} is larger than {_MAX_CONFIG_BYTES:,} bytes")
+        if archive.getinfo(CONFIG_ENTRY).file_size > _MAX_CONFIG_BYTES:
+            raise _refused(target, f"{CONFIG_ENTRY!r} is larger than {_MAX_CONFIG_BYTES:,} bytes")
         try:
-            config = json.loads(archive.read(_CONFIG_ENTRY))
+            config = json.loads(archive.read(CONFIG_ENTRY))
         except (ValueError, RecursionError) as error:
-            raise _damaged(target, f"{_CONFIG_ENTRY!r} is not JSON ({error})") from error
+            raise _damaged(target, f"{CONFIG_ENTRY!r} is not JSON ({error})") from error
         if not isinstance(config, dict) or "class_name" not in config:
-            raise _damaged(target, f"{_CONFIG_ENTRY!r} describes no Keras model")
+            raise _damaged(target, f"{CONFIG_ENTRY!r} describes no Keras model")
         if _WEIGHT_ENTRIES[0] in names:
             _check_h5(target, archive)
 

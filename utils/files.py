@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.archives import MAX_ARCHIVE_BYTES, check_keras_archive, check_npz
+from utils.archives import CONFIG_ENTRY, MAX_ARCHIVE_BYTES, check_keras_archive, check_npz
 from utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -191,10 +194,44 @@ def load_keras_model(path: _Path, allow_unsafe: bool = False) -> keras.Model:
     check_keras_archive(path)
     import keras  # takes seconds: the checks come first
 
+    from utils import own_objects
+    from utils.graph import traceable
+
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
+        with own_objects.scope(), _known_lambdas(path, allow_unsafe) as (source, lambdas):
+            model = keras.saving.load_model(
+                source, custom_objects=lambdas, compile=False, safe_mode=not allow_unsafe
+            )
     except Exception as error:  # whatever a foreign configuration makes a constructor raise
         raise InputError(f"{path}: Keras cannot load it: {_cause(error)}") from error
+    return traceable(model)
+
+
+@contextlib.contextmanager
+def _known_lambdas(path: _Path, allow_unsafe: bool) -> Iterator[tuple[_Path, dict[str, Any]]]:
+    """Give a file whose lambdas of this process are named, and the lambdas by these names.
+
+    A file holds a lambda's code, but nothing of what it uses from outside (`tf`, `np`): one that is
+    at hand is taken instead.
+    """
+    from utils import own_objects
+
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read(CONFIG_ENTRY) if allow_unsafe else b""
+        named, lambdas = own_objects.known_lambdas(json.loads(config)) if config else (None, {})
+        if not lambdas:
+            yield path, {}
+            return
+        with tempfile.TemporaryDirectory(prefix="flowpress-") as folder:
+            copy = pathlib.Path(folder) / "model.keras"
+            with zipfile.ZipFile(copy, "w") as written:
+                for entry in archive.infolist():
+                    if entry.filename == CONFIG_ENTRY:
+                        written.writestr(CONFIG_ENTRY, json.dumps(named))
+                        continue
+                    with archive.open(entry) as stream, written.open(entry, "w") as target:
+                        shutil.copyfileobj(stream, target)
+            yield copy, lambdas
 
 
 def _cause(error: Exception) -> str:
@@ -205,6 +242,11 @@ def _cause(error: Exception) -> str:
             "it contains Python code (a Lambda layer), which would run on this computer. If you "
             "trust its source, load it with --allow_unsafe (in Python: allow_unsafe=True); better, "
             "replace the layer by keras.ops calls."
+        )
+    if "of the Lambda's output" in text:  # Keras hides what its function raised
+        return (
+            "its Lambda layer does not run: a file lacks what the function uses from outside, such "
+            "as `tf`. Import that inside the function, or replace the layer by keras.ops calls."
         )
     unknown = re.search(r"Could not locate (?:class|function) '?([\w>.]+)", text)
     if unknown:

@@ -41,14 +41,16 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def train(self) -> Trained:
         """Carry out the recipe."""
         if self.config.searching.search and self.context.setting is None:
-            return Trained(self.searched(from_keras(self.model)))
+            return Trained(
+                self.searched(from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe))
+            )
         saved = self.saved_network()
         if saved is not None:  # a killed run: the selection is done
             model = saved
         elif self.config.warm_start:
             model = load_keras_model(self.config.save_path_ws, self.context.run.allow_unsafe)
         else:
-            graph = from_keras(self.model)
+            graph = from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe)
             with self.timed("selection"):
                 result = self.select(graph)
             self.layers = {name: {"error": error} for name, error in result.errors.items()}

@@ -163,4 +163,6 @@ class Walk:
         self._targets |= zip((reading.name for reading in chosen), targets, strict=True)
 
     def _weight(self, layer: str, name: str) -> Any:
-        return next(v for v in self._work.get_layer(layer).weights if v.name == name)
+        # By place: layers inside a layer repeat each other's weight names.
+        names = self._graph.params[layer]
+        return self._work.get_layer(layer).weights[list(names).index(name)]
