@@ -306,7 +306,7 @@ _NAMES: tuple[tuple[str, Op, str], ...] = (
     (
         "keras.layers",
         _PINNED,
-        "InputLayer CategoryEncoding CenterCrop RandomBrightness RandomContrast RandomCrop "
+        "InputLayer Masking CategoryEncoding CenterCrop RandomBrightness RandomContrast RandomCrop "
         "RandomFlip RandomRotation RandomTranslation RandomZoom",
     ),
     ("keras.layers", _SPATIAL, "Resizing"),

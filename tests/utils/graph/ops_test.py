@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 from utils.graph import from_keras, ops
-from utils.graph.row import IN, MID, OUT
+from utils.graph.row import IN, MID, OUT, SELF
 
 
 @pytest.mark.parametrize("path", ops.TABLE)
@@ -20,7 +20,7 @@ def test_every_row_names_an_operation_of_keras(path):
 def test_rows_are_consistent():
     for path, row in ops.TABLE.items():
         roles = {role for axes in row.weights.values() for role in axes.values()}
-        assert roles <= {IN, MID, OUT}, path
+        assert roles <= {IN, MID, OUT, SELF}, path
         assert set(row.uses) <= set(row.weights), path
         assert row.kernel is None or row.kernel in row.weights, path
         assert row.folds is None or row.folds[0] in row.weights, path
@@ -34,6 +34,7 @@ def test_rows_are_consistent():
         *(layers.Dense(2), layers.BatchNormalization(), layers.GroupNormalization(2)),
         *(layers.LayerNormalization(), layers.RMSNormalization(), layers.PReLU()),
         *(layers.EinsumDense("abc,cd->abd", (3, 2), bias_axes="d"), layers.Normalization()),
+        *(layers.SimpleRNN(2), layers.GRU(2), layers.LSTM(2)),
     ],
     ids=lambda layer: layer.name,
 )
@@ -45,12 +46,31 @@ def test_rows_list_all_weights_of_their_layers(layer):
     assert ops.find(graph, node) is ops.TABLE[node.op]
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.TimeDistributed(layers.Dense(2)),
+        layers.Bidirectional(layers.GRU(2)),
+        layers.TimeDistributed(layers.BatchNormalization()),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_rows_around_others_list_the_weights_inside(layer):
+    inputs = keras.Input((3, 4))
+    graph = from_keras(keras.Model(inputs, layer(inputs)))
+    node = graph.nodes[-1]
+    found = ops.find(graph, node)
+    assert list(found.weights) == list(graph.params[layer.name]) and found.of is None
+    assert set(found.uses) <= set(found.weights)
+    assert (found.kernel is None) == (not found.uses)
+
+
 def test_unknown_op_is_opaque():
     inputs = keras.Input((3, 4))
-    graph = from_keras(keras.Model(inputs, layers.GRU(2, name="gru")(inputs)))
-    assert ops.find(graph, graph.node("gru")) is None
-    assert ops.why_opaque(graph, graph.node("gru")) == (
-        "no row for 'keras.layers.GRU' in the table of ops"
+    graph = from_keras(keras.Model(inputs, layers.RNN(layers.GRUCell(2), name="rnn")(inputs)))
+    assert ops.find(graph, graph.node("rnn")) is None
+    assert ops.why_opaque(graph, graph.node("rnn")) == (
+        "no row for 'keras.layers.RNN' in the table of ops"
     )
 
 
