@@ -180,6 +180,9 @@ _RECURRENT = Op(
     weights=_WEIGHTS,
     uses=dict.fromkeys(_KERNELS, step_uses),
     kernel="kernel",
+    timed=frozenset(
+        "activation recurrent_activation use_bias return_sequences reset_after unroll".split()
+    ),
 )
 
 ROWS: dict[str, Op] = {
@@ -191,6 +194,7 @@ ROWS: dict[str, Op] = {
         weights=_WEIGHTS,
         uses=dict.fromkeys(_KERNELS, step_uses),
         kernel="kernel",
+        timed=frozenset({"layer", "backward_layer", "merge_mode"}),
         of=_bidirectional_row,
     ),
 }
