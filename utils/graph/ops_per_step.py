@@ -152,6 +152,7 @@ def rows(look_up: LookUp) -> dict[str, Op]:
             weights=inner.weights,
             uses={weight: _uses(count) for weight, count in inner.uses.items()},
             kernel=inner.kernel,
+            timed=None if inner.timed is None else frozenset({"layer"}),
             inner=inner,
             of=None,
         )
