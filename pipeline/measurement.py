@@ -30,15 +30,21 @@ from utils.report import (
     TrainingPoint,
     network_facts,
 )
-from utils.training import evaluate
+from utils.training import Scorer, Scores, evaluate
 
 if TYPE_CHECKING:
     from pipeline.stages import Outcome
 
 
-def score(helper: AbstractModelHelper, model: keras.Model) -> dict[str, float]:
-    """Score a network on the test split with the helper's metrics."""
-    return evaluate(model, helper.build_dataset_eval(), helper.calc_loss)
+def score(helper: AbstractModelHelper, network: Any, dataset: Any = None) -> Scores:
+    """Score a network on the test split, or another data set, with the helper's loss and metrics.
+
+    Args:
+        helper: says what is computed.
+        network: a Keras model, or a function of a batch of images.
+        dataset: finite batches; None for the test split.
+    """
+    return evaluate(network, dataset, helper)
 
 
 def report_on(
@@ -126,7 +132,7 @@ def _export(
             config,
             calibration=(batch[0] if isinstance(batch, tuple) else batch for batch in calibration),
             dataset=helper.build_dataset_eval(),
-            calc_metrics=lambda labels, outputs: helper.calc_loss(labels, outputs, [])[1],
+            calc_metrics=Scorer(helper),
         )
     except ExportError as error:
         return list(error.results), error
@@ -152,12 +158,12 @@ def _latencies(
 
 
 def _network(
-    counts: Complexity, path: pathlib.Path, scores: Mapping[str, float], timing: LatencyStats
+    counts: Complexity, path: pathlib.Path, scores: Scores, timing: LatencyStats
 ) -> Network:
     return network_facts(
         counts,
         path=path,
-        top1=scores.get("accuracy"),
+        top1=scores.top1,
         metrics=dict(scores),
         latency_ms=(timing.p50, timing.p95),
     )
