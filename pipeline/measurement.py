@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -30,7 +30,7 @@ from utils.report import (
     TrainingPoint,
     network_facts,
 )
-from utils.training import Scorer, Scores, evaluate
+from utils.training import Metric, Scorer, Scores, evaluate
 
 if TYPE_CHECKING:
     from pipeline.stages import Outcome
@@ -110,7 +110,10 @@ def report_on(
             for row in capability_report(graphs[0])
         ),
         search=next((stage.search for stage in outcome.stages if stage.search), None),
-        notes=tuple(note for stage in outcome.stages for note in stage.notes),
+        notes=(
+            *_decides(scores[1].deciding, helper.deciding_metric[0]),
+            *(note for stage in outcome.stages for note in stage.notes),
+        ),
         model=outcome.after,
     )
     report.save(plan.folder)
@@ -155,6 +158,23 @@ def _latencies(
         sample = [np.zeros(shape, np.float32) for shape in shapes.values()]
         runners[name] = runner.bind(sample[0] if len(sample) == 1 else sample)
     return measure(runners, repeats=config.nb_repts, warmup=config.nb_repts_warmup)
+
+
+def _decides(metric: Metric, named: str | None) -> Iterator[str]:
+    """State which metric decided, where that is not plainly the accuracy."""
+    if metric.is_accuracy and named is None:
+        return
+    way = "higher" if metric.higher_is_better else "lower"
+    chosen = "" if named is None else " (--metric)"
+    files = (
+        "the gap of exported files goes by it"
+        if metric.is_share or metric.is_chosen
+        else "exported files are judged by the error of their outputs"
+    )
+    yield (
+        f"{metric.name}{chosen} decides, the {way} the better: the rewards of a search go by it; "
+        f"{files}."
+    )
 
 
 def _network(
