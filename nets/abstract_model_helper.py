@@ -165,18 +165,37 @@ class AbstractModelHelper(abc.ABC):
         """Change the fresh weights before training; does nothing here."""
 
     def postprocess(self, outputs: Any) -> Any:
-        """Decode the network's outputs, outside the exported graph; the identity here."""
+        """Decode the network's outputs for `dump_n_eval`, outside the exported graph.
+
+        Box decoding, suppression of doubles and the like. The identity here.
+        """
         return outputs
 
     def logits(self, outputs: Any) -> Any:
         """Turn the network's outputs into logits, for distillation; the identity here."""
         return outputs
 
-    def dump_n_eval(self, outputs: Any, action: str) -> dict[str, float]:
-        """Collect outputs for metrics over the whole data set.
+    # --- metrics over a whole set -----------------------------------------------------------------
+
+    def build_metrics(self) -> Sequence[keras.metrics.Metric]:
+        """Make Keras metrics whose state sees every batch of a set; none here.
+
+        For what is no mean over the images: AUC, recall, mean IoU. They are updated with (labels,
+        outputs), for the network, for every exported file and for the candidates of a search.
+
+        Returns:
+            New objects at every call. One of a class of your own may have an attribute
+            `higher_is_better`, so that it can decide.
+        """
+        return ()
+
+    def dump_n_eval(self, outputs: Any, action: str) -> Mapping[str, float]:
+        """Collect outputs for metrics over the whole evaluation set, in its order.
+
+        A subclass may add an argument `labels`; then other sets are scored so as well.
 
         Args:
-            outputs: of one evaluation step.
+            outputs: of one evaluation step, decoded by `postprocess`; None but for `dump`.
             action: `init` before the first step, `dump` per step, `eval` after the last.
 
         Returns:
@@ -184,6 +203,21 @@ class AbstractModelHelper(abc.ABC):
         """
         del outputs, action
         return {}
+
+    @property
+    def collects_outputs(self) -> bool:
+        """Whether the subclass has a `dump_n_eval` of its own."""
+        return type(self).dump_n_eval is not AbstractModelHelper.dump_n_eval
+
+    @property
+    def collects_labels(self) -> bool:
+        """Whether `dump_n_eval` takes the labels of the step."""
+        return "labels" in inspect.signature(self.dump_n_eval).parameters
+
+    @property
+    def deciding_metric(self) -> tuple[str | None, str | None]:
+        """Name and mode of the metric that the flags let decide; None where they say nothing."""
+        return self.config.metric, self.config.metric_mode
 
     # --- loss and schedule --------------------------------------------------------------------
 
