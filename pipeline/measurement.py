@@ -4,12 +4,13 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from nets.abstract_model_helper import AbstractModelHelper
+from pipeline.outcome import Outcome
 from pipeline.plan import Plan
 from utils import flags
 from utils.export.check import CheckResult
@@ -32,9 +33,6 @@ from utils.report import (
 )
 from utils.training import evaluate
 
-if TYPE_CHECKING:
-    from pipeline.stages import Outcome
-
 
 def score(helper: AbstractModelHelper, model: keras.Model) -> dict[str, float]:
     """Score a network on the test split with the helper's metrics."""
@@ -44,7 +42,7 @@ def score(helper: AbstractModelHelper, model: keras.Model) -> dict[str, float]:
 def report_on(
     plan: Plan,
     helper: AbstractModelHelper,
-    outcome: "Outcome",
+    outcome: Outcome,
     command: Sequence[str],
     start: float,
 ) -> Report:
@@ -70,10 +68,10 @@ def report_on(
         for name, value in stage.seconds.items():
             seconds[name] = seconds.get(name, 0.0) + value
     clock = time.perf_counter()
-    scores = [score(helper, model) for model in (outcome.before, outcome.after)]
+    scores = [score(helper, model) for model in (outcome.before, outcome.after.model)]
     seconds["evaluation"] = time.perf_counter() - clock
     clock = time.perf_counter()
-    checks, failure = _export(plan, helper, outcome.after, artefact)
+    checks, failure = _export(plan, helper, outcome.after.deployed or outcome.after.model, artefact)
     seconds["export"] = time.perf_counter() - clock
     clock = time.perf_counter()
     baseline = artefact.with_name("model_before.keras")
@@ -83,7 +81,7 @@ def report_on(
     seconds["total"] = time.perf_counter() - start
     graphs = [
         from_keras(model, allow_unsafe=run.allow_unsafe)
-        for model in (outcome.before, outcome.after)
+        for model in (outcome.before, outcome.after.model)
     ]
     counts = [complexity(graph) for graph in graphs]
     report = Report(
@@ -105,7 +103,7 @@ def report_on(
         ),
         search=next((stage.search for stage in outcome.stages if stage.search), None),
         notes=tuple(note for stage in outcome.stages for note in stage.notes),
-        model=outcome.after,
+        model=outcome.after.model,
     )
     report.save(plan.folder)
     if failure is not None:
@@ -134,12 +132,12 @@ def _export(
 
 
 def _latencies(
-    outcome: "Outcome", checks: Sequence[CheckResult], config: LatencyConfig
+    outcome: Outcome, checks: Sequence[CheckResult], config: LatencyConfig
 ) -> dict[str, LatencyStats]:
     """Time the float32 files of both networks, and every exported file, in turns."""
     contents: dict[str, Any] = {
         "before": convert(outcome.before, "float32"),
-        "after": convert(outcome.after, "float32"),
+        "after": convert(outcome.after.model, "float32"),
     }
     contents |= {check.kind: pathlib.Path(check.path) for check in checks if check.path}
     runners = {}
@@ -216,7 +214,7 @@ def _channels(graph: Graph, layer: str) -> tuple[int | None, int | None]:
     return inputs, node.output_shapes[0][-1]
 
 
-def _learner_facts(outcome: "Outcome") -> dict[str, dict[str, Any]]:
+def _learner_facts(outcome: Outcome) -> dict[str, dict[str, Any]]:
     """Merge what the stages know of each layer; of the same fact the last stage's counts."""
     merged: dict[str, dict[str, Any]] = {}
     for stage in outcome.stages:
