@@ -105,7 +105,9 @@ def report_on(
         notes=tuple(note for stage in outcome.stages for note in stage.notes),
         model=outcome.after.model,
     )
-    report.save(plan.folder)
+    from utils.report.writing import save_report  # plots take a second to import
+
+    save_report(report, plan.folder)
     if failure is not None:
         raise failure
     return report
