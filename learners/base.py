@@ -21,7 +21,6 @@ import tensorflow as tf
 
 from learners.context import StageContext
 from learners.identity import network_digest
-from utils import flags
 from utils.files import load_keras_model
 from utils.graph import from_keras, to_keras
 from utils.report import Search
@@ -40,13 +39,6 @@ from utils.training import (
 from utils.training.parts import PARTS, PartStates
 from utils.training.state import GIVEN, check_fingerprint
 
-# Flags that change where, how fast and how a run is shown, not what it computes: a resume may
-# change them. Where they lead to other networks or steps, those are compared themselves.
-_NOT_IN_FINGERPRINT = frozenset(
-    "learner out_dir exec_mode nb_epochs log_dir summ_step save_step debug strict resume "
-    "allow_unsafe pretrained_path data_dir_local nb_threads prefetch_size batch_size_eval "
-    "agent search_minutes".split()  # of a search, which compares for itself what it shares
-)
 _NB_SMPLS_BN = 1000
 _NO_HINTS = (
     "--loss_w_hint had no effect: network and teacher have no feature map of the same shape behind "
@@ -116,17 +108,12 @@ class AbstractLearner(abc.ABC):
 
     def fingerprint(self) -> dict[str, Any]:
         """Collect what a resumed run must share with the run it continues."""
-        configs = (self.context.run, self.helper.config, self.config)
-        export = {spec.name for spec in flags.describe(type(self.context.run.export))}
-        skipped = _NOT_IN_FINGERPRINT | export
-        skipped |= {s.name for c in configs for s in flags.describe(type(c)) if s.info.inert}
-        values = {name: v for config in configs for name, v in flags.flag_values(config).items()}
-        teacher = self.context.teacher
+        teacher, setting = self.context.teacher, self.context.setting
         return {
             "start": self._start,
             "teacher": None if teacher is None else network_digest(teacher),
-            **{n: v for n, v in values.items() if n not in skipped and "save_path" not in n},
-            "setting": None if self.context.setting is None else dict(self.context.setting.keep),
+            **self.context.decisive_flags(),
+            "setting": None if setting is None else dict(setting.keep),
         }
 
     def saved_network(self) -> keras.Model | None:
