@@ -15,9 +15,11 @@ from nets.pretrained import load_pretrained
 from pipeline import measurement
 from pipeline.outcome import Outcome
 from pipeline.plan import Plan
+from pipeline.rehearsal import try_batches, try_training
 from pipeline.reuse import keep_record, take_up
 from pipeline.teacher import load_teacher
-from pipeline.user_code import blaming, build_network, explained, try_batches
+from pipeline.user_code import build_network, explained
+from utils.causes import blaming
 from utils.command import notes, out
 from utils.errors import InputError
 from utils.export.config import KINDS
@@ -93,10 +95,25 @@ def compress(
     if plan.run.strict:
         _refuse_opaque(model, plan.run.allow_unsafe)
     try_batches(helper, model)
+    rate = _first_rate(plan, helper)
+    if rate is not None:
+        try_training(helper, model, rate)
     teacher = load_teacher(plan, model)
     with explained():
         outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers)
         return measurement.report_on(plan, helper, outcome, command, start)
+
+
+def _first_rate(plan: Plan, helper: AbstractModelHelper) -> float | None:
+    """Say at which learning rate the first stage begins to train; None where it does not."""
+    stage = plan.stages[0]
+    if stage.num_epochs == 0:
+        return None
+    if learners.LEARNERS[stage.learner].starts == "trained":
+        own = stage.config.fine_tune_lrn_rate
+        return plan.run.lrn_rate_ft if own is None else own
+    schedule = helper.setup_lrn_rate(stage.num_epochs)[0]
+    return float(schedule(0) if callable(schedule) else schedule)
 
 
 def run_stages(
