@@ -203,9 +203,9 @@ def test_a_budget_is_shared_out_by_kind(uniform):
     )
     budgets = [plan.budget_of(stage) for stage in plan.stages]
     assert budgets[0] is None
-    assert budgets[1].limits == plan.budget.limits
+    assert budgets[1] is plan.budget
     assert budgets[2].limits == plan.budget.limits[1:]
-    assert budgets[2].text.strip() == "bytes:300kB"
+    assert budgets[2].text == "bytes:300kB"
 
 
 def test_a_setting_belongs_to_the_stage_of_its_quantity(uniform, folder):

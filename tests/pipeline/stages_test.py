@@ -92,7 +92,7 @@ def test_a_teacher_of_other_sizes_is_refused_before_anything_is_trained(trained_
     assert not (tmp_path / "out").exists()
 
 
-class Asked(Exception):
+class AskedError(Exception):
     """Data were asked for."""
 
 
@@ -104,12 +104,12 @@ def test_workers_are_known_before_data_are_asked_for(door, tmp_path, monkeypatch
 
     def build():
         seen.append(helper.worker)
-        raise Asked
+        raise AskedError
 
     workers = MultiGpuWrapper(rank=1, size=3)
     monkeypatch.setattr(stages.MultiGpuWrapper, "init", lambda enbl_multi_gpu: workers)
     monkeypatch.setattr(helper, "build_dataset_train", build)
-    with pytest.raises(InputError, match="Asked"):
+    with pytest.raises(InputError, match="AskedError"):
         if door == "command":
             stages.execute(plan, helper, command=())
         else:
