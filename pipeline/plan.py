@@ -63,11 +63,12 @@ class Plan:
         """Give the part of the budget that a stage can meet; None without one."""
         if self.budget is None:
             return None
-        pairs = list(zip(self.budget.text.split(","), self.budget.limits, strict=True))
-        able = [(text, limit) for text, limit in pairs if limit.kind in stage.entry.budgets]
-        if not able:
-            return None
-        return Budget(",".join(text for text, _ in able), tuple(limit for _, limit in able))
+        pairs = zip(self.budget.text.split(","), self.budget.limits, strict=True)
+        able = [(text.strip(), limit) for text, limit in pairs if limit.kind in stage.entry.budgets]
+        if len(able) == len(self.budget.limits):
+            return self.budget
+        texts, limits = [text for text, _ in able], tuple(limit for _, limit in able)
+        return Budget(",".join(texts), limits) if able else None
 
     def setting_of(self, stage: StagePlan) -> Setting | None:
         """Give the setting where it says what a stage chooses; None without one."""
