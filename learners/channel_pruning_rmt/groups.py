@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners.reconstruction.readings import has_kernel
 from learners.reconstruction.segments import per_reader, segments
 from learners.search.budget import Budget, keep_count
 from learners.search.channels import ChannelBudget
@@ -52,7 +53,7 @@ def _skipped_readers(
     graph: Graph, readers: Sequence[str], config: ChannelPrunedRmtConfig
 ) -> dict[str, str]:
     skipped: dict[str, str] = {}
-    weighted = [node.name for node in graph.nodes if "kernel" in graph.params.get(node.layer, {})]
+    weighted = [node.name for node in graph.nodes if has_kernel(graph, node)]
     if config.skip_frst_layer and weighted:
         skipped[weighted[0]] = "--cpr_skip_frst_layer"
     if config.skip_last_layer and weighted:

@@ -37,10 +37,10 @@ class ReadingLayer:
 
     @classmethod
     def of(cls, node: Node) -> "ReadingLayer | None":
-        """Describe a graph node, None where it is not a plain convolution or Dense layer."""
+        """Describe a graph node, None where it is not a plain convolution, Dense or recurrent."""
         attrs = node.attrs
         kind = node.op.rpartition(".")[2]
-        if kind == "Dense":
+        if kind in _MATRICES:
             return cls()
         if kind != "Conv2D" or attrs.get("groups", 1) != 1:
             return None
@@ -279,6 +279,8 @@ class Sampler:
         ]
 
 
+# Layers whose kernels read the last axis, at every place or time step alike.
+_MATRICES = ("Dense", "SimpleRNN", "GRU", "LSTM", "Bidirectional")
 _PIXEL = ReadingLayer()  # one position of a map, all its channels
 
 

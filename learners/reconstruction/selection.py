@@ -7,8 +7,12 @@ In the order of the network, for each layer:
    elimination in `least_squares.py`), one choice for all layers that read the group;
 3. least squares refits its kernel on what it still reads (`least_squares.py`).
 
-Until the end nothing is cut: dropped channels have zero kernel rows in every reader, which computes
-the same as the network without them. So one network of fixed shape serves all layers.
+A recurrent layer's units are chosen when the layer itself is visited, by what the layers that read
+them lose: without a unit the others change too, and the layers behind are refitted to that.
+
+Until the end nothing is cut: dropped channels have zero kernel rows in every reader (units, also in
+their own recurrent kernel), which computes the same as the network without them. So one network of
+fixed shape serves all layers.
 """
 
 import dataclasses
@@ -26,7 +30,13 @@ from learners.reconstruction.least_squares import (
     refit_kernel,
     relative_error,
 )
-from learners.reconstruction.readings import Reading, find_readings, kernel_input_axis
+from learners.reconstruction.readings import (
+    Reading,
+    find_readings,
+    has_kernel,
+    kernel_input_axes,
+    read_axes,
+)
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.segments import cut
 from learners.reconstruction.statistics import LayerStatistics, row_channels
@@ -125,22 +135,31 @@ class ChannelSelection:
                 statistics = fresh.get(name) or self._statistics(name)
                 errors[self._graph.node(name).layer] = self._refit(name, statistics)
                 self._targets.pop(name, None)
+            for group in self._groups:
+                if group.name not in keep and any(loop.node == name for loop in group.loops):
+                    keep[group.name], _ = self._choose(group)
+                    self._drop(group, keep[group.name])
             self._on_layer(done, len(self._order), name)
         refitted = self._graph.replace(params=self._work_params())
         small = cut(refitted, self._groups, keep)
         return SelectionResult(keep=keep, graph=small, errors=errors)
 
     def _layers_to_visit(self) -> list[str]:
-        """List the readers of pruned groups and, to be refitted, the layers behind them."""
+        """List the readers and loops of pruned groups and, to be refitted, the layers behind."""
         pruned = {g.name for g in self._groups if self._counts[g.name] < g.size}
-        readers = {r.node for g in self._groups if g.name in pruned for r in g.readers}
+        readers = {
+            reader.node
+            for group in self._groups
+            if group.name in pruned
+            for reader in (*group.readers, *group.loops)
+        }
         visited, behind = [], set()
         for node in self._graph.nodes:
             changed = any(ref.node in behind for ref in node.inputs)
             if node.name in readers or changed:
                 behind.add(node.name)
-            has_kernel = "kernel" in self._graph.params.get(node.layer, {})
-            if node.name in readers or (self._options.refit_all and changed and has_kernel):
+            refits = self._options.refit_all and changed and has_kernel(self._graph, node)
+            if node.name in readers or refits:
                 visited.append(node.name)
         return visited
 
@@ -227,18 +246,16 @@ class ChannelSelection:
         self._targets |= zip((reading.name for reading in chosen), targets, strict=True)
 
     def _drop(self, group: ChannelGroup, mask: np.ndarray) -> None:
-        """Zero the kernel rows of the dropped channels in every reader of a group."""
-        for reader in group.readers:
-            dropped = (reader.channels >= 0) & ~mask[np.maximum(reader.channels, 0)]
-            node = self._graph.node(reader.node)
-            weight, axis = kernel_input_axis(self._graph, node)
-            variable = self._weight(node.layer, weight)
+        """Zero the kernel rows of the dropped channels in every reader and loop of a group."""
+        for layer, weight, axis, channels in read_axes(self._graph, group):
+            variable = self._weight(layer, weight)
             kernel = np.array(variable)
-            np.moveaxis(kernel, axis, 0)[dropped] = 0.0
+            np.moveaxis(kernel, axis, 0)[_dropped(channels, mask)] = 0.0
             variable.assign(kernel)
+        for reader in group.readers:
             if reader.node in self._readings:
                 positions = self._readings[reader.node].item.layer.num_positions
-                self._rows_left[reader.node] &= ~np.tile(dropped, positions)
+                self._rows_left[reader.node] &= ~np.tile(_dropped(reader.channels, mask), positions)
 
     def _refit(self, name: str, statistics: LayerStatistics) -> float:
         reading = self._readings[name]
@@ -246,28 +263,26 @@ class ChannelSelection:
             statistics, reading.item.kernel, self._rows_left[name], centred=reading.centred
         )
         layer = self._graph.node(name).layer
-        variable = self._weight(layer, "kernel")
-        variable.assign(kernel.reshape(variable.shape))
-        if reading.norm is not None:
-            mean = self._weight(reading.norm, "moving_mean")
-            mean.assign(np.asarray(mean) - offset)
-        elif reading.bias:
-            bias = self._weight(layer, "bias")
-            bias.assign(np.asarray(bias) + offset)
+        refitted = reading.refitted(
+            layer, kernel, offset, lambda *key: np.array(self._weight(*key))
+        )
+        for key, value in refitted.items():
+            self._weight(*key).assign(value)
         return relative_error(statistics, kernel, centred=reading.centred)
 
     def _weight(self, layer: str, name: str) -> Any:
-        return next(v for v in self._work.get_layer(layer).weights if v.name == name)
+        place = list(self._graph.params[layer]).index(name)  # in Keras' own order
+        return self._work.get_layer(layer).weights[place]
 
     def _kernel_norms(self, group: ChannelGroup) -> np.ndarray:
         norms = np.zeros(group.size)
         for reader in group.readers:
             node = self._graph.node(reader.node)
-            weight, axis = kernel_input_axis(self._graph, node)
-            kernel = np.moveaxis(self._graph.params[node.layer][weight], axis, 0)
-            sums = np.sum(kernel.reshape(kernel.shape[0], -1) ** 2, axis=1)
             chosen = reader.channels >= 0
-            np.add.at(norms, reader.channels[chosen], sums[chosen])
+            for weight, axis in kernel_input_axes(self._graph, node):
+                kernel = np.moveaxis(self._graph.params[node.layer][weight], axis, 0)
+                sums = np.sum(kernel.reshape(kernel.shape[0], -1) ** 2, axis=1)
+                np.add.at(norms, reader.channels[chosen], sums[chosen])
         return norms
 
     def _work_params(self) -> dict[str, dict[str, np.ndarray]]:
@@ -275,6 +290,11 @@ class ChannelSelection:
             layer: {name: np.asarray(self._weight(layer, name)) for name in arrays}
             for layer, arrays in self._graph.params.items()
         }
+
+
+def _dropped(channels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Say which indices of an axis, given the channel of each (-1: none), are dropped."""
+    return (channels >= 0) & ~mask[np.maximum(channels, 0)]
 
 
 def _with_blocks(mask: np.ndarray, scores: np.ndarray, group: ChannelGroup) -> np.ndarray:

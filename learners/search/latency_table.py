@@ -8,7 +8,8 @@ line through whole networks (`measured.py`) takes them up.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -105,14 +106,25 @@ def _is_timed(graph: Graph, node: Node) -> bool:
 
 def _key(graph: Graph, node: Node) -> str:
     """Name what a layer's time depends on: its class, shapes and configuration."""
-    config = {name: value for name, value in node.attrs.items() if name in _TIMED_ATTRS}
+    config = _timed_attrs(node.attrs)
     shapes = [graph.shape(node.inputs[0])[1:], node.output_shapes[0][1:]]
     return f"layer:{node.op.rpartition('.')[2]}{json.dumps([shapes, config])}"
 
 
 _TIMED_ATTRS = frozenset(
-    "kernel_size strides padding dilation_rate groups depth_multiplier activation use_bias".split()
+    "kernel_size strides padding dilation_rate groups depth_multiplier activation use_bias "
+    "recurrent_activation reset_after unroll merge_mode".split()
 )
+
+
+def _timed_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick what a layer's time depends on, of layers inside of it as well."""
+    found = {name: value for name, value in attrs.items() if name in _TIMED_ATTRS}
+    for name in ("layer", "backward_layer"):
+        if isinstance(attrs.get(name), Mapping):
+            inner = attrs[name]
+            found[name] = [inner["class_name"], _timed_attrs(inner["config"])]
+    return found
 
 
 def _layer_model(graph: Graph, node: Node) -> keras.Model:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from learners.reconstruction.readings import find_readings, kernel_input_axis
+from learners.reconstruction.readings import find_readings, kernel_input_axes
 from tests.learners.reconstruction import networks
 from utils.graph import Ref, from_keras
 
@@ -116,7 +116,7 @@ def test_sums_that_a_branch_cannot_make_up_for(what):
 def test_axis_that_reads_channels(layer, weight, size):
     inputs = keras.Input((8, 8, 3))
     graph = from_keras(keras.Model(inputs, layer(inputs)))
-    name, axis = kernel_input_axis(graph, graph.node("it"))
+    ((name, axis),) = kernel_input_axes(graph, graph.node("it"))
     assert name == weight
     assert graph.params["it"][name].shape[axis] == size
 
@@ -125,4 +125,4 @@ def test_layers_without_a_kernel_are_refused():
     inputs = keras.Input((8, 8, 3))
     graph = from_keras(keras.Model(inputs, layers.ReLU(name="act")(inputs)))
     with pytest.raises(ValueError, match=r"'act' \(keras.layers.ReLU\) has no weight that reads"):
-        kernel_input_axis(graph, graph.node("act"))
+        kernel_input_axes(graph, graph.node("act"))
