@@ -16,6 +16,7 @@ from utils.graph.ir import INPUT_LAYER, Graph, Node, Ref, Shape
 from utils.graph.ops_recurrent import inner_node, with_config
 from utils.graph.row import Cut, Label, Op, Scope, Uses
 
+_OP = "keras.layers.TimeDistributed"
 _TIME = 1
 LookUp = Callable[[Graph, Node], Op | str]
 
@@ -88,6 +89,11 @@ def _step_shape(shape: Shape) -> Shape:
     return (*shape[:_TIME], *shape[_TIME + 1 :])
 
 
+def inside_steps(node: Node) -> Node:
+    """View the call of a TimeDistributed as one of the layer inside; others are given back."""
+    return _layer_inside(node) if node.op == _OP else node
+
+
 def _layer_inside(node: Node) -> Node:
     """View the call as one of the layer inside; its mask and the like are the wrapper's."""
     return inner_node(node, node.attrs["layer"]).replace(args=(node.inputs[0],), kwargs={})
@@ -156,8 +162,4 @@ def rows(look_up: LookUp) -> dict[str, Op]:
             of=None,
         )
 
-    return {
-        "keras.layers.TimeDistributed": Op(
-            couple=_per_step, note="at every time step as the layer inside", of=of
-        )
-    }
+    return {_OP: Op(couple=_per_step, note="at every time step as the layer inside", of=of)}
