@@ -66,14 +66,35 @@ TABLE: Mapping[str, Op] = {
 }
 
 
-def input_axis(graph: Graph, node: Node) -> tuple[str, int]:
-    """Name the weight that reads a node's input channels, and its axis (counted from the back)."""
+def weight_axes(graph: Graph, node: Node, role: str) -> list[tuple[str, int]]:
+    """List a node's weights that have an axis of a role, and that axis, counted from the back.
+
+    Args:
+        graph: the network.
+        node: the node.
+        role: `IN`, what reads a node's input channels (two of a Bidirectional); `SELF`, what reads
+            a recurrent layer's own units.
+    """
     row = find(graph, node)
-    for weight, roles in ({} if row is None else row.weights).items():
-        for axis, role in roles.items():
-            if role == IN:
-                return weight, axis
-    raise ValueError(f"{node.name!r} ({node.op}) has no weight that reads channels.")
+    params = graph.params.get(node.layer, {})
+    return [
+        (weight, axis)
+        for weight, roles in ({} if row is None else row.weights).items()
+        for axis, found in roles.items()
+        if found == role and weight in params
+    ]
+
+
+def input_axes(graph: Graph, node: Node) -> list[tuple[str, int]]:
+    """Name the weights that read a node's input channels, and their axes, counted from the back.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    found = weight_axes(graph, node, IN)
+    if not found:
+        raise ValueError(f"{node.name!r} ({node.op}) has no weight that reads channels.")
+    return found
 
 
 def markdown_table() -> str:

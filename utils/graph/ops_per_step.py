@@ -14,8 +14,9 @@ import numpy as np
 
 from utils.graph.ir import INPUT_LAYER, Graph, Node, Ref, Shape
 from utils.graph.ops_recurrent import inner_node, with_config
-from utils.graph.row import Cut, Label, Op, Scope, Uses
+from utils.graph.row import Cut, Label, Op, Scope, Uses, Window
 
+_OP = "keras.layers.TimeDistributed"
 _TIME = 1
 LookUp = Callable[[Graph, Node], Op | str]
 
@@ -88,6 +89,11 @@ def _step_shape(shape: Shape) -> Shape:
     return (*shape[:_TIME], *shape[_TIME + 1 :])
 
 
+def inside_steps(node: Node) -> Node:
+    """View the call of a TimeDistributed as one of the layer inside; others are given back."""
+    return _layer_inside(node) if node.op == _OP else node
+
+
 def _layer_inside(node: Node) -> Node:
     """View the call as one of the layer inside; its mask and the like are the wrapper's."""
     return inner_node(node, node.attrs["layer"]).replace(args=(node.inputs[0],), kwargs={})
@@ -139,6 +145,12 @@ def _one_step(graph: Graph, node: Node) -> tuple[Graph, Node]:
     return Graph(name=node.name, nodes=(given, inside), params={}, **structures), inside
 
 
+def _window(node: Node, inner: Op) -> Callable[[Mapping[str, Any]], Window | None] | None:
+    """Tell where the layer inside reads the last axis, as a Dense layer does."""
+    found = None if inner.window is None else inner.window(_layer_inside(node).attrs)
+    return (lambda attrs: found) if found == Window() else None
+
+
 def rows(look_up: LookUp) -> dict[str, Op]:
     """Make the row, given what finds that of the layer inside (or the reason why it has none)."""
 
@@ -152,13 +164,10 @@ def rows(look_up: LookUp) -> dict[str, Op]:
             weights=inner.weights,
             uses={weight: _uses(count) for weight, count in inner.uses.items()},
             kernel=inner.kernel,
+            window=_window(node, inner),
             timed=None if inner.timed is None else frozenset({"layer"}),
             inner=inner,
             of=None,
         )
 
-    return {
-        "keras.layers.TimeDistributed": Op(
-            couple=_per_step, note="at every time step as the layer inside", of=of
-        )
-    }
+    return {_OP: Op(couple=_per_step, note="at every time step as the layer inside", of=of)}

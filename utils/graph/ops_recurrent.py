@@ -18,7 +18,7 @@ import numpy as np
 
 from utils.graph.ir import Graph, Node, Ref, leaves
 from utils.graph.ops_weighted import freeze_mixed, source_ids
-from utils.graph.row import IN, OUT, SELF, Cut, Label, Op, Scope, argument
+from utils.graph.row import IN, OUT, SELF, Cut, Label, Op, Scope, Window, argument
 
 _NUM_GATES = {"keras.layers.SimpleRNN": 1, "keras.layers.GRU": 3, "keras.layers.LSTM": 4}
 _WEIGHTS: Mapping[str, Mapping[int, str]] = {
@@ -183,6 +183,7 @@ _RECURRENT = Op(
     timed=frozenset(
         "activation recurrent_activation use_bias return_sequences reset_after unroll".split()
     ),
+    window=lambda attrs: Window(),  # what the input adds to the gates, at every time step
 )
 
 ROWS: dict[str, Op] = {
@@ -195,6 +196,7 @@ ROWS: dict[str, Op] = {
         uses=dict.fromkeys(_KERNELS, step_uses),
         kernel="kernel",
         timed=frozenset({"layer", "backward_layer", "merge_mode"}),
+        window=lambda attrs: Window(),
         of=_bidirectional_row,
     ),
 }

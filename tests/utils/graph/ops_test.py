@@ -91,7 +91,7 @@ def test_table_for_the_documentation_has_every_op_once():
 def test_axis_that_reads_channels(layer, weight, size):
     inputs = keras.Input((8, 8, 3))
     graph = from_keras(keras.Model(inputs, layer(inputs)))
-    name, axis = ops.input_axis(graph, graph.node("it"))
+    ((name, axis),) = ops.input_axes(graph, graph.node("it"))
     assert name == weight
     assert graph.params["it"][name].shape[axis] == size
 
@@ -100,4 +100,4 @@ def test_layers_without_a_kernel_are_refused():
     inputs = keras.Input((8, 8, 3))
     graph = from_keras(keras.Model(inputs, layers.ReLU(name="act")(inputs)))
     with pytest.raises(ValueError, match=r"'act' \(keras.layers.ReLU\) has no weight that reads"):
-        ops.input_axis(graph, graph.node("act"))
+        ops.input_axes(graph, graph.node("act"))
