@@ -54,7 +54,8 @@ class RunConfig:
         "./models_eval/model.keras", "The artefact of full-prec, its .tflite files and report."
     )
     pretrained_path: str | None = flag(
-        None, "Start from these weights: .keras, .weights.h5 or .npz of named arrays."
+        None,
+        "Start from these weights: .keras, .h5, .weights.h5 (of Keras 2 too), or .npz by name.",
     )
     nb_epochs: str | None = flag(
         None,

@@ -50,7 +50,9 @@ def traceable(model: keras.Model) -> keras.Model:
         taken.add(item.name)
         if isinstance(item, keras.layers.InputLayer):
             item.output.name = item.name
-    shown = ", ".join(f"{old!r} is called {new!r}" for old, new in list(renamed.items())[:_NUM_SHOWN])
+    shown = ", ".join(
+        f"{old!r} is called {new!r}" for old, new in list(renamed.items())[:_NUM_SHOWN]
+    )
     notes.print(f"note: names that TensorFlow's graphs do not take: {shown}.", markup=False)
     holds_weights = any(getattr(item, "weights", ()) for item in odd if item is not model)
     return copy_network(model, allow_unsafe=True) if holds_weights else model
