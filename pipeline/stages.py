@@ -24,7 +24,7 @@ from utils.command import notes, out
 from utils.errors import InputError
 from utils.export.config import KINDS
 from utils.export.files import tflite_path
-from utils.files import load_keras_model, save_keras_model
+from utils.files import holds_network, load_keras_model, save_keras_model
 from utils.graph import capability_report, copy_network, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Report, print_summary
@@ -208,7 +208,7 @@ def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
             f"--exec_mode=eval scores a saved network: none at {path}. Train first, or give "
             "--pretrained_path."
         )
-    if path.suffix == ".keras":  # of any shape: a pruned network is not the helper's own
+    if holds_network(path):  # of any shape: a pruned network is not the helper's own
         model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
     else:
         model = build_network(helper)

@@ -29,12 +29,18 @@ if TYPE_CHECKING:
     import keras
 
 _Path = str | os.PathLike[str]
+_H5_ENDINGS = (".h5", ".hdf5")
+NETWORK_ENDINGS = (".keras", *_H5_ENDINGS)
+"""Endings of the files that `load_keras_model` reads."""
+
 __all__ = [
     "MAX_ARCHIVE_BYTES",
+    "NETWORK_ENDINGS",
     "atomic_path",
     "check_keras_archive",
     "check_npz",
     "check_writable",
+    "holds_network",
     "load_keras_model",
     "load_npz",
     "save_keras_model",
@@ -179,32 +185,63 @@ def save_npz(arrays: Mapping[str, np.ndarray], path: _Path) -> None:
 
 
 def load_keras_model(path: _Path, allow_unsafe: bool = False) -> keras.Model:
-    """Load a `.keras` file, uncompiled, after `check_keras_archive`.
+    """Load a network, uncompiled, after checking the file.
 
     Args:
-        path: the `.keras` file.
+        path: a `.keras` file, or an `.h5` file (of Keras 2 as well) that holds a whole network.
         allow_unsafe: also load Python code (Lambda layers). It runs: only for files you trust.
 
     Returns:
-        The model.
+        The model. Names in it that TensorFlow's graphs do not take are replaced.
 
     Raises:
         InputError: if the file is refused or Keras cannot rebuild the model from it.
     """
-    check_keras_archive(path)
-    import keras  # takes seconds: the checks come first
+    is_h5 = _is_h5(path)
+    if not is_h5:
+        check_keras_archive(path)  # Keras takes seconds: the checks come first
+    from utils import legacy_keras
+    from utils.graph import traceable
+
+    if is_h5:
+        return traceable(legacy_keras.load_network(path, allow_unsafe=allow_unsafe))
+    if legacy_keras.is_keras_2_archive(path):
+        return traceable(legacy_keras.load_archive(path, allow_unsafe=allow_unsafe))
+    return traceable(_loaded(path, allow_unsafe))
+
+
+def _is_h5(path: _Path) -> bool:
+    """Whether a file is HDF5 by its content, or should be by its name."""
+    from utils.hdf5 import is_hdf5
+
+    return is_hdf5(path) or (pathlib.Path(path).is_file() and str(path).endswith(_H5_ENDINGS))
+
+
+def holds_network(path: _Path) -> bool:
+    """Whether a file is meant to hold a whole network, not weights alone.
+
+    Raises:
+        InputError: if it is a damaged `.h5` file.
+    """
+    if not _is_h5(path):
+        return str(path).endswith(".keras")
+    from utils import legacy_keras
+
+    return legacy_keras.holds_network(path)
+
+
+def _loaded(path: _Path, allow_unsafe: bool) -> keras.Model:
+    import keras
 
     from utils import own_objects
-    from utils.graph import traceable
 
     try:
         with own_objects.scope(), _known_lambdas(path, allow_unsafe) as (source, lambdas):
-            model = keras.saving.load_model(
+            return keras.saving.load_model(
                 source, custom_objects=lambdas, compile=False, safe_mode=not allow_unsafe
             )
     except Exception as error:  # whatever a foreign configuration makes a constructor raise
         raise InputError(f"{path}: Keras cannot load it: {_cause(error)}") from error
-    return traceable(model)
 
 
 @contextlib.contextmanager

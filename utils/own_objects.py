@@ -1,9 +1,10 @@
 """Classes and functions of the user's that Keras cannot find by itself.
 
-Keras rebuilds a layer from its config by looking its class up: its own classes by their path, others
-only if they are registered. A network that lives in this process already has its classes, registered
-or not, and the functions inside its layers. They are noted when a network is read, so that copies,
-cut networks and files of it can be built in the same process. Nothing here reads a file.
+Keras rebuilds a layer from its config by looking its class up: its own classes by their path,
+others only if they are registered. A network that lives in this process already has its classes,
+registered or not, and the functions inside its layers. They are noted when a network is read, so
+that copies, cut networks and files of it can be built in the same process. Nothing here reads a
+file.
 """
 
 from __future__ import annotations
@@ -53,14 +54,29 @@ def add_object(found: dict[str, Any], value: Any) -> None:
     if found.setdefault(name, value) is not value:
         raise InputError(
             f"two classes or functions of this network are called {name!r}, in "
-            f"{found[name].__module__!r} and {value.__module__!r}: Keras could not tell them apart. "
-            "Register them with @keras.saving.register_keras_serializable(package=…)."
+            f"{found[name].__module__!r} and {value.__module__!r}: Keras could not tell them "
+            "apart. Register them with @keras.saving.register_keras_serializable(package=…)."
         )
 
 
 def remember(objects: Mapping[str, Any]) -> None:
     """Let `scope` offer these from now on; of one name the newest counts."""
     _by_name.update(objects)
+
+
+def remember_model(model: keras.Model) -> None:
+    """Remember all that a model is made of.
+
+    Raises:
+        InputError: if two of its classes or functions have one name.
+    """
+    found: dict[str, Any] = {}
+    for layer in model._flatten_layers(include_self=False):
+        for value in objects_of(layer).values():
+            add_object(found, value)
+        if isinstance(layer, keras.layers.Lambda):
+            remember_lambdas(layer, layer.get_config())
+    remember(found)
 
 
 def scope() -> Any:

@@ -27,8 +27,8 @@ def copy_network(
         change: what the copy differs in; it may change arguments of calls, not layers.
 
     Returns:
-        An uncompiled Functional model with the same name, layers (those of nested models flattened),
-        types, weights in the same order, `trainable` flags, and state of random seeds.
+        An uncompiled Functional model with the same name, layers (those of nested models among
+        them), types, weights in the same order, `trainable` flags, and state of random seeds.
 
     Raises:
         InputError: see `from_keras` and `to_keras`.

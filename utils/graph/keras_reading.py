@@ -32,8 +32,8 @@ def check_safe(op: str, layer: str, allow_unsafe: bool) -> None:
     if op in UNSAFE_OPS and not allow_unsafe:
         raise InputError(
             f"layer {layer!r} is a {op.rpartition('.')[2]}: it runs Python code that a graph "
-            "cannot describe. Replace it by keras.ops calls or a registered layer, or pass "
-            "allow_unsafe=True if you trust it."
+            "cannot describe. Replace it by keras.ops calls or a registered layer, or allow it, if "
+            "you trust it, with --allow_unsafe (in Python: allow_unsafe=True)."
         )
 
 
@@ -56,8 +56,11 @@ def refuse_code(value: Any, layer: str) -> None:
 def first_line(error: Exception) -> str:
     """Shorten an exception's text to the line that says what happened.
 
+    Keras puts a line in front of what a layer raised, and colours.
+
     Example:
-        >>> first_line(ValueError("Exception encountered when calling Lambda.call().\\n\\nNo."))
+        >>> wrapped = chr(10).join(["Exception encountered when calling Lambda.call().", "", "No."])
+        >>> first_line(ValueError(wrapped))
         'No.'
     """
     text = re.sub(r"\x1b\[\d*m", "", str(error))

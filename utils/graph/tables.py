@@ -1,4 +1,4 @@
-"""State of a layer that is neither in its config nor in its weights: vocabularies that it learned."""
+"""State that is neither in a layer's config nor in its weights: vocabularies that it learned."""
 
 from __future__ import annotations
 
