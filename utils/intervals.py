@@ -115,7 +115,7 @@ def _phi(both: int, first: int, second: int, neither: int) -> float:
     margins = (both + first) * (second + neither) * (both + second) * (first + neither)
     if not margins:
         return 0.0
-    excess = both * neither - first * second
+    excess: float = both * neither - first * second
     if excess > 0:
         excess = max(excess - (both + first + second + neither) / 2, 0.0)
     return excess / math.sqrt(margins)

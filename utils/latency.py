@@ -132,9 +132,7 @@ def ratio(stats: LatencyStats, baseline: LatencyStats) -> LatencyRatio:
         (0.5, 0.25, 0.75, True)
     """
     ratios = [one / other for one, other in zip(stats.block_p50, baseline.block_p50, strict=True)]
-    return LatencyRatio(
-        float(np.median(ratios)), min(ratios), max(ratios), median_interval(ratios)
-    )
+    return LatencyRatio(float(np.median(ratios)), min(ratios), max(ratios), median_interval(ratios))
 
 
 def file_call(
@@ -160,10 +158,9 @@ def file_call(
         raise InputError(
             f"latency is measured of .keras and .tflite files. Received: {os.fspath(path)!r}."
         )
-    from utils.export.runner import TFLiteRunner
+    from utils.export.runner import timed_call
 
-    runner = TFLiteRunner(path, num_threads, batch_size=batch_size)
-    return runner.bind({name: _random(shape) for name, shape in runner.input_shapes.items()})
+    return timed_call(path, num_threads=num_threads, batch_size=batch_size)
 
 
 def keras_call(model: keras.Model, *, batch_size: int = 1) -> Callable[[], Any]:
@@ -182,7 +179,7 @@ def keras_call(model: keras.Model, *, batch_size: int = 1) -> Callable[[], Any]:
     import keras
     import tensorflow as tf
 
-    from utils.export.tflite import input_specs
+    from utils.export.saved_model import input_specs
 
     inputs = keras.tree.map_structure(
         lambda spec: tf.cast(_random(spec.shape), spec.dtype), input_specs(model, batch_size)
