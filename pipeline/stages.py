@@ -24,6 +24,7 @@ from utils.graph import capability_report, from_keras
 from utils.graph.keras_reading import functional_model
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Report, print_summary
+from utils.training.logits import teacher_like
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +93,7 @@ def compress(
         _refuse_opaque(model, plan.run.allow_unsafe)
     try_batches(helper, model)
     _refuse_other_teacher(plan, model)
+    _find_logits(plan, helper, model)
     with explained():
         outcome = run_stages(plan, helper, model)
         return measurement.report_on(plan, helper, outcome, command, start)
@@ -113,7 +115,7 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
             budget=plan.budget,
             setting=plan.setting,
             log_dir=plan.log_dir,
-            teacher=_teacher(plan, before if compresses else None),
+            teacher=_same_ending(_teacher(plan, before if compresses else None), model, helper),
             workers=workers,
         )
         learner = learners.learner_class(stage.learner)(context, model)
@@ -139,6 +141,22 @@ def _teacher(plan: Plan, before: keras.Model | None) -> keras.Model | None:
     if plan.teacher_path is not None:
         return load_keras_model(plan.teacher_path, allow_unsafe=plan.run.allow_unsafe)
     return before
+
+
+def _find_logits(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
+    """Refuse, before training, distillation from outputs that are no logits."""
+    distillation = plan.run.distillation
+    if distillation.enbl_dst and distillation.loss_w_dst:
+        helper.find_logits(model)
+
+
+def _same_ending(
+    teacher: keras.Model | None, model: keras.Model, helper: AbstractModelHelper
+) -> keras.Model | None:
+    """Let a teacher end as the network does, in logits or in probabilities."""
+    if teacher is None or helper.has_own_logits:
+        return teacher
+    return teacher_like(teacher, model)
 
 
 def _refuse_other_teacher(plan: Plan, model: keras.Model) -> None:

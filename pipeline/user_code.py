@@ -90,7 +90,7 @@ def try_batches(helper: AbstractModelHelper, model: keras.Model) -> None:
     name = type(helper).__name__
     for builder in ("build_dataset_train", "build_dataset_eval"):
         with blaming(f"A batch of {name}.{builder} in network and calc_loss"):
-            scores = evaluate(model, getattr(helper, builder)().take(1), helper.calc_loss)
+            scores = evaluate(model, getattr(helper, builder)().take(1), helper)
         if not math.isfinite(scores["loss"]):
             raise InputError(
                 f"the loss of the network {model.name!r} on the first batch of {name}.{builder} is "

@@ -7,7 +7,6 @@ computes the same. So nothing is built or traced again; a roll-out costs the eva
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,11 +14,11 @@ from learners.base import AbstractLearner
 from learners.channels.tables import ChannelTables
 from learners.reconstruction.readings import kernel_input_axis
 from learners.reconstruction.sampling import Sampler
-from learners.search.rewards import Score
+from learners.search.rewards import Score, refuse_blind
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.errors import InputError
 from utils.graph import ChannelGroup, Graph, to_keras
-from utils.training import BatchNormEstimator, Evaluator
+from utils.training import BatchNormEstimator, Evaluator, Scores
 
 BATCH_SIZE = 250
 NUM_FINAL = 1000  # images for the last comparison, of a helper that holds none out
@@ -91,11 +90,12 @@ class ChannelScorer:
             for weight in layer.variables  # the seeds of Dropout too
         }
         self._original = {key: np.array(weight) for key, weight in self._weights.items()}
-        nothing = [keras.Variable(0.0, trainable=False, name="none")]  # no weight decay in scores
-        self._evaluate = Evaluator(
-            self.model, lambda labels, outputs, _: helper.calc_loss(labels, outputs, nothing)
-        )
+        self._evaluate = Evaluator(self.model, helper)
         self._before: list[Callable[[Mapping[str, int]], None]] = []
+
+    def whole(self) -> Scores:
+        """Score the network as it came; only before the first candidate."""
+        return self._evaluate(self._images)
 
     def estimate_batch_norm(self, images: tf.data.Dataset) -> None:
         """Have every candidate's batch-norm statistics taken anew from these batches."""
@@ -114,13 +114,12 @@ class ChannelScorer:
             counts: group name -> channels that stay.
 
         Returns:
-            Its accuracy (None where the helper has no such metric) and loss.
+            Of its deciding metric and its loss.
         """
         self._assign(counts)
         for prepare in self._before:
             prepare(counts)
-        scores = self._evaluate(self._images)
-        return Score(scores.get("accuracy"), scores["loss"])
+        return Score.of(self._evaluate(self._images))
 
     def _assign(self, counts: Mapping[str, int]) -> None:
         """Give every reading layer its kernel; all else is as in the whole network."""
@@ -239,6 +238,7 @@ def make_scorer(
         tables = ChannelTables(graph, groups, sampler, criterion=config.criterion)
     images, _ = held_out_images(learner.helper, config.searching.nb_smpls_search, config.nb_smpls)
     scorer = ChannelScorer(graph, groups, tables, learner.helper, images)
+    refuse_blind(scorer.whole(), config.searching.reward_policy)
     if config.searching.nb_iters_tune:
         lrn_rate = learner.context.run.lrn_rate_ft
         scorer.tune(BriefTuning(scorer, learner.helper, config.searching.nb_iters_tune, lrn_rate))

@@ -146,13 +146,14 @@ def _data(
     config: ExportTfliteConfig, helper: AbstractModelHelper | None, model: keras.Model
 ) -> dict[str, Any]:
     """Find calibration samples, held-out data and metrics."""
+    from utils.training import Scorer
+
     num_samples = config.convert.nb_smpls_calib
     if helper is not None:
-        scored = helper
         return {
             "calibration": _inputs_of(helper.build_dataset_calibration(num_samples)),
             "dataset": helper.build_dataset_eval(),
-            "calc_metrics": lambda labels, outputs: scored.calc_loss(labels, outputs, [])[1],
+            "calc_metrics": Scorer(helper),
         }
     samples = read_calibration(config.calibration_file, model, num_samples)
     inputs = samples if len(samples) > 1 else next(iter(samples.values()))

@@ -13,13 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import InputError
-from utils.export.compare import CalcMetrics, MeanScorer, Observation, Scorer, Subject, observe
+from utils.export.compare import CalcMetrics, Observation, Subject, observe
 from utils.export.config import CheckConfig
 from utils.export.errors import ExportError
 from utils.export.exporters import EXPORTERS, load_function
 from utils.export.layer_errors import LayerError
 from utils.export.runner import TFLiteRunner, read_tflite
 from utils.export.tflite import convert
+from utils.training import Scores
 
 #: Samples that layers are compared on when a file fails.
 NUM_RANKING_SAMPLES = 32
@@ -34,17 +35,23 @@ class CheckResult:
         network: which network it was made of, "after" where there is only one.
         path: where the file lies; None while it is not written.
         num_samples: held-out samples it was run on.
-        metrics: its scores by name.
+        scores: its loss and metrics by name.
         hits: on which samples it is right, see `utils.export.compare.Observation`.
-        top1: its accuracy; None when the metrics have no "accuracy".
+        top1: its accuracy; None when the metrics have none.
         keras_top1: the Keras model's accuracy on the same samples.
-        gap: `keras_top1 - top1`; negative when the file is better.
+        gap: how much worse the file is by the metric that decides, as `Metric.gap` counts it (of
+            an accuracy `keras_top1 - top1`); negative when the file is better. None when that is
+            no fraction and was not named by --metric.
         agreement: part of the samples where both choose the same class; None when the network
-            has no accuracy or several outputs.
+            chooses none or has several outputs.
         error: root mean square of the difference of the outputs over that of the Keras outputs;
             the worst of several outputs. None where it was not compared.
         file_bytes: size of the file; 0 where there is none.
         file_bytes_deflated: its size after deflate (zlib level 9), as in an app package.
+        metric: name of the metric that decides.
+        value: of it, for the file.
+        keras_value: of it, for the Keras model.
+        is_blind: whether that is the worst value there is, so that the gap says nothing.
         float_operators: operators of an int8 file that compute in float; empty for integers only.
         reasons: which limits it misses, in words; empty when it passed.
         layers: for a quantized file that missed a limit, its layers, worst first.
@@ -57,7 +64,7 @@ class CheckResult:
     network: str = "after"
     path: str | None = None
     num_samples: int = 0
-    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     hits: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
     top1: float | None = None
     keras_top1: float | None = None
@@ -66,6 +73,10 @@ class CheckResult:
     error: float | None = None
     file_bytes: int = 0
     file_bytes_deflated: int = 0
+    metric: str = ""
+    value: float | None = None
+    keras_value: float | None = None
+    is_blind: bool = False
     float_operators: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     layers: tuple[LayerError, ...] = ()
@@ -130,8 +141,7 @@ def check_files(
         model: the Keras model.
         dataset: held-out batches (inputs, labels); inputs one array, or several in a list, tuple
             or dict.
-        calc_metrics: scores a batch of outputs; for a ModelHelper
-            `lambda labels, outputs: helper.calc_loss(labels, outputs, [])[1]`.
+        calc_metrics: says what is computed; for a ModelHelper `Scorer(helper)`.
         limits: how far a file may be from the model.
 
     Returns:
@@ -145,9 +155,7 @@ def check_files(
         ExportedFile(network="after", kind=kind, content=content)
         for kind, content in zip(kinds, files, strict=True)
     ]
-    checked = check_all(
-        {"after": model}, exported, dataset, lambda: MeanScorer(calc_metrics), limits
-    )
+    checked = check_all({"after": model}, exported, dataset, calc_metrics, limits)
     for failed in (result.failed for result in checked.files):
         if failed:
             raise InputError(failed)
@@ -158,7 +166,7 @@ def check_all(
     networks: Mapping[str, keras.Model],
     files: Sequence[ExportedFile],
     dataset: Iterable[Any],
-    make_scorer: Callable[[], Scorer],
+    calc_metrics: CalcMetrics,
     limits: CheckConfig | None = None,
     *,
     unlimited: Collection[str] = (),
@@ -169,7 +177,7 @@ def check_all(
         networks: Keras models by name.
         files: files of these networks.
         dataset: held-out batches (inputs, labels, …), see `check_files`.
-        make_scorer: makes a scorer for each network and each file.
+        calc_metrics: see `check_files`.
         limits: how far a file may be from its network.
         unlimited: networks whose files are compared and held against no limit.
 
@@ -178,15 +186,23 @@ def check_all(
         be run has `failed`.
 
     Raises:
-        InputError: if the data set is empty.
+        InputError: if the data set is empty, or no metric can decide.
     """
     runs = [_FileRun(file, networks[file.network]) for file in files]
-    subjects = [Subject(name=name, run=_prediction(model)) for name, model in networks.items()]
+    subjects = [
+        Subject(name=name, run=_prediction(model), variables=model.trainable_variables)
+        for name, model in networks.items()
+    ]
     subjects += [
-        Subject(name=f"file {number}", run=run, reference=run.file.network)
+        Subject(
+            name=f"file {number}",
+            run=run,
+            reference=run.file.network,
+            variables=run.model.trainable_variables,
+        )
         for number, run in enumerate(runs)
     ]
-    seen = observe(subjects, dataset, make_scorer)
+    seen = observe(subjects, dataset, calc_metrics)
     results = [
         run.result(seen[f"file {number}"], seen[run.file.network])
         for number, run in enumerate(runs)
@@ -261,23 +277,32 @@ class _FileRun:
             file_bytes_deflated=len(zlib.compress(content, 9)),
             notes=self.file.notes,
         )
-        if network.failed:
+        if network.scores is None:
             return dataclasses.replace(result, checked=False)
-        if seen.failed:
+        if seen.scores is None:
             return dataclasses.replace(result, failed=seen.failed)
-        top1, keras_top1 = seen.metrics.get("accuracy"), network.metrics.get("accuracy")
         return dataclasses.replace(
             result,
             num_samples=seen.num_samples,
-            metrics=seen.metrics,
+            scores=dict(seen.scores),
             hits=seen.hits,
-            top1=top1,
-            keras_top1=keras_top1,
-            gap=None if top1 is None or keras_top1 is None else keras_top1 - top1,
+            top1=seen.scores.top1,
+            keras_top1=network.scores.top1,
             agreement=seen.agreement,
             error=seen.error,
             float_operators=self._runner.float_operators(),
+            **_by_what_decides(seen.scores, network.scores),
         )
+
+
+def _by_what_decides(scores: Scores, reference: Scores) -> dict[str, Any]:
+    """Compare a file with its network by the metric that decides."""
+    deciding = reference.deciding
+    value, wanted = (each.get(deciding.name) for each in (scores, reference))
+    found = {"metric": deciding.name, "value": value, "keras_value": wanted}
+    if value is None or wanted is None or not (deciding.is_share or deciding.is_chosen):
+        return found
+    return found | {"gap": deciding.gap(wanted, value), "is_blind": deciding.is_blind(wanted)}
 
 
 def _flat_inputs(inputs: Any, names: list[str]) -> list[Any]:
@@ -290,33 +315,39 @@ def _judge(result: CheckResult, limits: CheckConfig) -> CheckResult:
     """List the limits that a result misses; written so that NaN misses them."""
     if result.failed or not result.checked or result.error is None:
         return result
-    tolerance = 1e-9  # 0.92 - 0.91 is more than 0.01 in binary
     max_error = EXPORTERS[result.kind].max_error
-    reasons = []
     if max_error is not None:
-        if not result.error <= max_error:
-            reasons.append(
-                f"its outputs differ by {result.error:.2g} of their size, rounding explains "
-                f"{max_error:g}"
-            )
-    elif result.agreement is None:
-        if not result.error <= limits.tflite_max_error:
-            reasons.append(
-                f"its outputs differ by {result.error:.3g} of their size "
-                f"(--tflite_max_error={limits.tflite_max_error:g})"
-            )
+        reason = (
+            f"its outputs differ by {result.error:.2g} of their size, rounding explains "
+            f"{max_error:g}"
+        )
+        reasons = [] if result.error <= max_error else [reason]
     else:
-        if result.gap is None or not result.gap <= limits.tflite_max_gap + tolerance:
-            reasons.append(
-                f"accuracy {result.top1:.4f} against {result.keras_top1:.4f} "
-                f"(--tflite_max_gap={limits.tflite_max_gap:g})"
-            )
-        if not result.agreement >= limits.tflite_min_agreement - tolerance:
-            reasons.append(
-                f"the same class on {result.agreement:.4f} of the samples "
-                f"(--tflite_min_agreement={limits.tflite_min_agreement:g})"
-            )
+        reasons = _missed(result, limits)
     return dataclasses.replace(result, reasons=tuple(reasons))
+
+
+def _missed(result: CheckResult, limits: CheckConfig) -> list[str]:
+    """List the limits of `CheckConfig` that a result misses."""
+    tolerance = 1e-9  # 0.92 - 0.91 is more than 0.01 in binary
+    reasons = []
+    if result.gap is not None and not result.gap <= limits.tflite_max_gap + tolerance:
+        reasons.append(
+            f"{result.metric} {result.value:.4f} against {result.keras_value:.4f} "
+            f"(--tflite_max_gap={limits.tflite_max_gap:g})"
+        )
+    agreement, least = result.agreement, limits.tflite_min_agreement
+    if agreement is not None and not agreement >= least - tolerance:
+        reasons.append(
+            f"the same class on {agreement:.4f} of the samples (--tflite_min_agreement={least:g})"
+        )
+    by_error = agreement is None or result.is_blind
+    if by_error and result.error is not None and not result.error <= limits.tflite_max_error:
+        reasons.append(
+            f"its outputs differ by {result.error:.3g} of their size "
+            f"(--tflite_max_error={limits.tflite_max_error:g})"
+        )
+    return reasons
 
 
 def _rank_failures(runs: Sequence[_FileRun], results: list[CheckResult]) -> list[CheckResult]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,43 +12,11 @@ import tensorflow as tf
 
 from utils.errors import InputError
 from utils.export.hits import Hits
+from utils.training import Scorer, Scores
 
-#: (labels, outputs) -> {metric name: mean over the batch}; "accuracy" is what a check goes by.
-CalcMetrics = Callable[[Any, Any], Mapping[str, Any]]
-
-
-class Scorer(Protocol):
-    """Collects batches; its figures are those of the whole data set."""
-
-    def update(self, labels: Any, outputs: Any) -> None:
-        """Take a batch."""
-
-    def result(self) -> dict[str, float]:
-        """Give the figures of all batches by name; "accuracy" is what a check goes by."""
-
-
-class MeanScorer:
-    """A scorer whose figures are means of the batches' own, weighted by their sizes.
-
-    Args:
-        calc_metrics: figures of one batch.
-    """
-
-    def __init__(self, calc_metrics: CalcMetrics) -> None:
-        self._calc_metrics = calc_metrics
-        self._totals: dict[str, float] = {}
-        self._count = 0
-
-    def update(self, labels: Any, outputs: Any) -> None:
-        """Take a batch."""
-        size = len(keras.tree.flatten(outputs)[0])
-        self._count += size
-        for name, value in self._calc_metrics(labels, outputs).items():
-            self._totals[name] = self._totals.get(name, 0.0) + size * float(value)
-
-    def result(self) -> dict[str, float]:
-        """Give the means over all samples."""
-        return {name: total / self._count for name, total in self._totals.items()}
+#: What scores outputs: a `Scorer`, or a function (labels, outputs) -> {metric name: mean over the
+#: batch}, whose "accuracy" decides.
+CalcMetrics = Scorer | Callable[[Any, Any], Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,11 +28,13 @@ class Subject:
         run: a batch of the data set's inputs -> outputs [batch, …].
         reference: name of an earlier subject that it should equal; its outputs are packed like
             that one's.
+        variables: of the network, for a `calc_loss` that looks at their names.
     """
 
     name: str
     run: Callable[[Any], Any]
     reference: str | None = None
+    variables: Sequence[Any] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +43,7 @@ class Observation:
 
     Attributes:
         num_samples: samples it was run on.
-        metrics: its scores.
+        scores: its metrics; None where it failed.
         hits: float [num_samples]: 1 where it is right, 0 where it is wrong, between them a share
             of positions; None where its accuracy is no mean of such figures.
         agreement: part of the samples where it chooses the same class as its reference; None when
@@ -84,7 +54,7 @@ class Observation:
     """
 
     num_samples: int = 0
-    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    scores: Scores | None = None
     hits: np.ndarray | None = None
     agreement: float | None = None
     error: float | None = None
@@ -92,25 +62,24 @@ class Observation:
 
 
 def observe(
-    subjects: Sequence[Subject],
-    dataset: Iterable[Any],
-    make_scorer: Callable[[], Scorer],
+    subjects: Sequence[Subject], dataset: Iterable[Any], calc_metrics: CalcMetrics
 ) -> dict[str, Observation]:
     """Run subjects over a data set, once, side by side: it may give another order every time.
 
     Args:
         subjects: references before those that refer to them.
         dataset: finite batches (inputs, labels, …).
-        make_scorer: makes a scorer for each subject.
+        calc_metrics: says what is computed; for a ModelHelper `Scorer(helper)`.
 
     Returns:
         An observation by subject name. A subject that raises has failed, and so have those that
         refer to it; the others go on.
 
     Raises:
-        InputError: if the data set is empty.
+        InputError: if the data set is empty, or no metric can decide.
     """
-    runs = {subject.name: _Run(subject, make_scorer()) for subject in subjects}
+    scorer = calc_metrics if isinstance(calc_metrics, Scorer) else Scorer(_no_loss)
+    runs = {subject.name: _Run(subject, scorer, calc_metrics) for subject in subjects}
     empty = True
     for inputs, labels, *_ in dataset:
         empty = False
@@ -124,16 +93,23 @@ def observe(
                 outputs[name] = run.step(inputs, labels, expected)
     if empty:
         raise InputError("the data set to check .tflite files with is empty. Give some batches.")
+    if scorer.collects:  # what a helper collects, it collects of one network after the other
+        for run in runs.values():
+            run.collect(dataset)
     return {name: run.observation() for name, run in runs.items()}
 
 
 class _Run:
     """A subject and what it did so far."""
 
-    def __init__(self, subject: Subject, scorer: Scorer) -> None:
+    def __init__(self, subject: Subject, scorer: Scorer, calc_metrics: CalcMetrics) -> None:
         self.subject = subject
         self.failed = ""
         self._scorer = scorer
+        self._calc_metrics = calc_metrics
+        self._scores = scorer.tally(subject.variables)
+        self._collected: dict[str, float] | None = None
+        self._structure: Any = None
         self._tally = _Tally()
         self._hits = Hits()
         self._count = 0
@@ -145,26 +121,41 @@ class _Run:
         except Exception as error:  # an interpreter, or a network's own code
             self.failed = str(error).strip() or type(error).__name__
             return None
+        size = len(keras.tree.flatten(outputs)[0])
         if expected is not None:
+            self._structure = expected
             outputs = _like(expected, outputs)
             self._tally.add(expected, outputs)
-        self._count += len(keras.tree.flatten(outputs)[0])
-        self._scorer.update(labels, outputs)
+        self._count += size
+        if isinstance(self._calc_metrics, Scorer):
+            self._scores.update(labels, outputs)
+        else:
+            self._scores.add(self._calc_metrics(labels, outputs), size)
         self._hits.add(labels, outputs)
         return outputs
+
+    def collect(self, dataset: Iterable[Any]) -> None:
+        """Let the helper collect the outputs of the whole set, in another pass."""
+        collector = None if self.failed else self._scorer.collector(is_whole=True)
+        if collector is not None:
+            for inputs, labels, *_ in dataset:
+                outputs = self.subject.run(inputs)
+                if self._structure is not None:
+                    outputs = _like(self._structure, outputs)
+                collector.add(labels, outputs)
+            self._collected = collector.result()
 
     def observation(self) -> Observation:
         """Sum up."""
         if self.failed:
             return Observation(failed=self.failed)
-        metrics = self._scorer.result()
-        accuracy = metrics.get("accuracy")
+        scores = self._scores.scores(self._collected)
         compared = self.subject.reference is not None
-        classes = compared and accuracy is not None and self._tally.classes
+        classes = compared and scores.picks_class and self._tally.classes
         return Observation(
             num_samples=self._count,
-            metrics=metrics,
-            hits=None if accuracy is None else self._hits.of(accuracy),
+            scores=scores,
+            hits=None if scores.top1 is None else self._hits.of(scores.top1),
             agreement=self._tally.equal / self._count if classes else None,
             error=self._tally.error if compared else None,
         )
@@ -197,6 +188,10 @@ class _Tally:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = np.sqrt(np.asarray(self._errors) / np.asarray(self._squares))
         return float(np.max(np.where(np.asarray(self._errors) == 0.0, 0.0, ratios)))
+
+
+def _no_loss(labels: Any, outputs: Any, variables: Any) -> tuple[float, dict[str, Any]]:
+    return 0.0, {}
 
 
 def _chooses_class(outputs: list[np.ndarray]) -> bool:

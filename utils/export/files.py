@@ -17,7 +17,7 @@ from utils.export.check import (
     check_all,
     require_passed,
 )
-from utils.export.compare import CalcMetrics, MeanScorer
+from utils.export.compare import CalcMetrics
 from utils.export.config import ExportConfig
 from utils.export.conversion import Conversion, Exported, convert_all
 from utils.export.exporters import EXPORTERS
@@ -73,9 +73,7 @@ def export_files(
     network = Exported(name="after", model=model)
     conversions = convert_all([network], kinds, config.convert, calibration)
     files = converted_files(conversions)
-    checked = check_all(
-        {"after": model}, files, dataset, lambda: MeanScorer(calc_metrics), config.check
-    )
+    checked = check_all({"after": model}, files, dataset, calc_metrics, config.check)
     results = all_results(conversions, checked.files)
     results = write_files(results, files, {"after": pathlib.Path(model_path)})
     require_passed(results)

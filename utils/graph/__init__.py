@@ -2,6 +2,7 @@
 
 from utils.graph.channels import capability_report, channel_groups
 from utils.graph.complexity import Complexity, complexity
+from utils.graph.endings import Ending, endings
 from utils.graph.groups import ChannelGroup, Reader
 from utils.graph.ir import Capability, Graph, Node, Ref
 from utils.graph.keras_io import from_keras, to_keras, to_keras_with_tensors
@@ -11,6 +12,7 @@ __all__ = [
     "Capability",
     "ChannelGroup",
     "Complexity",
+    "Ending",
     "Graph",
     "Node",
     "Reader",
@@ -18,6 +20,7 @@ __all__ = [
     "capability_report",
     "channel_groups",
     "complexity",
+    "endings",
     "from_keras",
     "masked_graph",
     "masked_model",

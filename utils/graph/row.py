@@ -111,6 +111,8 @@ class Op:
             multiplied into (batch norm folding); None if there is none.
         activation: given the attrs, the value of a layer's `activation` that does the same as the
             op; None if there is none.
+        moves: given the node and a tensor, the same values at the places where the op puts them;
+            None where it changes values.
     """
 
     couple: Callable[[Node, Scope, Op], list[Label | None]]
@@ -121,6 +123,7 @@ class Op:
     kernel: str | None = None
     folds: tuple[str, tuple[int, ...]] | None = None
     activation: Callable[[Mapping[str, Any]], Any] | None = None
+    moves: Callable[[Node, np.ndarray], np.ndarray] | None = None
 
 
 def concrete(shape: Shape, stand_in: int) -> tuple[int, ...]:

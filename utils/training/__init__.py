@@ -10,7 +10,9 @@ from utils.training.fit import fit
 from utils.training.hints import common_maps
 from utils.training.job import FitJob, FitResult
 from utils.training.loss import LossComposer
+from utils.training.metrics import Metric, Scores
 from utils.training.schedule import fine_tune_schedule
+from utils.training.scorer import Scorer, Tally
 from utils.training.state import TrainingState, read_state
 
 __all__ = [
@@ -19,7 +21,11 @@ __all__ = [
     "FitJob",
     "FitResult",
     "LossComposer",
+    "Metric",
+    "Scorer",
+    "Scores",
     "StatisticsRefresher",
+    "Tally",
     "TrainingState",
     "common_maps",
     "evaluate",

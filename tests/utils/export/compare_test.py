@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 
 from utils.errors import InputError
-from utils.export.compare import MeanScorer, Subject, observe
+from utils.export.compare import Subject, observe
 
 
 def accuracy(labels, outputs):
     return {"accuracy": np.mean(np.argmax(np.asarray(outputs), -1) == labels)}
-
-
-def mean_scorer():
-    return MeanScorer(accuracy)
 
 
 @pytest.fixture
@@ -34,12 +30,12 @@ def test_against_the_whole_set_at_once(data):
             Subject(name="rounded", run=lambda x: np.round(x), reference="exact"),
         ],
         batched(*data, "a weight that no one asked for"),
-        mean_scorer,
+        accuracy,
     )
     exact, rounded = seen["exact"], seen["rounded"]
     right = inputs.argmax(-1) == labels
     assert exact.num_samples == rounded.num_samples == 50
-    assert exact.metrics["accuracy"] == pytest.approx(right.mean())
+    assert exact.scores["accuracy"] == pytest.approx(right.mean())
     np.testing.assert_array_equal(exact.hits, right)
     assert (exact.error, exact.agreement) == (None, None)
     low = np.round(inputs)
@@ -61,7 +57,7 @@ def test_the_data_are_read_once_and_pairs_stay_pairs(data):
             return iter(batched(inputs[order], labels[order]))
 
     subjects = [Subject(name=name, run=lambda x: x) for name in ("one", "other")]
-    seen = observe(subjects, Shuffled(), mean_scorer)
+    seen = observe(subjects, Shuffled(), accuracy)
     assert len(reads) == 1
     np.testing.assert_array_equal(seen["one"].hits, seen["other"].hits)
 
@@ -82,7 +78,7 @@ def test_one_that_fails_leaves_the_others(data):
             Subject(name="fine", run=lambda x: x),
         ],
         batched(*data),
-        mean_scorer,
+        accuracy,
     )
     assert seen["broken"].failed == "no more" and seen["broken"].num_samples == 0
     assert seen["of it"].failed == "broken: no more"
@@ -94,9 +90,9 @@ def test_a_scorer_that_fails_is_heard(data):
         raise KeyError("colour")
 
     with pytest.raises(KeyError, match="colour"):
-        observe([Subject(name="any", run=lambda x: x)], batched(*data), lambda: MeanScorer(wrong))
+        observe([Subject(name="any", run=lambda x: x)], batched(*data), wrong)
 
 
 def test_no_data():
     with pytest.raises(InputError, match=r"the data set to check .tflite files with is empty"):
-        observe([], [], mean_scorer)
+        observe([], [], accuracy)
