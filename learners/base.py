@@ -8,6 +8,7 @@ part, a row per layer, notes.
 
 import abc
 import contextlib
+import dataclasses
 import json
 import math
 import time
@@ -19,7 +20,6 @@ import tensorflow as tf
 
 from learners.context import StageContext
 from learners.identity import network_digest
-from utils import flags
 from utils.files import load_keras_model
 from utils.graph import from_keras, to_keras
 from utils.report import Search
@@ -34,13 +34,6 @@ from utils.training import (
 )
 from utils.training.state import check_fingerprint
 
-# Flags that change where, how fast and how a run is shown, not what it computes: a resume may
-# change them. Where they lead to other networks or steps, those are compared themselves.
-_NOT_IN_FINGERPRINT = frozenset(
-    "learner out_dir exec_mode nb_epochs log_dir summ_step save_step debug strict resume "
-    "allow_unsafe pretrained_path data_dir_local nb_threads prefetch_size batch_size_eval "
-    "agent search_minutes".split()  # of a search, which compares for itself what it shares
-)
 _NB_SMPLS_BN = 1000
 _NO_HINTS = (
     "--loss_w_hint had no effect: network and teacher have no feature map of the same shape behind "
@@ -48,6 +41,19 @@ _NO_HINTS = (
 )
 
 _FIT_PARTS = ("training", "fine_tuning")  # their seconds come from the history of `fit`
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a recipe leaves.
+
+    Attributes:
+        model: the resulting network, plain Keras; the pipeline saves it.
+        deployed: what exporters convert, where that is another network; None for `model`.
+    """
+
+    model: keras.Model
+    deployed: keras.Model | None = None
 
 
 class AbstractLearner(abc.ABC):
@@ -78,7 +84,7 @@ class AbstractLearner(abc.ABC):
         self._start = network_digest(model)  # before a recipe that trains in place
 
     @abc.abstractmethod
-    def train(self) -> keras.Model:
+    def train(self) -> Trained:
         """Carry out the recipe and return the resulting network."""
 
     @contextlib.contextmanager
@@ -92,17 +98,12 @@ class AbstractLearner(abc.ABC):
 
     def fingerprint(self) -> dict[str, Any]:
         """Collect what a resumed run must share with the run it continues."""
-        configs = (self.context.run, self.helper.config, self.config)
-        export = {spec.name for spec in flags.describe(type(self.context.run.export))}
-        skipped = _NOT_IN_FINGERPRINT | export
-        skipped |= {s.name for c in configs for s in flags.describe(type(c)) if s.info.inert}
-        values = {name: v for config in configs for name, v in flags.flag_values(config).items()}
-        teacher = self.context.teacher
+        teacher, setting = self.context.teacher, self.context.setting
         return {
             "start": self._start,
             "teacher": None if teacher is None else network_digest(teacher),
-            **{n: v for n, v in values.items() if n not in skipped and "save_path" not in n},
-            "setting": None if self.context.setting is None else dict(self.context.setting.keep),
+            **self.context.decisive_flags(),
+            "setting": None if setting is None else dict(setting.keep),
         }
 
     def saved_network(self) -> keras.Model | None:

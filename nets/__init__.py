@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from nets.abstract_model_helper import AbstractModelHelper
+from utils.causes import explanation
 from utils.errors import InputError
 from utils.flags import nearest
 
@@ -69,7 +70,7 @@ def _load_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises
         del sys.modules[name]
-        raise InputError(f"Model helper {path}: {type(error).__name__}: {error}") from error
+        raise InputError(f"Model helper {path}: {explanation(error)}") from error
     return module
 
 

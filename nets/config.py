@@ -11,7 +11,7 @@ class HelperConfig:
     """Batch sizes, learning rate and loss, and the flags about data."""
 
     batch_size: int = flag(128, "Training images per step and worker.", lower=1)
-    batch_size_eval: int = flag(100, "Images per evaluation step.", lower=1)
+    batch_size_eval: int = flag(100, "Images per evaluation step.", lower=1, resumable=True)
     nb_epochs_rat: float = flag(
         1.0,
         "Training epochs as a multiple of the helper's own number; --nb_epochs sets them outright.",

@@ -4,12 +4,13 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from nets.abstract_model_helper import AbstractModelHelper
+from pipeline.outcome import Outcome
 from pipeline.plan import Plan
 from utils import flags
 from utils.export.check import CheckResult
@@ -32,9 +33,6 @@ from utils.report import (
 )
 from utils.training import Metric, Scorer, Scores, evaluate
 
-if TYPE_CHECKING:
-    from pipeline.stages import Outcome
-
 
 def score(helper: AbstractModelHelper, network: Any, dataset: Any = None) -> Scores:
     """Score a network on the test split, or another data set, with the helper's loss and metrics.
@@ -50,7 +48,7 @@ def score(helper: AbstractModelHelper, network: Any, dataset: Any = None) -> Sco
 def report_on(
     plan: Plan,
     helper: AbstractModelHelper,
-    outcome: "Outcome",
+    outcome: Outcome,
     command: Sequence[str],
     start: float,
 ) -> Report:
@@ -76,10 +74,10 @@ def report_on(
         for name, value in stage.seconds.items():
             seconds[name] = seconds.get(name, 0.0) + value
     clock = time.perf_counter()
-    scores = [score(helper, model) for model in (outcome.before, outcome.after)]
+    scores = [score(helper, model) for model in (outcome.before, outcome.after.model)]
     seconds["evaluation"] = time.perf_counter() - clock
     clock = time.perf_counter()
-    checks, failure = _export(plan, helper, outcome.after, artefact)
+    checks, failure = _export(plan, helper, outcome.after.deployed or outcome.after.model, artefact)
     seconds["export"] = time.perf_counter() - clock
     clock = time.perf_counter()
     baseline = artefact.with_name("model_before.keras")
@@ -89,7 +87,7 @@ def report_on(
     seconds["total"] = time.perf_counter() - start
     graphs = [
         from_keras(model, allow_unsafe=run.allow_unsafe)
-        for model in (outcome.before, outcome.after)
+        for model in (outcome.before, outcome.after.model)
     ]
     counts = [complexity(graph) for graph in graphs]
     report = Report(
@@ -114,9 +112,11 @@ def report_on(
             *_decides(scores[1].deciding, helper.deciding_metric[0]),
             *(note for stage in outcome.stages for note in stage.notes),
         ),
-        model=outcome.after,
+        model=outcome.after.model,
     )
-    report.save(plan.folder)
+    from utils.report.writing import save_report  # plots take a second to import
+
+    save_report(report, plan.folder)
     if failure is not None:
         raise failure
     return report
@@ -143,12 +143,12 @@ def _export(
 
 
 def _latencies(
-    outcome: "Outcome", checks: Sequence[CheckResult], config: LatencyConfig
+    outcome: Outcome, checks: Sequence[CheckResult], config: LatencyConfig
 ) -> dict[str, LatencyStats]:
     """Time the float32 files of both networks, and every exported file, in turns."""
     contents: dict[str, Any] = {
         "before": convert(outcome.before, "float32"),
-        "after": convert(outcome.after, "float32"),
+        "after": convert(outcome.after.model, "float32"),
     }
     contents |= {check.kind: pathlib.Path(check.path) for check in checks if check.path}
     runners = {}
@@ -242,7 +242,7 @@ def _channels(graph: Graph, layer: str) -> tuple[int | None, int | None]:
     return inputs, node.output_shapes[0][-1]
 
 
-def _learner_facts(outcome: "Outcome") -> dict[str, dict[str, Any]]:
+def _learner_facts(outcome: Outcome) -> dict[str, dict[str, Any]]:
     """Merge what the stages know of each layer; of the same fact the last stage's counts."""
     merged: dict[str, dict[str, Any]] = {}
     for stage in outcome.stages:

@@ -14,6 +14,7 @@ from keras import layers
 
 import flowpress
 from flowpress import compress
+from nets.keras_model_helper import KerasModelHelper
 from utils.errors import InputError
 from utils.report import Report
 
@@ -50,7 +51,7 @@ def folder(tmp_path, monkeypatch):
 def helper_of(model, labels=LABELS):
     """Make the helper inside, to look at loss and metrics without a run."""
     config = flowpress.HelperConfig(loss_w_dcy=0.0)
-    return flowpress._KerasHelper(model, batches(labels), batches(labels), config, seed=0)
+    return KerasModelHelper(model, batches(labels), batches(labels), config, seed=0)
 
 
 # --- a whole run ----------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ def test_classes_of_every_pixel():
 
 def test_weight_decay_is_added_to_kernels():
     model = network()
-    decayed = flowpress._KerasHelper(
+    decayed = KerasModelHelper(
         model, batches(), batches(), flowpress.HelperConfig(loss_w_dcy=0.1), seed=0
     )
     outputs = model(IMAGES)
@@ -218,7 +219,7 @@ def test_epochs_are_counted_in_batches():
         ({"model_helper": "x.py"}, r"compress\(\) has no option 'model_helper'"),
         ({"pretrained_path": "x.keras"}, r"compress\(\) has no option 'pretrained_path'"),
         ({"exec_mode": "eval"}, r"compress\(\) has no option 'exec_mode'"),
-        ({"learner": "prune"}, r"Unknown learner 'prune' in --learner. .*Valid: "),
+        ({"learner": "prune"}, r"Unknown learner 'prune' in learner. .*Valid: "),
         ({"nb_epochs": "1,2"}, r"`nb_epochs` must be one number or one per stage \(1\)"),
         ({"budget": "flops:2"}, r"`budget` must be .*Received: 'flops:2'"),
         ({"out_dir": "file/below"}, r"cannot write .*file is a file, not a folder"),
@@ -303,7 +304,7 @@ def test_softmax_is_undone_for_distillation():
     data = tf.data.Dataset.from_tensor_slices(
         (np.zeros((4, 8, 8, 1), "float32"), np.array([0, 1, 2, 0]))
     ).batch(2)
-    helper = flowpress._KerasHelper(model, data, data, flowpress.HelperConfig(), seed=0)
+    helper = KerasModelHelper(model, data, data, flowpress.HelperConfig(), seed=0)
     logits = np.array([[4.0, 0.0, -2.0]], "float32")
     back = np.asarray(helper.logits(keras.ops.softmax(logits)))
     np.testing.assert_allclose(back - back[:, :1], logits - logits[:, :1], atol=1e-4)

@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-from learners.base import AbstractLearner
+from learners.base import AbstractLearner, Trained
 from learners.budget import parse_budget
 from learners.channels.gathers import gather_note
 from learners.channels.groups import channel_budget, prunable_groups, ratio_counts
@@ -37,10 +37,10 @@ from utils.progress import WorkProgress
 class ChannelPrunedRmtLearner(AbstractLearner):
     """Choose channels, cut, fine-tune."""
 
-    def train(self) -> keras.Model:
+    def train(self) -> Trained:
         """Carry out the recipe."""
         if self.config.searching.search and self.context.setting is None:
-            return self.searched(from_keras(self.model))
+            return Trained(self.searched(from_keras(self.model)))
         saved = self.saved_network()
         if saved is not None:  # a killed run: the selection is done
             model = saved
@@ -54,7 +54,7 @@ class ChannelPrunedRmtLearner(AbstractLearner):
             self.notes += filter(None, [gather_note(result.graph, graph)])
             model = to_keras(result.graph)
         self.fine_tune(model)
-        return model
+        return Trained(model)
 
     def fingerprint(self) -> dict[str, Any]:
         """Compare the warm-start file's content too."""

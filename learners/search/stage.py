@@ -155,7 +155,7 @@ class SearchedStage:
         setting = self._setting(self._budget.counts(values))
         own = dataclasses.replace(context, stage=stage, setting=setting, holds_out=self._held_out)
         child = type(learner)(own, learner.model)
-        model = child.train()
+        model = child.train().model
         score = Score.of(evaluate(model, self._images, learner.helper))
         reward = self._problem.reward(score, values)
         return _Tuned(

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from learners.base import AbstractLearner
+from learners.base import AbstractLearner, Trained
 from learners.context import StageContext
 from tests.learners.runs import make_run
 from utils.graph import from_keras, to_keras
@@ -27,7 +27,7 @@ class Doubling(AbstractLearner):
                 bias.assign(2 * bias)
             self.layers = {"fc2": {"error": 0.25}}
         self.fine_tune(model)
-        return model
+        return Trained(model)
 
 
 def learner_in(folder, model, teacher=None, **values):
@@ -63,7 +63,7 @@ def test_fingerprint_is_what_computes(trained_digits, tmp_path):
 
 def test_fine_tuning_leaves_state_and_history(trained_digits, tmp_path):
     learner = learner_in(tmp_path, trained_digits, nb_epochs="0.09", lrn_rate_ft=0.01)
-    model = learner.train()
+    model = learner.train().model
     assert [(row["stage"], row["step"]) for row in learner.history] == [("chn-pruned-rmt", 2)]
     assert set(learner.seconds) == {"doubling", "fine_tuning"}
     assert learner.seconds["fine_tuning"] > 0
@@ -75,9 +75,9 @@ def test_fine_tuning_leaves_state_and_history(trained_digits, tmp_path):
 
 def test_resumed_stage_has_its_facts(trained_digits, tmp_path):
     first = learner_in(tmp_path, trained_digits, nb_epochs="0.09")
-    model = first.train()
+    model = first.train().model
     again = learner_in(tmp_path, trained_digits, nb_epochs="0.09")
-    resumed = again.train()
+    resumed = again.train().model
     assert again.notes == ["resumed"]
     assert again.layers == {"fc2": {"error": 0.25}}
     assert again.history == first.history

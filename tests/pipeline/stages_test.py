@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
+from learners.base import Trained
 from pipeline import stages
+from pipeline.teacher import load_teacher
 from tests.learners.runs import make_run
 from utils.errors import InputError
 
@@ -31,14 +33,14 @@ def test_before_is_measured_where_compression_begins(trained_digits, tmp_path):
         "FullPrecLearner",
         "ChannelPrunedRmtLearner",
     ]
-    assert outcome.after.count_params() < outcome.before.count_params()
+    assert outcome.after.model.count_params() < outcome.before.count_params()
 
 
 def test_before_of_a_run_that_only_trains(trained_digits, tmp_path):
     plan, helper = make_run("full-prec", tmp_path, nb_epochs="0.05")
     outcome = stages.run_stages(plan, helper, copy_of(trained_digits))
     assert same(outcome.before, trained_digits)
-    assert not same(outcome.after, trained_digits)
+    assert not same(outcome.after.model, trained_digits)
 
 
 def test_fresh_weights_follow_the_seed(tmp_path):
@@ -67,10 +69,12 @@ def test_teacher(given, trained_digits, tmp_path, monkeypatch):
 
     def train(self):
         seen.append(self.context.teacher)
-        return self.model
+        return Trained(self.model)
 
     monkeypatch.setattr(learner_class, "train", train)
-    outcome = stages.run_stages(plan, helper, stages.initial_network(plan, helper))
+    model = stages.initial_network(plan, helper)
+    teacher = load_teacher(plan, model)
+    outcome = stages.run_stages(plan, helper, model, teacher=teacher)
     assert same(seen[0], trained_digits if given else outcome.before)
 
 

@@ -2,19 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.user_code import blaming, build_network, essence, explained, try_batches
+from pipeline.user_code import build_network, explained, try_batches
 from tests.nets.abstract_model_helper_test import IMAGES, LABELS, Tiny, helper
 from utils.errors import InputError
-
-
-def test_blames_the_part():
-    message = r"^Net.forward failed: KeyError: 'x'. \(traceback: --debug\)$"
-    with pytest.raises(InputError, match=message), blaming("Net.forward"):
-        raise KeyError("x")
-    with pytest.raises(InputError, match=r"^own words$"), blaming("Net.forward"):
-        raise InputError("own words")
-    with blaming("Net.forward"):
-        pass
 
 
 def test_tensorflows_errors_are_explained():
@@ -25,22 +15,6 @@ def test_tensorflows_errors_are_explained():
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
     with pytest.raises(ZeroDivisionError), explained():  # a mistake of ours
         raise ZeroDivisionError
-
-
-def test_essence_of_a_graph_error():
-    text = (
-        "Graph execution error:\n\nDetected at node Loss defined at (most recent call last):\n"
-        '  File "x.py", line 1\n\nReceived a label value of 5 which is outside the valid range\n'
-        "\t [[{{node Loss}}]] [Op:__inference_1]"
-    )
-    error = tf.errors.InvalidArgumentError(None, None, text)
-    assert essence(error) == (
-        "InvalidArgumentError: Received a label value of 5 which is outside the valid range."
-    )
-    assert essence(ValueError()) == "ValueError: no message."
-    assert essence(ValueError("{{function_node f}} Bad shape. [Op:Add] name: ")) == (
-        "ValueError: Bad shape.  name:."
-    )
 
 
 def test_builds_the_network():

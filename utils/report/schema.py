@@ -13,13 +13,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
-import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from utils.files import atomic_path
 from utils.report.environment import (
     Machine,
     flowpress_version,
@@ -257,25 +253,3 @@ class Report(Record):
             raise ValueError(
                 f"created must be an ISO 8601 time. Received: {self.created!r}."
             ) from error
-
-    def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:
-        """Write `report.json` and `report.html`, each whole or not at all.
-
-        Args:
-            folder: where; made when missing.
-
-        Returns:
-            Path of `report.html`.
-
-        Raises:
-            InputError: if the folder cannot be written.
-        """
-        from utils.report.html import render_html  # plots take a second to import
-
-        page = pathlib.Path(folder) / "report.html"
-        with atomic_path(page.with_suffix(".json")) as temporary:
-            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
-        with atomic_path(page) as temporary:
-            temporary.write_text(render_html(self), encoding="utf-8")
-        return page

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from learners import learner_class
+from learners.base import Trained
 from learners.budget import parse_budget
 from learners.channels.groups import channel_budget, prunable_groups
 from learners.channels.scoring import make_scorer
@@ -110,7 +111,7 @@ def test_nothing_is_fine_tuned_on_what_is_held_out(tmp_path, monkeypatch):
 
     def train(learner):
         trained.append(learner.context.holds_out)
-        return learner.model
+        return Trained(learner.model)
 
     monkeypatch.setattr(type(stage._learner), "train", train)
     stage._tuned("uniform", stage._budget.uniform(), None)

@@ -3,7 +3,6 @@ import json
 import pytest
 
 from tests.utils.report import samples
-from utils.errors import InputError
 from utils.report import Network, Report
 
 
@@ -97,19 +96,3 @@ def test_wrong_documents_are_refused(change, message):
 def test_more_nonzeros_than_weights_are_refused():
     with pytest.raises(ValueError, match=r"nonzeros=3, params=2"):
         Network(params=2, nonzeros=3, sparsity=0, flops=0)
-
-
-def test_save_writes_both_files_and_nothing_else(tmp_path):
-    report = samples.full_report()
-    page = report.save(tmp_path / "new" / "folder")
-    assert page == tmp_path / "new" / "folder" / "report.html"
-    assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.json"]
-    saved = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
-    assert Report.from_dict(saved) == report
-    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-
-
-def test_save_refuses_a_folder_that_is_a_file(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write"):
-        samples.report().save(tmp_path / "file")
