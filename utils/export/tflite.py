@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import lite
 
+from utils.causes import essence
 from utils.errors import InputError
 from utils.export.errors import ExportError
 from utils.export.exporters import EXPORTERS, Made, Source, load_function
@@ -220,17 +221,4 @@ def explain(name: str, kind: str, error: Exception) -> str:
             f"{head}the format has no operator for {lacking[1].strip()}{where}. Replace it by "
             "Keras layers or keras.ops that TensorFlow Lite has."
         )
-    return f"{head}{_told(text) or type(error).__name__}"
-
-
-def _told(text: str) -> str:
-    """Find the line that tells what happened, among those on how the code came there."""
-    plain = re.sub(r"\x1b\[\d*m", "", text)  # Keras writes messages in bold
-    lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    if lines[0] == "in user code:":
-        return lines[-1]
-    if lines[0].startswith("Exception encountered when calling") and len(lines) > 1:
-        return lines[1]
-    return lines[0]
+    return f"{head}{essence(error)}"
