@@ -50,6 +50,7 @@ class AbstractModelHelper(abc.ABC):
         self.seed = seed
         self.worker = (0, 1)
         self._calibration: dict[int, tf.data.Dataset] = {}
+        self._to_logits: Callable[[Any], Any] = lambda outputs: outputs
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let a subclass write the short signatures; callers use the full ones."""
@@ -172,8 +173,35 @@ class AbstractModelHelper(abc.ABC):
         return outputs
 
     def logits(self, outputs: Any) -> Any:
-        """Turn the network's outputs into logits, for distillation; the identity here."""
-        return outputs
+        """Turn the network's outputs into logits, for distillation.
+
+        Here what `find_logits` found undoes a softmax or a sigmoid at the network's end.
+        """
+        return self._to_logits(outputs)
+
+    def find_logits(self, network: keras.Model) -> None:
+        """Look at the end of the network that is trained, so that `logits` can undo it.
+
+        Raises:
+            InputError: if its outputs are no logits and cannot be made some; a `logits` of the
+                subclass's own is not looked at.
+        """
+        if self.has_own_logits:
+            return
+        from utils.training.logits import logits_function
+
+        self._to_logits = logits_function(network, self._some_inputs, self._output_meanings())
+
+    @property
+    def has_own_logits(self) -> bool:
+        """Whether the subclass has a `logits` of its own."""
+        return type(self).logits is not AbstractModelHelper.logits
+
+    def _some_inputs(self) -> Any:
+        return next(iter(self.build_dataset_eval()))[0]
+
+    def _output_meanings(self) -> Sequence[str | None]:
+        return ()
 
     # --- metrics over a whole set -----------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from utils.files import holds_network, load_keras_model, save_keras_model
 from utils.graph import capability_report, copy_network, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Report, print_summary
+from utils.training.logits import teacher_like
 
 
 def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> Report | None:
@@ -98,6 +99,7 @@ def compress(
     rate = _first_rate(plan, helper)
     if rate is not None:
         try_training(helper, model, rate)
+    _find_logits(plan, helper, model)
     teacher = load_teacher(plan, model)
     with explained():
         outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers)
@@ -148,7 +150,11 @@ def run_stages(
             budget=plan.budget_of(stage),
             setting=plan.setting_of(stage),
             log_dir=plan.log_dir,
-            teacher=teacher or (before if teaches and plan.run.distillation.enbl_dst else None),
+            teacher=_same_ending(
+                teacher or (before if teaches and plan.run.distillation.enbl_dst else None),
+                trained.model,
+                helper,
+            ),
             workers=workers,
         )
         source = str(plan.initial_path) if index == 0 and plan.initial_path is not None else ""
@@ -186,6 +192,22 @@ def _remove_stale(artefact: pathlib.Path) -> None:
     stale = [tflite_path(artefact, kind) for kind in KINDS]
     for path in (*stale, artefact.with_name("report.json"), artefact.with_name("report.html")):
         path.unlink(missing_ok=True)
+
+
+def _find_logits(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
+    """Refuse, before training, distillation from outputs that are no logits."""
+    distillation = plan.run.distillation
+    if distillation.enbl_dst and distillation.loss_w_dst:
+        helper.find_logits(model)
+
+
+def _same_ending(
+    teacher: keras.Model | None, model: keras.Model, helper: AbstractModelHelper
+) -> keras.Model | None:
+    """Let a teacher end as the network does, in logits or in probabilities."""
+    if teacher is None or helper.has_own_logits:
+        return teacher
+    return teacher_like(teacher, model)
 
 
 def _refuse_opaque(model: keras.Model, allow_unsafe: bool) -> None:

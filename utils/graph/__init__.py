@@ -3,6 +3,7 @@
 from utils.graph.channels import capability_report, channel_groups
 from utils.graph.complexity import Complexity, complexity
 from utils.graph.copying import copy_network
+from utils.graph.endings import Ending, endings
 from utils.graph.groups import ChannelGroup, Reader
 from utils.graph.ir import Capability, Graph, Node, Ref
 from utils.graph.keras_io import from_keras, to_keras, to_keras_with_tensors
@@ -13,6 +14,7 @@ __all__ = [
     "Capability",
     "ChannelGroup",
     "Complexity",
+    "Ending",
     "Graph",
     "Node",
     "Reader",
@@ -21,6 +23,7 @@ __all__ = [
     "channel_groups",
     "complexity",
     "copy_network",
+    "endings",
     "from_keras",
     "masked_graph",
     "masked_model",

@@ -161,6 +161,8 @@ class Op:
         of: for a layer around others: the row as it is for one node (given the graph, the node and
             the row), or the reason why it is opaque. None where one row serves all nodes.
         inner: what `of` found for the layer inside.
+        moves: given the node and a tensor, the same values at the places where the op puts them;
+            None where it changes values.
     """
 
     couple: Callable[[Node, Scope, Op], list[Label | None]]
@@ -179,6 +181,7 @@ class Op:
     timed: frozenset[str] | None = None
     of: Callable[[Graph, Node, Op], Op | str] | None = None
     inner: Op | None = None
+    moves: Callable[[Node, np.ndarray], np.ndarray] | None = None
 
 
 def concrete(shape: Shape, stand_in: int) -> tuple[int, ...]:
