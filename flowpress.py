@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import learners
 from learners.config import RunConfig
-from nets.config import HelperConfig
+from nets.config import KerasModelConfig as HelperConfig
 from pipeline.plan import make_plan
 from utils import flags
 from utils.command import quiet_tensorflow
@@ -20,7 +20,6 @@ from utils.errors import InputError
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
     from utils.report import Report
 
@@ -32,8 +31,8 @@ _NOT_OPTIONS = frozenset({"learner", "model_helper", "exec_mode", "pretrained_pa
 
 def compress(
     model: "keras.Model",
-    train_ds: "tf.data.Dataset",
-    eval_ds: "tf.data.Dataset",
+    train_ds: Any,
+    eval_ds: Any,
     *,
     learner: str = "chn-pruned-rmt",
     out_dir: str = "runs/compress",
@@ -42,10 +41,11 @@ def compress(
     """Compress a trained Keras model.
 
     Args:
-        model: any Keras model with one output. Compiled, its loss and metrics are used; else
-            cross-entropy by the shape of the labels. It is not changed.
-        train_ds: finite batches (inputs, labels); each epoch goes through it once.
-        eval_ds: finite batches (inputs, labels) that were not trained on, for the final figures.
+        model: any Keras model. Compiled, its loss and metrics are used as `evaluate` uses them;
+            else cross-entropy by the shape of the labels. It is not changed.
+        train_ds: arrays (x, y) or (x, y, sample_weights), a tf.data.Dataset of such batches, or a
+            keras.utils.PyDataset; each epoch goes through it once.
+        eval_ds: the same, of data that were not trained on, for the final figures.
         learner: name of the learner, or several separated by commas.
         out_dir: folder for the resulting files and the report.
         **options: any flag, e.g. `prune_ratio=0.5`, `budget="flops:0.5"`, `nb_epochs=3`.
