@@ -58,7 +58,7 @@ class CompiledScores:
                 "the compiled loss and metrics do not fit the labels "
                 f"{keras.tree.map_structure(lambda spec: spec.shape, labels)} and the outputs "
                 f"{keras.tree.map_structure(lambda tensor: tensor.shape, outputs)}, or cannot run "
-                f"in a graph: {type(error).__name__}: {_essence(error)}"
+                f"in a graph: {_essence(error)}"
             ) from error
         self._has_parts = len(keras.tree.flatten(outputs)) > 1
         self.facts = self._facts(extra)
@@ -71,14 +71,17 @@ class CompiledScores:
             lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), outputs
         )
         with keras.StatelessScope():
-            tf.function(self._see).get_concrete_function(labels, specs)
+            # As in Keras, Python's own branches and errors stay what they are.
+            tf.function(self._see, autograph=False).get_concrete_function(labels, specs)
 
-    def _see(self, labels: Any, outputs: Any) -> Any:
-        """Update all metrics and give the loss."""
+    def _see(self, labels: Any, outputs: Any) -> None:
+        """Update all metrics, also the running losses of several outputs."""
         y, weights = unpacked(labels)
-        loss = self._model.compute_loss(None, y, outputs, weights, training=False)
+        # Keras weighs those losses by the batch's size where it is static. As in `evaluate` it is
+        # not, so that a file that is run batch by batch is scored like the model.
+        outputs = keras.tree.map_structure(_open_batch, outputs)
+        self._model.compute_loss(None, y, outputs, weights, training=False)
         self._model.compute_metrics(None, y, outputs, weights)
-        return loss
 
     def loss(self, labels: Any, outputs: Any) -> Any:
         """Compute the mean loss of a batch, as Keras does, without penalties on weights.
@@ -115,7 +118,7 @@ class CompiledScores:
         return [scope.get_current_value(variable) for variable in variables]
 
     def update(self, state: list[Any], labels: Any, outputs: Any) -> list[Any]:
-        """Add a batch to a state, see `fresh`; gives the new one."""
+        """Add a batch to a state, see `fresh`; gives the new one. Inside a `tf.function`."""
         variables = self.variables
         with keras.StatelessScope(zip(variables, state, strict=True)) as scope:
             self._see(labels, outputs)
@@ -162,6 +165,7 @@ class CompiledMetrics(keras.metrics.Metric):
             self.add_variable(variable.shape, "zeros", dtype=variable.dtype, name=variable.name)
             for variable in compiled.variables
         ]
+        self._update = tf.function(self._update_in_graph, autograph=False, reduce_retracing=True)
         self.reset_state()
 
     def facts(self) -> dict[str, Metric]:
@@ -175,6 +179,9 @@ class CompiledMetrics(keras.metrics.Metric):
 
     def update_state(self, labels: Any, outputs: Any) -> None:
         """Add a batch."""
+        self._update(labels, outputs)
+
+    def _update_in_graph(self, labels: Any, outputs: Any) -> None:
         values = self._compiled.update([v.value for v in self._state], labels, outputs)
         for variable, value in zip(self._state, values, strict=True):
             variable.assign(value)
@@ -197,6 +204,13 @@ def _is_mean(metric: keras.metrics.Metric) -> bool:
     return type(metric).result is keras.metrics.Mean.result
 
 
-def _essence(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "no message"
+def _open_batch(tensor: Any) -> Any:
+    return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=(None, *tensor.shape[1:]))
+
+
+def _essence(error: BaseException) -> str:
+    """Find the sentence of the error that came first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    return f"{type(error).__name__}: {lines[0]}"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-
 from typing import TYPE_CHECKING
 
 from utils.errors import InputError
