@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from utils.errors import InputError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the flags' configs read this module before TensorFlow is imported
     from utils.training.metrics import Scores
 
 POLICIES = ("accuracy", "flops")
