@@ -97,6 +97,22 @@ class AbstractLearner(abc.ABC):
     def train(self) -> Trained:
         """Carry out the recipe and return what came of it."""
 
+    @classmethod
+    def trial(cls, model: keras.Model, config: Any, *, allow_unsafe: bool) -> keras.Model | None:
+        """Make a network of the kind that the recipe leaves, in a second: choices are arbitrary.
+
+        Its files are tried before hours of training.
+
+        Args:
+            model: the network that a run begins with; not changed.
+            config: the learner's flags.
+            allow_unsafe: it may hold Python code.
+
+        Returns:
+            The network; None where the recipe leaves its layers and shapes as they are.
+        """
+        return None
+
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:
         """Add the time spent inside to `seconds[part]`."""

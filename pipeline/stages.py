@@ -15,7 +15,7 @@ from nets.pretrained import load_pretrained
 from pipeline import measurement
 from pipeline.outcome import Outcome
 from pipeline.plan import Plan
-from pipeline.rehearsal import try_batches, try_training
+from pipeline.rehearsal import try_batches, try_files, try_training
 from pipeline.reuse import keep_record, take_up
 from pipeline.teacher import load_teacher
 from pipeline.user_code import build_network, explained
@@ -99,11 +99,22 @@ def compress(
     rate = _first_rate(plan, helper)
     if rate is not None:
         try_training(helper, model, rate)
+    try_files(helper, {"before": model, **_trials(plan, model)}, plan.run.export)
     _find_logits(plan, helper, model)
     teacher = load_teacher(plan, model)
     with explained():
         outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers)
         return measurement.report_on(plan, helper, outcome, command, start)
+
+
+def _trials(plan: Plan, model: keras.Model) -> dict[str, keras.Model]:
+    """Make, of the given network, one of the kind that the first stage that changes it leaves."""
+    for stage in plan.stages:
+        if learners.LEARNERS[stage.learner].ends_before:
+            make: type[AbstractLearner] = learners.learner_class(stage.learner)
+            trial = make.trial(model, stage.config, allow_unsafe=plan.run.allow_unsafe)
+            return {} if trial is None else {"trial": trial}
+    return {}
 
 
 def _first_rate(plan: Plan, helper: AbstractModelHelper) -> float | None:

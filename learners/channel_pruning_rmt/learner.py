@@ -18,6 +18,7 @@ import keras
 
 from learners.base import AbstractLearner, Trained
 from learners.budget import parse_budget
+from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.channels.criteria import CRITERIA
 from learners.channels.gathers import gather_note
 from learners.channels.groups import channel_budget, prunable_groups, ratio_counts
@@ -26,6 +27,7 @@ from learners.channels.selection import (
     ChannelSelection,
     SelectionOptions,
     SelectionResult,
+    halved,
 )
 from learners.identity import file_digest
 from learners.reconstruction.sampling import Sampler
@@ -58,6 +60,14 @@ class ChannelPrunedRmtLearner(AbstractLearner):
             model = to_keras(result.graph)
         self.fine_tune(model)
         return Trained(model)
+
+    @classmethod
+    def trial(
+        cls, model: keras.Model, config: ChannelPrunedRmtConfig, *, allow_unsafe: bool
+    ) -> keras.Model | None:
+        """Keep the first half of the channels of each group."""
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        return to_keras(halved(graph, prunable_groups(graph, config)))
 
     def fingerprint(self) -> dict[str, Any]:
         """Compare the warm-start file's content too."""
