@@ -16,6 +16,7 @@ from pipeline import measurement
 from pipeline.outcome import Outcome
 from pipeline.plan import Plan
 from pipeline.reuse import keep_record, take_up
+from pipeline.steps import ReportedError
 from pipeline.teacher import load_teacher
 from pipeline.user_code import blaming, build_network, explained, try_batches
 from utils.command import notes, out
@@ -45,8 +46,13 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
         _score_saved(plan, helper)
         return None
     model = initial_network(plan, helper)
-    report = compress(plan, helper, model, command, workers=workers)
-    print_summary(report, plan.folder / "report.html", out)
+    page = plan.folder / "report.html"
+    try:
+        report = compress(plan, helper, model, command, workers=workers)
+    except ReportedError as error:
+        print_summary(error.report, page, out)
+        raise
+    print_summary(report, page, out)
     return report
 
 
@@ -88,6 +94,10 @@ def compress(
 
     Returns:
         The report, with the resulting network as its `model`; its files lie in `plan.folder`.
+
+    Raises:
+        InputError: what cannot be used, or fails before the result is there.
+        ReportedError: what fails afterwards; see `measurement.report_on`.
     """
     start = time.perf_counter()
     workers = workers or start_workers(plan, helper)
@@ -98,7 +108,7 @@ def compress(
     teacher = load_teacher(plan, model)
     with explained():
         outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers)
-        return measurement.report_on(plan, helper, outcome, command, start)
+    return measurement.report_on(plan, helper, outcome, command, start)
 
 
 def run_stages(
@@ -178,7 +188,8 @@ def _learner(
 
 def _remove_stale(artefact: pathlib.Path) -> None:
     """Delete what an earlier run left beside an artefact: it belongs to another network."""
-    stale = [tflite_path(artefact, kind) for kind in KINDS]
+    networks = (artefact, measurement.baseline_path(artefact))
+    stale = [tflite_path(path, kind) for path in networks for kind in KINDS]
     for path in (*stale, artefact.with_name("report.json"), artefact.with_name("report.html")):
         path.unlink(missing_ok=True)
 

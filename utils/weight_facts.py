@@ -91,7 +91,7 @@ def _most_levels(slices: np.ndarray) -> int | None:
             return None
         most = max(most, levels)
         clear += levels > 0
-        numbers += np.count_nonzero(values) if levels else 0
+        numbers += int(np.count_nonzero(values)) if levels else 0
     return most if 2 * clear >= len(slices) and numbers >= _FEWEST_IN_ALL else None
 
 
