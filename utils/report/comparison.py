@@ -166,7 +166,7 @@ def _quality_rows(before: Network, after: Network) -> Iterator[Row]:
 def _control_rows(report: Report) -> Iterator[Row]:
     """Compare with the network before that was trained for as long."""
     if report.control is not None:
-        label = "Top-1 against control"
+        label = "Top-1 beside control"
         yield _accuracy(label, report.control.top1, report.after.top1, report.versus_control)
 
 

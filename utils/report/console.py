@@ -33,6 +33,7 @@ def summary(report: Report) -> RenderableType:
         title=Text(title),
         title_justify="left",
         pad_edge=False,
+        show_edge=False,
         padding=(0, 1, 0, 0),  # 80 columns hold a change with its interval
     )
     table.add_column("")
@@ -51,7 +52,7 @@ def summary(report: Report) -> RenderableType:
         for finding in findings(report)
         if finding.level in _SHOWN_LEVELS
     ]
-    return Group(table, *remarks)
+    return Group(table, Text(""), *remarks)
 
 
 def print_summary(report: Report, page: str | os.PathLike[str], console: Console) -> None:

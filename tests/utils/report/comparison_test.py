@@ -80,10 +80,10 @@ def test_accuracies_stand_with_their_interval_and_the_number_of_samples():
 
 
 def test_the_control_is_compared_with():
-    row = rows_by_label(samples.full_report())["Top-1 against control"]
+    row = rows_by_label(samples.full_report())["Top-1 beside control"]
     assert (row.before, row.after) == ("91.92 %", "89.41 %")
     assert row.change_in_words == "-2.51 points [-3.01, -2.01], lower"
-    assert "Top-1 against control" not in rows_by_label(samples.report())
+    assert "Top-1 beside control" not in rows_by_label(samples.report())
 
 
 def test_sizes_that_differ_by_a_name_are_the_same():

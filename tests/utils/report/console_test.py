@@ -19,7 +19,7 @@ def test_table_of_before_and_after():
     assert "before after change, 95 % interval" in text
     assert "Top-1 accuracy 91.73 % 89.41 % -2.32 points [-2.80, -1.84], lower" in text
     assert "95 % interval 91.2–92.2 88.8–90.0 n = 10,000" in text
-    assert "Top-1 against control 91.92 % 89.41 % -2.51 points [-3.01, -2.01], lower" in text
+    assert "Top-1 beside control 91.92 % 89.41 % -2.51 points [-3.01, -2.01], lower" in text
     assert "Parameters 272 k 139 k 0.51x, fewer" in text
     assert "FLOPs (multiply-adds) 40.8 M 20.4 M 0.50x, fewer" in text
     assert ".keras file 1.19 MB 655 kB 0.55x, smaller" in text

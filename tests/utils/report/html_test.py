@@ -49,7 +49,7 @@ def test_everything_is_on_the_page():
     for part in (
         "resnet_at_cifar10: full-prec, then chn-pruned-rmt",
         "89.41 % -2.32 points [-2.80, -1.84], lower before: 91.73 %",
-        "Top-1 against control 91.92 % 89.41 % -2.51 points [-3.01, -2.01], lower",
+        "Top-1 beside control 91.92 % 89.41 % -2.51 points [-3.01, -2.01], lower",
         "Beware Accuracy fell by 2.32 points",
         "FLOPs (multiply-adds) 40.8 M 20.4 M 0.50x, fewer",
         "int8 file of before of after change Top-1, int8 file 91.73 % 89.35 % -2.38 points",
