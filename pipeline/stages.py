@@ -17,6 +17,7 @@ from pipeline.outcome import Outcome
 from pipeline.plan import Plan
 from pipeline.rehearsal import try_batches, try_files, try_training
 from pipeline.reuse import keep_record, take_up
+from pipeline.steps import ReportedError
 from pipeline.teacher import load_teacher
 from pipeline.user_code import build_network, explained
 from utils.causes import blaming
@@ -47,8 +48,13 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
         _score_saved(plan, helper)
         return None
     model = initial_network(plan, helper)
-    report = compress(plan, helper, model, command, workers=workers)
-    print_summary(report, plan.folder / "report.html", out)
+    page = plan.folder / "report.html"
+    try:
+        report = compress(plan, helper, model, command, workers=workers)
+    except ReportedError as error:
+        print_summary(error.report, page, out)
+        raise
+    print_summary(report, page, out)
     return report
 
 
@@ -90,6 +96,10 @@ def compress(
 
     Returns:
         The report, with the resulting network as its `model`; its files lie in `plan.folder`.
+
+    Raises:
+        InputError: what cannot be used, or fails before the result is there.
+        ReportedError: what fails afterwards; see `measurement.report_on`.
     """
     start = time.perf_counter()
     workers = workers or start_workers(plan, helper)
@@ -104,7 +114,7 @@ def compress(
     teacher = load_teacher(plan, model)
     with explained():
         outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers)
-        return measurement.report_on(plan, helper, outcome, command, start)
+    return measurement.report_on(plan, helper, outcome, command, start)
 
 
 def _trials(plan: Plan, model: keras.Model) -> dict[str, keras.Model]:
@@ -200,7 +210,8 @@ def _learner(
 
 def _remove_stale(artefact: pathlib.Path) -> None:
     """Delete what an earlier run left beside an artefact: it belongs to another network."""
-    stale = [tflite_path(artefact, kind) for kind in KINDS]
+    networks = (artefact, measurement.baseline_path(artefact))
+    stale = [tflite_path(path, kind) for path in networks for kind in KINDS]
     for path in (*stale, artefact.with_name("report.json"), artefact.with_name("report.html")):
         path.unlink(missing_ok=True)
 
