@@ -56,7 +56,8 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
     if plan.run.exec_mode == "eval":
         _score_saved(plan, helper)
         return None
-    report = compress(plan, helper, initial_network(plan, helper), command)
+    fresh = plan.initial_path is None
+    report = compress(plan, helper, initial_network(plan, helper), command, fresh=fresh)
     print_summary(report, plan.folder / "report.html", out)
     return report
 
@@ -74,7 +75,12 @@ def initial_network(plan: Plan, helper: AbstractModelHelper) -> keras.Model:
 
 
 def compress(
-    plan: Plan, helper: AbstractModelHelper, model: keras.Model, command: Sequence[str] = ()
+    plan: Plan,
+    helper: AbstractModelHelper,
+    model: keras.Model,
+    command: Sequence[str] = (),
+    *,
+    fresh: bool = False,
 ) -> Report:
     """Run the stages on a network, export the result, measure it and write the report.
 
@@ -83,6 +89,7 @@ def compress(
         helper: data, loss and schedule.
         model: the network to start from.
         command: the command line, for the report.
+        fresh: the network's weights were drawn, not learned.
 
     Returns:
         The report, with the resulting network as its `model`; its files lie in `plan.folder`.
@@ -93,12 +100,14 @@ def compress(
     try_batches(helper, model)
     _refuse_other_teacher(plan, model)
     with explained():
-        outcome = run_stages(plan, helper, model)
+        outcome = run_stages(plan, helper, model, fresh=fresh)
         return measurement.report_on(plan, helper, outcome, command, start)
 
 
-def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> Outcome:
-    """Run every stage, each on the network the one before it left."""
+def run_stages(
+    plan: Plan, helper: AbstractModelHelper, model: keras.Model, *, fresh: bool = False
+) -> Outcome:
+    """Run every stage, each on the network the one before it left; the first may be fresh."""
     workers = MultiGpuWrapper.init(plan.run.enbl_multi_gpu)
     before, ran = None, []
     for index, stage in enumerate(plan.stages):
@@ -112,6 +121,7 @@ def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> O
             helper=helper,
             budget=plan.budget,
             setting=plan.setting,
+            fresh=fresh and index == 0,
             log_dir=plan.log_dir,
             teacher=_teacher(plan, before if compresses else None),
             workers=workers,
