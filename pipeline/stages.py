@@ -48,9 +48,9 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
         _score_saved(plan, helper)
         return None
     model = initial_network(plan, helper)
-    page = plan.folder / "report.html"
+    page, fresh = plan.folder / "report.html", plan.initial_path is None
     try:
-        report = compress(plan, helper, model, command, workers=workers)
+        report = compress(plan, helper, model, command, workers=workers, fresh=fresh)
     except ReportedError as error:
         print_summary(error.report, page, out)
         raise
@@ -84,6 +84,7 @@ def compress(
     command: Sequence[str] = (),
     *,
     workers: MultiGpuWrapper | None = None,
+    fresh: bool = False,
 ) -> Report:
     """Run the stages on a network, export the result, measure it and write the report.
 
@@ -93,6 +94,7 @@ def compress(
         model: the network to start from.
         command: the command line, for the report.
         workers: from `start_workers`, where that was called already.
+        fresh: the network's weights were drawn, not learned.
 
     Returns:
         The report, with the resulting network as its `model`; its files lie in `plan.folder`.
@@ -113,7 +115,7 @@ def compress(
     _find_logits(plan, helper, model)
     teacher = load_teacher(plan, model)
     with explained():
-        outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers)
+        outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers, fresh=fresh)
     return measurement.report_on(plan, helper, outcome, command, start)
 
 
@@ -146,6 +148,7 @@ def run_stages(
     *,
     teacher: keras.Model | None = None,
     workers: MultiGpuWrapper = MultiGpuWrapper(),
+    fresh: bool = False,
 ) -> Outcome:
     """Run every stage, each on the network the one before it left.
 
@@ -155,6 +158,7 @@ def run_stages(
         model: the network to start from.
         teacher: the network to learn from; None for the one before compression.
         workers: this process among those that train together.
+        fresh: the network's weights were drawn, not learned.
 
     Returns:
         The networks before and after, and the learners.
@@ -170,6 +174,7 @@ def run_stages(
             helper=helper,
             budget=plan.budget_of(stage),
             setting=plan.setting_of(stage),
+            fresh=fresh and index == 0,
             log_dir=plan.log_dir,
             teacher=_same_ending(
                 teacher or (before if teaches and plan.run.distillation.enbl_dst else None),
