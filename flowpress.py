@@ -7,20 +7,23 @@ takes any Keras model. Every flag of the command line is a keyword, with or
 without its learner's prefix (`cpr_prune_ratio`, `prune_ratio`).
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import learners
 from learners.config import RunConfig
-from nets.config import HelperConfig
+from nets.config import KerasModelConfig as HelperConfig
 from pipeline.plan import make_plan
 from utils import flags
-from utils.command import quiet_tensorflow
+from utils.command import notes, quiet_tensorflow
 from utils.errors import InputError
+from utils.flag_texts import in_python
+from utils.folders import fresh_folder
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
     from utils.report import Report
 
@@ -28,26 +31,30 @@ __all__ = ["compress"]
 
 # Flags about what compress() is given as arguments.
 _NOT_OPTIONS = frozenset({"learner", "model_helper", "exec_mode", "pretrained_path", "debug"})
+_OUT_DIR = "runs/compress"
 
 
 def compress(
     model: "keras.Model",
-    train_ds: "tf.data.Dataset",
-    eval_ds: "tf.data.Dataset",
+    train_ds: Any,
+    eval_ds: Any,
     *,
     learner: str = "chn-pruned-rmt",
-    out_dir: str = "runs/compress",
+    out_dir: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> "Report":
     """Compress a trained Keras model.
 
     Args:
-        model: any Keras model with one output. Compiled, its loss and metrics are used; else
-            cross-entropy by the shape of the labels. It is not changed.
-        train_ds: finite batches (inputs, labels); each epoch goes through it once.
-        eval_ds: finite batches (inputs, labels) that were not trained on, for the final figures.
+        model: any Keras model. Compiled, its loss and metrics are used as `evaluate` uses them;
+            else cross-entropy by the shape of the labels. It is not changed.
+        train_ds: arrays (x, y) or (x, y, sample_weights), a tf.data.Dataset of such batches, or a
+            keras.utils.PyDataset; each epoch goes through it once.
+        eval_ds: the same, of data that were not trained on, for the final figures.
         learner: name of the learner, or several separated by commas.
-        out_dir: folder for the resulting files and the report.
+        out_dir: folder for the resulting files and the report; a call that was killed goes on from
+            what it left there. Without it each call has a new one: `runs/compress`, then
+            `runs/compress-2` and so on.
         **options: any flag, e.g. `prune_ratio=0.5`, `budget="flops:0.5"`, `nb_epochs=3`.
 
     Returns:
@@ -57,20 +64,47 @@ def compress(
         InputError: for options, data or a network that cannot be used.
     """
     quiet_tensorflow()
-    names = [learners.canonical_name(name.strip()) for name in learner.split(",")]
-    stage_classes = [learners.config_class(name) for name in names]
-    values = _flag_values({**options, "out_dir": out_dir}, stage_classes)
-    values["learner"] = ",".join(names)
-    run = flags.build(RunConfig, _only(RunConfig, values))
-    helper_config = flags.build(HelperConfig, _only(HelperConfig, values))
-    stage_configs = [flags.build(cls, _only(cls, values)) for cls in stage_classes]
-    from nets.keras_model_helper import KerasModelHelper
+    with _words_of_python(), _folder(out_dir) as folder:
+        names = learners.canonical_names(learner)
+        stage_classes = [learners.config_class(name) for name in names]
+        values = _flag_values({**options, "out_dir": folder}, stage_classes)
+        values["learner"] = ",".join(names)
+        classes = [RunConfig, HelperConfig, *stage_classes]
+        configs = flags.build_all(list(dict.fromkeys(classes)), values)
+        run = configs[RunConfig]
+        from nets.keras_model_helper import KerasModelHelper
 
-    helper = KerasModelHelper(model, train_ds, eval_ds, helper_config, seed=run.seed)
-    plan = make_plan(run, stage_configs, starts_from_file=False)
-    from pipeline import stages  # imports TensorFlow: after the options are checked
+        helper = KerasModelHelper(model, train_ds, eval_ds, configs[HelperConfig], seed=run.seed)
+        plan = make_plan(run, [configs[cls] for cls in stage_classes], starts_from_file=False)
+        from pipeline import stages  # imports TensorFlow: after the options are checked
 
-    return stages.compress(plan, helper, helper.build_model(), command=())
+        if out_dir is None:  # where to go on from, should the call be stopped
+            notes.print(f"note: files go to {folder}", markup=False)
+        workers = stages.start_workers(plan, helper)
+        return stages.compress(plan, helper, helper.build_model(), workers=workers)
+
+
+@contextlib.contextmanager
+def _folder(out_dir: str | os.PathLike[str] | None) -> Iterator[str]:
+    """Give the folder that was asked for, else a new one."""
+    if out_dir is not None:
+        yield str(out_dir)
+        return
+    with fresh_folder(_OUT_DIR) as folder:
+        yield str(folder)
+
+
+@contextlib.contextmanager
+def _words_of_python() -> Iterator[None]:
+    """Let messages about flags say what to write in Python."""
+    try:
+        yield
+    except InputError as error:
+        specs = [flags.describe(RunConfig), flags.describe(HelperConfig)]
+        specs += [flags.describe(learners.config_class(name)) for name in learners.LEARNERS]
+        known = {spec.name: spec for described in specs for spec in described}
+        error.args = (in_python(str(error), known), *error.args[1:])
+        raise
 
 
 def _flag_values(options: Mapping[str, Any], stage_classes: Sequence[type]) -> dict[str, Any]:
@@ -94,8 +128,3 @@ def _flag_values(options: Mapping[str, Any], stage_classes: Sequence[type]) -> d
         text = spec.type is str and value is not None
         values[spec.name] = str(value) if text else value
     return values
-
-
-def _only(config_class: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    names = {spec.name for spec in flags.describe(config_class)}
-    return {name: value for name, value in values.items() if name in names}

@@ -11,7 +11,7 @@ import learners
 import nets
 from learners.config import RunConfig
 from pipeline.plan import make_plan
-from utils import flags
+from utils import flag_texts, flags
 from utils.command import guarded, notes, out
 from utils.export.quiet import quiet_native
 
@@ -23,7 +23,8 @@ def run(argv: Sequence[str]) -> int:
         argv: the arguments, without the program's name.
 
     Returns:
-        The exit status: 0, or 2 for bad input (with one line on standard error).
+        The exit status: 0, or 2 for bad input (with one line on standard error); see
+        `utils.command.guarded`.
     """
     return guarded(lambda: _run(argv), argv)
 
@@ -31,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str]) -> int:
     defaults = {spec.name: spec.default for spec in flags.describe(RunConfig)}
     chosen = flags.peek(argv, {name: defaults[name] for name in ("learner", "model_helper")})
-    names = [learners.canonical_name(name.strip()) for name in str(chosen["learner"]).split(",")]
+    names = learners.canonical_names(str(chosen["learner"]))
     helper_class = nets.load_helper_class(str(chosen["model_helper"]))
     stage_classes = [learners.config_class(name) for name in names]
     classes: list[type] = [RunConfig, helper_class.config_class, *stage_classes]
@@ -65,7 +66,7 @@ def _help(
             sections[f"Learner: {name}"] = [config_class]
     head = ["Learners (--learner=…):", *table, "", "Networks (--model_helper=…):"]
     head += [f"  {name}" for name in nets.HELPERS] + ["  path/to/your_own.py", ""]
-    return "\n".join(head) + "\n" + flags.help_text(sections)
+    return "\n".join(head) + "\n" + flag_texts.help_text(sections)
 
 
 def _flags_elsewhere() -> dict[str, str]:

@@ -75,7 +75,7 @@ def _problem(context: Context, seed: int) -> tuple[ChannelProblem, dict[str, flo
     from nets import load_helper_class
     from nets.pretrained import load_pretrained
     from utils import flags
-    from utils.graph import from_keras, to_keras
+    from utils.graph import from_keras
 
     helper_class = load_helper_class("resnet_at_cifar10")
     helper = helper_class(
@@ -94,7 +94,7 @@ def _problem(context: Context, seed: int) -> tuple[ChannelProblem, dict[str, flo
     tables = ChannelTables(graph, groups, sampler, criterion=config.criterion)
     seconds = {"tables": time.perf_counter() - start}
     images, _ = held_out_images(helper, config.searching.nb_smpls_search, config.nb_smpls)
-    network = NetworkScorer(to_keras(graph), helper, images)
+    network = NetworkScorer(graph, helper, images)
     num_images = config.channel_search.nb_smpls_bn
     network.estimate_batch_norm(helper.build_dataset_calibration(num_images))
     scorer = ChannelScorer(graph, groups, tables, network)

@@ -19,6 +19,7 @@ class DataConfig:
         None,
         "Folder of the data files. Not given: data_dir_local_<data set> in path.conf, then "
         "$FLOWPRESS_DATA.",
+        path=True,
     )
     data_dir_hdfs: str | None = flag(None, "Folder of the data files on HDFS.", inert=_NO_HDFS)
     cycle_length: int = flag(
@@ -27,7 +28,9 @@ class DataConfig:
         lower=1,
         inert="the built-in data sets are held in memory.",
     )
-    nb_threads: int = flag(8, "Batches prepared at the same time.", lower=1, upper=1024)
+    nb_threads: int = flag(
+        8, "Batches prepared at the same time.", lower=1, upper=1024, resumable=True
+    )
     buffer_size: int = flag(
         1024,
         "Size of the shuffle buffer.",
@@ -35,7 +38,12 @@ class DataConfig:
         inert="every epoch is a full permutation of the training split.",
     )
     prefetch_size: int = flag(
-        8, "Batches kept ready ahead of training.", unit="batches", lower=0, upper=4096
+        8,
+        "Batches kept ready ahead of training.",
+        unit="batches",
+        lower=0,
+        upper=4096,
+        resumable=True,
     )
     val_fraction: float = flag(
         0.1,

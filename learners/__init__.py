@@ -5,28 +5,39 @@ A new learner is a folder `learners/<method>/` with `config.py` (a frozen datacl
 take it up from the table.
 """
 
+import dataclasses
 import importlib
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 from utils.errors import InputError
 from utils.flags import nearest
 
 
-class Entry(NamedTuple):
-    """One learner of the table.
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One learner of the table, with the facts that the pipeline goes by.
 
     Attributes:
         learner: where its class lives, as `module:Class`.
-        config: where its config class lives.
+        config: where its config class lives, a subclass of `LearnerConfig`.
         summary: for `--help`.
-        compresses: False for a learner that leaves the network's size alone. The first one that
-            compresses marks where "before" is measured and what the teacher is.
+        starts: what a run that begins with it starts from: fresh weights, or a trained network,
+            without which it is refused.
+        ends_before: whether its result is another network than the one it was given. The first
+            stage of a run for which that is so marks the "before" of the report, and the network
+            before it teaches it and all later ones (distillation).
+        quantity: what it chooses for each layer: `channels`, `sparsity`, `bits`; None for nothing.
+        budgets: the kinds of budget that it can meet.
     """
 
     learner: str
     config: str
     summary: str
-    compresses: bool = True
+    _: dataclasses.KW_ONLY
+    starts: Literal["fresh", "trained"]
+    ends_before: bool
+    quantity: Literal["channels", "sparsity", "bits"] | None = None
+    budgets: tuple[str, ...] = ()
 
 
 LEARNERS: dict[str, Entry] = {
@@ -34,12 +45,17 @@ LEARNERS: dict[str, Entry] = {
         "learners.full_precision.learner:FullPrecLearner",
         "learners.full_precision.config:FullPrecConfig",
         "trains the network as it is",
-        compresses=False,
+        starts="fresh",
+        ends_before=False,
     ),
     "chn-pruned-rmt": Entry(
         "learners.channel_pruning_rmt.learner:ChannelPrunedRmtLearner",
         "learners.channel_pruning_rmt.config:ChannelPrunedRmtConfig",
         "cuts channels by reconstruction and least squares, then fine-tunes",
+        starts="trained",
+        ends_before=True,
+        quantity="channels",
+        budgets=("flops", "params", "bytes", "latency"),
     ),
 }
 
@@ -57,6 +73,25 @@ def canonical_name(name: str) -> str:
         valid = nearest(name, [*LEARNERS, *ALIASES])
         raise InputError(f"Unknown learner {name!r} in --learner. {valid}")
     return name
+
+
+def canonical_names(text: str) -> list[str]:
+    """Give the table's names of a list of learners, separated by commas.
+
+    Raises:
+        InputError: for an unknown name, or none at all between two commas.
+
+    Example:
+        >>> canonical_names("full-prec, channel-pruned-rmt")
+        ['full-prec', 'chn-pruned-rmt']
+    """
+    names = [name.strip() for name in text.split(",")]
+    if len(names) > 1 and not all(names):
+        raise InputError(
+            f"Unknown learner '' in --learner: {text!r} has an empty place. Write single commas "
+            f"between the learners. Valid: {', '.join(sorted(LEARNERS))}."
+        )
+    return [canonical_name(name) for name in names]
 
 
 def load_class(reference: str) -> Any:

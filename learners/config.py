@@ -9,6 +9,8 @@ from utils.errors import InputError
 from utils.export.config import ExportConfig
 from utils.flags import flag, group
 
+_TEACHER = ("enbl_dst", "a teacher")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistillationConfig:
@@ -17,19 +19,26 @@ class DistillationConfig:
     enbl_dst: bool = flag(
         False, "Train against the outputs of the uncompressed network as well (distillation)."
     )
-    loss_w_dst: float = flag(4.0, "Weight of the distillation loss.", lower=0.0)
+    loss_w_dst: float = flag(4.0, "Weight of the distillation loss.", lower=0.0, needs=_TEACHER)
     tempr_dst: float = flag(
-        4.0, "Temperature that softens both networks' outputs.", lower=0.0, lower_open=True
+        4.0,
+        "Temperature that softens both networks' outputs.",
+        lower=0.0,
+        lower_open=True,
+        needs=_TEACHER,
     )
     loss_w_hint: float = flag(
         0.0,
         "Weight of the hint loss: how far feature maps inside the network are from the teacher's, "
         "where the same layer has the same shape in both: sums of branches, ends of resolutions.",
         lower=0.0,
+        needs=_TEACHER,
     )
     save_path_dst: str = flag(
         "./models_dst/model.keras",
         "The teacher; where no file is, the network before the first compressing stage teaches.",
+        path=True,
+        needs=_TEACHER,
     )
 
 
@@ -37,29 +46,43 @@ class DistillationConfig:
 class RunConfig:
     """One run: which learner on which network, where things go, how long."""
 
-    learner: str = flag("full-prec", "The learner, or several in order, separated by commas.")
+    learner: str = flag(
+        "full-prec", "The learner, or several in order, separated by commas.", resumable=True
+    )
     model_helper: str = flag(
         "convnet_at_digits", "Network and data: a built-in name, or a path to your own .py file."
     )
     exec_mode: str = flag(
-        "train", "train: run the learner. eval: score the saved model.", choices=("train", "eval")
+        "train",
+        "train: run the learner. eval: score the saved model.",
+        choices=("train", "eval"),
+        resumable=True,
     )
     out_dir: str | None = flag(
-        None, "One folder for all that the run writes; paths given by flags of their own stay."
+        None,
+        "One folder for all that the run writes; paths given by flags of their own stay.",
+        path=True,
     )
     save_path: str = flag(
-        "./models/model.keras", "The full-precision network: written by full-prec, read by others."
+        "./models/model.keras",
+        "The full-precision network: written by full-prec, read by others.",
+        path=True,
     )
     save_path_eval: str = flag(
-        "./models_eval/model.keras", "The artefact of full-prec, its .tflite files and report."
+        "./models_eval/model.keras",
+        "The artefact of full-prec, its .tflite files and report.",
+        path=True,
     )
     pretrained_path: str | None = flag(
-        None, "Start from these weights: .keras, .weights.h5 or .npz of named arrays."
+        None,
+        "Start from these weights: .keras, .h5, .weights.h5 (of Keras 2 too), or .npz by name.",
+        path=True,
     )
     nb_epochs: str | None = flag(
         None,
         "Epochs of training, or one number per stage separated by commas (0: none); without it "
         "the network's own schedule times nb_epochs_rat.",
+        resumable=True,
     )
     lrn_rate_ft: float = flag(
         0.01, "Initial learning rate of fine-tuning after compression.", lower=0.0, lower_open=True
@@ -72,29 +95,49 @@ class RunConfig:
         f"Who searches, where a learner's search is on; without it {DEFAULT_AGENT}, with "
         f"multi-obj rewards {MULTI_OBJ_AGENT}.",
         choices=tuple(AGENTS),
+        resumable=True,
     )
     search_minutes: float | None = flag(
-        None, "A search ends after this time.", unit="minutes", lower=0.0, lower_open=True
+        None,
+        "A search ends after this time.",
+        unit="minutes",
+        lower=0.0,
+        lower_open=True,
+        resumable=True,
     )
     setting: str | None = flag(
-        None, "Keep of each layer what this file says: ratios.json, written by a search."
+        None,
+        "Keep of each layer what this file says: ratios.json, written by a search.",
+        path=True,
     )
     seed: int = flag(0, "Every random choice comes from it.", lower=0, upper=2**31 - 1)
-    resume: bool = flag(True, "Continue a killed run from its last save.")
+    resume: bool = flag(True, "Continue a killed run from its last save.", resumable=True)
+    control: bool = flag(
+        False,
+        "Also train the network before compression for as many steps as the compressed one, "
+        "without a teacher, and report what it reaches.",
+        resumable=True,
+    )
     enbl_warm_start: bool = flag(False, "Call the helper's warm_start(model) before training.")
-    log_dir: str = flag("./logs", "TensorBoard summaries.")
-    summ_step: int = flag(100, "Training steps between summaries.", lower=1)
-    save_step: int = flag(10000, "Training steps between saves, besides epoch ends.", lower=1)
+    log_dir: str = flag("./logs", "TensorBoard summaries.", path=True)
+    summ_step: int = flag(100, "Training steps between summaries.", lower=1, resumable=True)
+    save_step: int = flag(
+        10000, "Training steps between saves, besides epoch ends.", lower=1, resumable=True
+    )
     enbl_multi_gpu: bool = flag(False, "Several workers on Horovod.")
-    strict: bool = flag(False, "Refuse a network with parts that cannot be compressed.")
-    allow_unsafe: bool = flag(False, "Load models that hold Python code (Lambda layers).")
-    debug: bool = flag(False, "Show the traceback of an error.")
+    strict: bool = flag(
+        False, "Refuse a network with parts that cannot be compressed.", resumable=True
+    )
+    allow_unsafe: bool = flag(
+        False, "Load models that hold Python code (Lambda layers).", resumable=True
+    )
+    debug: bool = flag(False, "Show the traceback of an error.", resumable=True)
     model_http_url: str | None = flag(
         None, "Address of trained models.", inert="nothing is downloaded; use --pretrained_path."
     )
     ddpg: DdpgConfig = group(DdpgConfig)
     distillation: DistillationConfig = group(DistillationConfig)
-    export: ExportConfig = group(ExportConfig)
+    export: ExportConfig = group(ExportConfig, resumable=True)
 
     def stages(self) -> list[str]:
         """Split `learner` into its stages."""

@@ -4,9 +4,13 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+from learners import Entry
 from learners.budget import Budget
-from learners.config import RunConfig
+from learners.config import DistillationConfig, RunConfig
+from learners.learner_config import LearnerConfig
 from learners.setting import Setting
+from rl_agents.ddpg.config import DdpgConfig
+from utils import flags
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ class StagePlan:
 
     Attributes:
         learner: the learner's name in the table.
+        entry: its row there.
         config: its config object.
         state_path: the resumable state, a `.keras` file with extra entries.
         artefact_path: the resulting plain `.keras`; the `.tflite` files and the report of the last
@@ -29,6 +34,7 @@ class StagePlan:
     """
 
     learner: str
+    entry: Entry
     config: Any
     state_path: pathlib.Path
     artefact_path: pathlib.Path
@@ -43,8 +49,10 @@ class StageContext:
         run: flags of every run.
         stage: the learner's config, paths and epochs.
         helper: data, loss and schedule.
-        budget: what may be kept, None where the ratio flags rule.
+        budget: what may be kept, of the kinds that the learner can meet; None where the ratio flags
+            rule.
         setting: how much of each layer stays, None where ratio flags or the budget rule.
+        fresh: the network's weights are what its initializers drew, nothing was learned yet.
         holds_out: train without the images that the helper holds out for validation.
         log_dir: folder for TensorBoard.
         teacher: the network whose outputs are learned from, None without distillation.
@@ -56,7 +64,25 @@ class StageContext:
     helper: "AbstractModelHelper"
     budget: Budget | None = None
     setting: Setting | None = None
+    fresh: bool = False
     holds_out: bool = False
     log_dir: pathlib.Path
     teacher: "keras.Model | None" = None
     workers: MultiGpuWrapper = MultiGpuWrapper()
+
+    def decisive_flags(self) -> dict[str, Any]:
+        """Give the flags, by name, that decide what the stage computes.
+
+        Two runs in which they are equal may share what the stage left. A flag of other stages,
+        such as the budget of a learner that can meet none, counts as None.
+        """
+        configs: tuple[LearnerConfig | Any, ...] = (self.run, self.helper.config, self.stage.config)
+        values = {n: v for config in configs for n, v in flags.decisive_values(config).items()}
+        values["budget"] = None if self.budget is None else self.budget.text
+        fine_tunes = self.stage.entry.starts == "trained"
+        unused = ["enbl_warm_start"] if fine_tunes else ["lrn_rate_ft"]
+        if self.teacher is None:
+            unused += [spec.name for spec in flags.describe(DistillationConfig)]
+        if not self.stage.config.wants_search():
+            unused += [spec.name for spec in flags.describe(DdpgConfig)]
+        return values | {name: None for name in unused if name in values}

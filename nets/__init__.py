@@ -11,12 +11,15 @@ from pathlib import Path
 from types import ModuleType
 
 from nets.abstract_model_helper import AbstractModelHelper
+from utils.causes import explanation
 from utils.errors import InputError
 from utils.flags import nearest
 
 HELPERS = {
     "convnet_at_digits": "nets.convnet_at_digits:ModelHelper",
     "convnet_at_fmnist": "nets.convnet_at_fmnist:ModelHelper",
+    "dscnn_at_fsdd": "nets.dscnn_at_fsdd:ModelHelper",
+    "gru_at_fsdd": "nets.gru_at_fsdd:ModelHelper",
     "lenet5_at_mnist": "nets.lenet5_at_mnist:ModelHelper",
     "lenet300_at_mnist": "nets.lenet300_at_mnist:ModelHelper",
     "lenet_at_cifar10": "nets.lenet_at_cifar10:ModelHelper",
@@ -69,7 +72,7 @@ def _load_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises
         del sys.modules[name]
-        raise InputError(f"Model helper {path}: {type(error).__name__}: {error}") from error
+        raise InputError(f"Model helper {path}: {explanation(error)}") from error
     return module
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from datasets.config import DataConfig
-from datasets.dataset_info import Arrays, DatasetInfo
+from datasets.dataset_module import DatasetModule
 from datasets.pipeline import BatchPlan
 from nets.abstract_model_helper import AbstractModelHelper
 
@@ -14,23 +13,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-class DatasetModule(Protocol):
-    """What a module `datasets/<name>_dataset.py` offers."""
-
-    INFO: DatasetInfo
-
-    def load(self, config: DataConfig) -> Arrays:
-        """Read both splits."""
-
-    def build(self, split: str, config: DataConfig, plan: BatchPlan) -> tf.data.Dataset:
-        """Build the batches of one split."""
-
-
 class ClassificationHelper(AbstractModelHelper):
     """A network on one of the data sets in `datasets`.
 
     Attributes:
-        dataset: the module of the data set.
+        dataset: the module of the data set: `load_dataset(name)`, or one of your own.
     """
 
     dataset: DatasetModule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from datasets import digits_dataset
+from datasets import load_dataset
 from nets.classification_helper import ClassificationHelper
 from nets.config import HelperConfig
 from utils.flags import flag
@@ -27,7 +27,7 @@ class ModelHelper(ClassificationHelper):
     """Three convolutions with batch norm and two dense layers on 8 x 8 digits."""
 
     config_class = ConvnetAtDigitsConfig
-    dataset = digits_dataset
+    dataset = load_dataset("digits")
     num_epochs = 30
     epochs_decay = (15, 25)
     decay_rates = (1.0, 0.1, 0.01)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from datasets import fmnist_dataset
+from datasets import load_dataset
 from nets.classification_helper import ClassificationHelper
 from nets.config import HelperConfig
 from utils.flags import flag
@@ -25,7 +25,7 @@ class ModelHelper(ClassificationHelper):
     """The network of the page about own models, with its schedule (160 epochs)."""
 
     config_class = ConvnetAtFmnistConfig
-    dataset = fmnist_dataset
+    dataset = load_dataset("fmnist")
     num_epochs = 160
     epochs_decay = (40, 80, 120)
 

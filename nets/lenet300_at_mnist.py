@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from datasets import mnist_dataset
+from datasets import load_dataset
 from nets.classification_helper import ClassificationHelper
 from nets.config import HelperConfig
 from utils.flags import flag
@@ -26,7 +26,7 @@ class ModelHelper(ClassificationHelper):
     """Dense layers of 300 and 100 units."""
 
     config_class = LenetAtMnistConfig
-    dataset = mnist_dataset
+    dataset = load_dataset("mnist")
     num_epochs = 20
     epochs_decay = (10, 16)
     decay_rates = (1.0, 0.1, 0.01)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from datasets import mnist_dataset
+from datasets import load_dataset
 from nets.classification_helper import ClassificationHelper
 from nets.lenet300_at_mnist import LenetAtMnistConfig
 
@@ -16,7 +16,7 @@ class ModelHelper(ClassificationHelper):
     """Convolutions of 20 and 50 channels, a dense layer of 500."""
 
     config_class = LenetAtMnistConfig
-    dataset = mnist_dataset
+    dataset = load_dataset("mnist")
     num_epochs = 20
     epochs_decay = (10, 16)
     decay_rates = (1.0, 0.1, 0.01)

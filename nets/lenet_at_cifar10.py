@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from datasets import cifar10_dataset
+from datasets import load_dataset
 from nets.classification_helper import ClassificationHelper
 from nets.config import HelperConfig
 from utils.flags import flag
@@ -26,7 +26,7 @@ class ModelHelper(ClassificationHelper):
     """Two convolutions and two dense layers, with the documents' schedule (250 epochs)."""
 
     config_class = LenetAtCifar10Config
-    dataset = cifar10_dataset
+    dataset = load_dataset("cifar10")
 
     def forward(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Build the network."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets import cifar10_dataset
+from datasets import load_dataset
 from nets import torch_names
 from nets.classification_helper import ClassificationHelper
 from nets.config import HelperConfig
@@ -47,7 +47,7 @@ class ModelHelper(ClassificationHelper):
 
     config_class = ResnetAtCifar10Config
     config: ResnetAtCifar10Config
-    dataset = cifar10_dataset
+    dataset = load_dataset("cifar10")
 
     def forward(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Build the network."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from datasets import cifar10_dataset
+from datasets import load_dataset
 from nets.classification_helper import ClassificationHelper
 from nets.config import HelperConfig
 from utils.errors import InputError
@@ -39,7 +39,7 @@ class ModelHelper(ClassificationHelper):
 
     config_class = VggAtCifar10Config
     config: VggAtCifar10Config
-    dataset = cifar10_dataset
+    dataset = load_dataset("cifar10")
     num_epochs = 200
     epochs_decay = (100, 150)
     decay_rates = (1.0, 0.1, 0.01)

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import learners
-from learners.budget import Budget, parse_budget
+from learners.budget import Budget, Limit, parse_budget
 from learners.config import RunConfig
 from learners.context import StagePlan
+from learners.learner_config import LearnerConfig
 from learners.search.checks import check_search
 from learners.setting import Setting
 from nets.pretrained import check_pretrained_path
 from utils.errors import InputError
-from utils.files import check_writable
+from utils.files import NETWORK_ENDINGS, check_writable
+
+_STATES = "state"  # folder in --out_dir of what a killed run continues from
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,7 @@ class Plan:
         initial_path: the weights they begin with; None for fresh ones.
         teacher_path: the network that teaches; None for the one before the first compression.
         budget: what may be kept; None where the ratio flags rule.
+        setting: what is chosen for each layer; None where it is open.
         log_dir: folder for TensorBoard.
         notices: sentences to show.
     """
@@ -44,9 +48,37 @@ class Plan:
         """Where the `.tflite` files and the report are written."""
         return self.stages[-1].artefact_path.parent
 
+    @property
+    def compresses(self) -> bool:
+        """Whether a stage leaves another network than it was given."""
+        return any(stage.entry.ends_before for stage in self.stages)
+
+    @property
+    def before_stage(self) -> int:
+        """The stage before which the "before" of the report is measured, counted from 0."""
+        ends = (index for index, stage in enumerate(self.stages) if stage.entry.ends_before)
+        return next(ends, len(self.stages) - 1)
+
+    def budget_of(self, stage: StagePlan) -> Budget | None:
+        """Give the part of the budget that a stage can meet; None without one."""
+        if self.budget is None:
+            return None
+        pairs = zip(self.budget.text.split(","), self.budget.limits, strict=True)
+        able = [(text.strip(), limit) for text, limit in pairs if limit.kind in stage.entry.budgets]
+        if len(able) == len(self.budget.limits):
+            return self.budget
+        texts, limits = [text for text, _ in able], tuple(limit for _, limit in able)
+        return Budget(",".join(texts), limits) if able else None
+
+    def setting_of(self, stage: StagePlan) -> Setting | None:
+        """Give the setting where it says what a stage chooses; None without one."""
+        setting = self.setting
+        fits = setting is not None and setting.quantity == stage.entry.quantity
+        return setting if fits and stage.config.takes_setting() else None
+
 
 def make_plan(
-    run: RunConfig, stage_configs: Sequence[Any], *, starts_from_file: bool = True
+    run: RunConfig, stage_configs: Sequence[LearnerConfig], *, starts_from_file: bool = True
 ) -> Plan:
     """Settle paths, epochs and budget of a run and check that they can work.
 
@@ -62,28 +94,14 @@ def make_plan(
         InputError: an unwritable path, a budget, a number of epochs or a kind of .tflite file that
             cannot be read, a network to start from that does not exist.
     """
-    names = [learners.canonical_name(name) for name in run.stages()]
+    names = learners.canonical_names(run.learner)
     notices: list[str] = []
     run.export.kinds()
     budget = _budget(run, names)
-    setting = check_search(run, stage_configs)
-    stages = []
-    for index, (name, config, epochs) in enumerate(
-        zip(names, stage_configs, run.epochs(), strict=True)
-    ):
-        state, artefact = _stage_paths(run, names, index, config)
-        stages.append(
-            StagePlan(
-                learner=name,
-                config=config,
-                state_path=_keras_path(state, notices),
-                artefact_path=_keras_path(artefact, notices),
-                num_epochs=epochs,
-            )
-        )
+    setting = check_search(run, [learners.LEARNERS[name] for name in names], stage_configs)
     plan = Plan(
         run=run,
-        stages=tuple(stages),
+        stages=_stages(run, names, stage_configs, notices),
         initial_path=_initial_path(run, names[0], notices) if starts_from_file else None,
         teacher_path=_teacher_path(run, notices),
         budget=budget,
@@ -94,8 +112,28 @@ def make_plan(
     if run.exec_mode == "train":
         _check_paths(plan)
         _check_teacher(plan)
+        _check_control(plan)
         _check_files(plan)
     return plan
+
+
+def _stages(
+    run: RunConfig, names: Sequence[str], configs: Sequence[LearnerConfig], notices: list[str]
+) -> tuple[StagePlan, ...]:
+    stages = []
+    for index, (config, epochs) in enumerate(zip(configs, run.epochs(), strict=True)):
+        state, artefact = _stage_paths(run, names, index, config)
+        stages.append(
+            StagePlan(
+                learner=names[index],
+                entry=learners.LEARNERS[names[index]],
+                config=config,
+                state_path=_keras_path(state, notices),
+                artefact_path=_keras_path(artefact, notices),
+                num_epochs=epochs,
+            )
+        )
+    return tuple(stages)
 
 
 def _check_paths(plan: Plan) -> None:
@@ -113,17 +151,18 @@ def _check_paths(plan: Plan) -> None:
 
 
 def _check_teacher(plan: Plan) -> None:
-    distillation = plan.run.distillation
-    if distillation.loss_w_hint and not distillation.enbl_dst:
-        raise InputError(
-            "`loss_w_hint` has no effect without a teacher. Received: "
-            f"{distillation.loss_w_hint:g}. Add --enbl_dst, or leave it out."
-        )
-    compresses = any(learners.LEARNERS[stage.learner].compresses for stage in plan.stages)
-    if distillation.enbl_dst and plan.teacher_path is None and not compresses:
+    if plan.run.distillation.enbl_dst and plan.teacher_path is None and not plan.compresses:
         raise InputError(
             "`enbl_dst` has no teacher here: without a learner that compresses there is no network "
             "before compression. Give --save_path_dst=teacher.keras, or leave it out."
+        )
+
+
+def _check_control(plan: Plan) -> None:
+    if plan.run.control and not plan.compresses:
+        raise InputError(
+            "`control` has no effect here: without a learner that compresses there is no network "
+            "before compression. Leave --control out."
         )
 
 
@@ -132,8 +171,7 @@ def _check_files(plan: Plan) -> None:
     for stage in plan.stages:
         check_writable(stage.state_path)
         check_writable(stage.artefact_path)
-        if hasattr(stage.config, "check_files"):
-            stage.config.check_files()
+        stage.config.check_files()
     check_writable(plan.log_dir / "events")
 
 
@@ -141,13 +179,30 @@ def _budget(run: RunConfig, names: Sequence[str]) -> Budget | None:
     if run.budget is None:
         return None
     budget = parse_budget(run.budget)
-    if not any(learners.LEARNERS[name].compresses for name in names):
-        able = ", ".join(name for name, entry in learners.LEARNERS.items() if entry.compresses)
+    kinds = {kind for name in names for kind in learners.LEARNERS[name].budgets}
+    if not kinds:
+        able = ", ".join(name for name, entry in learners.LEARNERS.items() if entry.budgets)
         raise InputError(
             f"`budget` has no effect on {', '.join(names)}, which keeps the whole network. "
             f"Received: {run.budget!r}. Choose a learner that compresses: {able}."
         )
+    for limit in budget.limits:
+        if limit.kind not in kinds:
+            raise InputError(_unmet(limit, run.budget, names))
     return budget
+
+
+def _unmet(limit: Limit, text: str, names: Sequence[str]) -> str:
+    """Say what the learners of a run can meet instead of a limit, and which learner could."""
+    own = [
+        f"{name} can meet {', '.join(learners.LEARNERS[name].budgets) or 'none'}" for name in names
+    ]
+    able = [name for name, entry in learners.LEARNERS.items() if limit.kind in entry.budgets]
+    others = f"{limit.kind} can be met by {', '.join(able)}" if able else "no learner can"
+    return (
+        f"`budget`: {limit.kind} cannot be met by {', '.join(names)}. Received: {text!r}. "
+        f"{'; '.join(own)}; {others}."
+    )
 
 
 def _path(owner: Any, field: str, in_out_dir: str | None) -> str:
@@ -157,26 +212,34 @@ def _path(owner: Any, field: str, in_out_dir: str | None) -> str:
     return in_out_dir if in_out_dir and path == defaults[field] else path
 
 
-def _stage_paths(run: RunConfig, names: list[str], index: int, config: Any) -> tuple[str, str]:
-    stem = f"{index + 1}_{names[index].replace('-', '_')}"
+def _stage_paths(
+    run: RunConfig, names: Sequence[str], index: int, config: LearnerConfig
+) -> tuple[str, str]:
+    stem = _stem(index, names[index])
     artefact = "model" if index == len(names) - 1 else f"model_{stem}"
-    places = {"save_path": f"state/{stem}.keras", "save_path_eval": f"{artefact}.keras"}
+    owners = [
+        (config, config.STATE_FIELD) if config.STATE_FIELD else (run, "save_path"),
+        (config, config.ARTEFACT_FIELD) if config.ARTEFACT_FIELD else (run, "save_path_eval"),
+    ]
+    places = (f"{_STATES}/{stem}.keras", f"{artefact}.keras")
     state_path, artefact_path = (
-        _path(
-            config if hasattr(config, field) else run,
-            field,
-            run.out_dir and f"{run.out_dir}/{place}",
-        )
-        for field, place in places.items()
+        _path(owner, field, run.out_dir and f"{run.out_dir}/{place}")
+        for (owner, field), place in zip(owners, places, strict=True)
     )
     return state_path, artefact_path
+
+
+def _stem(index: int, name: str) -> str:
+    """Name the files of a stage in --out_dir, e.g. `1_full_prec`."""
+    return f"{index + 1}_{name.replace('-', '_')}"
 
 
 def _teacher_path(run: RunConfig, notices: list[str]) -> pathlib.Path | None:
     distillation = run.distillation
     if not distillation.enbl_dst:
         return None
-    path = _keras_path(distillation.save_path_dst, notices)
+    given = pathlib.Path(distillation.save_path_dst)
+    path = given if given.suffix in NETWORK_ENDINGS else _keras_path(str(given), notices)
     if path.is_file():
         return path
     if distillation.save_path_dst != type(distillation)().save_path_dst:
@@ -206,17 +269,19 @@ def _initial_path(run: RunConfig, first: str, notices: list[str]) -> pathlib.Pat
     if run.pretrained_path is not None:
         check_pretrained_path(run.pretrained_path)
         return pathlib.Path(run.pretrained_path)
-    if first == "full-prec":
+    if learners.LEARNERS[first].starts == "fresh":
         return None
+    trainers = [name for name, entry in learners.LEARNERS.items() if entry.starts == "fresh"]
     places = [_keras_path(run.save_path, notices)]
-    if run.out_dir is not None:
-        places.insert(0, pathlib.Path(run.out_dir) / "state" / "1_full_prec.keras")
+    if run.out_dir is not None:  # what an earlier command left there
+        states = pathlib.Path(run.out_dir, _STATES)
+        places = [*(states / f"{_stem(0, name)}.keras" for name in trainers), *places]
     for path in places:
         if path.is_file():
             return path
     tried = " or ".join(map(str, places))
     raise InputError(
         f"The learner {first} starts from a trained network: none at {tried} (--save_path). Train "
-        f"one first (--learner=full-prec, or --learner=full-prec,{first}), or give "
+        f"one first (--learner={trainers[0]}, or --learner={trainers[0]},{first}), or give "
         "--pretrained_path."
     )

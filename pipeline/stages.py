@@ -8,38 +8,28 @@ from collections.abc import Sequence
 import keras
 
 import learners
-from learners.base import AbstractLearner
+from learners.base import AbstractLearner, Trained
 from learners.context import StageContext
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.pretrained import load_pretrained
 from pipeline import measurement
+from pipeline.outcome import Outcome
 from pipeline.plan import Plan
-from pipeline.user_code import blaming, build_network, explained, try_batches
+from pipeline.rehearsal import try_batches, try_files, try_training
+from pipeline.reuse import keep_record, take_up
+from pipeline.steps import ReportedError
+from pipeline.teacher import load_teacher
+from pipeline.user_code import build_network, explained
+from utils.causes import blaming
 from utils.command import notes, out
 from utils.errors import InputError
 from utils.export.config import KINDS
 from utils.export.files import tflite_path
-from utils.files import load_keras_model, save_keras_model
-from utils.graph import capability_report, from_keras
-from utils.graph.keras_reading import functional_model
+from utils.files import holds_network, load_keras_model, save_keras_model
+from utils.graph import capability_report, copy_network, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Report, print_summary
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What the stages of a run left.
-
-    Attributes:
-        before: the network before the first stage that compresses (the last stage's start where
-            none does).
-        after: the resulting network.
-        stages: the learners that ran.
-    """
-
-    before: keras.Model
-    after: keras.Model
-    stages: tuple[AbstractLearner, ...]
+from utils.training.logits import teacher_like
 
 
 def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> Report | None:
@@ -53,12 +43,26 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
     Returns:
         The report; None for `--exec_mode=eval`, which only prints.
     """
+    workers = start_workers(plan, helper)
     if plan.run.exec_mode == "eval":
         _score_saved(plan, helper)
         return None
-    report = compress(plan, helper, initial_network(plan, helper), command)
-    print_summary(report, plan.folder / "report.html", out)
+    model = initial_network(plan, helper)
+    page, fresh = plan.folder / "report.html", plan.initial_path is None
+    try:
+        report = compress(plan, helper, model, command, workers=workers, fresh=fresh)
+    except ReportedError as error:
+        print_summary(error.report, page, out)
+        raise
+    print_summary(report, page, out)
     return report
+
+
+def start_workers(plan: Plan, helper: AbstractModelHelper) -> MultiGpuWrapper:
+    """Find this process' place among the workers, first of all: a helper's data depend on it."""
+    workers = MultiGpuWrapper.init(plan.run.enbl_multi_gpu)
+    helper.worker = (workers.rank, workers.size)
+    return workers
 
 
 def initial_network(plan: Plan, helper: AbstractModelHelper) -> keras.Model:
@@ -74,7 +78,13 @@ def initial_network(plan: Plan, helper: AbstractModelHelper) -> keras.Model:
 
 
 def compress(
-    plan: Plan, helper: AbstractModelHelper, model: keras.Model, command: Sequence[str] = ()
+    plan: Plan,
+    helper: AbstractModelHelper,
+    model: keras.Model,
+    command: Sequence[str] = (),
+    *,
+    workers: MultiGpuWrapper | None = None,
+    fresh: bool = False,
 ) -> Report:
     """Run the stages on a network, export the result, measure it and write the report.
 
@@ -83,89 +93,148 @@ def compress(
         helper: data, loss and schedule.
         model: the network to start from.
         command: the command line, for the report.
+        workers: from `start_workers`, where that was called already.
+        fresh: the network's weights were drawn, not learned.
 
     Returns:
         The report, with the resulting network as its `model`; its files lie in `plan.folder`.
+
+    Raises:
+        InputError: what cannot be used, or fails before the result is there.
+        ReportedError: what fails afterwards; see `measurement.report_on`.
     """
     start = time.perf_counter()
+    workers = workers or start_workers(plan, helper)
     if plan.run.strict:
         _refuse_opaque(model, plan.run.allow_unsafe)
     try_batches(helper, model)
-    _refuse_other_teacher(plan, model)
+    rate = _first_rate(plan, helper)
+    if rate is not None:
+        try_training(helper, model, rate)
+    try_files(helper, {"before": model, **_trials(plan, model)}, plan.run.export)
+    _find_logits(plan, helper, model)
+    teacher = load_teacher(plan, model)
     with explained():
-        outcome = run_stages(plan, helper, model)
-        return measurement.report_on(plan, helper, outcome, command, start)
+        outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers, fresh=fresh)
+    return measurement.report_on(plan, helper, outcome, command, start)
 
 
-def run_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> Outcome:
-    """Run every stage, each on the network the one before it left."""
-    workers = MultiGpuWrapper.init(plan.run.enbl_multi_gpu)
-    before, ran = None, []
+def _trials(plan: Plan, model: keras.Model) -> dict[str, keras.Model]:
+    """Make, of the given network, one of the kind that the first stage that changes it leaves."""
+    for stage in plan.stages:
+        if learners.LEARNERS[stage.learner].ends_before:
+            make: type[AbstractLearner] = learners.learner_class(stage.learner)
+            trial = make.trial(model, stage.config, allow_unsafe=plan.run.allow_unsafe)
+            return {} if trial is None else {"trial": trial}
+    return {}
+
+
+def _first_rate(plan: Plan, helper: AbstractModelHelper) -> float | None:
+    """Say at which learning rate the first stage begins to train; None where it does not."""
+    stage = plan.stages[0]
+    if stage.num_epochs == 0:
+        return None
+    if learners.LEARNERS[stage.learner].starts == "trained":
+        own = stage.config.fine_tune_lrn_rate
+        return plan.run.lrn_rate_ft if own is None else own
+    schedule = helper.setup_lrn_rate(stage.num_epochs)[0]
+    return float(schedule(0) if callable(schedule) else schedule)
+
+
+def run_stages(
+    plan: Plan,
+    helper: AbstractModelHelper,
+    model: keras.Model,
+    *,
+    teacher: keras.Model | None = None,
+    workers: MultiGpuWrapper = MultiGpuWrapper(),
+    fresh: bool = False,
+) -> Outcome:
+    """Run every stage, each on the network the one before it left.
+
+    Args:
+        plan: the checked plan.
+        helper: data, loss and schedule.
+        model: the network to start from.
+        teacher: the network to learn from; None for the one before compression.
+        workers: this process among those that train together.
+        fresh: the network's weights were drawn, not learned.
+
+    Returns:
+        The networks before and after, and the learners.
+    """
+    before, trained, ran = model, Trained(model), []
     for index, stage in enumerate(plan.stages):
-        compresses = learners.LEARNERS[stage.learner].compresses
-        if before is None and (compresses or index == len(plan.stages) - 1):
-            before = keras.models.clone_model(model)
-            before.set_weights(model.get_weights())
+        if index == plan.before_stage:
+            before = copy_network(trained.model, allow_unsafe=plan.run.allow_unsafe)
+        teaches = index >= plan.before_stage and plan.compresses
         context = StageContext(
             run=plan.run,
             stage=stage,
             helper=helper,
-            budget=plan.budget,
-            setting=plan.setting,
+            budget=plan.budget_of(stage),
+            setting=plan.setting_of(stage),
+            fresh=fresh and index == 0,
             log_dir=plan.log_dir,
-            teacher=_teacher(plan, before if compresses else None),
+            teacher=_same_ending(
+                teacher or (before if teaches and plan.run.distillation.enbl_dst else None),
+                trained.model,
+                helper,
+            ),
             workers=workers,
         )
-        learner = learners.learner_class(stage.learner)(context, model)
+        source = str(plan.initial_path) if index == 0 and plan.initial_path is not None else ""
         notes.print(f"stage {index + 1} of {len(plan.stages)}: {stage.learner}")
-        model = learner.train()
+        learner = _learner(context, trained.model, is_first=index == 0, source=source)
+        trained = learner.train()
         _remove_stale(stage.artefact_path)
-        save_keras_model(model, stage.artefact_path)
+        save_keras_model(trained.model, stage.artefact_path)
+        if workers.is_chief:
+            keep_record(learner, source)
         ran.append(learner)
-    return Outcome(before, model, tuple(ran))
+    return Outcome(before, trained, tuple(ran))
+
+
+def _learner(
+    context: StageContext, model: keras.Model, *, is_first: bool, source: str
+) -> AbstractLearner:
+    """Make a stage's learner; one that begins anew where an earlier run made it otherwise."""
+    make = learners.learner_class(context.stage.learner)
+    learner: AbstractLearner = make(context, model)
+    changes = take_up(learner, is_first=is_first, source=source)
+    if not changes:
+        return learner
+    notes.print(
+        f"note: {context.stage.learner} is made anew: {changes}. The stages before it are taken as "
+        "they are.",
+        markup=False,
+    )
+    anew = dataclasses.replace(context.run, resume=False)
+    return make(dataclasses.replace(context, run=anew), model)
 
 
 def _remove_stale(artefact: pathlib.Path) -> None:
     """Delete what an earlier run left beside an artefact: it belongs to another network."""
-    stale = [tflite_path(artefact, kind) for kind in KINDS]
+    networks = (artefact, measurement.baseline_path(artefact))
+    stale = [tflite_path(path, kind) for path in networks for kind in KINDS]
     for path in (*stale, artefact.with_name("report.json"), artefact.with_name("report.html")):
         path.unlink(missing_ok=True)
 
 
-def _teacher(plan: Plan, before: keras.Model | None) -> keras.Model | None:
-    """Take the network at --save_path_dst, else the one before the first compressing stage."""
-    if not plan.run.distillation.enbl_dst:
-        return None
-    if plan.teacher_path is not None:
-        return load_keras_model(plan.teacher_path, allow_unsafe=plan.run.allow_unsafe)
-    return before
+def _find_logits(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
+    """Refuse, before training, distillation from outputs that are no logits."""
+    distillation = plan.run.distillation
+    if distillation.enbl_dst and distillation.loss_w_dst:
+        helper.find_logits(model)
 
 
-def _refuse_other_teacher(plan: Plan, model: keras.Model) -> None:
-    """Refuse a teacher of other images or other outputs before anything is trained."""
-    teacher = _teacher(plan, None)
-    if teacher is None:
-        return
-    sizes = {}
-    for name, network in (("teacher", teacher), ("network", model)):
-        functional = functional_model(network)
-        tensors = keras.tree.flatten(functional.input), keras.tree.flatten(functional.output)
-        sizes[name] = [[tuple(t.shape[1:]) for t in side] for side in tensors]
-    for side, theirs, ours in zip(
-        ("input", "output"), sizes["teacher"], sizes["network"], strict=True
-    ):
-        if len(theirs) != len(ours) or not all(map(_fits, theirs, ours)):
-            raise InputError(
-                f"`save_path_dst`: the teacher {str(plan.teacher_path)!r} has {side} shapes "
-                f"{theirs}, the network {ours}. Give a teacher for the same images and classes."
-            )
-
-
-def _fits(theirs: Sequence[int | None], ours: Sequence[int | None]) -> bool:
-    """Compare shapes; an open size fits any."""
-    return len(theirs) == len(ours) and all(
-        a == b or a is None or b is None for a, b in zip(theirs, ours, strict=True)
-    )
+def _same_ending(
+    teacher: keras.Model | None, model: keras.Model, helper: AbstractModelHelper
+) -> keras.Model | None:
+    """Let a teacher end as the network does, in logits or in probabilities."""
+    if teacher is None or helper.has_own_logits:
+        return teacher
+    return teacher_like(teacher, model)
 
 
 def _refuse_opaque(model: keras.Model, allow_unsafe: bool) -> None:
@@ -188,7 +257,7 @@ def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
             f"--exec_mode=eval scores a saved network: none at {path}. Train first, or give "
             "--pretrained_path."
         )
-    if path.suffix == ".keras":  # of any shape: a pruned network is not the helper's own
+    if holds_network(path):  # of any shape: a pruned network is not the helper's own
         model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
     else:
         model = build_network(helper)

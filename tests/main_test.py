@@ -256,5 +256,5 @@ def test_killed_in_the_second_stage_and_resumed(done, tmp_path, monkeypatch):
 def test_a_resumed_run_must_be_the_same(done, tmp_path, capsys):
     assert main.run([*PIPELINE, f"--out_dir={done}", "--batch_size=32"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "batch_size: saved 64, received 32" in error
+    assert "--batch_size was 64, is 32" in error
     assert "--resume=False" in error

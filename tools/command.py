@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from utils import flags
+from utils import flag_texts, flags
 from utils.command import guarded, notes, out
 
 
@@ -30,7 +30,7 @@ def run_command(
         classes = config_classes()
         if any(arg in ("--help", "-h", "--helpfull") for arg in argv):
             out.print(f"{summary}\n", markup=False)
-            out.print(flags.help_text({"Flags": classes}), markup=False)
+            out.print(flag_texts.help_text({"Flags": classes}), markup=False)
             return
         parsed = flags.parse(argv, classes)
         for notice in parsed.notices:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 import absl.logging
 from rich.console import Console
 
+from utils.causes import essence, explanation, own_place, user_place
 from utils.errors import InputError
 
+EXIT_INTERNAL = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -25,23 +27,40 @@ def quiet_tensorflow() -> None:
 
 
 def guarded(body: Callable[[], int | None], argv: Sequence[str]) -> int:
-    """Run a command's body and turn what the user got wrong into one line and status 2.
+    """Run a command's body and turn what goes wrong into one line.
 
     Args:
         body: the command; its return value (None is 0) is the exit status.
         argv: the arguments; `--debug` among them lets the traceback through.
 
     Returns:
-        The exit status: 0, 2 for bad input, 130 for Ctrl-C.
+        The exit status: 0, 2 for bad input or a mistake in the user's code, 1 for one of ours, 130
+        for Ctrl-C.
     """
     quiet_tensorflow()
     try:
         return body() or 0
-    except InputError as error:
+    except Exception as error:
         if any(arg in ("--debug", "--debug=True", "--debug=true") for arg in argv):
             raise
-        notes.print(f"error: {' '.join(str(error).split())}", markup=False)
-        return EXIT_BAD_INPUT
+        text, status = _told(error)
+        notes.print(f"error: {' '.join(text.split())}", markup=False)
+        return status
     except KeyboardInterrupt:
         notes.print("Interrupted. The same command resumes from the last save.")
         return EXIT_INTERRUPTED
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Say in one line whose mistake an exception is; give the exit status too."""
+    if isinstance(error, InputError):
+        return str(error), EXIT_BAD_INPUT
+    if user_place(error) is not None:
+        return f"your code failed: {explanation(error)}", EXIT_BAD_INPUT
+    place = own_place(error)
+    where = "" if place is None else f" ({place})"
+    return (
+        f"{essence(error)}{where} This is a mistake of Flowpress: please report it with the "
+        "traceback, which --debug shows.",
+        EXIT_INTERNAL,
+    )

@@ -2,15 +2,16 @@
 
 A config is a frozen, keyword-only dataclass whose fields are made with `flag()`. From it come the
 absl flags (`parse`), the checks (`validate`), the object handed to the code and the table of the
-documentation (`markdown_table`). A field made with `group()` nests another config; its flags carry
-the nested class's own `PREFIX` where it has one, else the outer one's.
+documentation (`utils/flag_texts.py`). A field made with `group()` nests another config; its flags
+carry the nested class's own `PREFIX` where it has one, else the outer one's.
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class SparseConfig:
         PREFIX: ClassVar[str] = "ws_"
         prune_ratio: float = flag(0.75, "Fraction removed.", lower=0.0, upper=1.0, upper_open=True)
 
-declares `--ws_prune_ratio`. TensorFlow is never imported here: wrong flags are refused before it.
+declares `--ws_prune_ratio`. A flag also says itself what it goes with and whether a resumed run may
+change it (see `FlagInfo`). TensorFlow is never imported here: wrong flags are refused before it.
 """
 
 import dataclasses
@@ -24,14 +25,32 @@ from typing import Any
 
 from absl import flags as absl_flags
 
+from utils.argv import joined, refuse_lost_values
 from utils.errors import InputError
 
 _METADATA = "flowpress"
+_RESUMABLE = "flowpress_resumable"
 
 
 @dataclasses.dataclass(frozen=True)
 class FlagInfo:
-    """What a field's flag carries besides its name, type and default."""
+    """What a field's flag carries besides its name, type and default.
+
+    Attributes:
+        help: one or two sentences.
+        unit: of a number.
+        lower: least value; `lower_open` excludes it.
+        upper: greatest value; `upper_open` excludes it.
+        choices: allowed strings.
+        aliases: other spellings that mean the same.
+        inert: why the flag is accepted but has no effect.
+        hint: appended to a refusal.
+        path: the value names a file or folder, so it is never empty. A resumed run may change it:
+            what lies there is compared instead.
+        resumable: a resumed run may change the value, which does not decide what it computes.
+        needs: (flag, what it brings): without that flag switched on this one has no effect.
+        rivals: flags that say the same in another way; only one of them may be given.
+    """
 
     help: str
     unit: str = ""
@@ -43,6 +62,10 @@ class FlagInfo:
     aliases: tuple[str, ...] = ()
     inert: str = ""
     hint: str = ""
+    path: bool = False
+    resumable: bool = False
+    needs: tuple[str, str] | None = None
+    rivals: tuple[str, ...] = ()
 
 
 def flag(default: Any, help: str, **info: Any) -> Any:
@@ -51,9 +74,7 @@ def flag(default: Any, help: str, **info: Any) -> Any:
     Args:
         default: the value when the flag is not given; its type is the field's annotation.
         help: one or two sentences for `--help` and the documentation.
-        **info: `unit`, `lower`, `upper` (bounds; `lower_open`/`upper_open` exclude the bound
-            itself), `choices` (allowed strings), `aliases` (other spellings that mean the same),
-            `inert` (why the flag is accepted but has no effect), `hint` (appended to a refusal).
+        **info: see `FlagInfo`.
 
     Returns:
         A `dataclasses.field`.
@@ -61,9 +82,18 @@ def flag(default: Any, help: str, **info: Any) -> Any:
     return dataclasses.field(default=default, metadata={_METADATA: FlagInfo(help, **info)})
 
 
-def group(config_class: type) -> Any:
-    """Nest a config in another one; its flags stand beside the outer ones."""
-    return dataclasses.field(default_factory=config_class, metadata={_METADATA: config_class})
+def group(config_class: type, *, resumable: bool = False) -> Any:
+    """Nest a config in another one; its flags stand beside the outer ones.
+
+    Args:
+        config_class: the nested class.
+        resumable: a resumed run may change any of its flags.
+
+    Returns:
+        A `dataclasses.field`.
+    """
+    metadata = {_METADATA: config_class, _RESUMABLE: resumable}
+    return dataclasses.field(default_factory=config_class, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +106,14 @@ class FlagSpec:
     default: Any
     info: FlagInfo
     path: tuple[str, ...]  # attribute names from the outermost config to the field
+    resumable: bool = False
 
     def allowed(self) -> str:
         """What is allowed, in words, e.g. `in [0, 1)`."""
         if self.info.choices:
             return "one of " + ", ".join(repr(choice) for choice in self.info.choices)
+        if self.info.path:
+            return "a path"
         low, high = self.info.lower, self.info.upper
         if low is None and high is None:
             return {bool: "True or False", int: "an integer", float: "a number", str: "a string"}[
@@ -108,7 +141,7 @@ class FlagSpec:
         if self.info.choices is not None:
             return value in self.info.choices
         if isinstance(value, (bool, str)):
-            return True
+            return bool(value) or not self.info.path
         if not math.isfinite(value):
             return False
         low, high = self.info.lower, self.info.upper
@@ -135,20 +168,25 @@ def describe(config_class: type) -> tuple[FlagSpec, ...]:
 
 @functools.cache
 def _described(config_class: Any) -> tuple[FlagSpec, ...]:
-    return tuple(_walk(config_class, "", ()))
+    return tuple(_walk(config_class, "", (), False))
 
 
-def _walk(config_class: type, outer: str, path: tuple[str, ...]) -> Iterator[FlagSpec]:
+def _walk(
+    config_class: type, outer: str, path: tuple[str, ...], resumable: bool
+) -> Iterator[FlagSpec]:
     prefix = getattr(config_class, "PREFIX", outer)
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         meta = field.metadata.get(_METADATA)
         if isinstance(meta, type):
-            yield from _walk(meta, prefix, (*path, field.name))
+            inner = resumable or field.metadata[_RESUMABLE]
+            yield from _walk(meta, prefix, (*path, field.name), inner)
         elif isinstance(meta, FlagInfo):
             kind, optional = _split_type(hints[field.name])
+            may_change = resumable or meta.resumable or meta.path or bool(meta.inert)
+            where = (*path, field.name)
             name = prefix + field.name
-            yield FlagSpec(name, kind, optional, field.default, meta, (*path, field.name))
+            yield FlagSpec(name, kind, optional, field.default, meta, where, may_change)
 
 
 def validate(config: Any) -> None:
@@ -162,10 +200,16 @@ def validate(config: Any) -> None:
 
 
 def flag_values(config: Any) -> dict[str, Any]:
-    """Give a config object back as {flag name: value}, for reports and fingerprints."""
+    """Give a config object back as {flag name: value}, for reports."""
     return {
         spec.name: functools.reduce(getattr, spec.path, config) for spec in describe(type(config))
     }
+
+
+def decisive_values(config: Any) -> dict[str, Any]:
+    """Give {flag name: value} of the flags that a resumed run must not change."""
+    values = flag_values(config)
+    return {s.name: values[s.name] for s in describe(type(config)) if not s.resumable}
 
 
 def build(config_class: type, values: Mapping[str, Any]) -> Any:
@@ -185,6 +229,43 @@ def _assemble(config_class: type, values: Mapping[str, Any], outer: str) -> Any:
         elif isinstance(meta, FlagInfo) and prefix + field.name in values:
             arguments[field.name] = values[prefix + field.name]
     return config_class(**arguments)
+
+
+def build_all(config_classes: Sequence[type], values: Mapping[str, Any]) -> dict[type, Any]:
+    """Make the config objects of a run from the flags that the user gave.
+
+    Args:
+        config_classes: the classes whose flags apply.
+        values: what was given, by flag name; a flag that is not in it was left out.
+
+    Returns:
+        A checked config object by class.
+
+    Raises:
+        InputError: a bad value, a flag without another one that it needs, or two that say the
+            same.
+    """
+    configs = {config_class: build(config_class, values) for config_class in config_classes}
+    specs = {spec.name: spec for cls in config_classes for spec in describe(cls)}
+    for name in (name for name in specs if values.get(name) is not None):
+        _check_company(specs[name], values)
+    return configs
+
+
+def _check_company(spec: FlagSpec, values: Mapping[str, Any]) -> None:
+    """Refuse a flag that was given without what it needs, or beside what says the same."""
+    if spec.info.needs is not None and not values.get(spec.info.needs[0]):
+        needed, words = spec.info.needs
+        raise InputError(
+            f"`{spec.name}` has no effect without {words}. Received: {values[spec.name]}. Add "
+            f"--{needed}, or leave it out."
+        )
+    for rival in spec.info.rivals:
+        if values.get(rival) is not None:
+            raise InputError(
+                f"--{spec.name}={values[spec.name]} and --{rival}={values[rival]} contradict each "
+                "other: each says alone how much stays. Leave one out."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,11 +291,13 @@ def parse(
         The built and checked configs.
 
     Raises:
-        InputError: an unknown flag (with the nearest valid name), a bad value, a positional
-            argument.
+        InputError: an unknown flag (with the nearest valid name), a bad or missing value, a
+            positional argument, flags that do not go together (see `build_all`).
     """
     values = _define(config_classes)
     specs = {spec.name: spec for cls in config_classes for spec in describe(cls)}
+    argv = joined(argv)
+    refuse_lost_values(argv, [name for name in values if not values[name].boolean])
     try:
         rest = values(["flowpress", *argv])[1:]
     except absl_flags.UnrecognizedFlagError as error:
@@ -229,13 +312,13 @@ def parse(
             "flags too (--enbl_dst=True)."
         )
     given = frozenset(name for name in specs if values[name].present)
-    found = {name: values[name].value for name in specs}
+    found = {name: values[name].value for name in given}
     notices = tuple(
         f"--{name} has no effect: {specs[name].info.inert}"
         for name in sorted(given)
         if specs[name].info.inert
     )
-    return Parsed({cls: build(cls, found) for cls in config_classes}, given, notices)
+    return Parsed(build_all(config_classes, found), given, notices)
 
 
 def _define(config_classes: Iterable[type]) -> absl_flags.FlagValues:
@@ -286,6 +369,8 @@ def peek(argv: Sequence[str], names: Mapping[str, str | None]) -> dict[str, str 
     values.set_gnu_getopt(True)
     for name, default in names.items():
         absl_flags.DEFINE_string(name, default, "", flag_values=values)
+    argv = joined(argv)
+    refuse_lost_values(argv, list(names))
     try:
         values(["flowpress", *argv], known_only=True)
     except absl_flags.Error as error:
@@ -299,31 +384,3 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     advice = f"Did you mean {near[0]!r}? " if near else ""
     return f"{advice}Valid: {', '.join(sorted(valid))}."
-
-
-def help_text(sections: Mapping[str, Sequence[type]]) -> str:
-    """Write the flags as plain text, one block per titled section."""
-    lines = []
-    for title, config_classes in sections.items():
-        lines += [title, "-" * len(title)]
-        for spec in (spec for cls in config_classes for spec in describe(cls)):
-            kind = spec.allowed() if spec.info.choices or spec.info.lower is not None else ""
-            default = "" if spec.default is None else f"default {spec.default}"
-            facts = "; ".join(fact for fact in (default, kind, spec.info.unit) if fact)
-            effect = f" (no effect: {spec.info.inert})" if spec.info.inert else ""
-            lines.append(f"  --{spec.name}  {spec.info.help}{effect} [{facts}]")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def markdown_table(*config_classes: type) -> str:
-    """Write the documentation's table of flags."""
-    rows = ["| Flag | Default | Allowed | Meaning |", "|:--|:--|:--|:--|"]
-    for spec in (spec for cls in config_classes for spec in describe(cls)):
-        unit = f" Unit: {spec.info.unit}." if spec.info.unit else ""
-        also = f" Also written {', '.join(spec.info.aliases)}." if spec.info.aliases else ""
-        inert = f" No effect: {spec.info.inert}" if spec.info.inert else ""
-        allowed = spec.allowed().replace("|", "\\|")
-        text = f"{spec.info.help}{unit}{also}{inert}".replace("|", "\\|")
-        rows.append(f"| `--{spec.name}` | `{spec.default}` | {allowed} | {text} |")
-    return "\n".join(rows)

@@ -5,23 +5,30 @@ import pathlib
 from typing import ClassVar
 
 from learners.channels.config import ChannelSearchConfig
+from learners.learner_config import Choice, LearnerConfig
 from learners.search.config import RolloutConfig
 from utils.errors import InputError
 from utils.flags import flag, group
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ChannelPrunedRmtConfig:
+class ChannelPrunedRmtConfig(LearnerConfig):
     """How channels are chosen and kernels refitted."""
 
     PREFIX: ClassVar[str] = "cpr_"
+    STATE_FIELD: ClassVar[str | None] = "save_path"
+    ARTEFACT_FIELD: ClassVar[str | None] = "save_path_eval"
 
-    save_path: str = flag("./models_cpr/model.keras", "Resumable state of the learner.")
+    save_path: str = flag("./models_cpr/model.keras", "Resumable state of the learner.", path=True)
     save_path_eval: str = flag(
-        "./models_cpr_eval/model.keras", "The artefact, its .tflite files and report beside it."
+        "./models_cpr_eval/model.keras",
+        "The artefact, its .tflite files and report beside it.",
+        path=True,
     )
     save_path_ws: str = flag(
-        "./models_cpr_ws/model.keras", "A channel-pruned model to start from (cpr_warm_start)."
+        "./models_cpr_ws/model.keras",
+        "A channel-pruned model to start from (cpr_warm_start).",
+        path=True,
     )
     prune_ratio: float = flag(
         0.5,
@@ -30,6 +37,7 @@ class ChannelPrunedRmtConfig:
         upper=1.0,
         upper_open=True,
         hint="1 was legal once and left no network: choose a ratio below 1.",
+        rivals=("budget", "setting"),
     )
     skip_frst_layer: bool = flag(True, "Leave the first layer's input channels alone.")
     skip_last_layer: bool = flag(False, "Leave the last layer's input channels alone.")
@@ -88,6 +96,10 @@ class ChannelPrunedRmtConfig:
     )
     searching: RolloutConfig = group(RolloutConfig)
     channel_search: ChannelSearchConfig = group(ChannelSearchConfig)
+
+    def choice(self) -> Choice | None:
+        """A warm start takes the channels as they were chosen."""
+        return Choice("cpr_warm_start", "a warm start") if self.warm_start else None
 
     def check_files(self) -> None:
         """Refuse a warm start from a file that is not there."""

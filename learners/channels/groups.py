@@ -4,14 +4,14 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from learners.budget import Budget, keep_count
-from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.channels.budget import ChannelBudget
+from learners.channels.flags import ChannelFlags
 from learners.channels.segments import per_reader, segments
 from utils.errors import InputError
 from utils.graph import ChannelGroup, Graph, channel_groups, ops
 
 
-def prunable_groups(graph: Graph, config: ChannelPrunedRmtConfig) -> list[ChannelGroup]:
+def prunable_groups(graph: Graph, config: ChannelFlags) -> list[ChannelGroup]:
     """List the groups that the flags let be pruned, in the order of their first readers.
 
     Args:
@@ -43,47 +43,43 @@ def prunable_groups(graph: Graph, config: ChannelPrunedRmtConfig) -> list[Channe
     if not chosen:
         raise InputError(
             f"{graph.name}: no channels can be pruned: {'; '.join(left_out[:5]) or 'no groups'}. "
-            "Try --cpr_residual=joint, or fewer --cpr_skip_* flags."
+            f"Try --{config.PREFIX}residual=joint, or fewer --{config.PREFIX}skip_* flags."
         )
     return sorted(chosen, key=lambda group: min(order[r.node] for r in group.readers))
 
 
-def _skipped_readers(
-    graph: Graph, readers: Sequence[str], config: ChannelPrunedRmtConfig
-) -> dict[str, str]:
+def _skipped_readers(graph: Graph, readers: Sequence[str], config: ChannelFlags) -> dict[str, str]:
     skipped: dict[str, str] = {}
     rows = ((node.name, ops.find(graph, node)) for node in graph.nodes)
     weighted = [name for name, row in rows if row is not None and row.uses]
     if config.skip_frst_layer and weighted:
-        skipped[weighted[0]] = "--cpr_skip_frst_layer"
+        skipped[weighted[0]] = f"--{config.PREFIX}skip_frst_layer"
     if config.skip_last_layer and weighted:
-        skipped[weighted[-1]] = "--cpr_skip_last_layer"
+        skipped[weighted[-1]] = f"--{config.PREFIX}skip_last_layer"
     parts = [part.strip() for part in (config.skip_op_names or "").split(",") if part.strip()]
     for part in parts:
         matches = [name for name in readers if part in name]
         if not matches:
             raise InputError(
-                f"`cpr_skip_op_names`: no layer that reads channels has {part!r} in its name. "
-                f"Layers: {', '.join(readers[:20])}."
+                f"`{config.PREFIX}skip_op_names`: no layer that reads channels has {part!r} in its "
+                f"name. Layers: {', '.join(readers[:20])}."
             )
-        skipped |= dict.fromkeys(matches, "--cpr_skip_op_names")
+        skipped |= dict.fromkeys(matches, f"--{config.PREFIX}skip_op_names")
     return skipped
 
 
-def _why_not(
-    group: ChannelGroup, skipped: Mapping[str, str], config: ChannelPrunedRmtConfig
-) -> str:
+def _why_not(group: ChannelGroup, skipped: Mapping[str, str], config: ChannelFlags) -> str:
     if not group.prunable:
         return group.reason
     if group.size < 2:
         return "a single channel"
     if group.is_stream and config.residual == "inner":
-        return "a residual stream, --cpr_residual=inner"
+        return f"a residual stream, --{config.PREFIX}residual=inner"
     flags = {skipped[reader.node] for reader in group.readers if reader.node in skipped}
     return ", ".join(sorted(flags))
 
 
-def ratio_counts(groups: Sequence[ChannelGroup], config: ChannelPrunedRmtConfig) -> dict[str, int]:
+def ratio_counts(groups: Sequence[ChannelGroup], config: ChannelFlags) -> dict[str, int]:
     """Say how many channels of each group stay at `prune_ratio`."""
     return {
         group.name: keep_count(group.size, config.prune_ratio, config.round_to) for group in groups
@@ -93,7 +89,7 @@ def ratio_counts(groups: Sequence[ChannelGroup], config: ChannelPrunedRmtConfig)
 def channel_budget(
     graph: Graph,
     groups: Sequence[ChannelGroup],
-    config: ChannelPrunedRmtConfig,
+    config: ChannelFlags,
     budget: Budget,
     measurements_path: pathlib.Path | None = None,
 ) -> ChannelBudget:
@@ -112,7 +108,7 @@ def channel_budget(
 def budget_counts(
     graph: Graph,
     groups: Sequence[ChannelGroup],
-    config: ChannelPrunedRmtConfig,
+    config: ChannelFlags,
     budget: Budget,
 ) -> dict[str, int]:
     """Say how many channels of each group stay within a budget, at one uniform ratio."""

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from learners.base import AbstractLearner
+from learners.channels.axes import dropped, read_axes
 from learners.channels.tables import ChannelTables
 from learners.reconstruction.sampling import Sampler
-from learners.search.rewards import Score
+from learners.search.rewards import Score, refuse_blind
 from learners.search.scoring import BriefTuning, Masks, NetworkScorer, Weight, held_out_images
-from utils.graph import ChannelGroup, Graph, ops, to_keras
+from utils.graph import ChannelGroup, Graph
 
 
 class ChannelScorer:
@@ -49,34 +50,31 @@ class ChannelScorer:
             counts: group name -> channels that stay.
 
         Returns:
-            Its accuracy (None where the helper has no such metric) and loss.
+            Of its deciding metric and its loss.
         """
         return self.network.score(self._values(counts), lambda: self.masks(counts))
 
     def masks(self, counts: Mapping[str, int]) -> Masks:
         """Say of the layers that read channels which kernel entries a candidate keeps."""
         found = {}
-        for key, (dropped, axis) in self._dropped(counts).items():
+        for key, (rows, axis) in self._dropped(counts).items():
             found[key] = np.ones(self.network.original[key].shape, bool)
-            np.moveaxis(found[key], axis, 0)[dropped] = False
+            np.moveaxis(found[key], axis, 0)[rows] = False
         return found
 
     def _values(self, counts: Mapping[str, int]) -> dict[Weight, np.ndarray]:
         """Give every reading layer its kernel; all else is as in the whole network."""
-        original, values = self.network.original, {}
-        refitted = set()
+        original = self.network.original
+        values: dict[Weight, np.ndarray] = {}
+        refitted: set[Weight] = set()
         for name, reading in self.tables.readings.items():
-            layer = self._graph.node(name).layer
-            refitted.add(layer)
             kernel, offset = self.tables.refit(name, counts)
-            values[layer, "kernel"] = kernel.reshape(original[layer, "kernel"].shape)
-            if reading.offset is not None:
-                taker = (reading.offset.layer, reading.offset.weight)
-                values[taker] = original[taker] + reading.offset.sign * offset
-        for key, (dropped, axis) in self._dropped(counts).items():
-            if key[0] not in refitted:
+            values |= reading.refitted(kernel, offset, lambda *key: original[key])
+            refitted.update((reading.layer, weight) for weight in reading.kernels)
+        for key, (rows, axis) in self._dropped(counts).items():
+            if key not in refitted:
                 values[key] = original[key].copy()
-                np.moveaxis(values[key], axis, 0)[dropped] = 0.0
+                np.moveaxis(values[key], axis, 0)[rows] = 0.0
         return values
 
     def _dropped(self, counts: Mapping[str, int]) -> dict[Weight, tuple[np.ndarray, int]]:
@@ -84,12 +82,9 @@ class ChannelScorer:
         found: dict[Weight, tuple[np.ndarray, int]] = {}
         for group in self._groups:
             mask = self.tables.mask(group.name, counts[group.name])
-            for reader in group.readers:
-                node = self._graph.node(reader.node)
-                weight, axis = ops.input_axis(self._graph, node)
-                dropped = (reader.channels >= 0) & ~mask[np.maximum(reader.channels, 0)]
-                known = found.get((node.layer, weight))
-                found[node.layer, weight] = (dropped if known is None else dropped | known[0], axis)
+            for layer, weight, axis, channels in read_axes(self._graph, group):
+                gone, known = dropped(channels, mask), found.get((layer, weight))
+                found[layer, weight] = (gone if known is None else gone | known[0], axis)
         return found
 
 
@@ -106,12 +101,16 @@ def make_scorer(
 
     Returns:
         The scorer.
+
+    Raises:
+        InputError: the deciding metric tells no candidate from another.
     """
     config, helper = learner.config, learner.helper
     with learner.timed("tables"):
         tables = ChannelTables(graph, groups, sampler, criterion=config.criterion)
     images, _ = held_out_images(helper, config.searching.nb_smpls_search, config.nb_smpls)
-    network = NetworkScorer(to_keras(graph), helper, images)
+    network = NetworkScorer(graph, helper, images)
+    refuse_blind(network.whole(), config.searching.reward_policy)
     num_steps, num_images = config.channel_search.nb_iters_tune, config.channel_search.nb_smpls_bn
     if num_steps:
         lrn_rate = learner.context.run.lrn_rate_ft

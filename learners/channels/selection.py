@@ -6,8 +6,11 @@ On the walk through the network (`learners/reconstruction/walk.py`), at each lay
    one choice for all layers that read the group;
 2. least squares refits its kernel on what it still reads.
 
-Until the end nothing is cut: dropped channels have zero kernel rows in every reader, which computes
-the same as the network without them.
+A recurrent layer's units are chosen when the layer itself is visited, by what the layers that read
+them lose: without a unit the others change too, and the layers behind are refitted to that.
+
+Until the end nothing is cut: dropped channels have zero kernel rows in every reader (units, also in
+their own recurrent kernel), which computes the same as the network without them.
 """
 
 import dataclasses
@@ -16,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from learners.channels.axes import dropped, read_axes
 from learners.channels.criteria import Criterion, GroupReader, backward_scores
 from learners.channels.lasso import largest
 from learners.channels.segments import cut
@@ -108,14 +112,23 @@ class ChannelSelection:
             if name in self._walk.readings:
                 refit = functools.partial(refit_kernel, kept_rows=self._rows_left[name])
                 errors[self._graph.node(name).layer] = self._walk.solve(name, refit)
+            for group in self._groups:
+                if group.name not in keep and any(loop.node == name for loop in group.loops):
+                    keep[group.name] = self._chosen(group)
+                    self._drop(group, keep[group.name])
         refitted = self._graph.replace(params=self._walk.params())
         small = cut(refitted, self._groups, keep)
         return SelectionResult(keep=keep, graph=small, errors=errors)
 
     def _layers_to_visit(self) -> list[str]:
-        """List the readers of pruned groups and, to be refitted, the layers behind them."""
+        """List the readers and loops of pruned groups and, to be refitted, the layers behind."""
         pruned = {g.name for g in self._groups if self._counts[g.name] < g.size}
-        readers = {r.node for g in self._groups if g.name in pruned for r in g.readers}
+        readers = {
+            reader.node
+            for group in self._groups
+            if group.name in pruned
+            for reader in (*group.readers, *group.loops)
+        }
         visited, behind = [], set()
         for node in self._graph.nodes:
             changed = any(ref.node in behind for ref in node.inputs)
@@ -159,26 +172,42 @@ class ChannelSelection:
         return found
 
     def _drop(self, group: ChannelGroup, mask: np.ndarray) -> None:
-        """Zero the kernel rows of the dropped channels in every reader of a group."""
+        """Zero the kernel rows of the dropped channels in every reader and loop of a group."""
+        for layer, weight, axis, channels in read_axes(self._graph, group):
+            self._walk.zero(layer, weight, axis, dropped(channels, mask))
         for reader in group.readers:
-            dropped = (reader.channels >= 0) & ~mask[np.maximum(reader.channels, 0)]
-            node = self._graph.node(reader.node)
-            weight, axis = ops.input_axis(self._graph, node)
-            self._walk.zero(reader.node, weight, axis, dropped)
             if reader.node in self._walk.readings:
                 positions = self._walk.readings[reader.node].item.window.num_positions
-                self._rows_left[reader.node] &= ~np.tile(dropped, positions)
+                gone = np.tile(dropped(reader.channels, mask), positions)
+                self._rows_left[reader.node] &= ~gone
 
     def _kernel_norms(self, group: ChannelGroup) -> np.ndarray:
         norms = np.zeros(group.size)
         for reader in group.readers:
             node = self._graph.node(reader.node)
-            weight, axis = ops.input_axis(self._graph, node)
-            kernel = np.moveaxis(self._graph.params[node.layer][weight], axis, 0)
-            sums = np.sum(kernel.reshape(kernel.shape[0], -1) ** 2, axis=1)
             chosen = reader.channels >= 0
-            np.add.at(norms, reader.channels[chosen], sums[chosen])
+            for weight, axis in ops.input_axes(self._graph, node):
+                kernel = np.moveaxis(self._graph.params[node.layer][weight], axis, 0)
+                sums = np.sum(kernel.reshape(kernel.shape[0], -1) ** 2, axis=1)
+                np.add.at(norms, reader.channels[chosen], sums[chosen])
         return norms
+
+
+def halved(graph: Graph, groups: Sequence[ChannelGroup]) -> Graph:
+    """Cut groups to the first half of their channels: a network of the kind a selection leaves.
+
+    Args:
+        graph: the network.
+        groups: the groups (or segments) to cut.
+
+    Returns:
+        The smaller network, nothing refitted.
+    """
+    keep = {}
+    for group in groups:
+        scores = -np.arange(group.size, dtype=float)
+        keep[group.name] = _with_blocks(largest(scores, -(-group.size // 2)), scores, group)
+    return cut(graph, groups, keep)
 
 
 def _with_blocks(mask: np.ndarray, scores: np.ndarray, group: ChannelGroup) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 import dataclasses
 
+from learners.learner_config import LearnerConfig
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FullPrecConfig:
+class FullPrecConfig(LearnerConfig):
     """Nothing to choose."""

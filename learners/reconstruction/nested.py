@@ -12,7 +12,8 @@ size costs one Cholesky factorisation, where a fit for each would cost as many.
 import numpy as np
 import scipy.linalg
 
-from learners.reconstruction.least_squares import RIDGE, ReaderMoments
+from learners.reconstruction.least_squares import ReaderMoments
+from learners.reconstruction.ridge import RIDGE, factorised
 
 
 def nested_errors(reader: ReaderMoments, order: np.ndarray) -> np.ndarray:
@@ -49,18 +50,9 @@ def nested_errors(reader: ReaderMoments, order: np.ndarray) -> np.ndarray:
     rows = np.flatnonzero(left)[np.argsort(ranks, kind="stable")]
     gram = reader.statistics.gram(reader.centred)[np.ix_(rows, rows)]
     cross = reader.statistics.cross_gram(reader.centred)[rows]
-    explained = np.sum(scipy.linalg.solve_triangular(_factor(gram), cross, lower=True) ** 2, axis=1)
+    factor, _ = factorised(gram, RIDGE)
+    explained = np.sum(scipy.linalg.solve_triangular(factor[0], cross, lower=True) ** 2, axis=1)
     ends = np.searchsorted(np.sort(ranks), np.arange(len(order) + 1), side="right")
     energy = max(reader.statistics.target_energy(reader.centred), np.finfo(np.float64).tiny)
     sums = np.concatenate([[0.0], np.cumsum(explained)])[ends]
     return np.maximum(energy - sums, 0.0) / energy
-
-
-def _factor(gram: np.ndarray) -> np.ndarray:
-    """Factorise a Gram matrix with a little on its diagonal, more where it is singular."""
-    ridge = RIDGE * max(float(np.mean(np.diag(gram))), float(np.finfo(np.float32).tiny))
-    while True:
-        try:
-            return np.linalg.cholesky(gram + ridge * np.eye(len(gram)))
-        except np.linalg.LinAlgError:
-            ridge *= 10.0

@@ -108,24 +108,21 @@ class Walk:
         """
         reading, statistics = self.readings[name], self.statistics(name)
         kernel, offset = solver(statistics, reading.item.kernel, centred=reading.centred)
-        layer = self._graph.node(name).layer
-        variable = self._weight(layer, "kernel")
-        self._assign(variable, kernel.reshape(variable.shape))
-        if reading.offset is not None:
-            taker = self._weight(reading.offset.layer, reading.offset.weight)
-            self._assign(taker, np.asarray(taker) + reading.offset.sign * offset)
+        changed = reading.refitted(kernel, offset, lambda *key: np.asarray(self._weight(*key)))
+        for key, values in changed.items():
+            self._assign(self._weight(*key), values)
         return relative_error(statistics, kernel, centred=reading.centred)
 
-    def zero(self, name: str, weight: str, axis: int, dropped: np.ndarray) -> None:
-        """Give zeros to a slice of a node's weight.
+    def zero(self, layer: str, weight: str, axis: int, dropped: np.ndarray) -> None:
+        """Give zeros to a slice of a layer's weight.
 
         Args:
-            name: the node.
+            layer: the layer.
             weight: its weight.
             axis: of the weight, counted from the back.
             dropped: boolean [size of the axis]; True becomes zero.
         """
-        variable = self._weight(self._graph.node(name).layer, weight)
+        variable = self._weight(layer, weight)
         values = np.array(variable)
         np.moveaxis(values, axis, 0)[dropped] = 0.0
         self._assign(variable, values)
@@ -163,4 +160,6 @@ class Walk:
         self._targets |= zip((reading.name for reading in chosen), targets, strict=True)
 
     def _weight(self, layer: str, name: str) -> Any:
-        return next(v for v in self._work.get_layer(layer).weights if v.name == name)
+        # By place: layers inside a layer repeat each other's weight names.
+        names = self._graph.params[layer]
+        return self._work.get_layer(layer).weights[list(names).index(name)]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from learners import Entry
+from learners.learner_config import LearnerConfig
 from learners.search.agents import AGENTS
 from learners.search.config import RolloutConfig
 from learners.setting import Setting, read_setting
@@ -12,12 +14,15 @@ if TYPE_CHECKING:
     from learners.config import RunConfig
 
 
-def check_search(run: "RunConfig", stage_configs: Sequence[Any]) -> Setting | None:
+def check_search(
+    run: "RunConfig", entries: Sequence[Entry], stage_configs: Sequence[LearnerConfig]
+) -> Setting | None:
     """Check what the flags say about searches.
 
     Args:
         run: flags of every run.
-        stage_configs: one config per stage; those whose learner can search have `searching`.
+        entries: the learners' rows in the table, one per stage.
+        stage_configs: their configs.
 
     Returns:
         The setting of `--setting`, None without one.
@@ -25,25 +30,30 @@ def check_search(run: "RunConfig", stage_configs: Sequence[Any]) -> Setting | No
     Raises:
         InputError: contradictory flags, a setting file that cannot be used.
     """
-    able = [config for config in stage_configs if hasattr(config, "searching")]
-    on = [config for config in able if config.searching.search]
+    on = [config for config in stage_configs if config.wants_search()]
     for config in on:
-        _check_searching(run, config.searching, config.PREFIX)
-        if getattr(config, "warm_start", False):
+        if config.searching is not None:
+            _check_searching(run, config.searching, config.PREFIX)
+        choice = config.choice()
+        if choice is not None:
             raise InputError(
-                f"--{config.PREFIX}search and --{config.PREFIX}warm_start contradict each other: "
-                "a warm start takes what was chosen already. Leave one out."
+                f"--{config.PREFIX}search and --{choice.flag} contradict each other: "
+                f"{choice.words} takes what was chosen already. Leave one out."
             )
     if not on:
-        for name in ("agent", "search_minutes"):
-            if getattr(run, name) is not None:
-                raise InputError(
-                    f"--{name} has no effect without a search. Switch one on (--cpr_search), or "
-                    f"leave --{name} out."
-                )
-    if run.setting is None:
-        return None
-    return _checked_setting(run, able, on)
+        _refuse_idle(run, stage_configs)
+    return None if run.setting is None else _checked_setting(run, entries, stage_configs)
+
+
+def _refuse_idle(run: "RunConfig", stage_configs: Sequence[LearnerConfig]) -> None:
+    """Refuse flags about searches in a run without one."""
+    able = [f"--{c.PREFIX}search" for c in stage_configs if c.searching is not None]
+    advice = f"Switch one on ({', '.join(able)})" if able else "Choose a learner that has one"
+    for name in ("agent", "search_minutes"):
+        if getattr(run, name) is not None:
+            raise InputError(
+                f"--{name} has no effect without a search. {advice}, or leave --{name} out."
+            )
 
 
 def _check_searching(run: "RunConfig", config: RolloutConfig, prefix: str) -> None:
@@ -82,17 +92,22 @@ def _default(field: str) -> Any:
     return RolloutConfig.__dataclass_fields__[field].default
 
 
-def _checked_setting(run: "RunConfig", able: Sequence[Any], on: Sequence[Any]) -> Setting:
+def _checked_setting(
+    run: "RunConfig", entries: Sequence[Entry], stage_configs: Sequence[LearnerConfig]
+) -> Setting:
+    choices = [config.choice() for config in stage_configs]
     for other, given in (
-        ("a search", bool(on)),
+        ("a search", any(config.wants_search() for config in stage_configs)),
         ("--budget", run.budget is not None),
-        ("a warm start", any(getattr(config, "warm_start", False) for config in able)),
+        *((choice.words, True) for choice in choices if choice is not None),
     ):
         if given:
             raise InputError(
                 f"--setting and {other} contradict each other: the file says what stays of each "
                 "layer. Leave one out."
             )
-    if not able:
+    pairs = zip(entries, stage_configs, strict=True)
+    quantities = [entry.quantity for entry, config in pairs if config.takes_setting()]
+    if not quantities:
         raise InputError("--setting has no effect on learners that do not choose for each layer.")
-    return read_setting(str(run.setting))
+    return read_setting(str(run.setting), str(quantities[0]))

@@ -3,7 +3,7 @@
 Nothing is built or traced again for a roll-out, so it costs the evaluation.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -13,13 +13,14 @@ import tensorflow as tf
 from learners.search.rewards import Score
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.errors import InputError
-from utils.training import BatchNormEstimator, Evaluator
+from utils.graph import Graph, to_keras
+from utils.training import BatchNormEstimator, Evaluator, Scores
 
 BATCH_SIZE = 250
 NUM_FINAL = 1000  # images for the last comparison, of a helper that holds none out
 
 Weight = tuple[str, str]
-"""(layer, weight), by their names."""
+"""(layer, weight), by their names in the graph."""
 Masks = Mapping[Weight, np.ndarray]
 """What may change while a candidate is tuned: of the weight's shape, True = it may; else all."""
 
@@ -64,32 +65,27 @@ class NetworkScorer:
     """Scores a network under other weights; see the module.
 
     Args:
-        model: the network, untouched; its weights are assigned.
+        graph: the network, untouched.
         helper: loss and metrics.
         images: batches (images, labels) to score on.
 
     Attributes:
-        model: as given.
-        original: its weights as they were, by name.
+        model: the network as Keras; its weights are assigned.
+        original: its weights as they came, by name.
     """
 
-    def __init__(
-        self, model: keras.Model, helper: AbstractModelHelper, images: tf.data.Dataset
-    ) -> None:
-        self.model = model
+    def __init__(self, graph: Graph, helper: AbstractModelHelper, images: tf.data.Dataset) -> None:
+        self.model = to_keras(graph)
         self._images = images
-        self._weights = {
-            (layer.name, weight.name): weight
-            for layer in model.layers
-            for weight in layer.variables  # the seeds of Dropout too
-        }
+        self._weights = dict(_named_variables(graph, self.model))
         self.original = {key: np.array(weight) for key, weight in self._weights.items()}
-        nothing = [keras.Variable(0.0, trainable=False, name="none")]  # no weight decay in scores
-        self._evaluate = Evaluator(
-            model, lambda labels, outputs, _: helper.calc_loss(labels, outputs, nothing)
-        )
+        self._evaluate = Evaluator(self.model, helper)
         self._before: list[Callable[[Callable[[], Masks]], None]] = []
         self._assigned: set[Weight] = set()
+
+    def whole(self) -> Scores:
+        """Score the network as it came; only before the first candidate."""
+        return self._evaluate(self._images)
 
     def estimate_batch_norm(self, images: tf.data.Dataset) -> None:
         """Have every candidate's batch-norm statistics taken anew from these batches."""
@@ -99,7 +95,9 @@ class NetworkScorer:
 
     def tune(self, tuner: "BriefTuning") -> None:
         """Have every candidate trained briefly before it is scored."""
-        self._before.append(lambda masks: tuner(masks()))
+        self._before.append(
+            lambda masks: tuner({self._weights[key].path: m for key, m in masks().items()})
+        )
 
     def score(
         self, values: Mapping[Weight, np.ndarray], masks: Callable[[], Masks] = dict
@@ -111,7 +109,7 @@ class NetworkScorer:
             masks: gives what may change while it is tuned; called only where it is.
 
         Returns:
-            Its accuracy (None where the helper has no such metric) and loss.
+            Of its deciding metric and its loss.
         """
         stale = self.original.keys() if self._before else self._assigned - values.keys()
         for key in stale - values.keys():
@@ -122,6 +120,18 @@ class NetworkScorer:
         for prepare in self._before:
             prepare(masks)
         return Score.of(self._evaluate(self._images))
+
+
+def _named_variables(graph: Graph, model: keras.Model) -> Iterator[tuple[Weight, keras.Variable]]:
+    """Give all of a network's variables by layer and the graph's name, in Keras' own order."""
+    for layer in model.layers:
+        names = list(graph.params.get(layer.name, ()))
+        for name, weight in zip(names, layer.weights, strict=True):
+            yield (layer.name, name), weight
+        known = {id(weight) for weight in layer.weights}
+        for variable in layer.variables:  # the seeds of Dropout too
+            if id(variable) not in known:
+                yield (layer.name, variable.path), variable
 
 
 class BriefTuning:
@@ -149,11 +159,10 @@ class BriefTuning:
         self._speeds = [tf.Variable(tf.zeros_like(v)) for v in self._model.trainable_variables]
         self._step = tf.function(self._train_step, reduce_retracing=True)
 
-    def __call__(self, masks: Masks) -> None:
-        """Train; what `masks` switches off stays as it is."""
-        by_path = {f"{layer}/{weight}": mask for (layer, weight), mask in masks.items()}
+    def __call__(self, masks: Mapping[str, np.ndarray]) -> None:
+        """Train; what `masks`, by a variable's path, switches off stays as it is."""
         for variable, mask in zip(self._model.trainable_variables, self._masks, strict=True):
-            alive = by_path.get(variable.path, np.ones(variable.shape))
+            alive = masks.get(variable.path, np.ones(variable.shape))
             mask.assign(alive.astype(np.float32))
         for speed in self._speeds:
             speed.assign(tf.zeros_like(speed))

@@ -148,8 +148,8 @@ class SearchedStage:
         setting = self._problem.setting(values)
         own = dataclasses.replace(context, stage=stage, setting=setting, holds_out=self._held_out)
         child = type(learner)(own, learner.model)
-        model = child.train()
-        score = Score.of(evaluate(model, self._images, learner.helper.calc_loss))
+        model = child.train().model
+        score = Score.of(evaluate(model, self._images, learner.helper))
         reward = self._problem.reward(score, values)
         return _Tuned(
             values=values,
@@ -209,11 +209,11 @@ class SearchedStage:
         if tuned is None:
             return None
         helper = self._learner.helper
-        scores = evaluate(tuned.model, helper.build_dataset_eval(), helper.calc_loss)
+        scores = evaluate(tuned.model, None, helper)
         return Candidate(
             index=None if tuned.trial is None else tuned.trial.index,
             reward=self._rollout_reward(tuned),
-            top1=scores.get("accuracy"),
+            top1=scores.top1,
             setting=self._shown(tuned.values),
         )
 

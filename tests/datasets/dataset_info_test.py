@@ -1,16 +1,13 @@
-import importlib
-
 import pytest
 
+from datasets import DATASETS, load_dataset
 from datasets.config import DataConfig
 from datasets.dataset_info import DatasetInfo
 
-MODULES = ("cifar10", "digits", "fmnist", "mnist")
 
-
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", DATASETS)
 def test_every_module_offers_the_same(name):
-    module = importlib.import_module(f"datasets.{name}_dataset")
+    module = load_dataset(name)
     assert isinstance(module.INFO, DatasetInfo)
     assert module.INFO.name == name
     channels = module.INFO.image_shape[-1]

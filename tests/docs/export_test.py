@@ -8,7 +8,7 @@ import pytest
 
 import utils
 from utils.export.config import ExportConfig
-from utils.flags import markdown_table
+from utils.flag_texts import markdown_table
 
 ROOT = Path(utils.__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")

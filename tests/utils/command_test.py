@@ -51,9 +51,26 @@ def test_interruption(capsys):
     assert "resumes from the last save" in capsys.readouterr().err
 
 
-def test_our_own_mistakes_keep_their_traceback():
+def test_our_own_mistakes_are_one_line_and_status_1(capsys):
+    assert command.guarded(crash, []) == 1
+    assert capsys.readouterr().err == (
+        "error: ZeroDivisionError: no message. (command_test.py, line 20) This is a mistake of "
+        "Flowpress: please report it with the traceback, which --debug shows.\n"
+    )
     with pytest.raises(ZeroDivisionError):
-        command.guarded(crash, [])
+        command.guarded(crash, ["--debug"])
+
+
+def test_mistakes_in_the_users_code_are_one_line_and_status_2(tmp_path, capsys):
+    path = tmp_path / "net.py"
+    path.write_text("def crash():\n    1 / 0\n")
+    namespace = {}
+    exec(compile(path.read_text(), path, "exec"), namespace)
+    assert command.guarded(namespace["crash"], []) == 2
+    assert capsys.readouterr().err == (
+        "error: your code failed: ZeroDivisionError: division by zero. (net.py, line 2; traceback: "
+        "--debug)\n"
+    )
 
 
 def test_tensorflow_is_told_to_be_quiet(monkeypatch):

@@ -1,6 +1,5 @@
 import dataclasses
 import pathlib
-import re
 import subprocess
 import sys
 from typing import ClassVar
@@ -39,7 +38,7 @@ class Config:
     )
     rate: float = flag(0.1, "A rate.", lower=0.0, lower_open=True)
     kind: str = flag("a", "A kind.", choices=("a", "b"))
-    path: str | None = flag(None, "A path | or none.")
+    path: str | None = flag(None, "A path | or none.", path=True)
     steps: int = flag(3, "Steps.", aliases=("ws_nb_steps", "ws_count"))
     quick: bool = flag(False, "Quick?")
     old: int = flag(1, "Old.", inert="nothing depends on it.")
@@ -52,6 +51,18 @@ class Run:
     """Flags without a prefix."""
 
     seed: int = flag(0, "Seed.", lower=0, upper=2**31 - 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Teaching:
+    """Flags that need another one, or stand in each other's way."""
+
+    teach: bool = flag(False, "Teach?")
+    weight: float = flag(4.0, "Weight of the teacher.", needs=("teach", "a teacher"))
+    share: float = flag(0.5, "Share.", rivals=("budget",))
+    budget: str | None = flag(None, "Budget.")
+    log_every: int = flag(10, "Steps between lines.", resumable=True)
+    shown: Search = group(Search, resumable=True)
 
 
 def parse(*argv, foreign=None):
@@ -145,6 +156,11 @@ def test_given_and_inert():
         (["--ws_quick=maybe"], r"`ws_quick` must be True or False. Received: 'maybe'."),
         (["--seed="], r"`seed` must be in \[0, 2147483647\]. Received: ''."),
         (["--seed"], r"Missing value for flag --seed.* See --help"),
+        (
+            ["--ws_path", "--seed=1"],
+            r"Missing value for flag --ws_path \('--seed=1' behind it is a",
+        ),
+        (["--ws_path="], r"`ws_path` must be a path. Received: ''."),
         (["7"], r"Unexpected argument '7': every option is written --flag=value"),
         (["--", "--seed=1"], r"Unexpected argument '--seed=1'"),
         (["--ws_prune_ration=0.5"], r"Unknown flag --ws_prune_ration. Did you mean --ws_prune_ra"),
@@ -165,6 +181,40 @@ def test_flags_of_others():
         parse("--cpr_prune_ratio=0.5", foreign=foreign)
     with pytest.raises(InputError, match=r"Did you mean --cpr_prune_ratio\?"):
         parse("--cpr_prune_rati=0.5", foreign=foreign)
+
+
+def test_lists_with_spaces():
+    assert parse("--ws_path=a,", "b").configs[Config].path == "a,b"
+    assert flags.peek(["--learner", "a,", "b", "--seed"], {"learner": ""}) == {"learner": "a,b"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--weight=4"], r"^`weight` has no effect without a teacher. Received: 4.0. Add --teach,"),
+        (["--weight=2", "--teach=False"], r"`weight` has no effect without a teacher"),
+        (["--share=0.5", "--budget=x"], r"^--share=0.5 and --budget=x contradict each other: each"),
+    ],
+)
+def test_flags_that_do_not_go_together(argv, message):
+    with pytest.raises(InputError, match=message):
+        flags.parse(argv, [Teaching])
+    values = {"weight": 4.0} if "weight" in message else {"share": 0.5, "budget": "x"}
+    with pytest.raises(InputError):
+        flags.build_all([Teaching], values)
+
+
+def test_flags_in_good_company():
+    for argv in ([], ["--weight=1", "--teach"], ["--share=0.1"], ["--budget=x", "--teach"]):
+        flags.parse(argv, [Teaching])
+    configs = flags.build_all([Run, Teaching], {"seed": 3, "share": 0.25, "budget": None})
+    assert configs == {Run: Run(seed=3), Teaching: Teaching(share=0.25)}
+
+
+def test_what_a_resumed_run_may_change():
+    assert set(flags.decisive_values(Teaching())) == {"teach", "weight", "share", "budget"}
+    others = {"ws_path", "ws_old"}  # a path and a flag without effect
+    assert set(flags.flag_values(Config())) - set(flags.decisive_values(Config())) == others
 
 
 def test_flag_files(tmp_path):
@@ -223,27 +273,6 @@ def test_nearest():
         "Did you mean 'lasso'? Valid: lasso, ridge."
     )
     assert flags.nearest("zzz", ["b", "a"]) == "Valid: a, b."
-
-
-def test_help_text():
-    text = flags.help_text({"Pruning": [Config], "Run": [Run]})
-    assert text.startswith(
-        "Pruning\n-------\n  --ws_prune_ratio  Fraction removed. [default 0.75; "
-    )
-    assert "--ws_nb_rlouts  Rollouts. [default 200; in [1, inf); rollouts]" in text
-    assert "--ws_old  Old. (no effect: nothing depends on it.) [default 1]" in text
-    assert "--ws_path  A path | or none." in text
-    assert "one of 'a', 'b'" in text
-
-
-def test_markdown_table():
-    rows = flags.markdown_table(Config).splitlines()
-    assert rows[0] == "| Flag | Default | Allowed | Meaning |"
-    assert len(rows) == 2 + len(flags.describe(Config))
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
-    assert "| `--ws_path` | `None` | a string | A path \\| or none. |" in rows
-    assert "Also written ws_nb_steps, ws_count." in rows[6]
-    assert "No effect: nothing depends on it." in rows[8]
 
 
 def test_tensorflow_stays_out():

@@ -29,7 +29,8 @@ from tools.command import run_command
 from utils.command import out
 from utils.errors import InputError
 from utils.files import atomic_path
-from utils.flags import Parsed, flag, markdown_table
+from utils.flag_texts import markdown_table
+from utils.flags import Parsed, flag
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _MARKED = re.compile(

@@ -306,7 +306,7 @@ _NAMES: tuple[tuple[str, Op, str], ...] = (
     (
         "keras.layers",
         _PINNED,
-        "InputLayer CategoryEncoding CenterCrop RandomBrightness RandomContrast RandomCrop "
+        "InputLayer Masking CategoryEncoding CenterCrop RandomBrightness RandomContrast RandomCrop "
         "RandomFlip RandomRotation RandomTranslation RandomZoom",
     ),
     ("keras.layers", _SPATIAL, "Resizing"),
@@ -314,6 +314,10 @@ _NAMES: tuple[tuple[str, Op, str], ...] = (
     ("keras.src.ops.nn", _SPATIAL, "AveragePool MaxPool"),
 )
 # Operations that are an activation without parameters, under the activation's name.
+_SAME_VALUES = (
+    "keras.layers.Identity keras.layers.ActivityRegularization keras.src.ops.numpy.Copy "
+    "keras.src.ops.core.Cast keras.src.ops.core.SaturateCast keras.src.ops.core.StopGradient"
+)
 _ACTIVATION_OPS = {
     "keras.src.ops.nn": "Relu Relu6 Selu Sigmoid Silu Softplus Softsign HardSigmoid HardSilu",
     "keras.src.ops.numpy": "Tanh",
@@ -365,6 +369,8 @@ ROWS: dict[str, Op] = {
 }
 for _module, _row, _names in _NAMES:
     ROWS.update({f"{_module}.{_name}": _row for _name in _names.split()})
+for _name in _SAME_VALUES.split():
+    ROWS[_name] = dataclasses.replace(_PRODUCT, moves=lambda node, values: values)
 ROWS["keras.layers.ReLU"] = dataclasses.replace(_PRODUCT, activation=_relu_as_activation)
 for _module, _names in _ACTIVATION_OPS.items():
     for _name in _names.split():

@@ -46,12 +46,12 @@ def is_elementwise(activation: Any) -> bool:
     )
 
 
-def freeze_mixed(node: Node, scope: Scope, ids: np.ndarray) -> None:
+def freeze_mixed(node: Node, scope: Scope, ids: np.ndarray, attribute: str = "activation") -> None:
     """Freeze the channels that an activation mixes."""
-    activation = node.attrs.get("activation")
+    activation = node.attrs.get(attribute)
     if not is_elementwise(activation):
         name = activation.get("config") if isinstance(activation, Mapping) else activation
-        scope.freeze(ids, f"the activation {name!r} of {node.layer!r} mixes them")
+        scope.freeze(ids, f"the {attribute} {name!r} of {node.layer!r} mixes them")
 
 
 def source_ids(node: Node, scope: Scope, axis: int) -> np.ndarray | None:

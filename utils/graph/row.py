@@ -13,8 +13,9 @@ from utils.graph.ir import Graph, Node, Ref, Shape
 FIXED = -1
 """Element id of an index that belongs to no cuttable channel."""
 
-# Roles: which channels an axis of a weight follows.
-IN, MID, OUT = "in", "mid", "out"
+# Roles: which channels an axis of a weight follows. SELF: those that the layer itself makes, read
+# through a recurrent kernel.
+IN, MID, OUT, SELF = "in", "mid", "out", "self"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ class Scope(Protocol):
 
     def read(self, node: Node, axis: int, ids: np.ndarray) -> None:
         """Note that a kernel reads these channels along its input's `axis`."""
+
+    def feed_back(self, node: Node, ids: np.ndarray) -> None:
+        """Note that the layer that makes these channels also reads them (its SELF axes)."""
 
     def follow(self, node: Node, roles: Mapping[str, np.ndarray | None]) -> None:
         """Tie the layer's weights, by their roles in the row, to channels (None: to nothing)."""
@@ -154,6 +158,11 @@ class Op:
         picks: whether the op picks channels by their indices: a gather.
         timed: the attrs that, beside its shapes, a layer's latency depends on; None for ops that
             are not timed alone.
+        of: for a layer around others: the row as it is for one node (given the graph, the node and
+            the row), or the reason why it is opaque. None where one row serves all nodes.
+        inner: what `of` found for the layer inside.
+        moves: given the node and a tensor, the same values at the places where the op puts them;
+            None where it changes values.
     """
 
     couple: Callable[[Node, Scope, Op], list[Label | None]]
@@ -170,6 +179,9 @@ class Op:
     adds: bool = False
     picks: bool = False
     timed: frozenset[str] | None = None
+    of: Callable[[Graph, Node, Op], Op | str] | None = None
+    inner: Op | None = None
+    moves: Callable[[Node, np.ndarray], np.ndarray] | None = None
 
 
 def concrete(shape: Shape, stand_in: int) -> tuple[int, ...]:

@@ -10,8 +10,11 @@ from utils.training.fit import fit
 from utils.training.hints import common_maps
 from utils.training.job import FitJob, FitResult
 from utils.training.loss import LossComposer
+from utils.training.metrics import Metric, Scores
 from utils.training.schedule import fine_tune_schedule
+from utils.training.scorer import Scorer, Tally
 from utils.training.state import TrainingState, read_state
+from utils.training.terms import Term, TermInputs, distillation, hint
 
 __all__ = [
     "BatchNormEstimator",
@@ -19,12 +22,20 @@ __all__ = [
     "FitJob",
     "FitResult",
     "LossComposer",
+    "Metric",
+    "Scorer",
+    "Scores",
     "StatisticsRefresher",
+    "Tally",
+    "Term",
+    "TermInputs",
     "TrainingState",
     "common_maps",
+    "distillation",
     "evaluate",
     "fine_tune_schedule",
     "fit",
+    "hint",
     "read_state",
     "reestimate_batch_norm",
 ]

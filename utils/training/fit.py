@@ -32,6 +32,8 @@ from utils.training.state import (
     save_state,
 )
 from utils.training.trainee import Trainee
+from utils.training.wrapped_optimizer import optimizer_name, with_loss_scale
+from utils.training.zeros import MaskedOptimizer, sparse_kernels
 
 
 def fit(model: keras.Model, job: FitJob) -> FitResult:
@@ -50,6 +52,7 @@ def fit(model: keras.Model, job: FitJob) -> FitResult:
         History and speed.
 
     Raises:
+        ValueError: if the network to save does not share its variables with the model.
         InputError: if the state's path cannot be written, it holds another run, or the loss becomes
             NaN or infinite; the model then has the last good weights.
     """
@@ -63,7 +66,7 @@ def _fingerprint(job: FitJob) -> dict[str, Any]:
     own = {
         "seed": job.seed,
         "steps_per_epoch": job.steps_per_epoch,
-        "optimizer": type(job.optimizer).__name__,
+        "optimizer": optimizer_name(job.optimizer),
     }
     return json.loads(json.dumps({**own, **job.fingerprint}))
 
@@ -81,6 +84,30 @@ def _matching_state(job: FitJob) -> TrainingState | None:
     return saved
 
 
+def _masked_at_the_start(model: keras.Model, job: FitJob) -> tuple[int, ...]:
+    return sparse_kernels(model.trainable_variables) if job.keep_zeros else ()
+
+
+def _variables_beside(
+    plain: keras.Model, model: keras.Model, further: Sequence[keras.Variable]
+) -> list[keras.Variable]:
+    """List what is trained or changed besides the plain network's variables, each once.
+
+    Raises:
+        ValueError: if a variable of the plain network is not the model's, and would stay as it is.
+    """
+    given = {id(variable) for variable in model.variables}
+    for variable in plain.trainable_variables:
+        if id(variable) not in given:
+            raise ValueError(
+                "`saved` must share its variables with the model that is trained. Received: "
+                f"{variable.path!r} of {plain.name!r} is not among those of {model.name!r}."
+            )
+    own = {id(variable) for variable in plain.variables}
+    beside = {id(variable): variable for variable in (*model.variables, *further)}
+    return [variable for key, variable in beside.items() if key not in own]
+
+
 class _Run:
     """One session of a run."""
 
@@ -88,7 +115,14 @@ class _Run:
         self._model = model
         self._job = job
         self._saved = saved
-        self._optimizer = job.workers.distributed_optimizer(job.optimizer)
+        self._plain = model if job.saved is None else job.saved
+        self._extras = _variables_beside(self._plain, model, job.extra_variables)
+        # As they were when the run began: by now, others may be zero too.
+        self._masked = saved.masked if saved else _masked_at_the_start(model, job)
+        optimizer = job.optimizer
+        if self._masked:
+            optimizer = MaskedOptimizer(optimizer, self._masked)
+        self._optimizer = job.workers.distributed_optimizer(with_loss_scale(optimizer))
         self._recorder = Recorder(
             saved.step if saved else 0,
             saved.history if saved else (),
@@ -99,19 +133,22 @@ class _Run:
 
     def execute(self) -> FitResult:
         """Restore, train, report."""
-        if self._is_done():
-            self._restore_model()
-            self._notice(f"already done, taken from {self._job.state_path}")
-            return self._result()
-        keras.utils.set_random_seed(self._job.seed)
+        done = self._is_done()
+        if not done:
+            keras.utils.set_random_seed(self._job.seed)
         self._optimizer.build(self._model.trainable_variables)
         if self._saved is None:
             self._save_first()
         else:
-            self._restore_model()
+            self._restore_from(self._saved)
             self._restore(self._optimizer.variables, self._saved.optimizer)
-            self._notice(f"resumed at step {self._saved.step} from {self._job.state_path}")
-        self._job.workers.broadcast([*self._model.variables, *self._optimizer.variables])
+            said = "already done, taken" if done else f"resumed at step {self._saved.step}"
+            self._notice(f"{said} from {self._job.state_path}")
+        if done:
+            return self._result()
+        self._job.workers.broadcast(
+            [*self._plain.variables, *self._extras, *self._optimizer.variables]
+        )
         if self._job.nb_steps:
             self._train()
         return self._result()
@@ -130,9 +167,9 @@ class _Run:
     def _restore(self, variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
         assign_variables(variables, values, self._job.state_path)
 
-    def _restore_model(self) -> None:
-        if self._saved is not None:
-            self._restore(self._model.variables, self._saved.network)
+    def _restore_from(self, state: TrainingState) -> None:
+        self._restore(self._plain.variables, state.network)
+        self._restore(self._extras, state.extra_variables)
 
     def _result(self) -> FitResult:
         return FitResult(
@@ -143,8 +180,10 @@ class _Run:
 
     def _train(self) -> None:
         dataset = self._job.make_train(self._recorder.step)
-        self._trainee = Trainee(self._model, self._job.loss, dataset.element_spec)
-        self._trainee.compile(optimizer=self._optimizer)
+        self._trainee = Trainee(
+            self._model, self._job.loss, dataset.element_spec, plain=self._job.saved
+        )
+        self._trainee.compile(optimizer=self._optimizer, auto_scale_loss=False)
         callbacks = SegmentedCallbacks(self._callbacks(), add_history=True, model=self._trainee)
         try:
             with fixed_order(), callbacks.run():
@@ -227,7 +266,7 @@ class _Run:
             self._save(finished=self._job.nb_steps == 0, mid_epoch=False)
         except NotFiniteError as error:
             raise InputError(
-                f"the network {self._model.name!r} holds NaN or infinite weights before training. "
+                f"the network {self._plain.name!r} holds NaN or infinite weights before training. "
                 "Give a model with finite weights."
             ) from error
 
@@ -240,7 +279,9 @@ class _Run:
             finished=finished,
             fingerprint=_fingerprint(self._job),
             history=tuple(self._recorder.history),
-            network=read_variables(self._model.variables),
+            network=read_variables(self._plain.variables),
+            extra_variables=read_variables(self._extras),
+            masked=self._masked,
             optimizer=read_variables(self._optimizer.variables),
             metrics=read_variables(self._metric_variables()) if mid_epoch else (),
             epoch_seconds=self._recorder.epoch_seconds if mid_epoch else 0.0,
@@ -249,13 +290,13 @@ class _Run:
         # A finite loss may have had an infinite gradient: such weights must not replace good ones.
         if not state.is_finite:
             raise NotFiniteError("weights", self._recorder.step)
-        save_state(self._job.state_path, self._model, state)
+        save_state(self._job.state_path, self._plain, state)
 
     def _give_up(self, error: NotFiniteError) -> None:
         last_good = read_state(self._job.state_path)
         if last_good is None:
             raise InputError(f"{self._job.state_path} vanished during training.") from error
-        self._restore(self._model.variables, last_good.network)
+        self._restore_from(last_good)
         raise InputError(
             f"{error.what} became NaN or infinite at step {error.step}; the last good model, of "
             f"step {last_good.step}, is in {self._job.state_path}. Lower --lrn_rate_ft "

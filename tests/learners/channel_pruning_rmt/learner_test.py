@@ -25,7 +25,7 @@ def pruned(trained_digits, tmp_path_factory):
     """A learner that has cut half of the channels, without fine-tuning."""
     folder = tmp_path_factory.mktemp("pruned")
     learner = learner_in(folder, trained_digits, cpr_nb_smpls=400, cpr_nb_crops_per_smpl=8)
-    return learner, learner.train()
+    return learner, learner.train().model
 
 
 def test_cuts_what_the_ratio_says(pruned, trained_digits):
@@ -56,7 +56,7 @@ def test_warm_start_takes_the_channels_of_a_file(pruned, trained_digits, tmp_pat
         cpr_warm_start=True,
         cpr_save_path_ws=str(tmp_path / "warm.keras"),
     )
-    started = learner.train()
+    started = learner.train().model
     assert "selection" not in learner.seconds
     for one, other in zip(started.weights, model.weights, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -20,7 +20,7 @@ def make_scorer(model, residual="inner"):
     sampler = Sampler([networks.images()], num_images=48, num_positions=16, seed=0)
     found = ChannelTables(graph, groups, sampler)
     helper = TinyHelper()
-    network = NetworkScorer(to_keras(graph), helper, helper.build_dataset_train().take(4))
+    network = NetworkScorer(graph, helper, helper.build_dataset_train().take(4))
     return graph, groups, found, ChannelScorer(graph, groups, found, network)
 
 

@@ -9,7 +9,8 @@ from learners.channels import tables
 from learners.channels.groups import prunable_groups
 from learners.channels.lasso import lasso_path_order
 from learners.channels.tables import ChannelTables
-from learners.reconstruction.least_squares import RIDGE, refit_kernel, relative_error
+from learners.reconstruction.least_squares import refit_kernel, relative_error
+from learners.reconstruction.ridge import RIDGE
 from learners.reconstruction.sampling import Sampler
 from tests.learners import networks
 from utils.graph import from_keras

@@ -16,7 +16,7 @@ def learner_in(folder, **values):
 
 def test_learns(tmp_path):
     learner = learner_in(tmp_path, nb_epochs="3", lrn_rate_init=0.02)
-    model = learner.train()
+    model = learner.train().model
     losses = [row["loss"] for row in learner.history]
     assert losses == sorted(losses, reverse=True)
     assert stages.measurement.score(learner.helper, model)["accuracy"] > 0.6  # by chance: 0.1
@@ -35,14 +35,14 @@ def test_warm_start_of_the_helper(wanted, tmp_path, monkeypatch):
     learner = learner_in(tmp_path, nb_epochs="0", enbl_warm_start=wanted)
     started = []
     monkeypatch.setattr(learner.helper, "warm_start", started.append)
-    model = learner.train()
+    model = learner.train().model
     assert started == ([model] if wanted else [])
 
 
 def test_no_epochs_leave_the_fresh_weights(tmp_path):
     learner = learner_in(tmp_path, nb_epochs="0")
     before = [np.array(weight) for weight in learner.model.weights]
-    model = learner.train()
+    model = learner.train().model
     assert isinstance(model, keras.Model)
     for weight, value in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)

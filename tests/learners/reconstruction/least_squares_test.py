@@ -8,12 +8,12 @@ import pytest
 from learners.reconstruction.least_squares import (
     MAX_STEPS,
     PULL,
-    RIDGE,
     ReaderMoments,
     backward_order,
     refit_kernel,
     relative_error,
 )
+from learners.reconstruction.ridge import RIDGE
 from tests.learners.conftest import statistics_of
 
 

@@ -21,12 +21,12 @@ def test_residual_branches():
     assert list(found) == ["a1", "a2", "b2", "short", "head"]
     assert [reading.item.key for reading in found.values()] == [0, 1, 2, 3, 4]
     a1, a2, b2, short, head = found.values()
-    assert (a1.offset, a1.centred) == (Offset("a1_bn", "moving_mean", -1.0), True)
+    assert (a1.offsets, a1.centred) == ((Offset("a1_bn", "moving_mean", -1.0),), True)
     assert a1.total is None
     assert (a2.total, a2.shortcut) == (Ref("sum_a"), Ref("stem_relu"))
     assert (b2.total, b2.shortcut) == (Ref("sum_b"), Ref("short_bn"))
     assert (short.total, short.shortcut) == (Ref("sum_b"), Ref("b2_bn"))
-    assert (head.offset, head.centred, head.total) == (Offset("head", "bias"), True, None)
+    assert (head.offsets, head.centred, head.total) == ((Offset("head", "bias"),), True, None)
     assert head.item.kernel.shape == (12, 5)
     assert a2.item.kernel.shape == (72, 8)
 
@@ -87,7 +87,7 @@ def test_norms_that_cannot_take_up_an_offset(what):
         "other axis": y,
     }[what]
     reading = readings(keras.Model(inputs, outputs), "conv")["conv"]
-    assert (reading.offset, reading.centred) == (None, False)
+    assert (reading.offsets, reading.centred) == ((), False)
     np.testing.assert_array_equal(reading.weights, np.ones(8))
 
 

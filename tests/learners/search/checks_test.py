@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from learners import LEARNERS
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.config import RunConfig
 from learners.full_precision.config import FullPrecConfig
@@ -17,12 +18,13 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 def check(run=None, learner=None):
     run = flags.build(RunConfig, run or {})
-    return check_search(run, [flags.build(ChannelPrunedRmtConfig, learner or {})])
+    config = flags.build(ChannelPrunedRmtConfig, learner or {})
+    return check_search(run, [LEARNERS["chn-pruned-rmt"]], [config])
 
 
 def test_without_search_or_setting_there_is_nothing_to_check():
     assert check() is None
-    assert check_search(RunConfig(), [FullPrecConfig()]) is None
+    assert check_search(RunConfig(), [LEARNERS["full-prec"]], [FullPrecConfig()]) is None
 
 
 def test_a_search_with_a_budget_is_accepted():
@@ -104,7 +106,8 @@ def test_a_setting_stands_alone(path, run, learner, other):
 
 def test_a_setting_needs_a_learner_that_chooses(path):
     with pytest.raises(InputError, match="--setting has no effect on learners that do not choose"):
-        check_search(flags.build(RunConfig, {"setting": path}), [FullPrecConfig()])
+        run = flags.build(RunConfig, {"setting": path})
+        check_search(run, [LEARNERS["full-prec"]], [FullPrecConfig()])
 
 
 def test_the_command_line_refuses_them_with_one_line_before_tensorflow():

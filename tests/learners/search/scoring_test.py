@@ -7,11 +7,12 @@ from learners.search.scoring import BriefTuning, NetworkScorer, held_out_images
 from nets.convnet_at_digits import ModelHelper
 from tests.learners import networks
 from tests.learners.search.tiny import TinyHelper
+from utils.graph import from_keras
 
 
 def make_scorer(num_images=64):
-    helper, model = TinyHelper(), networks.residual()
-    return NetworkScorer(model, helper, helper.build_dataset_train().take(num_images // 16))
+    helper, graph = TinyHelper(), from_keras(networks.residual())
+    return NetworkScorer(graph, helper, helper.build_dataset_train().take(num_images // 16))
 
 
 def kernels(scorer):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from learners import learner_class
+from learners.base import Trained
 from learners.channels.groups import prunable_groups
 from learners.channels.problem import channel_problem
 from learners.context import StageContext
@@ -19,6 +20,7 @@ from pipeline import stages
 from tests.learners.runs import TWO_STEPS, compress, make_run
 from utils.errors import InputError
 from utils.graph import from_keras
+from utils.training.metrics import Scores, scalar
 
 ROOT = pathlib.Path(__file__).parents[3]
 SEARCH = {
@@ -111,7 +113,7 @@ def test_nothing_is_fine_tuned_on_what_is_held_out(tmp_path, monkeypatch):
 
     def train(learner):
         trained.append(learner.context.holds_out)
-        return learner.model
+        return Trained(learner.model)
 
     monkeypatch.setattr(type(stage._learner), "train", train)
     stage._tuned("uniform", stage._problem.uniform(), None)
@@ -253,7 +255,7 @@ def test_multi_obj_keeps_the_better_reward(tmp_path, monkeypatch):
     accuracies = iter([0.90, 0.86])  # of uniform and of the winner, which is smaller
     monkeypatch.setattr(
         "learners.search.stage.evaluate",
-        lambda *_: {"accuracy": next(accuracies), "loss": 0.5},
+        lambda *_: Scores({"accuracy": next(accuracies), "loss": 0.5}, scalar("accuracy")),
     )
     monkeypatch.setattr(type(stage._learner), "train", lambda learner: learner.model)
     kept = []

@@ -1,0 +1,47 @@
+"""What the functions about channels read of a learner's config, whichever learner's it is."""
+
+from typing import Protocol
+
+
+class LatencyFlags(Protocol):
+    """See `learners/channels/config.py`."""
+
+    @property
+    def latency_step(self) -> int:
+        """Counts are multiples of it with a latency budget."""
+
+
+class ChannelFlags(Protocol):
+    """Which channels a learner may cut; a config with fields of these names has it."""
+
+    @property
+    def PREFIX(self) -> str:  # noqa: N802  as configs spell it
+        """Of the learner's flags, for messages."""
+
+    @property
+    def prune_ratio(self) -> float:
+        """Fraction of the channels removed, in [0, 1)."""
+
+    @property
+    def round_to(self) -> int:
+        """Counts are multiples of it."""
+
+    @property
+    def residual(self) -> str:
+        """`inner`, `joint` or `gather`."""
+
+    @property
+    def skip_frst_layer(self) -> bool:
+        """Leave the first layer's input channels alone."""
+
+    @property
+    def skip_last_layer(self) -> bool:
+        """Leave the last layer's input channels alone."""
+
+    @property
+    def skip_op_names(self) -> str | None:
+        """Parts of the names of layers that are left alone, separated by commas."""
+
+    @property
+    def channel_search(self) -> LatencyFlags:
+        """Flags of a search for channel counts."""

@@ -1,0 +1,74 @@
+"""What the config of every learner has: the pipeline asks these and guesses nothing."""
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from learners.search.config import RolloutConfig
+
+
+class Choice(NamedTuple):
+    """A flag by which the choice for each layer is made already, and what that is in words."""
+
+    flag: str
+    words: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LearnerConfig:
+    """Base of the learners' configs; a learner overrides what is different with it.
+
+    Attributes:
+        PREFIX: of all its flags.
+        STATE_FIELD: the field with the path of the resumable state, whatever its documented name;
+            None for `--save_path`.
+        ARTEFACT_FIELD: likewise the field with the path of the resulting network; None for
+            `--save_path_eval`.
+        searching: flags of its search; None for a learner that has none.
+    """
+
+    PREFIX: ClassVar[str] = ""
+    STATE_FIELD: ClassVar[str | None] = None
+    ARTEFACT_FIELD: ClassVar[str | None] = None
+
+    if TYPE_CHECKING:
+
+        @property
+        def searching(self) -> RolloutConfig | None:
+            """Flags of the search; a field of the class in learners that have one."""
+    else:
+        searching = None  # no property: a field of a subclass could not be set over it
+
+    @property
+    def state_path(self) -> str | None:
+        """Where the resumable state is kept; None for `--save_path`."""
+        return None if self.STATE_FIELD is None else getattr(self, self.STATE_FIELD)
+
+    @property
+    def artefact_path(self) -> str | None:
+        """Where the resulting network is written; None for `--save_path_eval`."""
+        return None if self.ARTEFACT_FIELD is None else getattr(self, self.ARTEFACT_FIELD)
+
+    @property
+    def fine_tune_lrn_rate(self) -> float | None:
+        """Initial learning rate of fine-tuning; None for `--lrn_rate_ft`."""
+        return None
+
+    def wants_search(self) -> bool:
+        """Whether an agent is asked to choose for each layer."""
+        return self.searching is not None and self.searching.search
+
+    def takes_setting(self) -> bool:
+        """Whether `--setting` can say what is chosen for each layer."""
+        return self.searching is not None
+
+    def choice(self) -> Choice | None:
+        """Say by which flag the choice for each layer is made already; None while it is open."""
+        return None
+
+    def check_files(self) -> None:
+        """Look, before TensorFlow is loaded, whether the files are there that the flags name.
+
+        Raises:
+            InputError: if one is missing.
+        """

@@ -1,0 +1,70 @@
+"""Flags in words: help, the documentation's tables, and messages as they read in Python."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from utils.flags import FlagSpec, describe
+
+_DEBUG = re.compile(r" \((?:(?P<rest>[^()]*); )?traceback: --debug\)")
+# A value ends at a space or where the sentence goes on; `full-prec,chn-pruned-rmt` is one.
+_MENTION = re.compile(r"--(?P<name>[a-z]\w*)(?:=(?P<value>\S+?)(?=[\s;)]|[.,:](?:\s|$)|$))?")
+
+
+def in_python(text: str, specs: Mapping[str, FlagSpec]) -> str:
+    """Write a message about flags as it reads where flags are keywords.
+
+    Args:
+        text: names flags as the command line does.
+        specs: the flags by name; others are left as they are.
+
+    Returns:
+        The text. A True/False flag that is only named is switched on.
+
+    Example:
+        >>> from utils.export.config import ExportConfig
+        >>> specs = {spec.name: spec for spec in describe(ExportConfig)}
+        >>> in_python("Give --tflite=none, or lower --nb_repts.", specs)
+        'Give tflite="none", or lower nb_repts.'
+    """
+
+    def keyword(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"]
+        spec = specs.get(name)
+        if spec is None:
+            return found[0]
+        if value is None:
+            return f"{name}=True" if spec.type is bool else name
+        return f'{name}="{value}"' if spec.type is str and value != "None" else f"{name}={value}"
+
+    def without_debug(found: re.Match[str]) -> str:
+        return f" ({found['rest']})" if found["rest"] else ""
+
+    return _MENTION.sub(keyword, _DEBUG.sub(without_debug, text))
+
+
+def help_text(sections: Mapping[str, Sequence[type]]) -> str:
+    """Write the flags as plain text, one block per titled section."""
+    lines = []
+    for title, config_classes in sections.items():
+        lines += [title, "-" * len(title)]
+        for spec in (spec for cls in config_classes for spec in describe(cls)):
+            kind = spec.allowed() if spec.info.choices or spec.info.lower is not None else ""
+            default = "" if spec.default is None else f"default {spec.default}"
+            facts = "; ".join(fact for fact in (default, kind, spec.info.unit) if fact)
+            effect = f" (no effect: {spec.info.inert})" if spec.info.inert else ""
+            lines.append(f"  --{spec.name}  {spec.info.help}{effect} [{facts}]")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def markdown_table(*config_classes: type) -> str:
+    """Write the documentation's table of flags."""
+    rows = ["| Flag | Default | Allowed | Meaning |", "|:--|:--|:--|:--|"]
+    for spec in (spec for cls in config_classes for spec in describe(cls)):
+        unit = f" Unit: {spec.info.unit}." if spec.info.unit else ""
+        also = f" Also written {', '.join(spec.info.aliases)}." if spec.info.aliases else ""
+        inert = f" No effect: {spec.info.inert}" if spec.info.inert else ""
+        allowed = spec.allowed().replace("|", "\\|")
+        text = f"{spec.info.help}{unit}{also}{inert}".replace("|", "\\|")
+        rows.append(f"| `--{spec.name}` | `{spec.default}` | {allowed} | {text} |")
+    return "\n".join(rows)

@@ -1,0 +1,58 @@
+"""Folders of their own for runs that name none."""
+
+import contextlib
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator
+
+from utils.errors import InputError
+
+
+@contextlib.contextmanager
+def fresh_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Make a folder that no other run uses: `path`, else `path-2`, `path-3` and so on.
+
+    Whoever makes the folder has it: of runs that begin at the same time each gets another one. On
+    an exception it is removed again if nothing was written there, with the parents made for it.
+
+    Args:
+        path: the name of the first one.
+
+    Yields:
+        The folder's path.
+
+    Raises:
+        InputError: if it cannot be made.
+    """
+    first = pathlib.Path(path)
+    made = [parent for parent in first.parents if not parent.exists()]  # innermost first
+    try:
+        first.parent.mkdir(parents=True, exist_ok=True)
+        folder = next(filter(_made, _names(first)))
+    except OSError as error:
+        raise InputError(
+            f"cannot make the folder {str(first)!r}: {error.strerror}. Give --out_dir, a folder "
+            "that you may write to."
+        ) from error
+    try:
+        yield folder
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first that is not empty stays, with the others
+            for empty in (folder, *made):
+                empty.rmdir()
+        raise
+
+
+def _names(first: pathlib.Path) -> Iterator[pathlib.Path]:
+    yield first
+    for number in itertools.count(2):
+        yield first.with_name(f"{first.name}-{number}")
+
+
+def _made(folder: pathlib.Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
