@@ -5,7 +5,7 @@ import pytest
 from datasets.config import DataConfig
 from datasets.dataset_info import DatasetInfo
 
-MODULES = ("cifar10", "digits", "fmnist", "mnist")
+MODULES = ("cifar10", "digits", "fmnist", "fsdd", "mnist")
 
 
 @pytest.mark.parametrize("name", MODULES)
