@@ -161,7 +161,7 @@ def test_a_file_that_misses_its_limits_leaves_a_report(done, tmp_path, capsys):
     start = f"--pretrained_path={done}/model_1_full_prec.keras"
     assert main.run([start, *argv, *QUICK[2:], f"--out_dir={tmp_path}"]) == 2
     assert "--tflite_min_agreement" in capsys.readouterr().err
-    (file,) = report_in(tmp_path)["tflite"]
+    (file,) = (row for row in report_in(tmp_path)["files"] if row["network"] == "after")
     assert (file["kind"], file["path"], file["passed"]) == ("int8", "", False)
     assert file["agreement"] < 1 and file["latency_ms_p50"] is None
     assert not list(tmp_path.glob("*.tflite"))
@@ -200,7 +200,9 @@ def test_users_helper_outside_the_repository(tmp_path):
     argv += ["--batch_size=8", "--tflite_min_agreement=0", "--tflite_max_gap=1", *QUICK]
     assert main.run([*argv, f"--out_dir={tmp_path}/out"]) == 0
     report = report_in(tmp_path / "out")
-    assert [row["kind"] for row in report["tflite"]] == ["float32", "int8"]
+    assert [(row["network"], row["kind"]) for row in report["files"]] == [
+        (network, kind) for network in ("before", "after") for kind in ("float32", "int8")
+    ]
     model = keras.saving.load_model(tmp_path / "out" / "model.keras", compile=False)
     assert model.name == "my_net"
     assert model.get_layer("conv1").filters == 2

@@ -87,17 +87,6 @@ class Scorer:
             raise RuntimeError("the deciding metric is known once a network was scored.")
         return self._deciding
 
-    def __call__(self, network: Any, dataset: tf.data.Dataset | None = None) -> Scores:
-        """Score a network once; see `Evaluator`.
-
-        Args:
-            network: a Keras model, or a function of a batch of images.
-            dataset: batches (images, labels); None for the helper's evaluation set.
-        """
-        from utils.training.evaluate import Evaluator
-
-        return Evaluator(network, self)(dataset)
-
     def tally(self, variables: Sequence[Any] = ()) -> Tally:
         """Begin to score a network, batch by batch.
 
