@@ -14,7 +14,6 @@ from nets.abstract_model_helper import AbstractModelHelper
 from nets.config import HelperConfig
 from utils.errors import InputError
 from utils.training import Scorer, evaluate
-from utils.training.evaluate import evaluate
 from utils.training.scorer import stand_ins
 
 RNG = np.random.default_rng(0)
