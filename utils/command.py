@@ -8,9 +8,9 @@ import absl.logging
 from rich.console import Console
 
 from utils.errors import InputError
+from utils.stopping import EXIT_INTERRUPTED, EXIT_TERMINATED, Interrupted, Terminated, terminating
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)  # progress, notices, errors
 out = Console(highlight=False)  # results
@@ -32,16 +32,23 @@ def guarded(body: Callable[[], int | None], argv: Sequence[str]) -> int:
         argv: the arguments; `--debug` among them lets the traceback through.
 
     Returns:
-        The exit status: 0, 2 for bad input, 130 for Ctrl-C.
+        The exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM.
     """
     quiet_tensorflow()
     try:
-        return body() or 0
+        with terminating():
+            return body() or 0
     except InputError as error:
         if any(arg in ("--debug", "--debug=True", "--debug=true") for arg in argv):
             raise
         notes.print(f"error: {' '.join(str(error).split())}", markup=False)
         return EXIT_BAD_INPUT
+    except Interrupted:
+        return EXIT_INTERRUPTED
     except KeyboardInterrupt:
         notes.print("Interrupted. The same command resumes from the last save.")
         return EXIT_INTERRUPTED
+    except Terminated as stop:
+        if not stop.told:
+            notes.print("Terminated. The same command resumes from the last save.")
+        return EXIT_TERMINATED
