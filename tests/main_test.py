@@ -211,6 +211,18 @@ def test_users_helper_outside_the_repository(tmp_path):
 # --- a run that is killed -------------------------------------------------------------------------
 
 
+SLOWED = """
+import sys, time, main
+from utils.training import callbacks
+tick = callbacks.Recorder.on_train_batch_end
+def slowed(self, batch, logs=None):
+    tick(self, batch, logs)
+    time.sleep(0.05)
+callbacks.Recorder.on_train_batch_end = slowed
+sys.exit(main.run(sys.argv[1:]))
+"""
+
+
 def wait_for_steps(path, steps, process):
     """Wait until a state of so many steps is saved."""
     limit = time.monotonic() + 240
@@ -226,18 +238,8 @@ def wait_for_steps(path, steps, process):
 def test_killed_in_the_second_stage_and_resumed(done, tmp_path, monkeypatch):
     folder = tmp_path / "killed"
     argv = [*PIPELINE, f"--out_dir={folder}"]
-    slow = (
-        "import sys, time, main\n"
-        "from utils.training import callbacks\n"
-        "tick = callbacks.Recorder.on_train_batch_end\n"
-        "def slowed(self, batch, logs=None):\n"
-        "    tick(self, batch, logs)\n"
-        "    time.sleep(0.05)\n"
-        "callbacks.Recorder.on_train_batch_end = slowed\n"
-        "sys.exit(main.run(sys.argv[1:]))"
-    )
     process = subprocess.Popen(
-        [sys.executable, "-c", slow, *argv], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOWED, *argv], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     try:
         wait_for_steps(folder / "state" / "2_chn_pruned_rmt.keras", 5, process)
@@ -253,6 +255,32 @@ def test_killed_in_the_second_stage_and_resumed(done, tmp_path, monkeypatch):
     for first, second in zip(one.weights, other.weights, strict=True):
         np.testing.assert_array_equal(first, second)
     assert {path.name for path in folder.iterdir()} == {path.name for path in done.iterdir()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM])
+def test_stopped_by_a_signal_it_saves_and_says_how_to_go_on(number, done, tmp_path):
+    argv = [*PIPELINE, "--save_step=1000", f"--out_dir={tmp_path}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOWED, *argv], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    state = tmp_path / "state" / "1_full_prec.keras"
+    try:
+        wait_for_steps(state, 0, process)  # the first save is before the first step
+        process.send_signal(number)
+        error = process.communicate(timeout=240)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number
+    last = error.splitlines()[-1]
+    step = read_state(state).step
+    assert last == (
+        f"full-prec: stopped by {number.name} at step {step} of 22, step {step} is saved in "
+        f"{state}. The same command goes on from there."
+    )
+    assert 0 < step < 22
+    assert "Traceback" not in error
+    assert main.run(argv) == 0
+    assert figures(report_in(tmp_path)) == figures(report_in(done))
 
 
 def test_a_resumed_run_must_be_the_same(done, tmp_path, capsys):

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -6,6 +7,7 @@ import pytest
 
 from utils import command
 from utils.errors import InputError
+from utils.stopping import Interrupted, Terminated
 
 
 def refuse():
@@ -49,6 +51,23 @@ def test_debug_lets_the_traceback_through(argument):
 def test_interruption(capsys):
     assert command.guarded(interrupt, []) == 130
     assert "resumes from the last save" in capsys.readouterr().err
+
+
+def test_termination(capsys):
+    def body():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert command.guarded(body, []) == 143
+    assert capsys.readouterr().err == ("Terminated. The same command resumes from the last save.\n")
+
+
+@pytest.mark.parametrize(("stop", "status"), [(Interrupted(), 130), (Terminated(told=True), 143)])
+def test_who_was_told_is_not_told_again(stop, status, capsys):
+    def body():
+        raise stop
+
+    assert command.guarded(body, []) == status
+    assert capsys.readouterr().err == ""
 
 
 def test_our_own_mistakes_are_one_line_and_status_1(capsys):
