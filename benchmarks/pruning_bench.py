@@ -271,9 +271,11 @@ def learning_rate(context: Context) -> dict[str, object]:
             optimizer=helper.build_optimizer(training.fine_tune_schedule(rate, num_steps)),
             loss=training.LossComposer(
                 helper.calc_loss,
+                [
+                    training.distillation(),
+                    training.hint(LOSS_W_HINT, training.common_maps(model, teacher)),
+                ],
                 teacher=teacher,
-                loss_w_hint=LOSS_W_HINT,
-                hints=training.common_maps(model, teacher),
             ),
             state_path=context.work_dir / f"rate_{rate}.keras",
             seed=context.seed,

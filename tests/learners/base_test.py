@@ -1,16 +1,32 @@
 """What learners share; resuming as a whole is in `tests/contract` and `tests/main_test.py`."""
 
+import signal
+import subprocess
+import sys
 import time
+import types
+import zlib
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from learners.base import AbstractLearner, Trained
 from learners.context import StageContext
+from tests.learners.recipes import (
+    RATE,
+    Thrice,
+    shifted,
+    toy_helper,
+    toy_learner,
+    toy_network,
+)
 from tests.learners.runs import make_run
+from utils.errors import InputError
 from utils.graph import from_keras, to_keras
 from utils.training import read_state
+from utils.training.reproducible import fixed_order
 
 
 class Doubling(AbstractLearner):
@@ -143,3 +159,172 @@ def test_hints_without_common_maps_are_left_out_and_said_so(trained_digits, tmp_
 
 def renamed(layer):
     return {**layer.get_config(), "name": f"other_{layer.name}"}
+
+
+# --- several fits ---------------------------------------------------------------------------------
+
+
+class AtStep(keras.callbacks.Callback):
+    """Does something after one step of a part with so many steps."""
+
+    def __init__(self, step, action):
+        super().__init__()
+        self._step, self._action = step, action
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step -= 1
+        if not self._step:
+            self._action()
+
+
+class KilledError(Exception):
+    """Stands for a kill where the process must go on."""
+
+
+def raise_killed():
+    raise KilledError
+
+
+_KILLED_RUN = """
+import os, pathlib, signal, sys
+from tests.learners.base_test import AtStep
+from tests.learners.recipes import Thrice, toy_learner, toy_network
+learner = toy_learner(Thrice, pathlib.Path(sys.argv[1]), toy_network(), save_step=2)
+learner.callbacks = [AtStep(10, lambda: os.kill(os.getpid(), signal.SIGKILL))]
+learner.train()
+"""
+
+
+def kill_9(folder):
+    """Run `Thrice` in a process of its own that is killed in its second fit."""
+    command = [sys.executable, "-c", _KILLED_RUN, str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def stop_at(step):
+    """Run `Thrice` up to a step, counted over all parts."""
+
+    def stop(folder):
+        learner = toy_learner(Thrice, folder, toy_network(), save_step=2)
+        learner.callbacks = [AtStep(step, raise_killed)]
+        with pytest.raises(KilledError):
+            learner.train()
+
+    return stop
+
+
+def without_times(history):
+    times = ("seconds", "images_per_second")
+    return [{name: row[name] for name in row if name not in times} for row in history]
+
+
+@pytest.fixture(scope="module")
+def thrice(tmp_path_factory):
+    """A recipe of three fits and its network, trained without a kill."""
+    learner = toy_learner(Thrice, tmp_path_factory.mktemp("thrice"), toy_network())
+    return learner, learner.train().model
+
+
+def assert_same_variables(one, other):
+    for a, b in zip(one.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+def test_fits_are_those_of_plain_keras(thrice):
+    """The same batches, rates and work between, in three calls of Keras' own `fit`."""
+    model, helper = toy_network(), toy_helper()
+    shifted(model)
+    for part, num_steps in (("warm_up", 6), ("round_0/all", 7), ("round_1/all", 7)):
+        if num_steps == 7:
+            shifted(model)
+        schedule = keras.optimizers.schedules.CosineDecay(RATE, 7) if num_steps == 7 else RATE
+        keras.utils.set_random_seed(0)
+        model.compile(
+            keras.optimizers.SGD(schedule, momentum=0.9),
+            lambda y, p: helper.calc_loss(tf.cast(y, tf.int64), p, model.trainable_variables)[0],
+        )
+        with fixed_order():
+            model.fit(helper.build_dataset_train(), steps_per_epoch=num_steps, verbose=0)
+        keras.utils.set_random_seed(zlib.crc32(part.encode()) % 2**31)
+    assert_same_variables(model, thrice[1])
+
+
+def test_facts_of_several_fits(thrice):
+    learner, _ = thrice
+    assert list(learner.seconds) == ["choice", "warm_up", "round_0/all", "round_1/all"]
+    name = "chn-pruned-rmt"
+    assert [(row["stage"], row["step"]) for row in learner.history] == [
+        (f"{name}: {part}", step)
+        for part, steps in (("warm_up", (4, 6)), ("round_0/all", (4, 7)), ("round_1/all", (4, 7)))
+        for step in steps
+    ]
+    state = learner.context.stage.state_path
+    assert sorted(file.name for file in state.parent.iterdir()) == [
+        f"{state.stem}.keras",
+        f"{state.stem}.round_0.all.keras",
+        f"{state.stem}.warm_up.keras",
+    ]
+    assert (learner.context.log_dir / name / "round_0" / "all" / "train").is_dir()
+
+
+@pytest.mark.parametrize("kill", [stop_at(3), kill_9, stop_at(20)], ids=["3", "kill -9", "20"])
+def test_killed_in_any_of_its_fits_it_ends_with_the_same_bits(kill, thrice, tmp_path):
+    kill(tmp_path)
+    resumed = toy_learner(Thrice, tmp_path, toy_network(), save_step=2)
+    model = resumed.train().model
+    assert_same_variables(model, thrice[1])
+    assert without_times(resumed.history) == without_times(thrice[0].history)
+    assert list(resumed.seconds) == list(thrice[0].seconds)
+    assert resumed.layers == {"fc2": {"error": 0.25}}
+    again = toy_learner(Thrice, tmp_path, toy_network())
+    assert_same_variables(again.train().model, thrice[1])
+    assert again.history == resumed.history
+
+
+def test_work_between_fits_must_be_the_same(tmp_path):
+    class Other(Thrice):
+        by = 1.0
+
+        def train(self):
+            model = self.model
+            self.fit("one", model, schedule=RATE, num_steps=2)
+            shifted(model, self.by)
+            self.fit("two", model, schedule=RATE, num_steps=2)
+            return Trained(model)
+
+    toy_learner(Other, tmp_path, toy_network()).train()
+    Other.by = 2.0
+    learner = toy_learner(Other, tmp_path, toy_network())
+    with pytest.raises(
+        InputError, match=r"started differently \(it was given another network\).*--resume=False"
+    ):
+        learner.train()
+    assert list(learner.seconds) == ["one"]
+    toy_learner(Other, tmp_path, toy_network(), resume=False).train()
+
+
+def test_another_schedule_is_refused(tmp_path):
+    toy_learner(Thrice, tmp_path, toy_network()).fit("a", toy_network(), schedule=0.1, num_steps=1)
+    learner = toy_learner(Thrice, tmp_path, toy_network())
+    with pytest.raises(
+        InputError, match=r"\(lrn_rates: saved \[0\.1, .*\], received \[0\.2, .*; steps: saved 1,"
+    ):
+        learner.fit("a", toy_network(), schedule=0.2, num_steps=2)
+
+
+@pytest.mark.parametrize(("own", "rate"), [(None, 0.03), (0.2, 0.2)])
+def test_fine_tuning_rate_is_the_learners_own_or_that_of_the_run(own, rate, tmp_path):
+    learner = toy_learner(
+        Thrice, tmp_path, toy_network(), lrn_rate_ft=0.03, nb_epochs="0.5", summ_step=1
+    )
+    learner.config = types.SimpleNamespace(fine_tune_lrn_rate=own)
+    learner.fingerprint = dict
+    rates = []
+    build = learner.helper.build_optimizer
+    learner.helper.build_optimizer = lambda schedule: (
+        rates.append(float(schedule(0))) or build(schedule)
+    )
+    learner.fine_tune(toy_network())
+    assert rates == [pytest.approx(rate)]
+    assert learner.history[-1]["step"] == 2

@@ -12,6 +12,7 @@ from utils.training.job import FitJob, FitResult
 from utils.training.loss import LossComposer
 from utils.training.schedule import fine_tune_schedule
 from utils.training.state import TrainingState, read_state
+from utils.training.terms import Term, TermInputs, distillation, hint
 
 __all__ = [
     "BatchNormEstimator",
@@ -20,11 +21,15 @@ __all__ = [
     "FitResult",
     "LossComposer",
     "StatisticsRefresher",
+    "Term",
+    "TermInputs",
     "TrainingState",
     "common_maps",
+    "distillation",
     "evaluate",
     "fine_tune_schedule",
     "fit",
+    "hint",
     "read_state",
     "reestimate_batch_norm",
 ]

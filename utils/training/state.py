@@ -8,12 +8,13 @@ the step and the history. It is replaced by one rename: network and state always
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -24,8 +25,11 @@ from utils.errors import InputError
 from utils.files import atomic_path, check_keras_archive
 
 _HEADER_ENTRY = "flowpress/state.json"
-_VERSION = 1
-_START_ANEW = "Start anew with --resume=False, or choose another --out_dir."
+_VERSION = 2
+GIVEN = "given"
+"""Entry of a fingerprint: a digest of the network that a fit was given."""
+
+START_ANEW = "Start anew with --resume=False, or choose another --out_dir."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,13 +98,13 @@ def assign_variables(
     if len(variables) != len(values):
         raise InputError(
             f"{source}: its state has {len(values)} variables, this network {len(variables)}: it "
-            f"belongs to another network or optimizer. {_START_ANEW}"
+            f"belongs to another network or optimizer. {START_ANEW}"
         )
     for variable, value in zip(variables, values, strict=True):
         if tuple(variable.shape) != value.shape:
             raise InputError(
                 f"{source}: its state belongs to another network: {variable.path!r} has the shape "
-                f"{value.shape} there and {tuple(variable.shape)} here. {_START_ANEW}"
+                f"{value.shape} there and {tuple(variable.shape)} here. {START_ANEW}"
             )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -153,18 +157,37 @@ def read_state(path: str | os.PathLike[str]) -> TrainingState | None:
     Raises:
         InputError: if the file is damaged, or was written by another version of Flowpress.
     """
-    if not pathlib.Path(path).exists():
-        return None
-    check_keras_archive(path)
-    with open_archive(path, ".keras") as archive:
-        if _HEADER_ENTRY not in archive.namelist():
+    with _opened(path) as (archive, header):
+        if archive is None:
             return None
-        header: dict[str, Any] = json.loads(archive.read(_HEADER_ENTRY))
-        if header.pop("version", None) != _VERSION:
-            raise InputError(f"{path}: its state is of another version. {_START_ANEW}")
         for name in _ARRAY_FIELDS:
             header[name] = tuple(read_npy(archive, _entry(name, i)) for i in range(header[name]))
         return TrainingState(**header | {"history": tuple(header["history"])})
+
+
+def read_fingerprint(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
+    """Read a state's fingerprint alone; see `read_state`."""
+    with _opened(path) as (archive, header):
+        return None if archive is None else header["fingerprint"]
+
+
+@contextlib.contextmanager
+def _opened(
+    path: str | os.PathLike[str],
+) -> Iterator[tuple[zipfile.ZipFile | None, dict[str, Any]]]:
+    """Open a checked file with its header; None where there is no file or no state in it."""
+    if not pathlib.Path(path).exists():
+        yield None, {}
+        return
+    check_keras_archive(path)
+    with open_archive(path, ".keras") as archive:
+        if _HEADER_ENTRY not in archive.namelist():
+            yield None, {}
+            return
+        header: dict[str, Any] = json.loads(archive.read(_HEADER_ENTRY))
+        if header.pop("version", None) != _VERSION:
+            raise InputError(f"{path}: its state is of another version. {START_ANEW}")
+        yield archive, header
 
 
 def check_fingerprint(
@@ -183,9 +206,12 @@ def check_fingerprint(
     names = [name for name in {**saved, **received} if saved.get(name) != received.get(name)]
     if names:
         differences = "; ".join(
-            f"{name}: saved {saved.get(name)!r}, received {received.get(name)!r}" for name in names
+            f"{name}: saved {saved.get(name)!r}, received {received.get(name)!r}"
+            if name != GIVEN
+            else "it was given another network"
+            for name in names
         )
         raise InputError(
             f"{path} holds a run that was started differently ({differences}). Repeat the call "
-            f"with the saved values to resume it. {_START_ANEW}"
+            f"with the saved values to resume it. {START_ANEW}"
         )
