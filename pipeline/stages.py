@@ -123,7 +123,6 @@ def run_stages(
     for index, stage in enumerate(plan.stages):
         if index == plan.before_stage:
             before = _copy(trained.model)
-        teaches = index >= plan.before_stage and plan.compresses
         context = StageContext(
             run=plan.run,
             stage=stage,
@@ -131,7 +130,7 @@ def run_stages(
             budget=plan.budget_of(stage),
             setting=plan.setting_of(stage),
             log_dir=plan.log_dir,
-            teacher=teacher or (before if teaches and plan.run.distillation.enbl_dst else None),
+            teacher=before if teacher is None and plan.learns_from_before(index) else teacher,
             workers=workers,
         )
         source = str(plan.initial_path) if index == 0 and plan.initial_path is not None else ""
