@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import learners
 from learners.config import RunConfig
 from learners.learner_config import LearnerConfig
-from nets.config import HelperConfig
+from nets.config import KerasModelConfig as HelperConfig
 from pipeline.plan import make_plan
 from utils import flags
 from utils.command import notes, quiet_tensorflow
@@ -25,7 +25,6 @@ from utils.folders import fresh_folder
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
     from utils.report import Report
 
@@ -38,8 +37,8 @@ _OUT_DIR = "runs/compress"
 
 def compress(
     model: "keras.Model",
-    train_ds: "tf.data.Dataset",
-    eval_ds: "tf.data.Dataset",
+    train_ds: Any,
+    eval_ds: Any,
     *,
     learner: str = "chn-pruned-rmt",
     out_dir: str | os.PathLike[str] | None = None,
@@ -48,10 +47,11 @@ def compress(
     """Compress a trained Keras model.
 
     Args:
-        model: any Keras model with one output. Compiled, its loss and metrics are used; else
-            cross-entropy by the shape of the labels. It is not changed.
-        train_ds: finite batches (inputs, labels); each epoch goes through it once.
-        eval_ds: finite batches (inputs, labels) that were not trained on, for the final figures.
+        model: any Keras model. Compiled, its loss and metrics are used as `evaluate` uses them;
+            else cross-entropy by the shape of the labels. It is not changed.
+        train_ds: arrays (x, y) or (x, y, sample_weights), a tf.data.Dataset of such batches, or a
+            keras.utils.PyDataset; each epoch goes through it once.
+        eval_ds: the same, of data that were not trained on, for the final figures.
         learner: name of the learner, or several separated by commas.
         out_dir: folder for the resulting files and the report; a call that was killed goes on from
             what it left there. Without it each call has a new one: `runs/compress`, then

@@ -128,7 +128,7 @@ def reconstruction(context: Context) -> dict[str, object]:
             targets[0],
         )
         kernel = reading.item.kernel.astype(np.float64)
-        rows = row_channels(reader.channels, reading.item.layer.num_positions)
+        rows = row_channels(reader.channels, reading.item.window.num_positions)
         num_keep = group.size // 2
         theirs = lasso_mask(
             *channel_quadratic(moments, kernel, rows, group.size, centred=False), num_keep

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from utils.graph import Graph
+
 _UNDECAYED = ("gamma", "beta")  # scale and shift of normalization layers
 
 
@@ -48,6 +50,7 @@ class AbstractModelHelper(abc.ABC):
         self.seed = seed
         self.worker = (0, 1)
         self._calibration: dict[int, tf.data.Dataset] = {}
+        self._to_logits: Callable[[Any], Any] = lambda outputs: outputs
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let a subclass write the short signatures; callers use the full ones."""
@@ -145,34 +148,82 @@ class AbstractModelHelper(abc.ABC):
         """
         import keras
 
+        from utils.graph import traceable, traceable_name
+
         inputs = keras.Input(self.input_shape, name="images")
         outputs = self.forward(inputs)
         try:
-            model = keras.Model(inputs, outputs, name=self.model_name)
+            model = keras.Model(inputs, outputs, name=traceable_name(self.model_name))
         except ValueError as error:
             raise InputError(
                 f"{type(self).__name__}.forward does not make a Functional model: "
                 f"{str(error).splitlines()[0]}. Return outputs computed from `inputs` with Keras "
                 "layers or keras.ops."
             ) from error
-        return _without_fixed_training(model)
+        return _without_fixed_training(traceable(model))
 
     def warm_start(self, model: keras.Model) -> None:  # noqa: B027  optional to override
         """Change the fresh weights before training; does nothing here."""
 
     def postprocess(self, outputs: Any) -> Any:
-        """Decode the network's outputs, outside the exported graph; the identity here."""
+        """Decode the network's outputs for `dump_n_eval`, outside the exported graph.
+
+        Box decoding, suppression of doubles and the like. The identity here.
+        """
         return outputs
 
     def logits(self, outputs: Any) -> Any:
-        """Turn the network's outputs into logits, for distillation; the identity here."""
-        return outputs
+        """Turn the network's outputs into logits, for distillation.
 
-    def dump_n_eval(self, outputs: Any, action: str) -> dict[str, float]:
-        """Collect outputs for metrics over the whole data set.
+        Here what `find_logits` found undoes a softmax or a sigmoid at the network's end.
+        """
+        return self._to_logits(outputs)
+
+    def find_logits(self, network: keras.Model) -> None:
+        """Look at the end of the network that is trained, so that `logits` can undo it.
+
+        Raises:
+            InputError: if its outputs are no logits and cannot be made some; a `logits` of the
+                subclass's own is not looked at.
+        """
+        if self.has_own_logits:
+            return
+        from utils.training.logits import logits_function
+
+        self._to_logits = logits_function(network, self._some_inputs, self._output_meanings())
+
+    @property
+    def has_own_logits(self) -> bool:
+        """Whether the subclass has a `logits` of its own."""
+        return type(self).logits is not AbstractModelHelper.logits
+
+    def _some_inputs(self) -> Any:
+        return next(iter(self.build_dataset_eval()))[0]
+
+    def _output_meanings(self) -> Sequence[str | None]:
+        return ()
+
+    # --- metrics over a whole set -----------------------------------------------------------------
+
+    def build_metrics(self) -> Sequence[keras.metrics.Metric]:
+        """Make Keras metrics whose state sees every batch of a set; none here.
+
+        For what is no mean over the images: AUC, recall, mean IoU. They are updated with (labels,
+        outputs), for the network, for every exported file and for the candidates of a search.
+
+        Returns:
+            New objects at every call. One of a class of your own may have an attribute
+            `higher_is_better`, so that it can decide.
+        """
+        return ()
+
+    def dump_n_eval(self, outputs: Any, action: str) -> Mapping[str, float]:
+        """Collect outputs for metrics over the whole evaluation set, in its order.
+
+        A subclass may add an argument `labels`; then other sets are scored so as well.
 
         Args:
-            outputs: of one evaluation step.
+            outputs: of one evaluation step, decoded by `postprocess`; None but for `dump`.
             action: `init` before the first step, `dump` per step, `eval` after the last.
 
         Returns:
@@ -180,6 +231,21 @@ class AbstractModelHelper(abc.ABC):
         """
         del outputs, action
         return {}
+
+    @property
+    def collects_outputs(self) -> bool:
+        """Whether the subclass has a `dump_n_eval` of its own."""
+        return type(self).dump_n_eval is not AbstractModelHelper.dump_n_eval
+
+    @property
+    def collects_labels(self) -> bool:
+        """Whether `dump_n_eval` takes the labels of the step."""
+        return "labels" in inspect.signature(self.dump_n_eval).parameters
+
+    @property
+    def deciding_metric(self) -> tuple[str | None, str | None]:
+        """Name and mode of the metric that the flags let decide; None where they say nothing."""
+        return self.config.metric, self.config.metric_mode
 
     # --- loss and schedule --------------------------------------------------------------------
 
@@ -363,7 +429,7 @@ def _without_fixed_training(model: keras.Model) -> keras.Model:
 
     A layer called so would ignore that the model is only evaluated.
     """
-    import keras
+    from utils.graph import copy_network
 
     def is_fixed(node: Any) -> bool:
         return node.arguments.kwargs.get("training") is True
@@ -371,9 +437,13 @@ def _without_fixed_training(model: keras.Model) -> keras.Model:
     nodes = [node for operation in model.operations for node in operation._inbound_nodes]
     if not any(is_fixed(node) for node in nodes):
         return model
+    return copy_network(model, allow_unsafe=True, change=_without_training)
 
-    def call(layer: keras.Operation, *args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("training", None)
-        return layer(*args, **kwargs)
 
-    return keras.models.clone_model(model, call_function=call)
+def _without_training(graph: Graph) -> Graph:
+    return graph.replace(
+        nodes=tuple(
+            node.replace(kwargs={k: v for k, v in node.kwargs.items() if k != "training"})
+            for node in graph.nodes
+        )
+    )

@@ -31,4 +31,23 @@ class HelperConfig:
     loss_w_dcy: float = flag(
         2e-4, "Weight of the weight-decay term sum(w^2) / 2 in the loss.", lower=0.0
     )
+    metric: str | None = flag(
+        None,
+        "The metric that decides: the gap of exported files and the rewards of a search go by it. "
+        "Not given: the accuracy, else the first metric whose direction is known, else the loss.",
+    )
+    metric_mode: str | None = flag(
+        None,
+        "Whether the largest or the smallest value of `metric` is best, where that is not known.",
+        choices=("max", "min"),
+    )
     data: DataConfig = group(DataConfig)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KerasModelConfig(HelperConfig):
+    """The same for a Keras model with a loss of its own: nothing is added that nobody asked for."""
+
+    loss_w_dcy: float = flag(
+        0.0, "Weight of a weight-decay term sum(w^2) / 2 on top of the loss.", lower=0.0
+    )

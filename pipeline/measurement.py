@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -31,12 +31,18 @@ from utils.report import (
     TrainingPoint,
     network_facts,
 )
-from utils.training import evaluate
+from utils.training import Metric, Scorer, Scores, evaluate
 
 
-def score(helper: AbstractModelHelper, model: keras.Model) -> dict[str, float]:
-    """Score a network on the test split with the helper's metrics."""
-    return evaluate(model, helper.build_dataset_eval(), helper.calc_loss)
+def score(helper: AbstractModelHelper, network: Any, dataset: Any = None) -> Scores:
+    """Score a network on the test split, or another data set, with the helper's loss and metrics.
+
+    Args:
+        helper: says what is computed.
+        network: a Keras model, or a function of a batch of images.
+        dataset: finite batches; None for the test split.
+    """
+    return evaluate(network, dataset, helper)
 
 
 def report_on(
@@ -102,7 +108,10 @@ def report_on(
             for row in capability_report(graphs[0])
         ),
         search=next((stage.search for stage in outcome.stages if stage.search), None),
-        notes=tuple(note for stage in outcome.stages for note in stage.notes),
+        notes=(
+            *_decides(scores[1].deciding, helper.deciding_metric[0]),
+            *(note for stage in outcome.stages for note in stage.notes),
+        ),
         model=outcome.after.model,
     )
     from utils.report.writing import save_report  # plots take a second to import
@@ -126,7 +135,7 @@ def _export(
             config,
             calibration=(batch[0] if isinstance(batch, tuple) else batch for batch in calibration),
             dataset=helper.build_dataset_eval(),
-            calc_metrics=lambda labels, outputs: helper.calc_loss(labels, outputs, [])[1],
+            calc_metrics=Scorer(helper),
         )
     except ExportError as error:
         return list(error.results), error
@@ -151,13 +160,30 @@ def _latencies(
     return measure(runners, repeats=config.nb_repts, warmup=config.nb_repts_warmup)
 
 
+def _decides(metric: Metric, named: str | None) -> Iterator[str]:
+    """State which metric decided, where that is not plainly the accuracy."""
+    if metric.is_accuracy and named is None:
+        return
+    way = "higher" if metric.higher_is_better else "lower"
+    chosen = "" if named is None else " (--metric)"
+    files = (
+        "the gap of exported files goes by it"
+        if metric.is_share or metric.is_chosen
+        else "exported files are judged by the error of their outputs"
+    )
+    yield (
+        f"{metric.name}{chosen} decides, the {way} the better: the rewards of a search go by it; "
+        f"{files}."
+    )
+
+
 def _network(
-    counts: Complexity, path: pathlib.Path, scores: Mapping[str, float], timing: LatencyStats
+    counts: Complexity, path: pathlib.Path, scores: Scores, timing: LatencyStats
 ) -> Network:
     return network_facts(
         counts,
         path=path,
-        top1=scores.get("accuracy"),
+        top1=scores.top1,
         metrics=dict(scores),
         latency_ms=(timing.p50, timing.p95),
     )

@@ -14,7 +14,7 @@ from learners.search.checks import check_search
 from learners.setting import Setting
 from nets.pretrained import check_pretrained_path
 from utils.errors import InputError
-from utils.files import check_writable
+from utils.files import NETWORK_ENDINGS, check_writable
 
 _STATES = "state"  # folder in --out_dir of what a killed run continues from
 
@@ -234,7 +234,8 @@ def _teacher_path(run: RunConfig, notices: list[str]) -> pathlib.Path | None:
     distillation = run.distillation
     if not distillation.enbl_dst:
         return None
-    path = _keras_path(distillation.save_path_dst, notices)
+    given = pathlib.Path(distillation.save_path_dst)
+    path = given if given.suffix in NETWORK_ENDINGS else _keras_path(str(given), notices)
     if path.is_file():
         return path
     if distillation.save_path_dst != type(distillation)().save_path_dst:

@@ -15,17 +15,20 @@ from nets.pretrained import load_pretrained
 from pipeline import measurement
 from pipeline.outcome import Outcome
 from pipeline.plan import Plan
+from pipeline.rehearsal import try_batches, try_training
 from pipeline.reuse import keep_record, take_up
 from pipeline.teacher import load_teacher
-from pipeline.user_code import blaming, build_network, explained, try_batches
+from pipeline.user_code import build_network, explained
+from utils.causes import blaming
 from utils.command import notes, out
 from utils.errors import InputError
 from utils.export.config import KINDS
 from utils.export.files import tflite_path
-from utils.files import load_keras_model, save_keras_model
-from utils.graph import capability_report, from_keras
+from utils.files import holds_network, load_keras_model, save_keras_model
+from utils.graph import capability_report, copy_network, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Report, print_summary
+from utils.training.logits import teacher_like
 
 
 def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> Report | None:
@@ -93,10 +96,26 @@ def compress(
     if plan.run.strict:
         _refuse_opaque(model, plan.run.allow_unsafe)
     try_batches(helper, model)
-    teacher = load_teacher(plan, model)
     with explained():
+        rate = _first_rate(plan, helper)
+        if rate is not None:
+            try_training(helper, model, rate)
+        _find_logits(plan, helper, model)
+        teacher = load_teacher(plan, model)
         outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers)
         return measurement.report_on(plan, helper, outcome, command, start)
+
+
+def _first_rate(plan: Plan, helper: AbstractModelHelper) -> float | None:
+    """Say at which learning rate the first stage begins to train; None where it does not."""
+    stage = plan.stages[0]
+    if stage.num_epochs == 0:
+        return None
+    if stage.entry.starts == "trained":
+        own = stage.config.fine_tune_lrn_rate
+        return plan.run.lrn_rate_ft if own is None else own
+    schedule = helper.setup_lrn_rate(stage.num_epochs)[0]
+    return float(schedule(0) if callable(schedule) else schedule)
 
 
 def run_stages(
@@ -122,7 +141,8 @@ def run_stages(
     before, trained, ran = model, Trained(model), []
     for index, stage in enumerate(plan.stages):
         if index == plan.before_stage:
-            before = _copy(trained.model)
+            before = copy_network(trained.model, allow_unsafe=plan.run.allow_unsafe)
+        teaches = before if plan.learns_from_before(index) else teacher
         context = StageContext(
             run=plan.run,
             stage=stage,
@@ -130,7 +150,7 @@ def run_stages(
             budget=plan.budget_of(stage),
             setting=plan.setting_of(stage),
             log_dir=plan.log_dir,
-            teacher=before if teacher is None and plan.learns_from_before(index) else teacher,
+            teacher=_same_ending(teaches, trained.model, helper),
             workers=workers,
         )
         source = str(plan.initial_path) if index == 0 and plan.initial_path is not None else ""
@@ -143,12 +163,6 @@ def run_stages(
             keep_record(learner, source)
         ran.append(learner)
     return Outcome(before, trained, tuple(ran))
-
-
-def _copy(model: keras.Model) -> keras.Model:
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def _learner(
@@ -176,6 +190,22 @@ def _remove_stale(artefact: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _find_logits(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
+    """Refuse, before training, distillation from outputs that are no logits."""
+    distillation = plan.run.distillation
+    if distillation.enbl_dst and distillation.loss_w_dst:
+        helper.find_logits(model)
+
+
+def _same_ending(
+    teacher: keras.Model | None, model: keras.Model, helper: AbstractModelHelper
+) -> keras.Model | None:
+    """Let a teacher end as the network does, in logits or in probabilities."""
+    if teacher is None or helper.has_own_logits:
+        return teacher
+    return teacher_like(teacher, model)
+
+
 def _refuse_opaque(model: keras.Model, allow_unsafe: bool) -> None:
     rows = capability_report(from_keras(model, allow_unsafe=allow_unsafe))
     opaque = [f"{row.layer} ({row.reason})" for row in rows if row.action == "opaque"]
@@ -196,7 +226,7 @@ def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
             f"--exec_mode=eval scores a saved network: none at {path}. Train first, or give "
             "--pretrained_path."
         )
-    if path.suffix == ".keras":  # of any shape: a pruned network is not the helper's own
+    if holds_network(path):  # of any shape: a pruned network is not the helper's own
         model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
     else:
         model = build_network(helper)

@@ -18,10 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from utils.errors import InputError
-from utils.files import load_keras_model
+from utils.files import NETWORK_ENDINGS, load_keras_model
+from utils.intervals import Interval, median_interval
 
 if TYPE_CHECKING:
     import keras
+
+#: Two interpreters of one file differ steadily by up to this much: where their memory lies.
+NOISE = 0.03
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +55,18 @@ class LatencyRatio:
         median: median over the blocks of the ratio of both medians in that block.
         lowest: smallest ratio of a block.
         highest: largest ratio of a block.
+        interval: 95 % interval of the median (see `utils.intervals.median_interval`).
     """
 
     median: float
     lowest: float
     highest: float
+    interval: Interval
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether one is faster: more than the blocks differ, and than two files of one network."""
+        return 1.0 not in self.interval and abs(self.median - 1.0) > NOISE
 
 
 def measure(
@@ -71,7 +82,8 @@ def measure(
         runners: functions by name; one call is one inference.
         repeats: timed calls of each.
         warmup: calls of each before that, also in turns.
-        blocks: parts that the calls are split into for the spread; at most `repeats` are used.
+        blocks: parts that the calls are split into for the spread; at most `repeats` are used. Six
+            or more make a 95 % interval of a ratio possible.
 
     Returns:
         The times of each, by name.
@@ -115,22 +127,28 @@ def ratio(stats: LatencyStats, baseline: LatencyStats) -> LatencyRatio:
     Example:
         >>> fast = LatencyStats(p50=1, p95=1, mean=1, n=3, block_p50=(1.0, 1.0, 3.0))
         >>> slow = LatencyStats(p50=2, p95=2, mean=2, n=3, block_p50=(2.0, 4.0, 4.0))
-        >>> ratio(fast, slow)
-        LatencyRatio(median=0.5, lowest=0.25, highest=0.75)
+        >>> found = ratio(fast, slow)
+        >>> found.median, found.lowest, found.highest, found.is_clear
+        (0.5, 0.25, 0.75, True)
     """
     ratios = [one / other for one, other in zip(stats.block_p50, baseline.block_p50, strict=True)]
-    return LatencyRatio(float(np.median(ratios)), min(ratios), max(ratios))
+    return LatencyRatio(float(np.median(ratios)), min(ratios), max(ratios), median_interval(ratios))
 
 
 def file_call(
-    path: str | os.PathLike[str], *, batch_size: int = 1, num_threads: int = 1
+    path: str | os.PathLike[str],
+    *,
+    batch_size: int = 1,
+    num_threads: int = 1,
+    allow_unsafe: bool = False,
 ) -> Callable[[], Any]:
-    """Make the function to time for a `.keras` or `.tflite` file, on random inputs.
+    """Make the function to time for a `.keras`, `.h5` or `.tflite` file, on random inputs.
 
     Args:
         path: the file.
         batch_size: samples per call.
-        num_threads: threads of the `.tflite` interpreter; for `.keras` see `limit_threads`.
+        num_threads: threads of the `.tflite` interpreter; for Keras' files see `limit_threads`.
+        allow_unsafe: also load Python code (Lambda layers).
 
     Returns:
         A function that runs the network once.
@@ -139,16 +157,15 @@ def file_call(
         InputError: for another ending, or a file that cannot be read or run.
     """
     ending = pathlib.Path(path).suffix
-    if ending == ".keras":
-        return keras_call(load_keras_model(path), batch_size=batch_size)
+    if ending in NETWORK_ENDINGS:
+        return keras_call(load_keras_model(path, allow_unsafe), batch_size=batch_size)
     if ending != ".tflite":
         raise InputError(
-            f"latency is measured of .keras and .tflite files. Received: {os.fspath(path)!r}."
+            f"latency is measured of .keras, .h5 and .tflite files. Received: {os.fspath(path)!r}."
         )
-    from utils.export.runner import TFLiteRunner
+    from utils.export.runner import timed_call
 
-    runner = TFLiteRunner(path, num_threads, batch_size=batch_size)
-    return runner.bind({name: _random(shape) for name, shape in runner.input_shapes.items()})
+    return timed_call(path, num_threads=num_threads, batch_size=batch_size)
 
 
 def keras_call(model: keras.Model, *, batch_size: int = 1) -> Callable[[], Any]:
@@ -167,7 +184,7 @@ def keras_call(model: keras.Model, *, batch_size: int = 1) -> Callable[[], Any]:
     import keras
     import tensorflow as tf
 
-    from utils.export.tflite import input_specs
+    from utils.export.saved_model import input_specs
 
     inputs = keras.tree.map_structure(
         lambda spec: tf.cast(_random(spec.shape), spec.dtype), input_specs(model, batch_size)

@@ -2,6 +2,12 @@
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
+
+from utils.errors import InputError
+
+if TYPE_CHECKING:  # the flags' configs read this module before TensorFlow is imported
+    from utils.training.metrics import Scores
 
 POLICIES = ("accuracy", "flops")
 TYPES = ("single-obj", "multi-obj")
@@ -12,17 +18,50 @@ class Score:
     """What a network scored on the held-out images.
 
     Attributes:
-        accuracy: fraction of the images that are right; None for networks without classes.
-        loss: mean loss, without weight decay.
+        accuracy: the deciding metric where it is to be large, as a rule the fraction of the images
+            that are right; None where it is to be small.
+        loss: mean loss, without weight decay; the deciding metric where it is to be small.
     """
 
     accuracy: float | None
     loss: float
 
+    @classmethod
+    def of(cls, scores: "Scores") -> "Score":
+        """Take the figures that a search goes by out of a network's scores."""
+        if scores.deciding.higher_is_better:
+            return cls(scores.value, scores["loss"])
+        return cls(None, scores.value)
+
     @property
     def value(self) -> float:
         """What is to be made large: the accuracy, or minus the loss where there is none."""
         return -self.loss if self.accuracy is None else self.accuracy
+
+
+def refuse_blind(whole: "Scores", policy: str) -> None:
+    """Refuse a deciding metric by which no roll-out could be told from another.
+
+    Args:
+        whole: scores of the whole network on the images of the search.
+        policy: `accuracy` or `flops`.
+
+    Raises:
+        InputError: if the metric is at its worst for the whole network already, or the policy
+            needs a fraction and it is none.
+    """
+    deciding, value = whole.deciding, whole.value
+    if deciding.is_blind(value):
+        others = ", ".join(name for name in whole if name != deciding.name)
+        raise InputError(
+            f"`metric`: {deciding.name} of the whole network is {value:g} on the images of the "
+            f"search, so it tells no roll-out from another. Name another with --metric: {others}."
+        )
+    if policy == "flops" and deciding.higher_is_better and not deciding.is_share:
+        raise InputError(
+            f"`metric`: reward_policy=flops needs a fraction in [0, 1] or an error to make small. "
+            f"Received: {deciding.name}. Give reward_policy=accuracy, or another --metric."
+        )
 
 
 def reward(score: Score, flops: float, *, policy: str, noise_tolerance: float) -> float:

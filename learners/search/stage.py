@@ -156,8 +156,7 @@ class SearchedStage:
         own = dataclasses.replace(context, stage=stage, setting=setting, holds_out=self._held_out)
         child = type(learner)(own, learner.model)
         model = child.train().model
-        scores = evaluate(model, self._images, learner.helper.calc_loss)
-        score = Score(scores.get("accuracy"), scores["loss"])
+        score = Score.of(evaluate(model, self._images, learner.helper))
         reward = self._problem.reward(score, values)
         return _Tuned(
             values=values,
@@ -215,12 +214,12 @@ class SearchedStage:
         if tuned is None:
             return None
         helper = self._learner.helper
-        scores = evaluate(tuned.model, helper.build_dataset_eval(), helper.calc_loss)
+        scores = evaluate(tuned.model, None, helper)
         pairs = zip(self._budget.layers, tuned.values, strict=True)
         return Candidate(
             index=None if tuned.trial is None else tuned.trial.index,
             reward=self._rollout_reward(tuned),
-            top1=scores.get("accuracy"),
+            top1=scores.top1,
             setting={la.name: float(1.0 - value / la.choices[-1]) for la, value in pairs},
         )
 

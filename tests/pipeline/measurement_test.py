@@ -10,6 +10,7 @@ from keras import layers
 from pipeline import measurement
 from tests.learners.runs import make_run
 from utils.graph import complexity, from_keras, shrink
+from utils.training.metrics import Metric, scalar
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,20 @@ def test_flags_of_all_parts_are_in_the_configuration(tmp_path):
     config = measurement._config(plan, helper)
     wanted = {"seed": 5, "batch_size": 64, "cpr_nb_smpls": 128, "tflite": "none"}
     assert {name: config[name] for name in wanted} == wanted
+
+
+def test_what_decides_is_stated():
+    auc = Metric(name="auc", higher_is_better=True, is_share=True)
+    loss, accuracy = scalar("loss"), scalar("accuracy")
+    assert list(measurement._decides(accuracy, None)) == []
+    assert list(measurement._decides(auc, None)) == [
+        "auc decides, the higher the better: the rewards of a search go by it; the gap of exported "
+        "files goes by it."
+    ]
+    (text,) = measurement._decides(loss, None)
+    assert text.startswith("loss decides, the lower the better") and "error of their" in text
+    (text,) = measurement._decides(accuracy, "accuracy")
+    assert text.startswith("accuracy (--metric) decides")
 
 
 def test_score_is_that_of_keras(trained_digits, tmp_path):

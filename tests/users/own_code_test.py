@@ -180,19 +180,14 @@ def users_function(text, folder):
 
 
 def test_a_loss_from_python(folder):
-    text = (
-        "@keras.saving.register_keras_serializable()\n"
-        "def function(labels, outputs):\n"
-        "    return tf.reduce_mean(outputs - tf.ones((8, 4)))\n"
-    )
+    text = "def function(labels, outputs):\n    return tf.reduce_mean(outputs - tf.ones((8, 4)))\n"
     wrong = network(users_function(text, folder))
     with pytest.raises(InputError) as caught:
         compress(wrong, batches(), batches(), out_dir="out")
     assert str(caught.value).endswith(
-        "ValueError: Dimensions must be equal, but are 3 and 4 with input shapes: [8,3], [8,4]. "
-        "(script.py, line 3)"
+        "ValueError: Dimensions must be equal, but are 3 and 4 with input shapes: [?,3], [8,4]. "
+        "(script.py, line 2)"
     )
-    assert "in network and calc_loss failed: " in str(caught.value)
     assert isinstance(caught.value.__cause__, ValueError)
 
 

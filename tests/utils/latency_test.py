@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from utils.errors import InputError
+from utils.export.runner import timed_call
 from utils.export.tflite import convert
 from utils.files import save_keras_model
 from utils.latency import (
@@ -83,6 +84,39 @@ def test_ratio_needs_the_same_turns():
     other = LatencyStats(p50=1, p95=1, mean=1, n=2, block_p50=(1.0,))
     with pytest.raises(ValueError, match="zip"):
         ratio(one, other)
+
+
+def stats_of(blocks):
+    middle = float(np.median(blocks))
+    return LatencyStats(p50=middle, p95=middle, mean=middle, n=10, block_p50=tuple(blocks))
+
+
+@pytest.mark.parametrize(
+    ("factors", "clear"),
+    [
+        ([0.7, 1.4, 1.2, 1.3, 1.1, 1.5, 0.9, 1.2, 0.8, 1.3], False),  # 1.2, but not in every block
+        ([1.02] * 10, False),  # steady, but less than two interpreters of one file may differ
+        ([1.1, 1.2, 1.1, 1.2, 1.1, 1.2, 1.1, 1.2, 0.7, 1.2], True),  # one block fell out
+        ([0.5, 0.6, 0.5, 0.6, 0.5, 0.6, 0.5, 0.6, 0.5, 0.6], True),
+    ],
+)
+def test_only_a_difference_beyond_the_spread_is_clear(factors, clear):
+    drift = np.linspace(1.0, 2.0, 10)  # the machine slows down under both
+    found = ratio(stats_of(drift * factors), stats_of(drift))
+    assert found.median == pytest.approx(np.median(factors))
+    assert found.interval == pytest.approx((sorted(factors)[1], sorted(factors)[-2]))
+    assert found.is_clear is clear
+
+
+def test_equal_files_are_never_clearly_different(network):
+    """Ten measurements of a file against itself, each in interpreters of its own."""
+    content = convert(network, "float32")
+    clear = 0
+    for _ in range(10):
+        calls = {name: timed_call(content) for name in ("one", "other")}
+        stats = measure(calls, repeats=60, warmup=10, blocks=10)
+        clear += ratio(stats["one"], stats["other"]).is_clear
+    assert clear <= 1
 
 
 def test_keras_call_computes_the_model(network):

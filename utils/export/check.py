@@ -1,76 +1,117 @@
-"""Run `.tflite` files on held-out data and compare them with their Keras model."""
+"""Run files on held-out data and compare them with their Keras model."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from utils.errors import InputError
+from utils.export.compare import CalcMetrics, Observation, Subject, observe
 from utils.export.config import CheckConfig
 from utils.export.errors import ExportError
-from utils.export.layer_errors import LayerError, rank_layers
+from utils.export.exporters import EXPORTERS, load_function
+from utils.export.layer_errors import LayerError
 from utils.export.runner import TFLiteRunner, read_tflite
 from utils.export.tflite import convert
-
-#: A float32 file may differ by rounding only: root mean square of the difference over that of the
-#: Keras outputs. ResNet-20 measures 2e-7.
-MAX_FLOAT_ERROR = 1e-4
+from utils.training import Scores
 
 #: Samples that layers are compared on when a file fails.
 NUM_RANKING_SAMPLES = 32
 
-#: (labels, outputs) -> {metric name: mean over the batch}; "accuracy" is what the check goes by.
-CalcMetrics = Callable[[Any, Any], Mapping[str, Any]]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """What a `.tflite` file does on held-out data.
+    """What a file does on held-out data.
 
     Attributes:
-        kind: "float32", "dynamic" or "int8".
+        kind: a key of `utils.export.exporters.EXPORTERS`.
+        network: which network it was made of, "after" where there is only one.
         path: where the file lies; None while it is not written.
         num_samples: held-out samples it was run on.
-        top1: its accuracy; None when the metrics have no "accuracy".
+        scores: its loss and metrics by name.
+        hits: on which samples it is right, see `utils.export.compare.Observation`.
+        top1: its accuracy; None when the metrics have none.
         keras_top1: the Keras model's accuracy on the same samples.
-        gap: `keras_top1 - top1`; negative when the file is better.
+        gap: how much worse the file is by the metric that decides, as `Metric.gap` counts it (of
+            an accuracy `keras_top1 - top1`); negative when the file is better. None when that is
+            no fraction and was not named by --metric.
         agreement: part of the samples where both choose the same class; None when the network
-            has no accuracy or several outputs.
+            chooses none or has several outputs.
         error: root mean square of the difference of the outputs over that of the Keras outputs;
-            the worst of several outputs.
-        file_bytes: size of the file.
+            the worst of several outputs. None where it was not compared.
+        file_bytes: size of the file; 0 where there is none.
         file_bytes_deflated: its size after deflate (zlib level 9), as in an app package.
+        metric: name of the metric that decides.
+        value: of it, for the file.
+        keras_value: of it, for the Keras model.
+        is_blind: whether that is the worst value there is, so that the gap says nothing.
         float_operators: operators of an int8 file that compute in float; empty for integers only.
         reasons: which limits it misses, in words; empty when it passed.
         layers: for a quantized file that missed a limit, its layers, worst first.
+        notes: sentences on how the file came about.
+        failed: why there is no file, or none that runs, and what to do; empty else.
+        checked: False for a file that could not be compared, for no fault of its own.
     """
 
     kind: str
-    path: str | None
-    num_samples: int
-    top1: float | None
-    keras_top1: float | None
-    gap: float | None
-    agreement: float | None
-    error: float
-    file_bytes: int
-    file_bytes_deflated: int
-    float_operators: tuple[str, ...]
+    network: str = "after"
+    path: str | None = None
+    num_samples: int = 0
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    hits: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+    top1: float | None = None
+    keras_top1: float | None = None
+    gap: float | None = None
+    agreement: float | None = None
+    error: float | None = None
+    file_bytes: int = 0
+    file_bytes_deflated: int = 0
+    metric: str = ""
+    value: float | None = None
+    keras_value: float | None = None
+    is_blind: bool = False
+    float_operators: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     layers: tuple[LayerError, ...] = ()
+    notes: tuple[str, ...] = ()
+    failed: str = ""
+    checked: bool = True
 
     @property
     def passed(self) -> bool:
-        """Whether every limit is kept."""
-        return not self.reasons
+        """Whether there is a file, and it keeps every limit it was held against."""
+        return not self.reasons and not self.failed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportedFile:
+    """A file to check.
+
+    Attributes:
+        network: key of the network it was made of.
+        kind: a key of `EXPORTERS`.
+        content: its bytes.
+        notes: sentences on how it came about.
+    """
+
+    network: str
+    kind: str
+    content: bytes
+    notes: tuple[str, ...] = ()
+
+
+class Checked(NamedTuple):
+    """What networks and their files did on the same data."""
+
+    networks: dict[str, Observation]
+    files: list[CheckResult]
 
 
 def check_tflite(
@@ -93,15 +134,14 @@ def check_files(
     calc_metrics: CalcMetrics,
     limits: CheckConfig | None = None,
 ) -> list[CheckResult]:
-    """Run files and their Keras model over a data set, once, and compare.
+    """Run `.tflite` files and their Keras model over a data set, once, and compare.
 
     Args:
         files: contents of `.tflite` files of this model.
         model: the Keras model.
         dataset: held-out batches (inputs, labels); inputs one array, or several in a list, tuple
             or dict.
-        calc_metrics: scores a batch of outputs; for a ModelHelper
-            `lambda labels, outputs: helper.calc_loss(labels, outputs, [])[1]`.
+        calc_metrics: says what is computed; for a ModelHelper `Scorer(helper)`.
         limits: how far a file may be from the model.
 
     Returns:
@@ -110,47 +150,85 @@ def check_files(
     Raises:
         InputError: if a file cannot be run, takes other inputs, or the data set is empty.
     """
-    runners = [TFLiteRunner(content, num_threads=os.cpu_count() or 1) for content in files]
-    tallies = [_Tally() for _ in files]
-    keras_metrics = _Metrics()
-    predict = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
-    names = [tensor.name for tensor in model.inputs]
-    first_inputs = None
-    for inputs, labels in dataset:
-        arrays = dict(zip(names, map(np.asarray, _flat_inputs(inputs, names)), strict=True))
-        first_inputs = first_inputs or {
-            name: array[:NUM_RANKING_SAMPLES] for name, array in arrays.items()
-        }
-        expected = predict(inputs)
-        metrics = _accuracies(calc_metrics(labels, expected))
-        keras_metrics.add(metrics, len(arrays[names[0]]))
-        for runner, tally in zip(runners, tallies, strict=True):
-            outputs = _like(expected, runner(arrays if len(names) > 1 else arrays[names[0]]))
-            tally.add(expected, outputs, _accuracies(calc_metrics(labels, outputs)))
-    if first_inputs is None:
-        raise InputError("the data set to check .tflite files with is empty. Give some batches.")
-    results = [
-        _result(content, runner, tally, keras_metrics.mean)
-        for content, runner, tally in zip(files, runners, tallies, strict=True)
+    kinds = [TFLiteRunner(content).graph.kind() for content in files]
+    exported = [
+        ExportedFile(network="after", kind=kind, content=content)
+        for kind, content in zip(kinds, files, strict=True)
     ]
-    judged = [_judge(result, limits or CheckConfig()) for result in results]
-    return _rank_failures(files, judged, model, first_inputs)
+    checked = check_all({"after": model}, exported, dataset, calc_metrics, limits)
+    for failed in (result.failed for result in checked.files):
+        if failed:
+            raise InputError(failed)
+    return checked.files
+
+
+def check_all(
+    networks: Mapping[str, keras.Model],
+    files: Sequence[ExportedFile],
+    dataset: Iterable[Any],
+    calc_metrics: CalcMetrics,
+    limits: CheckConfig | None = None,
+    *,
+    unlimited: Collection[str] = (),
+) -> Checked:
+    """Run networks and files of them over a data set, once, side by side.
+
+    Args:
+        networks: Keras models by name.
+        files: files of these networks.
+        dataset: held-out batches (inputs, labels, …), see `check_files`.
+        calc_metrics: see `check_files`.
+        limits: how far a file may be from its network.
+        unlimited: networks whose files are compared and held against no limit.
+
+    Returns:
+        An observation of each network, and a result for each file in their order; one that cannot
+        be run has `failed`.
+
+    Raises:
+        InputError: if the data set is empty, or no metric can decide.
+    """
+    runs = [_FileRun(file, networks[file.network]) for file in files]
+    subjects = [
+        Subject(name=name, run=_prediction(model), variables=model.trainable_variables)
+        for name, model in networks.items()
+    ]
+    subjects += [
+        Subject(
+            name=f"file {number}",
+            run=run,
+            reference=run.file.network,
+            variables=run.model.trainable_variables,
+        )
+        for number, run in enumerate(runs)
+    ]
+    seen = observe(subjects, dataset, calc_metrics)
+    results = [
+        run.result(seen[f"file {number}"], seen[run.file.network])
+        for number, run in enumerate(runs)
+    ]
+    judged = [
+        result if result.network in unlimited else _judge(result, limits or CheckConfig())
+        for result in results
+    ]
+    return Checked({name: seen[name] for name in networks}, _rank_failures(runs, judged))
 
 
 def require_passed(results: Sequence[CheckResult]) -> None:
-    """Refuse results of which one missed a limit.
+    """Refuse results of which one missed a limit, or has no file.
 
     Raises:
-        ExportError: says which limits and lists the worst layers; carries the results.
+        ExportError: says why, and lists the worst layers; carries the results.
     """
     failed = [result for result in results if not result.passed]
     if not failed:
         return
     messages = []
     for result in failed:
-        worst = "; ".join(
-            f"{row.layer} (SNR {row.snr_db:.1f} dB: {row.suggestion})" for row in result.layers[:3]
-        )
+        if result.failed:
+            messages.append(f"there is no {result.kind} file: {result.failed}")
+            continue
+        worst = "; ".join(worst_layers(result))
         layers = f" Layers by the error they add: {worst}." if worst else ""
         messages.append(
             f"the {result.kind} .tflite file differs too much from its Keras model: "
@@ -159,62 +237,72 @@ def require_passed(results: Sequence[CheckResult]) -> None:
     raise ExportError(" ".join(messages), results)
 
 
-class _Metrics:
-    """Mean of the batches' accuracies, weighted by their sizes."""
-
-    def __init__(self) -> None:
-        self.total, self.count = 0.0, 0
-
-    def add(self, accuracy: float | None, size: int) -> None:
-        self.total += math.nan if accuracy is None else accuracy * size
-        self.count += size
-
-    @property
-    def mean(self) -> float | None:
-        return None if math.isnan(self.total) else self.total / self.count
+def worst_layers(result: CheckResult) -> list[str]:
+    """Say of the three layers that lose most how much, and what to do."""
+    return [f"{row.layer} (SNR {row.snr_db:.1f} dB: {row.suggestion})" for row in result.layers[:3]]
 
 
-class _Tally:
-    """Running sums of one file against the Keras model."""
+def _prediction(model: keras.Model) -> Callable[[Any], Any]:
+    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
 
-    def __init__(self) -> None:
-        self.metrics = _Metrics()
-        self.equal = 0.0
-        self.classes = True
-        self.errors: np.ndarray | float = 0.0
-        self.squares: np.ndarray | float = 0.0
 
-    def add(self, expected: Any, outputs: Any, accuracy: float | None) -> None:
-        wanted = [np.asarray(value, np.float64) for value in keras.tree.flatten(expected)]
-        given = [np.asarray(value, np.float64) for value in keras.tree.flatten(outputs)]
-        self.errors = self.errors + np.array(
-            [np.sum((a - b) ** 2) for a, b in zip(given, wanted, strict=True)]
+class _FileRun:
+    """A file as a function of the data set's inputs; opened when it is first called."""
+
+    def __init__(self, file: ExportedFile, model: keras.Model) -> None:
+        self.file = file
+        self.model = model
+        self.first_inputs: dict[str, np.ndarray] = {}
+        self._names = [tensor.name for tensor in model.inputs]
+        self._runner: Any = None
+
+    def __call__(self, inputs: Any) -> Any:
+        if self._runner is None:
+            open_file = load_function(EXPORTERS[self.file.kind].runner)
+            self._runner = open_file(self.file.content, num_threads=os.cpu_count() or 1)
+        flat = _flat_inputs(inputs, self._names)
+        arrays = dict(zip(self._names, map(np.asarray, flat), strict=True))
+        self.first_inputs = self.first_inputs or {
+            name: array[:NUM_RANKING_SAMPLES] for name, array in arrays.items()
+        }
+        return self._runner(arrays if len(arrays) > 1 else arrays[self._names[0]])
+
+    def result(self, seen: Observation, network: Observation) -> CheckResult:
+        """Put together what was seen of the file and of its network."""
+        content = self.file.content
+        result = CheckResult(
+            kind=self.file.kind,
+            network=self.file.network,
+            file_bytes=len(content),
+            file_bytes_deflated=len(zlib.compress(content, 9)),
+            notes=self.file.notes,
         )
-        self.squares = self.squares + np.array([np.sum(b**2) for b in wanted])
-        self.classes = self.classes and accuracy is not None and _chooses_class(wanted)
-        if self.classes:
-            same = np.argmax(given[0], axis=-1) == np.argmax(wanted[0], axis=-1)
-            self.equal += float(np.mean(same)) * len(same)
-        self.metrics.add(accuracy, len(wanted[0]))
-
-    @property
-    def agreement(self) -> float | None:
-        return self.equal / self.metrics.count if self.classes else None
-
-    @property
-    def error(self) -> float:
-        # A constant zero output leaves any difference infinitely large, and none fine.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = np.sqrt(np.asarray(self.errors) / np.asarray(self.squares))
-        return float(np.max(np.where(np.asarray(self.errors) == 0.0, 0.0, ratios)))
-
-
-def _chooses_class(outputs: list[np.ndarray]) -> bool:
-    return len(outputs) == 1 and outputs[0].ndim >= 2 and outputs[0].shape[-1] >= 2
+        if network.scores is None:
+            return dataclasses.replace(result, checked=False)
+        if seen.scores is None:
+            return dataclasses.replace(result, failed=seen.failed)
+        return dataclasses.replace(
+            result,
+            num_samples=seen.num_samples,
+            scores=dict(seen.scores),
+            hits=seen.hits,
+            top1=seen.scores.top1,
+            keras_top1=network.scores.top1,
+            agreement=seen.agreement,
+            error=seen.error,
+            float_operators=self._runner.float_operators(),
+            **_by_what_decides(seen.scores, network.scores),
+        )
 
 
-def _accuracies(metrics: Mapping[str, Any]) -> float | None:
-    return float(metrics["accuracy"]) if "accuracy" in metrics else None
+def _by_what_decides(scores: Scores, reference: Scores) -> dict[str, Any]:
+    """Compare a file with its network by the metric that decides."""
+    deciding = reference.deciding
+    value, wanted = (each.get(deciding.name) for each in (scores, reference))
+    found = {"metric": deciding.name, "value": value, "keras_value": wanted}
+    if value is None or wanted is None or not (deciding.is_share or deciding.is_chosen):
+        return found
+    return found | {"gap": deciding.gap(wanted, value), "is_blind": deciding.is_blind(wanted)}
 
 
 def _flat_inputs(inputs: Any, names: list[str]) -> list[Any]:
@@ -223,75 +311,60 @@ def _flat_inputs(inputs: Any, names: list[str]) -> list[Any]:
     return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
 
 
-def _like(structure: Any, outputs: np.ndarray | list[np.ndarray]) -> Any:
-    """Pack a file's outputs as the Keras model packs its own."""
-    flat = outputs if isinstance(outputs, list) else [outputs]
-    return keras.tree.pack_sequence_as(structure, [tf.convert_to_tensor(value) for value in flat])
-
-
-def _result(
-    content: bytes, runner: TFLiteRunner, tally: _Tally, keras_top1: float | None
-) -> CheckResult:
-    top1, kind = tally.metrics.mean, runner.graph.kind()
-    return CheckResult(
-        kind=kind,
-        path=None,
-        num_samples=tally.metrics.count,
-        top1=top1,
-        keras_top1=keras_top1,
-        gap=None if top1 is None or keras_top1 is None else keras_top1 - top1,
-        agreement=tally.agreement,
-        error=tally.error,
-        file_bytes=len(content),
-        file_bytes_deflated=len(zlib.compress(content, 9)),
-        float_operators=runner.graph.float_operators() if kind == "int8" else (),
-    )
-
-
 def _judge(result: CheckResult, limits: CheckConfig) -> CheckResult:
     """List the limits that a result misses; written so that NaN misses them."""
-    tolerance = 1e-9  # 0.92 - 0.91 is more than 0.01 in binary
-    reasons = []
-    if result.kind == "float32":
-        if not result.error <= MAX_FLOAT_ERROR:
-            reasons.append(
-                f"its outputs differ by {result.error:.2g} of their size, rounding explains "
-                f"{MAX_FLOAT_ERROR:g}"
-            )
-    elif result.agreement is None:
-        if not result.error <= limits.tflite_max_error:
-            reasons.append(
-                f"its outputs differ by {result.error:.3g} of their size "
-                f"(--tflite_max_error={limits.tflite_max_error:g})"
-            )
+    if result.failed or not result.checked or result.error is None:
+        return result
+    max_error = EXPORTERS[result.kind].max_error
+    if max_error is not None:
+        reason = (
+            f"its outputs differ by {result.error:.2g} of their size, rounding explains "
+            f"{max_error:g}"
+        )
+        reasons = [] if result.error <= max_error else [reason]
     else:
-        if result.gap is None or not result.gap <= limits.tflite_max_gap + tolerance:
-            reasons.append(
-                f"accuracy {result.top1:.4f} against {result.keras_top1:.4f} "
-                f"(--tflite_max_gap={limits.tflite_max_gap:g})"
-            )
-        if not result.agreement >= limits.tflite_min_agreement - tolerance:
-            reasons.append(
-                f"the same class on {result.agreement:.4f} of the samples "
-                f"(--tflite_min_agreement={limits.tflite_min_agreement:g})"
-            )
+        reasons = _missed(result, limits)
     return dataclasses.replace(result, reasons=tuple(reasons))
 
 
-def _rank_failures(
-    files: Sequence[bytes],
-    results: list[CheckResult],
-    model: keras.Model,
-    inputs: dict[str, np.ndarray],
-) -> list[CheckResult]:
+def _missed(result: CheckResult, limits: CheckConfig) -> list[str]:
+    """List the limits of `CheckConfig` that a result misses."""
+    tolerance = 1e-9  # 0.92 - 0.91 is more than 0.01 in binary
+    reasons = []
+    if result.gap is not None and not result.gap <= limits.tflite_max_gap + tolerance:
+        reasons.append(
+            f"{result.metric} {result.value:.4f} against {result.keras_value:.4f} "
+            f"(--tflite_max_gap={limits.tflite_max_gap:g})"
+        )
+    agreement, least = result.agreement, limits.tflite_min_agreement
+    if agreement is not None and not agreement >= least - tolerance:
+        reasons.append(
+            f"the same class on {agreement:.4f} of the samples (--tflite_min_agreement={least:g})"
+        )
+    by_error = agreement is None or result.is_blind
+    if by_error and result.error is not None and not result.error <= limits.tflite_max_error:
+        reasons.append(
+            f"its outputs differ by {result.error:.3g} of their size "
+            f"(--tflite_max_error={limits.tflite_max_error:g})"
+        )
+    return reasons
+
+
+def _rank_failures(runs: Sequence[_FileRun], results: list[CheckResult]) -> list[CheckResult]:
     """Add the layers to results that failed by quantization."""
-    if all(result.passed or result.kind == "float32" for result in results):
-        return results
-    kinds = [result.kind for result in results]
-    reference = files[kinds.index("float32")] if "float32" in kinds else convert(model, "float32")
-    return [
-        result
-        if result.passed or result.kind == "float32"
-        else dataclasses.replace(result, layers=rank_layers(content, reference, inputs, model))
-        for content, result in zip(files, results, strict=True)
-    ]
+    floats = {run.file.network: run.file.content for run in runs if run.file.kind == "float32"}
+    ranked = []
+    for run, result in zip(runs, results, strict=True):
+        ranks = EXPORTERS[result.kind].ranks
+        if result.reasons and ranks is not None:
+            try:
+                reference = floats.get(result.network) or convert(run.model, "float32")
+                rows = load_function(ranks)(
+                    run.file.content, reference, run.first_inputs, run.model
+                )
+                result = dataclasses.replace(result, layers=rows)
+            except Exception as error:  # the verdict stands without it
+                note = f"Its layers could not be compared: {error}"
+                result = dataclasses.replace(result, notes=(*result.notes, note))
+        ranked.append(result)
+    return ranked

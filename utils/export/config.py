@@ -3,10 +3,11 @@
 import dataclasses
 
 from utils.errors import InputError
+from utils.export.exporters import EXPORTERS
 from utils.flags import flag, group, nearest
 
 #: The kinds of `.tflite` file, in the order in which they are written and reported.
-KINDS = ("float32", "dynamic", "int8")
+KINDS = tuple(EXPORTERS)
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
@@ -83,6 +84,13 @@ class ConvertConfig:
         "int8",
         "What an int8 file takes and gives: int8 (scale and zero point in the file) or float32.",
         choices=("int8", "float32"),
+    )
+    tflite_minutes: float = flag(
+        30.0,
+        "A file that takes longer to convert and run once has failed.",
+        unit="minutes",
+        lower=0.0,
+        lower_open=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""The `.tflite` files of a network: converted, checked, then written."""
+"""The files of a network: converted, checked, then written."""
 
 from __future__ import annotations
 
@@ -6,26 +6,34 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 
-from utils.export.check import CalcMetrics, CheckResult, check_files, require_passed
+from utils.export.check import (
+    CheckResult,
+    ExportedFile,
+    check_all,
+    require_passed,
+)
+from utils.export.compare import CalcMetrics
 from utils.export.config import ExportConfig
-from utils.export.tflite import Calibration, convert
+from utils.export.conversion import Conversion, Exported, convert_all
+from utils.export.exporters import EXPORTERS
+from utils.export.tflite import Calibration
 from utils.files import atomic_path, check_writable
 
 
 def tflite_path(model_path: str | os.PathLike[str], kind: str) -> pathlib.Path:
-    """Name the `.tflite` file that belongs to a model file.
+    """Name the file of a kind that belongs to a model file.
 
     Example:
         >>> tflite_path("runs/demo/model.keras", "int8").as_posix()
         'runs/demo/model_int8.tflite'
     """
     path = pathlib.Path(model_path)
-    return path.with_name(f"{path.stem}_{kind}.tflite")
+    return path.with_name(f"{path.stem}_{kind}{EXPORTERS[kind].ending}")
 
 
 def export_files(
@@ -37,7 +45,7 @@ def export_files(
     dataset: Iterable[tuple[Any, Any]],
     calc_metrics: CalcMetrics,
 ) -> list[CheckResult]:
-    """Write the `.tflite` files of a network beside it, all or none.
+    """Write the files of a network beside it.
 
     Every kind is converted and checked before the first file is written.
 
@@ -53,25 +61,71 @@ def export_files(
         One passed result per kind, with the path of its file.
 
     Raises:
-        InputError: see `convert` and `check_files`; or the folder cannot be written.
-        ExportError: if the network cannot be converted or a file misses a limit; then no file is
-            written, and the error carries the results.
+        InputError: see `check_files`; or the folder cannot be written.
+        ExportError: if a file could not be made, or misses a limit. It is not written, the others
+            are; the error carries all results.
     """
     kinds = config.kinds()
     if not kinds:
         return []
-    paths = [tflite_path(model_path, kind) for kind in kinds]
-    for path in paths:
-        check_writable(path)  # before the minutes that follow
-    contents = [
-        convert(model, kind, calibration, io_format=config.convert.tflite_io) for kind in kinds
-    ]
-    results = check_files(contents, model, dataset, calc_metrics, config.check)
+    for kind in kinds:
+        check_writable(tflite_path(model_path, kind))  # before the minutes that follow
+    network = Exported(name="after", model=model)
+    conversions = convert_all([network], kinds, config.convert, calibration)
+    files = converted_files(conversions)
+    checked = check_all({"after": model}, files, dataset, calc_metrics, config.check)
+    results = all_results(conversions, checked.files)
+    results = write_files(results, files, {"after": pathlib.Path(model_path)})
     require_passed(results)
-    with contextlib.ExitStack() as stack:  # all are renamed once the last is written
-        for path, content in zip(paths, contents, strict=True):
-            stack.enter_context(atomic_path(path)).write_bytes(content)
+    return results
+
+
+def converted_files(conversions: Mapping[tuple[str, str], Conversion]) -> list[ExportedFile]:
+    """List the files that could be made."""
     return [
-        dataclasses.replace(result, path=str(path))
-        for result, path in zip(results, paths, strict=True)
+        ExportedFile(network=network, kind=kind, content=found.content, notes=found.notes)
+        for (network, kind), found in conversions.items()
+        if found.content is not None
     ]
+
+
+def all_results(
+    conversions: Mapping[tuple[str, str], Conversion], checked: Iterable[CheckResult]
+) -> list[CheckResult]:
+    """Put the files that were checked and those that could not be made into one list, in order."""
+    by_key = {(result.network, result.kind): result for result in checked}
+    return [
+        by_key.get(key) or CheckResult(network=key[0], kind=key[1], failed=found.failed)
+        for key, found in conversions.items()
+    ]
+
+
+def write_files(
+    results: Sequence[CheckResult],
+    files: Sequence[ExportedFile],
+    model_paths: Mapping[str, pathlib.Path],
+) -> list[CheckResult]:
+    """Write the files that missed no limit.
+
+    Args:
+        results: see `all_results`.
+        files: their contents.
+        model_paths: where each network's `.keras` file lies, see `tflite_path`.
+
+    Returns:
+        The results, with the paths of what was written: all or, on an error, nothing.
+
+    Raises:
+        InputError: if a file cannot be written.
+    """
+    contents = {(file.network, file.kind): file.content for file in files}
+    written = []
+    with contextlib.ExitStack() as stack:  # all are renamed once the last is written
+        for result in results:
+            if result.passed:
+                path = tflite_path(model_paths[result.network], result.kind)
+                content = contents[result.network, result.kind]
+                stack.enter_context(atomic_path(path)).write_bytes(content)
+                result = dataclasses.replace(result, path=str(path))
+            written.append(result)
+    return written

@@ -18,6 +18,11 @@ _OPERATORS = {
 _TYPES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
 }
+#: A range this much smaller than the usual one of its file holds nothing: a dead activation.
+_DEAD = 1e-6
+#: What a dead activation's range becomes, as part of the usual one.
+_FLOOR = 1 / 256
+
 #: Operators that only move between number formats.
 FORMAT_OPERATORS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
@@ -106,6 +111,39 @@ def read_graph(content: bytes) -> FileGraph:
         inputs = {tensors[index].name: int(index) for index in main.InputsAsNumpy()}
         outputs = {tensors[index].name: int(index) for index in main.OutputsAsNumpy()}
     return FileGraph(tensors, operators, inputs, outputs)
+
+
+def floored_ranges(calibrated: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Widen the ranges of activations that were zero on every calibration sample.
+
+    Such a range gives a scale of 1e-9 or less. The factor between the scales of an operator's input
+    and output then leaves what XNNPACK accepts ([2^-32, 256)): it refuses the file, and may free
+    its memory twice while doing so. A range of 1/256 of the file's usual one stays within; its
+    values are still all but zero.
+
+    Args:
+        calibrated: a float file with the smallest and the largest value of every activation, as
+            the converter's calibrator leaves it.
+
+    Returns:
+        The file, and the names of the tensors that were changed; the same bytes without any.
+    """
+    buffer = bytearray(calibrated)
+    found = []
+    model = schema.Model.GetRootAs(buffer, 0)
+    for subgraph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        for tensor in map(subgraph.Tensors, range(subgraph.TensorsLength())):
+            limits = tensor.Quantization()
+            if limits is not None and limits.MinLength() and limits.MaxLength():
+                # Zero is always in the range: padding and ReLU need it.
+                low, high = min(limits.Min(0), 0.0), max(limits.Max(0), 0.0)
+                found.append((tensor.Name().decode(), high - low, limits.MaxAsNumpy()))
+    widths = np.array([width for _, width, _ in found])
+    usual = float(np.median(widths[widths > _DEAD * widths.max()])) if widths.any() else 0.0
+    dead = [(name, maximum) for name, width, maximum in found if width < _DEAD * usual]
+    for _, maximum in dead:
+        maximum[:] = _FLOOR * usual  # a view: writes into the buffer
+    return bytes(buffer), tuple(name for name, _ in dead)
 
 
 def _tensor(model, tensor) -> Tensor:  # type: ignore[no-untyped-def]

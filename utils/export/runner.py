@@ -82,6 +82,10 @@ class TFLiteRunner:
         """Shape of every input by name, the batch first."""
         return {name: tuple(map(int, item["shape"])) for name, item in self._inputs.items()}
 
+    def float_operators(self) -> tuple[str, ...]:
+        """Name the operators of an int8 file that compute in float; empty for other kinds."""
+        return self.graph.float_operators() if self.graph.kind() == "int8" else ()
+
     def __call__(self, inputs: Inputs) -> np.ndarray | list[np.ndarray]:
         """Run a batch of any size.
 
@@ -214,6 +218,36 @@ class TFLiteRunner:
         parameters = item["quantization_parameters"]
         values = self._interpreter.get_tensor(item["index"])
         return _dequantize(values, parameters["scales"], parameters["zero_points"])
+
+
+def timed_call(
+    model: str | os.PathLike[str] | bytes,
+    *,
+    num_threads: int = 1,
+    batch_size: int | None = None,
+    inputs: Inputs | None = None,
+) -> Callable[[], None]:
+    """Open a file and bind it to inputs: the call to measure.
+
+    Args:
+        model: path or content of a `.tflite` file.
+        num_threads: threads that one call may use.
+        batch_size: resize the file to this batch size; None keeps its own.
+        inputs: one batch; without it random values in [0, 1), which as integers are zeros, valid
+            wherever an index is meant.
+
+    Returns:
+        A function that runs the file once.
+
+    Raises:
+        InputError: see `TFLiteRunner`.
+    """
+    runner = TFLiteRunner(model, num_threads, batch_size=batch_size)
+    if inputs is None:
+        generator = np.random.default_rng(0)
+        shapes = runner.input_shapes
+        inputs = {name: generator.random(shape, np.float32) for name, shape in shapes.items()}
+    return runner.bind(inputs)
 
 
 def _quantize(values: np.ndarray, item: Mapping[str, Any]) -> np.ndarray:

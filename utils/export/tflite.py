@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import pathlib
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,16 +18,20 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python import lite
 
+from utils.causes import essence
 from utils.errors import InputError
-from utils.export.config import KINDS
 from utils.export.errors import ExportError
+from utils.export.exporters import EXPORTERS, Made, Source, load_function
+from utils.export.flatbuffer import floored_ranges
 from utils.export.quiet import quiet_native
+from utils.export.saved_model import input_specs, write_saved_model
 
 #: Batches of inputs: arrays [batch, …], or a list, tuple or dict of them for several inputs.
 Calibration = Iterable[Any]
 
-_IO_FORMATS = {"int8": tf.int8, "float32": tf.float32}
+IO_FORMATS = {"int8": tf.int8, "float32": tf.float32}
 
 
 def convert(
@@ -36,16 +41,17 @@ def convert(
     *,
     io_format: str = "int8",
 ) -> bytes:
-    """Convert a network to one kind of `.tflite` file.
+    """Convert a network to one kind of file, in this process.
 
     Equal networks and samples give equal bytes. Operators without an integer kernel stay in float
-    inside an int8 file; `utils.export.flatbuffer.FileGraph.float_operators` names them.
+    inside an int8 file; `utils.export.flatbuffer.FileGraph.float_operators` names them. A network
+    on which the converter crashes takes this process along; `utils.export.conversion` survives it.
 
     Args:
         model: a built Functional or Sequential model with fixed input shapes.
-        kind: "float32"; "dynamic" (int8 kernels, float activations); "int8".
-        calibration: for "int8", batches of inputs (no labels) as the network sees them when it is
-            used: training samples, preprocessed, not augmented.
+        kind: a key of `utils.export.exporters.EXPORTERS`.
+        calibration: for a calibrated kind, batches of inputs (no labels) as the network sees them
+            when it is used: training samples, preprocessed, not augmented.
         io_format: what an int8 file takes and gives, "int8" or "float32".
 
     Returns:
@@ -56,77 +62,90 @@ def convert(
             calibration samples.
         ExportError: if the converter has no way to express the network.
     """
-    if kind not in KINDS:
-        raise InputError(f"`kind` must be one of {', '.join(KINDS)}. Received: {kind!r}.")
-    if io_format not in _IO_FORMATS:
+    if kind not in EXPORTERS:
+        raise InputError(f"`kind` must be one of {', '.join(EXPORTERS)}. Received: {kind!r}.")
+    if io_format not in IO_FORMATS:
         raise InputError(f"`tflite_io` must be int8 or float32. Received: {io_format!r}.")
-    signature = input_specs(model)
-    samples = _calibration_samples(model, calibration) if kind == "int8" else []
-    with tempfile.TemporaryDirectory(prefix="flowpress-") as folder, _quiet_converter():
+    row = EXPORTERS[kind]
+    input_specs(model)
+    samples = calibration_samples(model, calibration) if row.calibrated else []
+    with tempfile.TemporaryDirectory(prefix="flowpress-") as folder, quiet_converter():
         try:
-            model.export(
-                folder, format="tf_saved_model", verbose=False, input_signature=[signature]
-            )
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            if kind != "float32":
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            if kind == "int8":
-                _ask_for_integers(converter, samples, io_format)
-            return converter.convert()
+            write_saved_model(model, folder, unroll=not row.loops)
+            source = Source(saved_model=pathlib.Path(folder), samples=samples, io_format=io_format)
+            content: bytes = load_function(row.make)(source).content
+            return content
+        except ExportError:
+            raise
         except Exception as error:  # the converter raises whatever its passes raise
-            raise ExportError(_explain(model.name, kind, error)) from error
+            raise ExportError(explain(model.name, kind, error)) from error
 
 
-def _ask_for_integers(
-    converter: tf.lite.TFLiteConverter, samples: list[dict[str, np.ndarray]], io_format: str
-) -> None:
-    converter.representative_dataset = lambda: iter(samples)
+def float32_file(source: Source) -> Made:
+    """Make a float file."""
+    return Made(content=_converter(source).convert())
+
+
+def dynamic_file(source: Source) -> Made:
+    """Make a file with int8 weights that computes in float where no integer kernel is."""
+    converter = _converter(source)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return Made(content=converter.convert())
+
+
+def int8_file(source: Source) -> Made:
+    """Make a file that computes in integers, with the ranges of samples or of fake quantization."""
+    converter = _converter(source)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = IO_FORMATS[source.io_format]
+    converter.inference_output_type = IO_FORMATS[source.io_format]
+    if source.ranges_inside:
+        # TFLITE_BUILTINS_INT8 would ask for samples all the same.
+        return Made(content=converter.convert())
+    converter.representative_dataset = lambda: iter(source.samples)
     converter.target_spec.supported_ops = [
         tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
         tf.lite.OpsSet.TFLITE_BUILTINS,  # what has no integer kernel stays in float
     ]
-    converter.inference_input_type = _IO_FORMATS[io_format]
-    converter.inference_output_type = _IO_FORMATS[io_format]
+    with _floored() as dead:
+        content = converter.convert()
+    return Made(content=content, notes=tuple(map(_dead_note, dead)))
 
 
-def input_specs(model: keras.Model, batch_size: int = 1) -> Any:
-    """Describe a model's inputs with a static batch, in the structure in which it takes them.
+def _converter(source: Source) -> tf.lite.TFLiteConverter:
+    return tf.lite.TFLiteConverter.from_saved_model(str(source.saved_model))
 
-    A static batch keeps the operators that compute shapes (SHAPE, PACK) out of a file.
 
-    Args:
-        model: a built Functional or Sequential model.
-        batch_size: samples per call.
+@contextlib.contextmanager
+def _floored() -> Iterator[list[str]]:
+    """Put `floored_ranges` between calibration and quantization; the converter has no door there.
 
-    Returns:
-        `tf.TensorSpec`s, nested like the model's inputs.
-
-    Raises:
-        InputError: if the model's inputs or their shapes are not known.
+    Yields:
+        A list that fills with the names of the tensors that were changed.
     """
-    tensors = getattr(model, "inputs", None)
-    if not tensors:
-        raise InputError(
-            f"the model {model.name!r} has no known inputs: only built Functional and Sequential "
-            "models can be exported. Call it on a keras.Input and wrap both in keras.Model."
-        )
-    for tensor in tensors:
-        if None in tensor.shape[1:]:
-            raise InputError(
-                f"the input {tensor.name!r} of {model.name!r} has no fixed shape: {tensor.shape}. "
-                "Build the model for the one size it will be used with."
-            )
-    # A Sequential model has `inputs`, but no `input` before it is called on another's tensors.
-    structure = tensors[0] if isinstance(model, keras.Sequential) else model.input
-    return keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec(
-            (batch_size, *tensor.shape[1:]), tensor.dtype, name=tensor.name
-        ),
-        structure,
+    names: list[str] = []
+    quantize = lite._mlir_quantize
+
+    def floored(calibrated: bytes, *args: Any, **kwargs: Any) -> bytes:
+        content, dead = floored_ranges(calibrated)
+        names.extend(dead)
+        return quantize(content, *args, **kwargs)
+
+    lite._mlir_quantize = floored
+    try:
+        yield names
+    finally:
+        lite._mlir_quantize = quantize
+
+
+def _dead_note(tensor: str) -> str:
+    return (
+        f"{tensor.split(';')[0]} was zero on every calibration sample; its range in the int8 file "
+        "is a small part of the others'."
     )
 
 
-def _calibration_samples(
+def calibration_samples(
     model: keras.Model, calibration: Calibration | None
 ) -> list[dict[str, np.ndarray]]:
     """Split calibration batches into single samples by input name, and check them."""
@@ -169,7 +188,7 @@ def _split(model: keras.Model, batch: Any) -> Iterator[dict[str, np.ndarray]]:
 
 
 @contextlib.contextmanager
-def _quiet_converter() -> Iterator[None]:
+def quiet_converter() -> Iterator[None]:
     """Hold back the logs of TensorFlow's Python and C++ sides during a conversion."""
     logger = tf.get_logger()
     level = logger.level
@@ -181,10 +200,19 @@ def _quiet_converter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _explain(name: str, kind: str, error: Exception) -> str:
-    """Name the operators that the file format lacks, else the first line of the trouble."""
+def explain(name: str, kind: str, error: Exception) -> str:
+    """Say why a network could not be converted.
+
+    Args:
+        name: the network's.
+        kind: of the file.
+        error: what a layer, the converter or the interpreter raised.
+
+    Returns:
+        The operators that the file format lacks, else the line that tells what happened.
+    """
     text = str(error)
-    head = f"{name!r} cannot be converted to a {kind} .tflite file: "
+    head = f"{name!r} cannot be converted to a file of the kind {kind}: "
     lacking = re.search(r"(?:TF Select|Flex|Custom) ops: ([\w, ]+)", text)
     if lacking:
         layers = sorted(set(re.findall(r'"([\w/.]+)@__inference', text)))
@@ -193,5 +221,4 @@ def _explain(name: str, kind: str, error: Exception) -> str:
             f"{head}the format has no operator for {lacking[1].strip()}{where}. Replace it by "
             "Keras layers or keras.ops that TensorFlow Lite has."
         )
-    lines = [line for line in text.splitlines() if line.strip()]
-    return f"{head}{lines[0] if lines else type(error).__name__}"
+    return f"{head}{essence(error)}"

@@ -265,7 +265,14 @@ _RESHAPE_NOTE = "channels keep their identity; split over two axes, only the las
 
 
 def _moves(move: Callable[[Node, np.ndarray], np.ndarray]) -> Op:
-    return Op(couple=view_rule(move), note=_PERMUTE)
+    return Op(couple=view_rule(move), note=_PERMUTE, moves=move)
+
+
+def reshaped(node: Node, values: np.ndarray) -> np.ndarray:
+    """Do what a Reshape or Flatten does."""
+    if node.attrs.get("data_format") == "channels_first":  # Flatten moves them last
+        values = np.moveaxis(values, 1, -1)
+    return values.reshape(len(values), *(size or -1 for size in node.output_shapes[0][1:]))
 
 
 _NUMPY = "keras.src.ops.numpy"
@@ -282,12 +289,18 @@ ROWS: dict[str, Op] = {
     f"{_NUMPY}.Squeeze": _moves(_squeeze),
     f"{_NUMPY}.Flip": _moves(_flip),
     "keras.layers.RepeatVector": _moves(_repeat_vector),
-    "keras.layers.Flatten": Op(couple=_reshape, note=_RESHAPE_NOTE),
+    "keras.layers.Flatten": Op(couple=_reshape, note=_RESHAPE_NOTE, moves=reshaped),
     "keras.layers.Reshape": Op(
-        couple=_reshape, note=_RESHAPE_NOTE, resize=_resize_reshape("target_shape", 1)
+        couple=_reshape,
+        note=_RESHAPE_NOTE,
+        resize=_resize_reshape("target_shape", 1),
+        moves=reshaped,
     ),
     f"{_NUMPY}.Reshape": Op(
-        couple=_reshape, note=_RESHAPE_NOTE, resize=_resize_reshape("newshape", 0)
+        couple=_reshape,
+        note=_RESHAPE_NOTE,
+        resize=_resize_reshape("newshape", 0),
+        moves=reshaped,
     ),
     "keras.layers.Concatenate": _CONCATENATE,
     f"{_NUMPY}.Concatenate": _CONCATENATE,
@@ -296,5 +309,5 @@ ROWS: dict[str, Op] = {
         couple=_pad, note="padding channels come and go with what they meet", resize=_resize_pad
     ),
 }
-for _name in ["Amax", "Amin", "Max", "Mean", "Min", "Prod", "Std", "Sum", "Var"]:
+for _name in "All Amax Amin Any Max Mean Min Prod Std Sum Var".split():
     ROWS[f"{_NUMPY}.{_name}"] = _REDUCE

@@ -88,9 +88,9 @@ class TfliteFile(Record):
         default=None,
     )
     gap: float | None = entry(
-        "top-1 of the Keras model less that of the file, on the same samples; positive = lost",
-        lower=-1,
-        upper=1,
+        "how much worse the file is than the Keras model by the metric that decides, on the same "
+        "samples: difference of fractions (of an accuracy: what is lost), of other metrics in "
+        "parts of the Keras model's value",
         default=None,
     )
     file_bytes: int = entry("size of the file", unit="bytes", lower=0)

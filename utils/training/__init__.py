@@ -10,7 +10,9 @@ from utils.training.fit import fit
 from utils.training.hints import common_maps
 from utils.training.job import FitJob, FitResult
 from utils.training.loss import LossComposer
+from utils.training.metrics import Metric, Scores
 from utils.training.schedule import fine_tune_schedule
+from utils.training.scorer import Scorer, Tally
 from utils.training.state import TrainingState, read_state
 from utils.training.terms import Term, TermInputs, distillation, hint
 
@@ -20,7 +22,11 @@ __all__ = [
     "FitJob",
     "FitResult",
     "LossComposer",
+    "Metric",
+    "Scorer",
+    "Scores",
     "StatisticsRefresher",
+    "Tally",
     "Term",
     "TermInputs",
     "TrainingState",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from utils.errors import InputError
 from utils.training.loss import CalcLoss
+from utils.training.metrics import Scores
+from utils.training.scorer import Scored, Scorer, Tally
 
 OutputsFn = Callable[[np.ndarray], Any]
 """`outputs_fn(images)` → outputs; for instance a `.tflite` file in its interpreter."""
@@ -21,9 +23,8 @@ class Evaluator:
     """Scores a model again and again; the graph is traced once.
 
     Args:
-        model: a Keras model, run in inference mode, or a function of a batch of images.
-        calc_loss: see `LossComposer`. A function has no variables: `calc_loss` is given one
-            of value 0, so that its loss has no weight decay.
+        network: a Keras model, run in inference mode, or a function of a batch of images.
+        scorer: says what is computed, see `Scorer`; a ModelHelper or its `calc_loss` will do.
 
     Example:
         >>> def calc_loss(labels, outputs, trainable_vars):
@@ -32,75 +33,85 @@ class Evaluator:
         >>> scores = Evaluator(lambda images: images, calc_loss)(data)
         >>> {name: round(value, 4) for name, value in scores.items()}
         {'loss': 3.0, 'accuracy': 0.3333}
+        >>> scores.deciding.name
+        'accuracy'
     """
 
-    def __init__(self, model: keras.Model | OutputsFn, calc_loss: CalcLoss) -> None:
-        self._batch_scores = (
-            _model_scores(model, calc_loss)
-            if isinstance(model, keras.Model)
-            else _function_scores(model, calc_loss)
-        )
+    def __init__(
+        self, network: keras.Model | OutputsFn, scorer: Scorer | Scored | CalcLoss
+    ) -> None:
+        self._scorer = scorer if isinstance(scorer, Scorer) else Scorer(scorer)
+        if isinstance(network, keras.Model):
+            self._tally = self._scorer.tally(network.trainable_variables)
+            self._run = _model_step(network, self._tally)
+        else:
+            self._tally = self._scorer.tally()
+            self._run = _function_step(network, self._tally)
 
-    def __call__(self, dataset: tf.data.Dataset) -> dict[str, float]:
+    def __call__(self, dataset: tf.data.Dataset | None = None) -> Scores:
         """Score one data set.
 
         Args:
-            dataset: finite; elements are (images, labels), the last batch may be smaller.
+            dataset: finite; elements are (images, labels), the last batch may be smaller. None for
+                the helper's evaluation set.
 
         Returns:
-            `loss` and the loss function's metrics by name: means over the images.
+            `loss` and the metrics by name, over all images, and which of them decides. The loss is
+            without weight decay.
 
         Raises:
-            InputError: if the data set is empty or infinite.
+            InputError: if the data set is empty or infinite, or no metric can decide.
         """
+        is_whole = dataset is None
+        dataset = self._scorer.evaluation_set() if dataset is None else dataset
         if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise InputError("evaluation data must end. Received an infinite dataset; use take(n).")
-        totals: dict[str, float] = {}
-        nb_images = 0
+        self._tally.reset()
+        collector = self._scorer.collector(is_whole=is_whole)
         for images, labels in dataset:
-            size = len(keras.tree.flatten(images)[0])
-            nb_images += size
-            for name, value in self._batch_scores(images, labels).items():
-                totals[name] = totals.get(name, 0.0) + size * float(value)
-        if not nb_images:
-            raise InputError("evaluation data is empty. Give at least one batch.")
-        return {name: total / nb_images for name, total in totals.items()}
+            outputs, values = self._run(images, labels)
+            self._tally.add(values, len(keras.tree.flatten(images)[0]))
+            if collector is not None:
+                collector.add(labels, outputs)
+        return self._tally.scores(None if collector is None else collector.result())
 
 
-def _model_scores(model: Any, calc_loss: CalcLoss) -> Callable[[Any, Any], Mapping[str, Any]]:
+_Step = Callable[[Any, Any], tuple[Any, dict[str, Any]]]  # images, labels -> outputs, scalars
+
+
+def _model_step(model: Any, tally: Tally) -> _Step:
     """Make a compiled function of (images, labels)."""
 
     @functools.partial(tf.function, reduce_retracing=True)
-    def scores(images: Any, labels: Any) -> dict[str, Any]:
+    def step(images: Any, labels: Any) -> tuple[Any, dict[str, Any]]:
         outputs = model(images, training=False)
-        loss, metrics = calc_loss(labels, outputs, model.trainable_variables)
-        return {"loss": loss, **metrics}
+        return outputs, tally.traced(labels, outputs)
 
-    return scores
+    def prepared(images: Any, labels: Any) -> tuple[Any, dict[str, Any]]:
+        if tally.needs_shapes:
+            tally.prepare(labels, model(images, training=False))
+        return step(images, labels)
+
+    return prepared
 
 
-def _function_scores(
-    outputs_fn: OutputsFn, calc_loss: CalcLoss
-) -> Callable[[Any, Any], Mapping[str, Any]]:
+def _function_step(outputs_fn: OutputsFn, tally: Tally) -> _Step:
     """Make a function of (images, labels) that is compiled from the outputs on."""
-    # Not an empty list: most loss functions add up their variables with tf.add_n, which needs one.
-    variables = [keras.Variable(0.0, trainable=False, name="none")]
+    compiled = tf.function(tally.traced, reduce_retracing=True)
 
-    @functools.partial(tf.function, reduce_retracing=True)
-    def scores_of_outputs(outputs: Any, labels: Any) -> dict[str, Any]:
-        loss, metrics = calc_loss(labels, outputs, variables)
-        return {"loss": loss, **metrics}
-
-    def scores(images: Any, labels: Any) -> dict[str, Any]:
+    def step(images: Any, labels: Any) -> tuple[Any, dict[str, Any]]:
         arrays = keras.tree.map_structure(lambda tensor: tensor.numpy(), images)
         outputs = keras.tree.map_structure(tf.convert_to_tensor, outputs_fn(arrays))
-        return scores_of_outputs(outputs, labels)
+        tally.prepare(labels, outputs)
+        return outputs, compiled(labels, outputs)
 
-    return scores
+    return step
 
 
 def evaluate(
-    model: keras.Model | OutputsFn, dataset: tf.data.Dataset, calc_loss: CalcLoss
-) -> dict[str, float]:
-    """Score a model over a data set once; see `Evaluator` for arguments and errors."""
-    return Evaluator(model, calc_loss)(dataset)
+    network: keras.Model | OutputsFn,
+    dataset: tf.data.Dataset | None,
+    scorer: Scorer | Scored | CalcLoss,
+) -> Scores:
+    """Score a network over a data set once; see `Evaluator` for arguments and errors."""
+    return Evaluator(network, scorer)(dataset)

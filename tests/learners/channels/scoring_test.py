@@ -10,7 +10,7 @@ from learners.channels.tables import ChannelTables
 from learners.reconstruction.sampling import Sampler
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.convnet_at_digits import ModelHelper
-from tests.learners.reconstruction import networks
+from tests.learners import networks
 from utils.graph import from_keras, to_keras
 
 

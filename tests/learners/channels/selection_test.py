@@ -7,25 +7,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from learners.channels import selection
+from learners.channels.criteria import CRITERIA
 from learners.channels.lasso import channel_quadratic, lasso_mask
 from learners.channels.segments import merged, segments
 from learners.channels.selection import ChannelSelection, SelectionOptions
-from learners.reconstruction import selection
+from learners.reconstruction import walk
 from learners.reconstruction.least_squares import refit_kernel
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics, row_channels
-from tests.learners.reconstruction import networks
-from tests.learners.reconstruction.conftest import statistics_of
+from tests.learners import networks
+from tests.learners.conftest import statistics_of
 from utils.graph import channel_groups, from_keras, masked_model, to_keras
 
 IMAGES = networks.images()
-CRITERIA = ["lasso", "backward"]
 
 
 class Run:
     """One selection on a network of `networks`, run."""
 
-    def __init__(self, name, *, ratio=0.5, joint=False, seed=0, **options):
+    def __init__(self, name, *, ratio=0.5, joint=False, seed=0, criterion="backward", **options):
         self.given = getattr(networks, name)()
         self.graph = from_keras(self.given)
         self.groups = [
@@ -46,7 +47,7 @@ class Run:
                 num_positions=20,
                 seed=seed,
             ),
-            options=SelectionOptions(**options),
+            options=SelectionOptions(criterion=CRITERIA[criterion], **options),
             on_layer=lambda *visit: self.visits.append(visit),
         )
         self.result = self.selection.run()
@@ -54,7 +55,7 @@ class Run:
 
     def masked(self):
         """Build the network before, with refitted weights and the dropped channels at 0."""
-        refitted = self.graph.replace(params=self.selection._work_params())
+        refitted = self.graph.replace(params=self.selection._walk.params())
         return masked_model(refitted, merged(self.graph, self.result.keep))
 
     def error(self, model):
@@ -90,7 +91,7 @@ def test_result_is_the_masked_network_with_refitted_weights(case):
     outputs = outputs_of(run.model)
     tolerance = 2e-5 * np.abs(outputs).max()
     np.testing.assert_allclose(outputs, outputs_of(run.masked()), atol=tolerance)
-    np.testing.assert_allclose(outputs, outputs_of(run.selection._work), atol=tolerance)
+    np.testing.assert_allclose(outputs, outputs_of(run.selection._walk._work), atol=tolerance)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_name)
@@ -175,7 +176,7 @@ def test_little_memory_gives_the_same_result(monkeypatch):
         return targets(self, layers, model)
 
     monkeypatch.setattr(Sampler, "targets", counted)
-    monkeypatch.setattr(selection, "MAX_TARGET_BYTES", 1)
+    monkeypatch.setattr(walk, "MAX_TARGET_BYTES", 1)
     in_parts = Run("residual")
     assert passes == [1] * 5  # the targets of one layer in memory at a time
     for one, other in zip(run_of("residual").model.weights, in_parts.model.weights, strict=True):
@@ -219,7 +220,7 @@ def test_error_no_larger_than_the_original_algorithms(criterion, ratio):
     run = run_of("vgg", criterion=criterion, ratio=ratio)
     part = keras.Model(run.given.inputs, run.given.get_layer("conv1").output)
     x = patches(np.asarray(part([IMAGES])))
-    before, after = (model.get_layer("conv2") for model in (run.given, run.selection._work))
+    before, after = (model.get_layer("conv2") for model in (run.given, run.selection._walk._work))
     kernel = np.asarray(before.kernel, np.float64).reshape(-1, before.filters)
     moments = statistics_of(x, x @ kernel)
     rows = row_channels(np.arange(8), 9)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from learners.reconstruction.readings import find_readings, kernel_input_axis
-from tests.learners.reconstruction import networks
+from learners.reconstruction.readings import Offset, find_readings
+from tests.learners import networks
 from utils.graph import Ref, from_keras
 
 
@@ -21,11 +21,12 @@ def test_residual_branches():
     assert list(found) == ["a1", "a2", "b2", "short", "head"]
     assert [reading.item.key for reading in found.values()] == [0, 1, 2, 3, 4]
     a1, a2, b2, short, head = found.values()
-    assert (a1.norm, a1.bias, a1.centred, a1.total) == ("a1_bn", False, True, None)
+    assert (a1.offsets, a1.centred) == ((Offset("a1_bn", "moving_mean", -1.0),), True)
+    assert a1.total is None
     assert (a2.total, a2.shortcut) == (Ref("sum_a"), Ref("stem_relu"))
     assert (b2.total, b2.shortcut) == (Ref("sum_b"), Ref("short_bn"))
     assert (short.total, short.shortcut) == (Ref("sum_b"), Ref("b2_bn"))
-    assert (head.norm, head.bias, head.centred, head.total) == (None, True, True, None)
+    assert (head.offsets, head.centred, head.total) == ((Offset("head", "bias"),), True, None)
     assert head.item.kernel.shape == (12, 5)
     assert a2.item.kernel.shape == (72, 8)
 
@@ -86,7 +87,7 @@ def test_norms_that_cannot_take_up_an_offset(what):
         "other axis": y,
     }[what]
     reading = readings(keras.Model(inputs, outputs), "conv")["conv"]
-    assert (reading.norm, reading.centred) == (None, False)
+    assert (reading.offsets, reading.centred) == ((), False)
     np.testing.assert_array_equal(reading.weights, np.ones(8))
 
 
@@ -103,26 +104,3 @@ def test_sums_that_a_branch_cannot_make_up_for(what):
     }[what]
     model = keras.Model(inputs, layers.Add()(operands))
     assert readings(model, "conv")["conv"].total is None
-
-
-@pytest.mark.parametrize(
-    ("layer", "weight", "size"),
-    [
-        (layers.Conv2D(5, 3, name="it"), "kernel", 3),
-        (layers.Dense(5, name="it"), "kernel", 3),
-        (layers.Conv2DTranspose(5, 3, name="it"), "kernel", 3),
-    ],
-)
-def test_axis_that_reads_channels(layer, weight, size):
-    inputs = keras.Input((8, 8, 3))
-    graph = from_keras(keras.Model(inputs, layer(inputs)))
-    name, axis = kernel_input_axis(graph, graph.node("it"))
-    assert name == weight
-    assert graph.params["it"][name].shape[axis] == size
-
-
-def test_layers_without_a_kernel_are_refused():
-    inputs = keras.Input((8, 8, 3))
-    graph = from_keras(keras.Model(inputs, layers.ReLU(name="act")(inputs)))
-    with pytest.raises(ValueError, match=r"'act' \(keras.layers.ReLU\) has no weight that reads"):
-        kernel_input_axis(graph, graph.node("act"))

@@ -2,7 +2,12 @@ import math
 
 import pytest
 
-from learners.search.rewards import Score, reward
+from learners.search.rewards import Score, refuse_blind, reward
+from utils.errors import InputError
+from utils.training.metrics import Metric, Scores, scalar
+
+MAE = Metric(name="mae", higher_is_better=False)
+PSNR = Metric(name="psnr", higher_is_better=True)
 
 
 def test_accuracy_is_its_own_reward():
@@ -31,3 +36,28 @@ def test_what_is_not_finite_gives_nan(policy, score):
 def test_unknown_policies_are_refused():
     with pytest.raises(ValueError, match=r"`policy` must be one of accuracy, flops. Received: 'x'"):
         reward(Score(0.9, 0.3), 1e6, policy="x", noise_tolerance=0.15)
+
+
+def test_the_score_is_that_of_the_metric_that_decides():
+    values = {"loss": 0.5, "accuracy": 0.75, "mae": 2.0}
+    assert Score.of(Scores(values, scalar("accuracy"))) == Score(0.75, 0.5)
+    assert Score.of(Scores(values, scalar("loss"))) == Score(None, 0.5)
+    assert Score.of(Scores(values, MAE)).value == -2.0
+
+
+def test_a_metric_that_tells_nothing_apart_is_refused():
+    message = (
+        r"`metric`: accuracy of the whole network is 0 on .*Name another with --metric: loss, mae"
+    )
+    blind = Scores({"loss": 0.5, "accuracy": 0.0, "mae": 0.0}, scalar("accuracy"))
+    with pytest.raises(InputError, match=message):
+        refuse_blind(blind, "accuracy")
+    refuse_blind(Scores(blind, MAE), "accuracy")
+    refuse_blind(Scores({"loss": 0.5, "accuracy": 0.1}, scalar("accuracy")), "flops")
+
+
+def test_the_policy_flops_needs_a_fraction():
+    scores = Scores({"loss": 0.5, "psnr": 30.0}, PSNR)
+    refuse_blind(scores, "accuracy")
+    with pytest.raises(InputError, match=r"reward_policy=flops needs a fraction .*Received: psnr"):
+        refuse_blind(scores, "flops")

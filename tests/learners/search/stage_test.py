@@ -22,6 +22,7 @@ from pipeline import stages
 from tests.learners.runs import TWO_STEPS, compress, make_run
 from utils.errors import InputError
 from utils.graph import from_keras
+from utils.training.metrics import Scores, scalar
 
 ROOT = pathlib.Path(__file__).parents[3]
 SEARCH = {
@@ -252,7 +253,7 @@ def test_multi_obj_keeps_the_better_reward(tmp_path, monkeypatch):
     accuracies = iter([0.90, 0.86])  # of uniform and of the winner, which is smaller
     monkeypatch.setattr(
         "learners.search.stage.evaluate",
-        lambda *_: {"accuracy": next(accuracies), "loss": 0.5},
+        lambda *_: Scores({"accuracy": next(accuracies), "loss": 0.5}, scalar("accuracy")),
     )
     monkeypatch.setattr(type(stage._learner), "train", lambda learner: learner.model)
     kept = []

@@ -4,12 +4,16 @@ import zlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from nets.abstract_model_helper import AbstractModelHelper
 from utils.errors import InputError
 from utils.export.check import check_files, check_tflite, require_passed
 from utils.export.config import CheckConfig
 from utils.export.errors import ExportError
+from utils.export.runner import TFLiteRunner
 from utils.export.tflite import convert
+from utils.training import Scorer
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +124,91 @@ def test_several_outputs():
     result = check_tflite(convert(model, "int8", [values]), model, [(values, None)], metrics)
     assert seen == [[(20, 3), (20, 2)]] * 2
     assert result.agreement is None and result.top1 == 1.0 and result.error < 0.1
+
+
+class Binary(AbstractModelHelper):
+    """One sigmoid output: whether the digit is even; AUC decides."""
+
+    def __init__(self, data, metrics):
+        super().__init__()
+        self._data, self._metrics, self.dumped = data, metrics, 0
+
+    def build_dataset_train(self):
+        return self.build_dataset_eval()
+
+    def build_dataset_eval(self):
+        return tf.data.Dataset.from_tensor_slices(self._data).batch(50)
+
+    def calc_loss(self, labels, outputs, trainable_vars):
+        decay = tf.add_n([tf.nn.l2_loss(variable) for variable in trainable_vars])
+        return tf.reduce_mean(keras.losses.binary_crossentropy(labels, outputs)) + decay, {}
+
+    def build_metrics(self):
+        return self._metrics()
+
+
+class Dumping(Binary):
+    """Counts the outputs above a half."""
+
+    def dump_n_eval(self, outputs, action):
+        if action == "init":
+            self.dumped = 0
+        elif action == "dump":
+            self.dumped += int(np.sum(np.asarray(outputs) > 0.5))
+        return {"evens": self.dumped} if action == "eval" else {}
+
+
+@pytest.fixture(scope="module")
+def evens(digits):
+    """A network that tells even digits, its int8 file, data sorted by class."""
+    images, labels = digits[1]
+    inputs = keras.Input((8, 8, 1))
+    keras.utils.set_random_seed(0)
+    hidden = keras.layers.Dense(16, activation="relu")(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))
+    model.compile("adam", "binary_crossentropy")
+    model.fit(digits[0][0], digits[0][1] % 2 == 0, epochs=4, verbose=0)
+    order = np.argsort(labels % 2, kind="stable")
+    data = images[order], (labels[order] % 2 == 0).astype(np.float32)[:, None]
+    return model, convert(model, "int8", [digits[0][0][:100]]), data
+
+
+def interpreted(content, images):
+    runner = TFLiteRunner(content)
+    return np.concatenate([runner(images[i : i + 1]) for i in range(len(images))])
+
+
+def test_metrics_of_the_whole_set_decide(evens):
+    model, content, data = evens
+    helper = Dumping(data, lambda: [keras.metrics.AUC(name="auc")])
+    dataset = helper.build_dataset_eval()
+    result = check_tflite(content, model, dataset, Scorer(helper))
+    outputs = model.predict(data[0], verbose=0), interpreted(content, data[0])
+    aucs = []
+    for given in outputs:
+        metric = keras.metrics.AUC()
+        metric.update_state(data[1], given)
+        aucs.append(float(metric.result()))
+    assert aucs[0] > 0.9
+    assert result.metric == "auc" and (result.top1, result.agreement) == (None, None)
+    assert [result.keras_value, result.value] == pytest.approx(aucs, abs=1e-6)
+    assert result.gap == pytest.approx(aucs[0] - aucs[1], abs=1e-6)
+    assert helper.dumped == np.sum(outputs[1] > 0.5)  # the last that was collected is the file
+    limits = CheckConfig(tflite_max_gap=0.0, tflite_max_error=1.0)
+    worse = convert(model, "int8", [data[0][:100] / 8])
+    failed = check_tflite(worse, model, dataset, Scorer(helper), limits)
+    assert failed.reasons[0].startswith("auc 0.") and "--tflite_max_gap=0" in failed.reasons[0]
+
+
+def test_a_blind_metric_does_not_pass_a_file(evens):
+    """Recall of 0 against 0 is no reason to trust a file: its outputs are compared instead."""
+    model, _, (images, _) = evens
+    nothing = images, np.ones((len(images), 1), np.float32)
+    helper = Binary(nothing, lambda: [keras.metrics.Recall(thresholds=1.0, name="recall")])
+    worse = convert(model, "int8", [images[:100] / 8])
+    result = check_tflite(worse, model, helper.build_dataset_eval(), Scorer(helper))
+    assert (result.gap, result.is_blind) == (0.0, True)
+    assert not result.passed and "--tflite_max_error=" in result.reasons[0]
 
 
 def test_refuses_an_empty_data_set(network, contents, accuracy):

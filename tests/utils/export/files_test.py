@@ -44,16 +44,33 @@ def test_none(tmp_path, network, data):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failed_check_writes_nothing_and_keeps_older_files(tmp_path, network, data):
-    older = tmp_path / "net_float32.tflite"
-    older.write_bytes(b"older")
+def test_a_file_that_fails_its_check_is_not_written_the_others_are(
+    tmp_path, network, data, contents
+):
+    older = {kind: tmp_path / f"net_{kind}.tflite" for kind in ("float32", "int8")}
+    for path in older.values():
+        path.write_bytes(b"older")
     strict = dataclasses.replace(ALL, check=CheckConfig(tflite_max_gap=0, tflite_min_agreement=1))
     data["calibration"] = [data["calibration"][0] / 8]
     with pytest.raises(ExportError, match=r"the int8 .tflite file differs too much") as caught:
         export_files(network, tmp_path / "net.keras", strict, **data)
-    assert len(caught.value.results) == 3
+    paths = {result.kind: result.path for result in caught.value.results}
+    assert paths["float32"] == str(older["float32"]) and paths["int8"] is None
+    assert older["float32"].read_bytes() == contents["float32"]
+    assert older["int8"].read_bytes() == b"older"
+
+
+def test_a_file_that_cannot_be_made_leaves_the_others(tmp_path, network, data, contents):
+    data["calibration"] = None
+    config = ExportConfig(tflite="float32,int8")
+    message = r"^there is no int8 file: an int8 file needs calibration samples"
+    with pytest.raises(ExportError, match=message) as caught:
+        export_files(network, tmp_path / "net.keras", config, **data)
+    float_result, int8_result = caught.value.results
+    assert float_result.passed and not int8_result.passed
+    assert int8_result.file_bytes == 0 and int8_result.failed.startswith("an int8 file needs")
     assert [path.name for path in tmp_path.iterdir()] == ["net_float32.tflite"]
-    assert older.read_bytes() == b"older"
+    assert (tmp_path / "net_float32.tflite").read_bytes() == contents["float32"]
 
 
 def test_an_unwritable_place_is_found_first(tmp_path, network, data):

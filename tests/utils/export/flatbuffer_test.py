@@ -1,7 +1,11 @@
 import keras
 import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 
-from utils.export.flatbuffer import read_graph
+from utils.export.flatbuffer import floored_ranges, read_graph
+from utils.export.saved_model import write_saved_model
 from utils.export.tflite import convert
 
 
@@ -53,3 +57,46 @@ def test_outputs_are_in_the_order_of_keras():
     outputs = [keras.layers.Dense(index + 1)(inputs) for index in range(12)]
     graph = read_graph(convert(keras.Model(inputs, outputs), "float32"))
     assert list(graph.outputs) == [f"output_{index}" for index in range(12)]
+
+
+def calibrated(model, samples, folder):
+    """The float file with ranges that the converter quantizes."""
+    write_saved_model(model, folder)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ({"images": s[None]} for s in samples)
+    converter._experimental_calibrate_only = True
+    return converter.convert()
+
+
+def ranges(content):
+    found = {}
+    main = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    for tensor in map(main.Tensors, range(main.TensorsLength())):
+        limits = tensor.Quantization()
+        if limits is not None and limits.MaxLength():
+            found[tensor.Name().decode()] = (limits.Min(0), limits.Max(0))
+    return found
+
+
+def test_only_dead_ranges_are_widened(tmp_path):
+    inputs = keras.Input((4,), name="images")
+    x = keras.layers.Dense(3, activation="relu", name="dead")(inputs)
+    x = keras.layers.Dense(3, name="alive", bias_initializer="ones")(x)
+    model = keras.Model(inputs, keras.layers.Concatenate()([x, inputs]))
+    model.get_layer("dead").bias.assign(np.full(3, -100.0))
+    samples = np.random.default_rng(0).uniform(-2, 2, (20, 4)).astype(np.float32)
+    content = calibrated(model, samples, tmp_path)
+    floored, names = floored_ranges(content)
+    before, after = ranges(content), ranges(floored)
+    (name,) = names
+    assert "dead" in name
+    assert before[name][1] - before[name][0] < 1e-30
+    usual = np.median([max(high, 0) - min(low, 0) for low, high in before.values() if high > 1e-30])
+    assert after.pop(name) == pytest.approx((0.0, usual / 256))
+    assert after == {other: limits for other, limits in before.items() if other != name}
+
+
+def test_a_file_without_dead_ranges_is_left_alone(network, calibration, tmp_path):
+    content = calibrated(network, calibration[:5], tmp_path)
+    assert floored_ranges(content) == (content, ())

@@ -36,8 +36,26 @@ def test_a_function_scores_like_the_model() -> None:
     data = _images(21, 8)
     by_model, by_function = evaluate(model, data, calc_loss), evaluate(outputs, data, calc_loss)
     assert by_function["accuracy"] == by_model["accuracy"]
+    assert by_function["loss"] == pytest.approx(by_model["loss"], rel=1e-5)
+
+
+def test_the_loss_has_no_weight_decay_in_it() -> None:
+    model = network()
+    images, labels = next(iter(_images(24, 24)))
+    loss, _ = calc_loss(labels, model(images), model.trainable_variables)
     decay = 1e-4 * sum(float(tf.nn.l2_loss(v)) for v in model.trainable_variables)
-    assert by_function["loss"] == pytest.approx(by_model["loss"] - decay, rel=1e-5)
+    scores = evaluate(model, _images(24, 8), calc_loss)
+    assert decay > 1e-4
+    assert scores["loss"] == pytest.approx(float(loss) - decay, rel=1e-5)
+
+
+def test_what_decides() -> None:
+    scores = evaluate(network(), _images(24, 8), calc_loss)
+    assert (scores.deciding.name, scores.deciding.higher_is_better) == ("accuracy", True)
+    assert scores.value == scores.merit == scores.top1 == scores["accuracy"]
+    without = evaluate(network(), _images(24, 8), lambda *args: (calc_loss(*args)[0], {}))
+    assert (without.deciding.name, without.top1) == ("loss", None)
+    assert without.merit == -without["loss"]
 
 
 def test_an_evaluator_traces_once_and_sees_new_weights() -> None:

@@ -1,0 +1,24 @@
+import subprocess
+import sys
+
+import pytest
+
+from utils.export.exporters import EXPORTERS, load_function
+
+
+@pytest.mark.parametrize("kind", EXPORTERS)
+def test_every_row_names_functions_that_exist(kind):
+    row = EXPORTERS[kind]
+    for reference in (row.make, row.runner, row.timed, row.ranks):
+        assert reference is None or callable(load_function(reference))
+    assert row.ending.startswith(".")
+
+
+def test_the_table_is_read_without_tensorflow():
+    code = "import sys, utils.export.config; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_limits_by_rounding_or_by_flags():
+    assert EXPORTERS["float32"].max_error == 1e-4
+    assert EXPORTERS["int8"].max_error is None and EXPORTERS["dynamic"].max_error is None

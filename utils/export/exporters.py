@@ -1,0 +1,105 @@
+"""The kinds of files: one literal table, kind -> how it is made, what it needs, how it is run.
+
+A new kind is a row here and the functions that the row names. They are imported only when the kind
+is made, in a process of their own (`utils.export.child`); this module is free of TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a file is made from.
+
+    Attributes:
+        saved_model: folder of the network as TensorFlow's SavedModel, batch size one.
+        samples: single inputs by input name, each [1, …]; empty where the row needs none.
+        ranges_inside: the network holds fake quantization, which says all ranges: no sample is
+            looked at.
+        io_format: what an integer file takes and gives, "int8" or "float32".
+    """
+
+    saved_model: pathlib.Path
+    samples: Sequence[dict[str, np.ndarray]] = ()
+    ranges_inside: bool = False
+    io_format: str = "int8"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Made:
+    """A file's content, and sentences on how it came about."""
+
+    content: bytes
+    notes: tuple[str, ...] = ()
+
+
+class Exporter(NamedTuple):
+    """A row of the table. Functions are named as `module:function`.
+
+    Attributes:
+        summary: what is in the file.
+        make: makes it, `make(source) -> Made`.
+        runner: opens it to compare its outputs, `runner(content, num_threads=…)`; see
+            `utils.export.runner.TFLiteRunner`.
+        timed: opens it to be timed, `timed(content, num_threads=…)` -> the bare call.
+        ranks: says which layers lose most in a file that fails, `ranks(content, float32 content,
+            inputs, model)` -> `LayerError`s; None where nothing can be said.
+        ending: of the file's name.
+        max_error: how far rounding alone may take its outputs from the network's (see
+            `CheckResult.error`); None for a file that is judged by the flags of `CheckConfig`.
+        calibrated: it needs calibration samples.
+        deployed: it needs a network that the learner made for the device (`Trained.deployed`).
+        loops: it may hold loops; else recurrent layers are unrolled, which needs a fixed number of
+            time steps.
+        package: a distribution that it needs beyond Flowpress' own, None for none.
+    """
+
+    summary: str
+    make: str
+    runner: str = "utils.export.runner:TFLiteRunner"
+    timed: str = "utils.export.runner:timed_call"
+    ranks: str | None = None
+    ending: str = ".tflite"
+    max_error: float | None = None
+    calibrated: bool = False
+    deployed: bool = False
+    loops: bool = True
+    package: str | None = None
+
+
+# In the order in which files are written and reported. A float32 file may differ by rounding only:
+# ResNet-20 measures 2e-7.
+EXPORTERS: dict[str, Exporter] = {
+    "float32": Exporter(
+        "float weights, float computation",
+        make="utils.export.tflite:float32_file",
+        max_error=1e-4,
+    ),
+    "dynamic": Exporter(
+        "int8 weights, float computation where no integer kernel is",
+        make="utils.export.tflite:dynamic_file",
+        ranks="utils.export.layer_errors:rank_layers",
+    ),
+    "int8": Exporter(
+        "integers only",
+        make="utils.export.tflite:int8_file",
+        ranks="utils.export.layer_errors:rank_layers",
+        calibrated=True,
+        loops=False,
+    ),
+}
+
+
+def load_function(reference: str) -> Callable[..., Any]:
+    """Import `module:function`."""
+    module, _, name = reference.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
