@@ -177,7 +177,7 @@ class AbstractLearner(abc.ABC):
     @property
     def fine_tune_lrn_rate(self) -> float:
         """The highest rate of `fine_tune`: the learner's own flag, else `--lrn_rate_ft`."""
-        own = getattr(self.config, "fine_tune_lrn_rate", None)
+        own = self.config.fine_tune_lrn_rate
         return self.context.run.lrn_rate_ft if own is None else own
 
     def fine_tune_steps(self) -> int:

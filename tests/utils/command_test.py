@@ -73,7 +73,7 @@ def test_who_was_told_is_not_told_again(stop, status, capsys):
 def test_our_own_mistakes_are_one_line_and_status_1(capsys):
     assert command.guarded(crash, []) == 1
     assert capsys.readouterr().err == (
-        "error: ZeroDivisionError: no message. (command_test.py, line 20) This is a mistake of "
+        "error: ZeroDivisionError: no message. (command_test.py, line 22) This is a mistake of "
         "Flowpress: please report it with the traceback, which --debug shows.\n"
     )
     with pytest.raises(ZeroDivisionError):

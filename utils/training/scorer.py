@@ -63,7 +63,7 @@ class Scored(Protocol):
 
 
 class Scorer:
-    """Scores networks as one helper says.
+    """Says how networks are scored, as one helper wants it; `evaluate` does it.
 
     Args:
         helper: a ModelHelper; or just its `calc_loss`, whose accuracy, or else loss, then decides.

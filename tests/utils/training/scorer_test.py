@@ -113,7 +113,7 @@ def test_metrics_see_the_whole_set(model: keras.Model, kind: str) -> None:
     def function(inputs: np.ndarray) -> np.ndarray:
         return model(inputs).numpy()
 
-    scores = evaluate(model if kind == "model" else function, None, Binary())
+    scores = evaluate(model if kind == "model" else function, None, Scorer(Binary()))
     assert scores == pytest.approx(reference(model(INPUTS).numpy()), abs=1e-5)
     assert list(scores) == ["loss", "accuracy", "auc", "f1_0"]
 
@@ -141,12 +141,12 @@ def test_the_flag_chooses_what_decides(model: keras.Model) -> None:
     assert scores.value == scores["auc"]
     assert scorer.deciding.name == "auc" and scorer.deciding.is_chosen
     with pytest.raises(InputError, match=r"no metric 'recall'"):
-        evaluate(model, None, Binary(HelperConfig(metric="recall")))
+        evaluate(model, None, Scorer(Binary(HelperConfig(metric="recall"))))
 
 
 def test_outputs_are_collected_in_the_documented_order(model: keras.Model) -> None:
     helper = Dumping()
-    scores = evaluate(model, None, helper)
+    scores = evaluate(model, None, Scorer(helper))
     assert helper.calls == ["init", *["dump"] * 5, "eval"]
     assert scores["hits"] == pytest.approx(scores["accuracy"])
 
@@ -162,7 +162,7 @@ def test_without_labels_only_the_evaluation_set_is_collected(model: keras.Model)
     assert labelled.value == labelled["hits"] == pytest.approx(labelled["accuracy"])
     misnamed = Dumping(HelperConfig(metric="hit", metric_mode="max"))
     with pytest.raises(InputError, match=r"no metric 'hit'. Did you mean 'hits'"):
-        evaluate(model, None, misnamed)
+        evaluate(model, None, Scorer(misnamed))
 
 
 def test_stand_ins_are_named_like_the_variables(model: keras.Model) -> None:
@@ -180,4 +180,4 @@ def test_stand_ins_are_named_like_the_variables(model: keras.Model) -> None:
 
 def test_a_loss_function_has_no_evaluation_set(model: keras.Model) -> None:
     with pytest.raises(ValueError, match=r"`dataset` must be given"):
-        evaluate(model, None, Binary().calc_loss)
+        evaluate(model, None, Scorer(Binary().calc_loss))
