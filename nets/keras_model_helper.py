@@ -65,8 +65,11 @@ class KerasModelHelper(AbstractModelHelper):
 
     def build_model(self) -> "keras.Model":
         """Copy the model, so that the caller's stays as it is."""
-        copy = keras.models.clone_model(self._source)
-        copy.set_weights(self._source.get_weights())
+        # Without what it was compiled with, which a copy would look for by name.
+        network = functional_model(self._source)
+        plain = keras.Model(network.input, network.output, name=self.model_name)
+        copy = keras.models.clone_model(plain)
+        copy.set_weights(plain.get_weights())
         return copy
 
     # The short form that helpers may have; the base class does the rest.
