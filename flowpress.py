@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import learners
 from learners.config import RunConfig
+from learners.learner_config import LearnerConfig
 from nets.config import KerasModelConfig as HelperConfig
 from pipeline.plan import make_plan
 from utils import flags
@@ -71,6 +72,8 @@ def compress(
         values["learner"] = ",".join(names)
         classes = [RunConfig, HelperConfig, *stage_classes]
         configs = flags.build_all(list(dict.fromkeys(classes)), values)
+        for notice in flags.notices(classes, values):
+            notes.print(f"note: {in_python(notice, _specs())}", markup=False)
         run = configs[RunConfig]
         from nets.keras_model_helper import KerasModelHelper
 
@@ -100,14 +103,19 @@ def _words_of_python() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        specs = [flags.describe(RunConfig), flags.describe(HelperConfig)]
-        specs += [flags.describe(learners.config_class(name)) for name in learners.LEARNERS]
-        known = {spec.name: spec for described in specs for spec in described}
-        error.args = (in_python(str(error), known), *error.args[1:])
+        error.args = (in_python(str(error), _specs()), *error.args[1:])
         raise
 
 
-def _flag_values(options: Mapping[str, Any], stage_classes: Sequence[type]) -> dict[str, Any]:
+def _specs() -> dict[str, flags.FlagSpec]:
+    """All flags that there are, by name."""
+    own = [learners.config_class(name) for name in learners.LEARNERS]
+    return {s.name: s for cls in (RunConfig, HelperConfig, *own) for s in flags.describe(cls)}
+
+
+def _flag_values(
+    options: Mapping[str, Any], stage_classes: Sequence[type[LearnerConfig]]
+) -> dict[str, Any]:
     """Turn keyword names into flag names."""
     known = {
         spec.name: spec
@@ -119,7 +127,7 @@ def _flag_values(options: Mapping[str, Any], stage_classes: Sequence[type]) -> d
     for option, value in options.items():
         prefixed = [
             prefix + option
-            for prefix in ("", *(getattr(cls, "PREFIX", "") for cls in stage_classes))
+            for prefix in ("", *(cls.PREFIX for cls in stage_classes))
             if prefix + option in known
         ]
         if not prefixed:

@@ -19,6 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from learners.config import RunConfig
 from learners.context import StageContext
 from learners.identity import network_digest
 from utils.files import load_keras_model
@@ -176,7 +177,7 @@ class AbstractLearner(abc.ABC):
     @property
     def fine_tune_lrn_rate(self) -> float:
         """The highest rate of `fine_tune`: the learner's own flag, else `--lrn_rate_ft`."""
-        own = getattr(self.config, "fine_tune_lrn_rate", None)
+        own = self.config.fine_tune_lrn_rate
         return self.context.run.lrn_rate_ft if own is None else own
 
     def fine_tune_steps(self) -> int:
@@ -245,6 +246,7 @@ class AbstractLearner(abc.ABC):
             seed=run.seed,
             stage=label,
             callbacks=(*callbacks, self._refresher(num_steps)),
+            advice=self._advice(part),
             fingerprint={**compared, GIVEN: self._given.get(digest, digest)},
             resume=place.resume,
             extra=self._facts(place.parts),
@@ -281,6 +283,19 @@ class AbstractLearner(abc.ABC):
             nb_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
             nb_steps=num_steps,
         )
+
+    def _advice(self, part: str) -> str:
+        """Say which flag to lower, and to what, where it is known."""
+        if part == _TRAINING:
+            config = self.helper.config
+            name, rate, usual = "lrn_rate_init", config.lrn_rate_init, type(config)().lrn_rate_init
+        elif part == _FINE_TUNING:
+            name, rate, usual = "lrn_rate_ft", self.fine_tune_lrn_rate, RunConfig().lrn_rate_ft
+            if rate != self.context.run.lrn_rate_ft:
+                name = f"{self.config.PREFIX}{name}"
+        else:
+            return ""
+        return f"Lower --{name}: it was {rate:g}, try --{name}={min(rate / 10, usual):g}."
 
     def _label(self, part: str) -> str:
         """Name a fit where it is shown: the only one of most recipes by its learner alone."""

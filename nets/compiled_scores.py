@@ -20,6 +20,7 @@ import keras
 import tensorflow as tf
 
 from datasets.given import unpacked
+from utils.causes import explanation
 from utils.errors import InputError
 from utils.training.metrics import Metric, described
 
@@ -58,7 +59,7 @@ class CompiledScores:
                 "the compiled loss and metrics do not fit the labels "
                 f"{keras.tree.map_structure(lambda spec: spec.shape, labels)} and the outputs "
                 f"{keras.tree.map_structure(lambda tensor: tensor.shape, outputs)}, or cannot run "
-                f"in a graph: {_essence(error)}"
+                f"in a graph: {explanation(_first(error))}"
             ) from error
         self._has_parts = len(keras.tree.flatten(outputs)) > 1
         self.facts = self._facts(extra)
@@ -208,9 +209,8 @@ def _open_batch(tensor: Any) -> Any:
     return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=(None, *tensor.shape[1:]))
 
 
-def _essence(error: BaseException) -> str:
-    """Find the sentence of the error that came first."""
+def _first(error: BaseException) -> BaseException:
+    """Find the error that came first."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
-    return f"{type(error).__name__}: {lines[0]}"
+    return error

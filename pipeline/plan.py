@@ -59,6 +59,11 @@ class Plan:
         ends = (index for index, stage in enumerate(self.stages) if stage.entry.ends_before)
         return next(ends, len(self.stages) - 1)
 
+    def learns_from_before(self, index: int) -> bool:
+        """Whether the network before compression teaches a stage, counted from 0."""
+        wanted = self.run.distillation.enbl_dst and self.teacher_path is None
+        return wanted and self.compresses and index >= self.before_stage
+
     def budget_of(self, stage: StagePlan) -> Budget | None:
         """Give the part of the budget that a stage can meet; None without one."""
         if self.budget is None:

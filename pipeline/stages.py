@@ -108,13 +108,13 @@ def compress(
     if plan.run.strict:
         _refuse_opaque(model, plan.run.allow_unsafe)
     try_batches(helper, model)
-    rate = _first_rate(plan, helper)
-    if rate is not None:
-        try_training(helper, model, rate)
-    try_files(helper, {"before": model, **_trials(plan, model)}, plan.run.export)
-    _find_logits(plan, helper, model)
-    teacher = load_teacher(plan, model)
     with explained():
+        rate = _first_rate(plan, helper)
+        if rate is not None:
+            try_training(helper, model, rate)
+        try_files(helper, {"before": model, **_trials(plan, model)}, plan.run.export)
+        _find_logits(plan, helper, model)
+        teacher = load_teacher(plan, model)
         outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers, fresh=fresh)
     return measurement.report_on(plan, helper, outcome, command, start)
 
@@ -134,7 +134,7 @@ def _first_rate(plan: Plan, helper: AbstractModelHelper) -> float | None:
     stage = plan.stages[0]
     if stage.num_epochs == 0:
         return None
-    if learners.LEARNERS[stage.learner].starts == "trained":
+    if stage.entry.starts == "trained":
         own = stage.config.fine_tune_lrn_rate
         return plan.run.lrn_rate_ft if own is None else own
     schedule = helper.setup_lrn_rate(stage.num_epochs)[0]
@@ -167,7 +167,7 @@ def run_stages(
     for index, stage in enumerate(plan.stages):
         if index == plan.before_stage:
             before = copy_network(trained.model, allow_unsafe=plan.run.allow_unsafe)
-        teaches = index >= plan.before_stage and plan.compresses
+        teaches = before if plan.learns_from_before(index) else teacher
         context = StageContext(
             run=plan.run,
             stage=stage,
@@ -176,11 +176,7 @@ def run_stages(
             setting=plan.setting_of(stage),
             fresh=fresh and index == 0,
             log_dir=plan.log_dir,
-            teacher=_same_ending(
-                teacher or (before if teaches and plan.run.distillation.enbl_dst else None),
-                trained.model,
-                helper,
-            ),
+            teacher=_same_ending(teaches, trained.model, helper),
             workers=workers,
         )
         source = str(plan.initial_path) if index == 0 and plan.initial_path is not None else ""

@@ -322,7 +322,7 @@ def test_fine_tuning_rate_is_the_learners_own_or_that_of_the_run(own, rate, tmp_
     learner = toy_learner(
         Thrice, tmp_path, toy_network(), lrn_rate_ft=0.03, nb_epochs="0.5", summ_step=1
     )
-    learner.config = types.SimpleNamespace(fine_tune_lrn_rate=own)
+    learner.config = types.SimpleNamespace(fine_tune_lrn_rate=own, PREFIX="toy_")
     learner.fingerprint = dict
     rates = []
     build = learner.helper.build_optimizer
@@ -331,6 +331,9 @@ def test_fine_tuning_rate_is_the_learners_own_or_that_of_the_run(own, rate, tmp_
     )
     learner.fine_tune(toy_network())
     assert rates == [pytest.approx(rate)]
+    flag = "lrn_rate_ft" if own is None else "toy_lrn_rate_ft"
+    expected = f"Lower --{flag}: it was {rate}, try --{flag}={min(rate / 10, 0.01):g}."
+    assert learner._advice("fine_tuning") == expected
     assert learner.history[-1]["step"] == 2
 
 

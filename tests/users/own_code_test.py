@@ -111,7 +111,8 @@ def test_an_error_in_the_middle_of_training(folder, capfd):
     build = build[: build.index("    def build_dataset_eval")]
     write_helper((CLASS, pairs + CLASS), (f"{build}    def build_dataset_eval", made))
     assert run("--learner=full-prec") == 2
-    line = last_line(capfd)
+    line = capfd.readouterr().err.splitlines()[-1]  # TensorFlow may write there too
+    assert line.startswith("error: ")
     number = HELPER.splitlines().index(CLASS) + 4
     assert f"RuntimeError: the disk was pulled out. (net.py, line {number}; " in line
 
@@ -179,19 +180,14 @@ def users_function(text, folder):
 
 
 def test_a_loss_from_python(folder):
-    text = (
-        "@keras.saving.register_keras_serializable()\n"
-        "def function(labels, outputs):\n"
-        "    return tf.reduce_mean(outputs - tf.ones((8, 4)))\n"
-    )
+    text = "def function(labels, outputs):\n    return tf.reduce_mean(outputs - tf.ones((8, 4)))\n"
     wrong = network(users_function(text, folder))
     with pytest.raises(InputError) as caught:
         compress(wrong, batches(), batches(), out_dir="out")
     assert str(caught.value).endswith(
-        "ValueError: Dimensions must be equal, but are 3 and 4 with input shapes: [8,3], [8,4]. "
-        "(script.py, line 3)"
+        "ValueError: Dimensions must be equal, but are 3 and 4 with input shapes: [?,3], [8,4]. "
+        "(script.py, line 2)"
     )
-    assert "in network and calc_loss failed: " in str(caught.value)
     assert isinstance(caught.value.__cause__, ValueError)
 
 

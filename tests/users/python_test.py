@@ -115,3 +115,10 @@ def test_advice_in_the_words_of_python(options, wanted, folder):
         compress(network(), batches(), batches(), **options)
     assert str(caught.value).startswith(wanted)
     assert list(folder.iterdir()) == []
+
+
+def test_options_without_effect_say_so(folder, capfd):
+    with pytest.raises(InputError, match=r"cannot be met"):
+        call(lstsq_nb_iters=7, budget="flops:1e-6")
+    note = "note: cpr_lstsq_nb_iters has no effect: least squares is solved in closed form"
+    assert note in capfd.readouterr().err

@@ -45,6 +45,7 @@ class FitJob:
         callbacks: Keras callbacks, called after each step before the state is saved. Their
             `self.model.network` is the model that is trained, `self.model.optimizer.iterations` the
             number of steps done.
+        advice: what the user can do if training diverges; without it, to lower the rate.
         fingerprint: JSON-like values that must be equal for a run to be resumed.
         extra: JSON-like values of the caller's, kept in the state beside the network.
         resume: take up a saved state; False starts anew and replaces it.
@@ -68,6 +69,7 @@ class FitJob:
     seed: int = 0
     stage: str = "training"
     callbacks: Sequence[keras.callbacks.Callback] = ()
+    advice: str = ""
     fingerprint: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     resume: bool = True

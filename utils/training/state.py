@@ -46,6 +46,7 @@ class TrainingState:
         optimizer: the same of the optimizer.
         metrics: the same of the current epoch's metrics; empty at the end of an epoch.
         extra_variables: the same of what is trained beside the network: wrappers, heads.
+        start_loss: loss of the first step; None before it.
         masked: indices of the trained variables that have a mask in the optimizer.
         epoch_seconds: spent on the current epoch; 0 at its end.
         extra: what the caller of `fit` keeps beside the network.
@@ -61,6 +62,7 @@ class TrainingState:
     metrics: tuple[np.ndarray, ...] = ()
     extra_variables: tuple[np.ndarray, ...] = ()
     masked: tuple[int, ...] = ()
+    start_loss: float | None = None
     epoch_seconds: float = 0.0
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -135,6 +137,7 @@ def save_state(path: str | os.PathLike[str], network: keras.Model, state: Traini
         "fingerprint": dict(state.fingerprint),
         "history": [dict(row) for row in state.history],
         "masked": list(state.masked),
+        "start_loss": state.start_loss,
         "epoch_seconds": state.epoch_seconds,
         "extra": dict(state.extra),
     } | {name: len(getattr(state, name)) for name in _ARRAY_FIELDS}

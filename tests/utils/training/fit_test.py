@@ -17,6 +17,7 @@ import tensorflow as tf
 from tests.utils.training.conftest import batches, calc_loss, network, optimizer
 from utils.errors import InputError
 from utils.files import load_keras_model
+from utils.stopping import Interrupted, Terminated
 from utils.training import FitJob, LossComposer, Term, evaluate, fit, read_state
 from utils.training.reproducible import fixed_order
 
@@ -141,6 +142,59 @@ def test_resumed_from_any_step_is_bit_equal(make_job: Any, step: int) -> None:
     assert result.resumed_from in (step, step // 8 * 8, 0)
     _assert_same_weights(whole, resumed)
     assert _without_times(result.history) == _without_times(expected.history)
+
+
+def _signalled_at(step: int, number: signal.Signals) -> AtStep:
+    return AtStep(step, lambda model: os.kill(os.getpid(), number))
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "raised"),
+    [(5, signal.SIGINT, KeyboardInterrupt), (8, signal.SIGTERM, SystemExit)],
+)
+def test_a_signal_saves_at_the_end_of_its_step(
+    make_job: Any, capsys: Any, step: int, number: signal.Signals, raised: type[BaseException]
+) -> None:
+    whole = network()
+    expected = fit(whole, make_job())
+    job = make_job(resume=False, optimizer=optimizer(), callbacks=[_signalled_at(step, number)])
+    with pytest.raises(raised) as stop:
+        fit(network(), job)
+    assert isinstance(stop.value, (Interrupted, Terminated))
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == (
+        f"training: stopped by {number.name} at step {step} of 20, step {step} is saved in "
+        f"{job.state_path}. The same command goes on from there."
+    )
+    resumed = network(7)
+    result = fit(resumed, make_job(optimizer=optimizer()))
+    assert result.resumed_from == step
+    _assert_same_weights(whole, resumed)
+    assert _without_times(result.history) == _without_times(expected.history)
+
+
+def test_a_signal_in_the_last_step_stops_a_finished_run(make_job: Any) -> None:
+    job = make_job(callbacks=[_signalled_at(20, signal.SIGINT)])
+    with pytest.raises(Interrupted):
+        fit(network(), job)
+    state = read_state(job.state_path)
+    assert state is not None
+    assert (state.step, state.finished) == (20, True)
+
+
+def test_a_second_signal_stops_at_once(make_job: Any) -> None:
+    def twice(model: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    job = make_job(callbacks=[AtStep(5, twice)])
+    with pytest.raises(KeyboardInterrupt) as stop:
+        fit(network(), job)
+    assert not isinstance(stop.value, Interrupted)
+    state = read_state(job.state_path)
+    assert state is not None
+    assert state.step == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_finished_run_is_not_repeated(make_job: Any) -> None:
