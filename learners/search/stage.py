@@ -108,12 +108,12 @@ class SearchedStage:
                 on_trial=on_trial,
             )
             if done:
-                state = "finished" if run.is_over else f"going on at roll-out {done}"
-                notes.print(
-                    f"{self._learner.context.stage.learner}: the search by {self._agent_name} is "
-                    f"{state} of {planned}; {_in_words(run.best)}",
-                    markup=False,
+                state = (
+                    f"finished after {done} of {planned} roll-outs"
+                    if run.is_over
+                    else f"going on at roll-out {done} of {planned}"
                 )
+                self._say(f"the search by {self._agent_name} is {state}; {_in_words(run.best)}")
             run.run()
         return run.best
 
@@ -135,7 +135,7 @@ class SearchedStage:
     def _tuned(self, name: str, values: np.ndarray, trial: Trial | None) -> _Tuned:
         """Make, as the learner does, the network of a setting."""
         context, learner = self._learner.context, self._learner
-        notes.print(f"{context.stage.learner}: the {name} setting, selected and fine-tuned anew")
+        self._say(f"the {name} setting, selected and fine-tuned anew")
         state = context.stage.state_path
         label = context.stage.learner if name == "winner" else f"{context.stage.learner}:{name}"
         # Another winner, of a search that was given more time, has a state of its own.
@@ -171,7 +171,7 @@ class SearchedStage:
         learner.notes += chosen.learner.notes + self._problem.remarks(chosen.values)
         verdict = self._verdict(tuned, kept)
         learner.notes.append(verdict)
-        notes.print(f"{learner.context.stage.learner}: {verdict}", markup=False)
+        self._say(verdict)
         best, rollouts = None, []
         for trial in self._journal.trials:
             if trial.reward is not None:
@@ -180,7 +180,6 @@ class SearchedStage:
                 Rollout(index=trial.index, reward=trial.reward, best=best, seconds=trial.seconds)
             )
         learner.search = Search(
-            stage=learner.context.stage.learner,
             agent=self._agent_name,
             quantity=self._problem.quantity,
             budget=self._problem.budget.text,
@@ -191,6 +190,9 @@ class SearchedStage:
         )
         cost = self._problem.measured(chosen.values)
         self._save_setting(chosen.values, chosen.trial, cost)
+
+    def _say(self, sentence: str) -> None:
+        notes.print(f"{self._learner.context.stage.learner}: {sentence}", markup=False)
 
     def _verdict(self, tuned: Mapping[str, _Tuned], kept: str) -> str:
         figures = ", ".join(f"{name} {each.held_out:.4f}" for name, each in tuned.items())
@@ -258,4 +260,6 @@ class SearchedStage:
 
 
 def _in_words(best: Trial | None) -> str:
-    return "" if best is None else f"best {best.reward:.4g} (roll-out {best.index})"
+    if best is None:
+        return "none has succeeded"
+    return f"best {best.reward:.4g} (roll-out {best.index})"
