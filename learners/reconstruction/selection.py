@@ -108,10 +108,12 @@ class ChannelSelection:
         self._original = to_keras_with_tensors(graph)
         self._work, tensors = to_keras_with_tensors(graph)
         self._frontier = Frontier(graph, self._work, tensors, sampler.batches, sampler.num_images)
-        self._order = self._layers_to_visit()
+        visits = self._layers_to_visit()
+        self._order = list(visits)
+        refits = [name for name, is_refitted in visits.items() if is_refitted]
         self._readings = {
             reading.name: reading
-            for reading in find_readings(graph, self._order, compensate=options.compensate)
+            for reading in find_readings(graph, refits, compensate=options.compensate)
         }
         self._targets: dict[str, list[np.ndarray]] = {}
         self._rows_left = {
@@ -144,23 +146,20 @@ class ChannelSelection:
         small = cut(refitted, self._groups, keep)
         return SelectionResult(keep=keep, graph=small, errors=errors)
 
-    def _layers_to_visit(self) -> list[str]:
-        """List the readers and loops of pruned groups and, to be refitted, the layers behind."""
-        pruned = {g.name for g in self._groups if self._counts[g.name] < g.size}
-        readers = {
-            reader.node
-            for group in self._groups
-            if group.name in pruned
-            for reader in (*group.readers, *group.loops)
-        }
-        visited, behind = [], set()
+    def _layers_to_visit(self) -> dict[str, bool]:
+        """Give the layers that a cut concerns, in order; True for those that may be refitted."""
+        pruned = [group for group in self._groups if self._counts[group.name] < group.size]
+        readers = {reader.node for group in pruned for reader in group.readers}
+        loops = {loop.node for group in pruned for loop in group.loops}
+        visited: dict[str, bool] = {}
+        behind: set[str] = set()
         for node in self._graph.nodes:
             changed = any(ref.node in behind for ref in node.inputs)
-            if node.name in readers or changed:
+            if changed or node.name in readers | loops:
                 behind.add(node.name)
             refits = self._options.refit_all and changed and has_kernel(self._graph, node)
-            if node.name in readers or refits:
-                visited.append(node.name)
+            if refits or node.name in readers | loops:
+                visited[node.name] = refits or node.name in readers
         return visited
 
     def _choose(self, group: ChannelGroup) -> tuple[np.ndarray, dict[str, LayerStatistics]]:
