@@ -16,6 +16,8 @@ import pytest
 
 import main
 from datasets.cifar10_dataset import INFO as CIFAR10
+from datasets.fsdd_dataset import INFO as FSDD
+from datasets.fsdd_dataset import SPEAKERS
 from datasets.idx_format import FILES as IDX_FILES
 from nets import load_helper_class
 from nets.backbones import convnet
@@ -155,6 +157,30 @@ def corrupt_fmnist() -> None:
     path.write_bytes(data)
 
 
+def fsdd_file(**changes: np.ndarray) -> Callable[[], None]:
+    """Write a file of the spoken digits' shapes, one sample each, with other arrays in it."""
+
+    def write() -> None:
+        os.mkdir("data")
+        arrays = {
+            "pcm": np.random.default_rng(0).integers(-99, 99, 3000, np.int16),
+            "offset": np.arange(3001),
+            **{name: np.zeros(3000, np.uint8) for name in ("label", "speaker", "take")},
+            "speakers": np.array(SPEAKERS),
+        }
+        np.savez_compressed(f"data/{FSDD.files[0][0]}", **{**arrays, **changes})
+
+    return write
+
+
+def damaged_fsdd() -> None:
+    fsdd_file()()
+    path = pathlib.Path("data", FSDD.files[0][0])
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 255  # among the samples, which come first
+    path.write_bytes(data)
+
+
 def damaged_state() -> None:
     os.makedirs("out/state")
     truncated("out/state/1_full_prec.keras")()
@@ -273,6 +299,19 @@ TABLE = [
         "--model_helper=convnet_at_fmnist --data_dir_local=data",
         (IDX_FILES[1], "record 7", "byte 15", "in 0..9", "Received: 200"),
         fmnist_files(label=200)),
+    Bad("no recordings", "--model_helper=dscnn_at_fsdd --data_dir_local=data",
+        ("Free Spoken Digit Dataset: fsdd_8k_int16.npz was not found", "docs/fsdd.md"),
+        empty_folder),
+    Bad("damaged recordings", "--model_helper=gru_at_fsdd --data_dir_local=data",
+        ("fsdd_8k_int16.npz: entry 'pcm.npy' at byte 0 is damaged", "anew"), damaged_fsdd),
+    Bad("recordings of another kind", "--model_helper=gru_at_fsdd --data_dir_local=data",
+        ("'pcm' must be a vector of int16", "Received: float64, (3000,)", "Fetch it again"),
+        fsdd_file(pcm=np.zeros(3000))),
+    Bad("too many recordings", "--model_helper=gru_at_fsdd --data_dir_local=data",
+        ("fsdd_8k_int16.npz: unpacks to 100,", "more than the limit of 67,108,864"),
+        fsdd_file(pcm=np.zeros(50_000_000, np.int16))),
+    Bad("no such speaker", "--model_helper=gru_at_fsdd --split=speaker:me",
+        ("`split` must be one of 'official', 'speaker:george'", "'speaker:me'")),
     Bad("batch larger than the data", "--batch_size=100000", ("100000", "1438"), started=True),
     # networks
     Bad("nothing to start from", PRUNE,
