@@ -195,6 +195,27 @@ def test_layers_that_cannot_be_sampled_are_cut_but_not_refitted():
     np.testing.assert_array_equal(np.sort(norms[kept]), np.sort(norms)[-kept.sum() :])
 
 
+def test_layers_with_layers_inside_stand_by():
+    """Attention is opaque and has four kernels; the convolutions in front of it are cut."""
+    inputs = keras.Input(networks.IMAGE_SHAPE)
+    x = networks.conv(networks.conv(inputs, 6, "first"), 4, "second")
+    x = layers.Reshape((16, 16))(x)
+    x = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = layers.Dense(3)(layers.GlobalAveragePooling1D()(x))
+    graph = from_keras(networks.randomised(keras.Model(inputs, x)))
+    (group,) = (group for group in channel_groups(graph) if group.prunable)
+    run = ChannelSelection(
+        graph,
+        [group],
+        {"first": 3},
+        Sampler([IMAGES], num_images=48, num_positions=10, seed=0),
+        options=SelectionOptions(),
+    ).run()
+    assert run.keep["first"].sum() == 3
+    for name, array in graph.params["attention"].items():
+        np.testing.assert_array_equal(run.graph.params["attention"][name], array)
+
+
 def test_nothing_to_cut_changes_nothing():
     run = Run("vgg", ratio=0.0)
     assert run.visits == []
