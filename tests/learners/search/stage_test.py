@@ -257,7 +257,7 @@ def test_multi_obj_keeps_the_better_reward(tmp_path, monkeypatch):
         "learners.search.stage.evaluate",
         lambda *_: Scores({"accuracy": next(accuracies), "loss": 0.5}, scalar("accuracy")),
     )
-    monkeypatch.setattr(type(stage._learner), "train", lambda learner: learner.model)
+    monkeypatch.setattr(type(stage._learner), "train", lambda learner: Trained(learner.model))
     kept = []
     monkeypatch.setattr(SearchedStage, "_report", lambda stage, tuned, name: kept.append(name))
     stage.run()
