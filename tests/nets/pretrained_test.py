@@ -105,14 +105,12 @@ def test_text_is_no_weight(tmp_path):
 def test_damaged_h5(tmp_path):
     path = save(build(), tmp_path / "a.weights.h5")
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(InputError, match=r"a.weights.h5: not a readable HDF5 file"):
+    with pytest.raises(InputError, match=r"a.weights.h5: is truncated or damaged \("):
         load_pretrained(build(), path)
 
 
 def test_path_is_checked_without_reading(tmp_path):
-    with pytest.raises(
-        InputError, match=r"must end in .keras, .weights.h5, .npz. Received: 'a.ckpt"
-    ):
+    with pytest.raises(InputError, match=r"in .keras, .h5, .hdf5, .npz. Received: 'a.ckpt"):
         check_pretrained_path("a.ckpt")
     with pytest.raises(InputError, match=r"`pretrained_path`: there is no file .*b.npz"):
         check_pretrained_path(tmp_path / "b.npz")

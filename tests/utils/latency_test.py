@@ -110,7 +110,9 @@ def test_files_of_both_kinds(tmp_path, network):
 
 
 def test_refuses_other_files(tmp_path):
-    with pytest.raises(InputError, match=r"of .keras and .tflite files. Received: '.*a\.onnx'"):
+    with pytest.raises(
+        InputError, match=r"of .keras, .h5 and .tflite files. Received: '.*a\.onnx'"
+    ):
         file_call(tmp_path / "a.onnx")
     with pytest.raises(InputError, match=r"no such file"):
         file_call(tmp_path / "a.keras")
