@@ -141,6 +141,15 @@ def test_refusals(run, message, folder):
         plan_of(True, **run)
 
 
+def test_teachers_of_keras_2(folder):
+    (folder / "old.h5").write_bytes(b"")
+    distillation = DistillationConfig(enbl_dst=True, save_path_dst="old.h5")
+    assert plan_of(True, distillation=distillation).teacher_path == pathlib.Path("old.h5")
+    distillation = DistillationConfig(enbl_dst=True, save_path_dst="gone.hdf5")
+    with pytest.raises(InputError, match=r"`save_path_dst`: there is no teacher 'gone.hdf5'"):
+        plan_of(True, distillation=distillation)
+
+
 def test_scoring_needs_no_place_to_write(folder):
     (folder / "file").write_text("")
     assert plan_of(True, exec_mode="eval", out_dir="file/x").run.exec_mode == "eval"

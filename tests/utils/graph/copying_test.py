@@ -43,48 +43,6 @@ def test_what_was_adapted_stays(layer, shape):
     np.testing.assert_array_equal(to_keras(from_keras(model))(x), model(x))
 
 
-WORDS = np.array([["a b b"], ["c b a"], ["a a d"]])
-
-
-@pytest.mark.parametrize("mode", ["int", "multi_hot", "count", "tf_idf"])
-@pytest.mark.parametrize("kind", ["StringLookup", "TextVectorization"])
-def test_vocabularies_stay(mode, kind):
-    options = {"output_mode": mode}
-    if (kind, mode) == ("TextVectorization", "int"):
-        options["output_sequence_length"] = 3
-    layer = adapted(getattr(layers, kind)(**options), WORDS)
-    model = wrapped(layer, shape=(1,), dtype="string")
-    words = keras.ops.convert_to_tensor([["a b b"], ["z d"], ["c b a"]])
-    np.testing.assert_array_equal(copy_network(model)(words), model(words))
-
-
-def test_numbers_as_words():
-    layer = adapted(layers.IntegerLookup(), np.array([5, 6, 6, 9]))
-    model = wrapped(layer, shape=(1,), dtype="int64")
-    numbers = np.array([[5], [9], [7]])
-    np.testing.assert_array_equal(copy_network(model)(numbers), [[3], [2], [0]])
-    np.testing.assert_array_equal(model(numbers), [[3], [2], [0]])
-
-
-def test_a_table_inside_another_layer_is_refused():
-    layer = adapted(layers.StringLookup(), np.array(["a", "b"]))
-
-    class Holder(layers.Layer):
-        def __init__(self, **kwargs):
-            super().__init__(**kwargs)
-            self.table = layer
-
-        def call(self, x):
-            return self.table(x)
-
-        def compute_output_shape(self, shape):
-            return shape
-
-    model = wrapped(Holder(name="h"), shape=(1,), dtype="string")
-    with pytest.raises(InputError, match=r"layer 'h': the StringLookup in it keeps a table"):
-        copy_network(model)
-
-
 def test_names_types_and_flags():
     inner = layers.Bidirectional(layers.LSTM(2, return_sequences=True), name="both")
     frozen = layers.Dense(3, name="frozen", trainable=False)
