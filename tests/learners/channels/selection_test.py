@@ -81,6 +81,7 @@ CASES = [
     {"name": "vgg", "criterion": "backward"},
     {"name": "grouped", "ratio": 0.7},
     {"name": "recurrent"},
+    {"name": "layers_inside"},
 ]
 
 
@@ -113,6 +114,16 @@ def test_refitting_beats_switching_off(name):
     run = run_of(name)
     plain = masked_model(run.graph, merged(run.graph, run.result.keep))
     assert run.error(run.model) < 0.7 * run.error(plain)
+
+
+def test_layers_with_layers_inside_keep_their_weights():
+    """The network around them is cut; theirs come out as they went in, each in its place."""
+    run = run_of(name="layers_inside")
+    assert set(run.result.keep) == {"first", "third", "fourth"}
+    for name in ("attention", "both", "each"):
+        given, cut = (model.get_layer(name) for model in (run.given, run.model))
+        for weight, value in zip(cut.get_weights(), given.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, value)
 
 
 def test_given_network_is_not_changed():
