@@ -186,7 +186,7 @@ def fine_tuned(context: Context, budget: str) -> dict[str, object]:
         )
         context.log(f"seed {seed}: {reports[-1]['after']['top1']:.4f}")
     accuracies = [report["after"]["top1"] for report in reports]
-    int8 = [next(f for f in report["tflite"] if f["kind"] == "int8") for report in reports]
+    int8 = [_file(report, "int8") for report in reports]
     return {
         "top1": statistics.mean(accuracies),
         "top1_lowest": min(accuracies),
@@ -200,6 +200,12 @@ def fine_tuned(context: Context, budget: str) -> dict[str, object]:
         ),
         "fine_tuning_seconds": statistics.mean(r["seconds"]["fine_tuning"] for r in reports),
     }
+
+
+def _file(report: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Find a file of the network after."""
+    files = (row for row in report["files"] if row["network"] == "after")
+    return next(row for row in files if row["kind"] == kind)
 
 
 def streams(context: Context) -> dict[str, object]:
@@ -217,7 +223,7 @@ def streams(context: Context) -> dict[str, object]:
     for kind in ("float32", "int8"):
         runners = {}
         for name, report in reports.items():
-            file = next(row for row in report["tflite"] if row["kind"] == kind)
+            file = _file(report, kind)
             runner = TFLiteRunner(file["path"], num_threads=1)
             shapes = runner.input_shapes
             runners[name] = runner.bind({n: np.zeros(s, np.float32) for n, s in shapes.items()})
@@ -233,7 +239,7 @@ def _figures(report: dict[str, Any]) -> dict[str, object]:
         "top1": report["after"]["top1"],
         "flops_kept": report["after"]["flops"] / report["before"]["flops"],
         "params": report["after"]["params"],
-        "int8_bytes": next(f["file_bytes"] for f in report["tflite"] if f["kind"] == "int8"),
+        "int8_bytes": _file(report, "int8")["file_bytes"],
     }
 
 

@@ -62,15 +62,16 @@ def _run(folder: pathlib.Path, *options: str) -> dict[str, Any]:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
-def _problem(context: Context, seed: int) -> tuple[ChannelProblem, np.ndarray, dict[str, float]]:
-    """Set the search problem up as the learner does; its uniform candidate, seconds per part."""
+def _problem(context: Context, seed: int) -> tuple[ChannelProblem, dict[str, float]]:
+    """Set the search problem up as the learner does; seconds per part."""
     from learners.budget import parse_budget
     from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
     from learners.channels.groups import channel_budget, prunable_groups
     from learners.channels.problem import ChannelProblem
-    from learners.channels.scoring import ChannelScorer, held_out_images
+    from learners.channels.scoring import ChannelScorer
     from learners.channels.tables import ChannelTables
     from learners.reconstruction.sampling import Sampler
+    from learners.search.scoring import NetworkScorer, held_out_images
     from nets import load_helper_class
     from nets.pretrained import load_pretrained
     from utils import flags
@@ -85,23 +86,27 @@ def _problem(context: Context, seed: int) -> tuple[ChannelProblem, np.ndarray, d
     load_pretrained(model, path, helper.npz_to_weights)
     graph, config = from_keras(model), ChannelPrunedRmtConfig()
     groups = prunable_groups(graph, config)
-    budget = channel_budget(graph, groups, config, parse_budget(BUDGET))
+    budget = parse_budget(BUDGET)
+    choices = channel_budget(graph, groups, config, budget)
     start = time.perf_counter()
     batches = helper.build_dataset_calibration(config.nb_smpls).map(lambda images, *_: images)
     sampler = Sampler(batches, num_images=config.nb_smpls, num_positions=10, seed=seed)
     tables = ChannelTables(graph, groups, sampler, criterion=config.criterion)
     seconds = {"tables": time.perf_counter() - start}
     images, _ = held_out_images(helper, config.searching.nb_smpls_search, config.nb_smpls)
-    scorer = ChannelScorer(graph, groups, tables, helper, images)
-    scorer.estimate_batch_norm(helper.build_dataset_calibration(config.searching.nb_smpls_bn))
-    return ChannelProblem(budget, lambda: scorer, config.searching), budget.uniform(), seconds
+    network = NetworkScorer(graph, helper, images)
+    num_images = config.channel_search.nb_smpls_bn
+    network.estimate_batch_norm(helper.build_dataset_calibration(num_images))
+    scorer = ChannelScorer(graph, groups, tables, network)
+    problem = ChannelProblem(budget, lambda: choices, lambda: scorer, config.searching)
+    return problem, seconds
 
 
 def rollouts(context: Context) -> dict[str, object]:
     """Build the tables and make roll-outs that were never tried before, by random search."""
-    problem, uniform, seconds = _problem(context, context.seed)
+    problem, seconds = _problem(context, context.seed)
     start = time.process_time()
-    anew = functools.partial(_search, context, problem, uniform, "random", resume=False)
+    anew = functools.partial(_search, context, problem, "random", resume=False)
     anew(seed=0, num_rollouts=5, name="warm_up")
     wall, cpu = time.perf_counter(), time.process_time()
     num_rollouts = 40
@@ -119,7 +124,6 @@ def rollouts(context: Context) -> dict[str, object]:
 def _search(
     context: Context,
     problem: ChannelProblem,
-    uniform: np.ndarray,
     agent: str,
     *,
     seed: int,
@@ -128,11 +132,13 @@ def _search(
     resume: bool = True,
 ) -> list[Any]:
     """Search, or go on with a search that was stopped; returns its trials."""
+    from learners.search.agents import problem_agent
     from learners.search.driver import Limits, SearchRun
     from learners.search.journal import Journal
 
     def make_agent(env: Any) -> Any:
-        return problem.agent(agent, env, initial=uniform, seed=seed, num_rollouts=num_rollouts)
+        options = {"seed": seed, "num_rollouts": num_rollouts}
+        return problem_agent(agent, problem, env, initial=problem.uniform(), **options)
 
     folder = context.work_dir / name
     journal = Journal(folder, {"agent": agent, "seed": seed}, resume=resume)
@@ -182,16 +188,16 @@ def searched(context: Context) -> dict[str, object]:
 
 def agent_row(context: Context, agent: str) -> dict[str, object]:
     """Search with one agent and select what it found, uniform beside it."""
-    from learners.search.greedy import harm_places
+    from learners.search.harms import harm_places, harm_points
 
     found: dict[str, list[float]] = {"best_reward": [], "top1": [], "uniform": [], "first": []}
     for seed in range(context.seed, context.seed + NUM_AGENT_SEEDS):
-        problem, uniform, _ = _problem(context, seed)
-        spent = sum(len(harm_places(layer, problem.harm_points)) for layer in problem.layers)
+        problem, _ = _problem(context, seed)
+        points = harm_points(len(problem.layers))
+        spent = sum(len(harm_places(layer, points)) for layer in problem.layers)
         trials = _search(
             context,
             problem,
-            uniform,
             agent,
             seed=seed,
             num_rollouts=NUM_ROLLOUTS - (spent if agent == "greedy" else 0),
@@ -230,7 +236,7 @@ def _selected(
     counts = "_".join(map(str, choices.values()))
     folder = _CACHE / f"{code}_{seed}_{counts}"
     network = {layer.name: layer.choices[-1] for layer in problem.layers}
-    Setting(quantity="channels", network=network, keep=choices).save(folder / "ratios.json")
+    Setting(quantity="channels", network=network, values=choices).save(folder / "ratios.json")
     options = (f"--setting={folder / 'ratios.json'}", f"--seed={seed}", *SELECTION_ONLY)
     report = _run(folder, *_resnet_flags(context), *options)
     for name in ("state", "logs"):  # large, and not needed any more

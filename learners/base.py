@@ -13,16 +13,18 @@ import json
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from learners.config import RunConfig
 from learners.context import StageContext
 from learners.identity import network_digest
 from utils.files import load_keras_model
 from utils.graph import from_keras, to_keras
+from utils.graph.keras_reading import functional_model
 from utils.report import Search
 from utils.training import (
     FitJob,
@@ -36,6 +38,7 @@ from utils.training import (
     hint,
     read_state,
 )
+from utils.training.inner import layer_calls
 from utils.training.parts import PARTS, PartStates
 from utils.training.state import GIVEN, check_fingerprint
 
@@ -44,6 +47,8 @@ _NO_HINTS = (
     "--loss_w_hint had no effect: network and teacher have no feature map of the same shape behind "
     "the same layers."
 )
+
+_TRAINING, _FINE_TUNING = "training", "fine_tuning"  # the parts of most recipes: one or the other
 
 Schedule = Callable[[Any], Any] | float
 """A learning rate: a Keras schedule or another function of the step, or a constant."""
@@ -97,6 +102,22 @@ class AbstractLearner(abc.ABC):
     def train(self) -> Trained:
         """Carry out the recipe and return what came of it."""
 
+    @classmethod
+    def trial(cls, model: keras.Model, config: Any, *, allow_unsafe: bool) -> keras.Model | None:
+        """Make a network of the kind that the recipe leaves, in a second: choices are arbitrary.
+
+        Its files are tried before hours of training.
+
+        Args:
+            model: the network that a run begins with; not changed.
+            config: the learner's flags.
+            allow_unsafe: it may hold Python code.
+
+        Returns:
+            The network; None where the recipe leaves its layers and shapes as they are.
+        """
+        return None
+
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:
         """Add the time spent inside to `seconds[part]`."""
@@ -113,7 +134,7 @@ class AbstractLearner(abc.ABC):
             "start": self._start,
             "teacher": None if teacher is None else network_digest(teacher),
             **self.context.decisive_flags(),
-            "setting": None if setting is None else dict(setting.keep),
+            "setting": None if setting is None else dict(setting.values),
         }
 
     def saved_network(self) -> keras.Model | None:
@@ -139,15 +160,19 @@ class AbstractLearner(abc.ABC):
     def train_from_scratch(self, model: keras.Model) -> None:
         """Train on the helper's own schedule."""
         schedule, num_steps = self.helper.setup_lrn_rate(self.context.stage.num_epochs)
-        # Without the schedule in its fingerprint: a longer run may go on from a finished one.
-        self._fit("training", model, schedule, num_steps, {})
+        self.fit(
+            _TRAINING,
+            model,
+            schedule=schedule,
+            num_steps=num_steps,
+            keep_zeros=not self.context.fresh,  # else zeros are how a layer begins
+        )
 
     def fine_tune(self, model: keras.Model) -> None:
         """Train a compressed network in place: a cosine from `fine_tune_lrn_rate` to zero."""
         num_steps = self.fine_tune_steps()
         schedule = fine_tune_schedule(self.fine_tune_lrn_rate, num_steps)
-        own = {"fine_tuning_steps": num_steps}  # the cosine ends with them
-        self._fit("fine_tuning", model, schedule, num_steps, own)
+        self.fit(_FINE_TUNING, model, schedule=schedule, num_steps=num_steps)
 
     @property
     def fine_tune_lrn_rate(self) -> float:
@@ -160,7 +185,7 @@ class AbstractLearner(abc.ABC):
         epochs = self.context.stage.num_epochs
         return self.helper.setup_lrn_rate(epochs)[1] if epochs != 0 else 0
 
-    def fit(
+    def fit(  # noqa: PLR0913  every learner's one door to training
         self,
         part: str,
         model: keras.Model,
@@ -170,22 +195,29 @@ class AbstractLearner(abc.ABC):
         loss: LossComposer | None = None,
         optimizer: keras.optimizers.Optimizer | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        saved: keras.Model | None = None,
+        extra_variables: Sequence[keras.Variable] = (),
+        keep_zeros: bool = True,
     ) -> FitResult:
         """Train a network in place, as one of the fits of the recipe.
 
         Each has a state of its own. In a run that was killed, fits that had ended are not repeated:
         the network gets the weights that they left; the one that was under way goes on from its
         last save. What the recipe does between them is done again, and must give the same: a fit
-        is resumed only for the network that it was given then.
+        is resumed only for the network that it was given then. Random numbers that it draws from
+        Keras' global generator are the same.
 
         Args:
             part: the fit's name, a key of `seconds`; in a loop with the number: "stage_2".
             model: the network.
             schedule: learning rate, constant or by step.
             num_steps: steps (batches) to train.
-            loss: what is minimized; None for `default_loss(model)`.
+            loss: what is minimized; None for `default_loss(model, saved)`.
             optimizer: follows the schedule by itself; None for the helper's.
-            callbacks: see `FitJob`.
+            callbacks: see `FitJob`. Those of a fit that is restored are not called.
+            saved: the plain network, where `model` has wrappers or heads around it; see `FitJob`.
+            extra_variables: of callbacks and terms, saved and resumed with the network's.
+            keep_zeros: weights that are exactly zero stay so.
 
         Returns:
             History and speed.
@@ -194,19 +226,81 @@ class AbstractLearner(abc.ABC):
             ValueError: if `part` is no name, or was trained before.
             InputError: if a killed run was another one; see `utils.training.fit` for the rest.
         """
-        own: dict[str, Any] = {"lrn_rates": _rates(schedule, num_steps), "steps": num_steps}
+        run, label = self.context.run, self._label(part)
+        place = self._states.begin(part, writes=self.context.workers.is_chief)
+        digest = network_digest(saved or model)
+        compared = {**self._compared(part, schedule, num_steps, loss), PARTS: place.parts}
+        job = FitJob(
+            make_train=self._training_batches,
+            steps_per_epoch=self.helper.steps_per_epoch,
+            nb_steps=num_steps,
+            optimizer=optimizer or self.helper.build_optimizer(schedule),
+            loss=loss or self.default_loss(model, saved),
+            state_path=place.path,
+            saved=saved,
+            extra_variables=extra_variables,
+            keep_zeros=keep_zeros,
+            save_step=run.save_step,
+            summ_step=run.summ_step,
+            log_dir=self.context.log_dir.joinpath(*label.split(": ")),
+            seed=run.seed,
+            stage=label,
+            callbacks=(*callbacks, self._refresher(num_steps)),
+            advice=self._advice(part),
+            fingerprint={**compared, GIVEN: self._given.get(digest, digest)},
+            resume=place.resume,
+            extra=self._facts(place.parts),
+            workers=self.context.workers,
+        )
+        result = fit(model, job)
+        self.seconds[part] = result.seconds  # of all sessions of a resumed run
+        self.history += [{"stage": label, **row} for row in result.history]
+        # What the recipe draws next must not depend on whether this fit was made or restored.
+        keras.utils.set_random_seed((run.seed + zlib.crc32(part.encode())) % 2**31)
+        return result
+
+    def _compared(
+        self, part: str, schedule: Schedule, num_steps: int, loss: LossComposer | None
+    ) -> dict[str, Any]:
+        """Collect what a fit must share with the one that it goes on with, but its network."""
+        own: dict[str, Any] = {}
+        if part != _TRAINING:  # a longer training from scratch may go on from one that has ended
+            own["steps"] = num_steps
+        if part not in (_TRAINING, _FINE_TUNING):  # whose rates are those of flags
+            own["lrn_rates"] = _rates(schedule, num_steps)
         if loss is not None:
             own["terms"] = {term.name: _constant(term.weight) for term in loss.terms}
-        return self._fit(
-            part,
-            model,
-            schedule,
-            num_steps,
-            own,
-            loss=loss,
-            optimizer=optimizer,
-            callbacks=callbacks,
+        return {**self.fingerprint(), **own}
+
+    def _facts(self, parts: Sequence[str]) -> dict[str, Any]:
+        """Collect what a resumed recipe would not find out again; see `saved_network`."""
+        seconds = {name: value for name, value in self.seconds.items() if name not in parts}
+        return {"layers": self.layers, "seconds": seconds, "notes": self.notes}
+
+    def _refresher(self, num_steps: int) -> StatisticsRefresher:
+        return StatisticsRefresher(
+            lambda: self._training_batches(0),
+            nb_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
+            nb_steps=num_steps,
         )
+
+    def _advice(self, part: str) -> str:
+        """Say which flag to lower, and to what, where it is known."""
+        if part == _TRAINING:
+            config = self.helper.config
+            name, rate, usual = "lrn_rate_init", config.lrn_rate_init, type(config)().lrn_rate_init
+        elif part == _FINE_TUNING:
+            name, rate, usual = "lrn_rate_ft", self.fine_tune_lrn_rate, RunConfig().lrn_rate_ft
+            if rate != self.context.run.lrn_rate_ft:
+                name = f"{self.config.PREFIX}{name}"
+        else:
+            return ""
+        return f"Lower --{name}: it was {rate:g}, try --{name}={min(rate / 10, usual):g}."
+
+    def _label(self, part: str) -> str:
+        """Name a fit where it is shown: the only one of most recipes by its learner alone."""
+        learner = self.context.stage.learner
+        return learner if part in (_TRAINING, _FINE_TUNING) else f"{learner}: {part}"
 
     def _training_batches(self, first_step: int) -> tf.data.Dataset:
         if self.context.holds_out:
@@ -214,16 +308,20 @@ class AbstractLearner(abc.ABC):
             return split[0]
         return self.helper.build_dataset_train(first_step=first_step)
 
-    def default_loss(self, model: keras.Model) -> LossComposer:
+    def default_loss(self, model: keras.Model, saved: keras.Model | None = None) -> LossComposer:
         """Compose the loss that `fit` has without another: helper's, distillation, hints.
 
         Args:
             model: the network that will be trained.
+            saved: the plain network, where that is another; see `fit`.
 
         Returns:
             The loss; `.plus(term)` adds a learner's own term.
         """
-        teacher, hints = self._teacher_and_hints(model)
+        teacher, hints = self._teacher_and_hints(saved or model)
+        if saved is not None:  # a wrapper may have taken a layer's place
+            there = [node.operation.name for node in layer_calls(functional_model(model))]
+            hints = tuple(name for name in hints if there.count(name) == 1)
         distilling, terms = self.context.run.distillation, []
         if teacher is not None:
             terms.append(
@@ -245,67 +343,6 @@ class AbstractLearner(abc.ABC):
         if not hints and _NO_HINTS not in self.notes:
             self.notes.append(_NO_HINTS)
         return teacher, hints
-
-    def _fit(
-        self,
-        part: str,
-        model: keras.Model,
-        schedule: Schedule,
-        num_steps: int,
-        own: Mapping[str, Any],
-        *,
-        loss: LossComposer | None = None,
-        optimizer: keras.optimizers.Optimizer | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-    ) -> FitResult:
-        """Carry out `fit`; `own` goes into the fingerprint."""
-        run = self.context.run
-        place = self._states.begin(part, writes=self.context.workers.is_chief)
-        digest = network_digest(model)
-        refresher = StatisticsRefresher(
-            lambda: self._training_batches(0),
-            nb_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
-            nb_steps=num_steps,
-        )
-        label = self._label(part)
-        job = FitJob(
-            make_train=self._training_batches,
-            steps_per_epoch=self.helper.steps_per_epoch,
-            nb_steps=num_steps,
-            optimizer=optimizer or self.helper.build_optimizer(schedule),
-            loss=loss or self.default_loss(model),
-            state_path=place.path,
-            save_step=run.save_step,
-            summ_step=run.summ_step,
-            log_dir=self.context.log_dir.joinpath(*label.split(": ")),
-            seed=run.seed,
-            stage=label,
-            callbacks=(*callbacks, refresher),
-            fingerprint={
-                **self.fingerprint(),
-                **own,
-                GIVEN: self._given.get(digest, digest),
-                PARTS: place.parts,
-            },
-            resume=place.resume,
-            extra={
-                "layers": self.layers,
-                "seconds": {n: v for n, v in self.seconds.items() if n not in place.parts},
-                "notes": self.notes,
-            },
-            workers=self.context.workers,
-        )
-        result = fit(model, job)
-        self.seconds[part] = result.seconds  # of all sessions of a resumed run
-        self.history += [{"stage": label, **row} for row in result.history]
-        # What the recipe draws next must not depend on whether this fit was made or restored.
-        keras.utils.set_random_seed((run.seed + zlib.crc32(part.encode())) % 2**31)
-        return result
-
-    def _label(self, part: str) -> str:
-        """Name a fit where it is shown: the only one of most recipes by its learner alone."""
-        learner = self.context.stage.learner
-        return learner if part in ("training", "fine_tuning") else f"{learner}: {part}"
 
 
 def _rates(schedule: Schedule, num_steps: int) -> list[float]:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from learners.search.config import AGENTS, DEFAULT_AGENT, MULTI_OBJ_AGENT
+from learners.search.agents import AGENTS, DEFAULT_AGENT, MULTI_OBJ_AGENT
 from rl_agents.ddpg.config import DdpgConfig
 from utils.errors import InputError
 from utils.export.config import ExportConfig
@@ -94,7 +94,7 @@ class RunConfig:
         None,
         f"Who searches, where a learner's search is on; without it {DEFAULT_AGENT}, with "
         f"multi-obj rewards {MULTI_OBJ_AGENT}.",
-        choices=AGENTS,
+        choices=tuple(AGENTS),
         resumable=True,
     )
     search_minutes: float | None = flag(
@@ -112,6 +112,12 @@ class RunConfig:
     )
     seed: int = flag(0, "Every random choice comes from it.", lower=0, upper=2**31 - 1)
     resume: bool = flag(True, "Continue a killed run from its last save.", resumable=True)
+    control: bool = flag(
+        False,
+        "Also train the network before compression for as many steps as the compressed one, "
+        "without a teacher, and report what it reaches.",
+        resumable=True,
+    )
     enbl_warm_start: bool = flag(False, "Call the helper's warm_start(model) before training.")
     log_dir: str = flag("./logs", "TensorBoard summaries.", path=True)
     summ_step: int = flag(100, "Training steps between summaries.", lower=1, resumable=True)

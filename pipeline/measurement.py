@@ -1,4 +1,8 @@
-"""What a finished run is measured by: the file the user gets, before and after, in one run."""
+"""What a finished run is measured by: the files the user gets, before and after, in one run.
+
+The resulting network is saved when this begins. Whatever fails here is noted in the report, which
+is written all the same.
+"""
 
 import dataclasses
 import pathlib
@@ -7,31 +11,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from nets.abstract_model_helper import AbstractModelHelper
+from pipeline.control import NAME as CONTROL
+from pipeline.control import Control, train_control
+from pipeline.device_files import AFTER, BEFORE, DeviceFiles, measure_files
+from pipeline.file_rows import change_of, file_rows, finite, interval_of
+from pipeline.layer_rows import layer_rows, mean_bits
 from pipeline.outcome import Outcome
 from pipeline.plan import Plan
+from pipeline.steps import ReportedError, Steps
 from utils import flags
-from utils.export.check import CheckResult
-from utils.export.config import LatencyConfig
+from utils.export.check import require_passed
 from utils.export.errors import ExportError
-from utils.export.files import export_files
-from utils.export.runner import TFLiteRunner
-from utils.export.tflite import convert
 from utils.files import save_keras_model
 from utils.graph import Complexity, Graph, capability_report, complexity, from_keras
-from utils.latency import LatencyStats, measure
-from utils.report import (
-    Capability,
-    Layer,
-    Network,
-    Report,
-    TfliteFile,
-    TrainingPoint,
-    network_facts,
-)
-from utils.training import Metric, Scorer, Scores, evaluate
+from utils.report import Capability, Estimate, Network, Report, Search, TrainingPoint, network_facts
+from utils.training import Metric, Scores, evaluate
 
 
 def score(helper: AbstractModelHelper, network: Any, dataset: Any = None) -> Scores:
@@ -43,6 +39,11 @@ def score(helper: AbstractModelHelper, network: Any, dataset: Any = None) -> Sco
         dataset: finite batches; None for the test split.
     """
     return evaluate(network, dataset, helper)
+
+
+def baseline_path(artefact: pathlib.Path) -> pathlib.Path:
+    """Name the file of the network before, which lies beside the resulting one."""
+    return artefact.with_name("model_before.keras")
 
 
 def report_on(
@@ -65,99 +66,185 @@ def report_on(
         The report; its files lie in `plan.folder`.
 
     Raises:
-        ExportError: a `.tflite` file misses its limits. The report is written all the same, with
-            what was measured; the files are not.
+        ReportedError: a file could not be made or misses its limits, or another step failed. The
+            report is written all the same, with what was found out; the error carries it.
     """
-    run, artefact = plan.run, plan.stages[-1].artefact_path
-    seconds: dict[str, float] = {}
-    for stage in outcome.stages:
-        for name, value in stage.seconds.items():
-            seconds[name] = seconds.get(name, 0.0) + value
-    clock = time.perf_counter()
-    scores = [score(helper, model) for model in (outcome.before, outcome.after.model)]
-    seconds["evaluation"] = time.perf_counter() - clock
-    clock = time.perf_counter()
-    checks, failure = _export(plan, helper, outcome.after.deployed or outcome.after.model, artefact)
-    seconds["export"] = time.perf_counter() - clock
-    clock = time.perf_counter()
-    baseline = artefact.with_name("model_before.keras")
-    save_keras_model(outcome.before, baseline)
-    timings = _latencies(outcome, checks, run.export.latency)
-    seconds["latency"] = time.perf_counter() - clock
-    seconds["total"] = time.perf_counter() - start
-    graphs = [
-        from_keras(model, allow_unsafe=run.allow_unsafe)
-        for model in (outcome.before, outcome.after.model)
-    ]
-    counts = [complexity(graph) for graph in graphs]
-    report = Report(
-        command=tuple(command),
-        learner=tuple(stage.learner for stage in plan.stages),
-        model_helper=run.model_helper,
-        dataset=helper.dataset_name,
-        seed=run.seed,
-        config=_config(plan, helper),
-        before=_network(counts[0], baseline, scores[0], timings["before"]),
-        after=_network(counts[1], artefact, scores[1], timings["after"]),
-        seconds=seconds,
-        tflite=tuple(_tflite_row(check, timings.get(check.kind)) for check in checks),
-        layers=_layers(graphs, counts, _learner_facts(outcome)),
-        training=tuple(_point(row) for stage in outcome.stages for row in stage.history),
-        capability=tuple(
-            Capability(layer=row.layer, action=row.action, reason=row.reason)
-            for row in capability_report(graphs[0])
-        ),
-        search=next((stage.search for stage in outcome.stages if stage.search), None),
-        notes=(
-            *_decides(scores[1].deciding, helper.deciding_metric[0]),
-            *(note for stage in outcome.stages for note in stage.notes),
-        ),
-        model=outcome.after.model,
-    )
-    from utils.report.writing import save_report  # plots take a second to import
-
-    save_report(report, plan.folder)
-    if failure is not None:
-        raise failure
+    found = _Measurement(plan, helper, outcome)
+    found.steps.seconds["total"] = time.perf_counter() - start
+    report = _save(found.report(command), plan.folder, found.steps)
+    _refuse_failures(report, found.files)
     return report
 
 
-def _export(
-    plan: Plan, helper: AbstractModelHelper, model: keras.Model, artefact: pathlib.Path
-) -> tuple[list[CheckResult], ExportError | None]:
-    """Export; files that miss their limits are results too, beside the error that says so."""
-    config = plan.run.export
-    calibration = helper.build_dataset_calibration(config.convert.nb_smpls_calib)
-    try:
-        checks = export_files(
-            model,
-            artefact,
-            config,
-            calibration=(batch[0] if isinstance(batch, tuple) else batch for batch in calibration),
-            dataset=helper.build_dataset_eval(),
-            calc_metrics=Scorer(helper),
+class _Measurement:
+    """What was measured of a run, step by step; a step that fails leaves its part empty."""
+
+    def __init__(self, plan: Plan, helper: AbstractModelHelper, outcome: Outcome) -> None:
+        self.steps = steps = Steps(debug=plan.run.debug)
+        self._plan, self._helper, self._outcome = plan, helper, outcome
+        artefact = plan.stages[-1].artefact_path
+        self._models = {BEFORE: outcome.before, AFTER: outcome.after.model}
+        paths = {BEFORE: baseline_path(artefact), AFTER: artefact}
+        self._paths: dict[str, pathlib.Path | None] = {AFTER: artefact}
+        self._paths[BEFORE] = steps.run("saving", lambda: self._saved(paths[BEFORE]), None)
+        self._control = steps.run("control", self._train_control, None)
+        others = {} if self._control is None else {CONTROL: self._control.model}
+        self.files: DeviceFiles = measure_files(
+            plan.run.export, helper, outcome, others, paths=paths, steps=steps
         )
+        self._graphs: dict[str, Graph] = {}
+        self._counts: dict[str, Complexity] = {}
+        steps.run("counting", self._count, None)
+
+    def _saved(self, path: pathlib.Path) -> pathlib.Path:
+        save_keras_model(self._outcome.before, path)
+        return path
+
+    def _train_control(self) -> Control | None:
+        if not self._plan.run.control:
+            return None
+        copy = keras.models.clone_model(self._outcome.before)
+        copy.set_weights(self._outcome.before.get_weights())
+        return train_control(self._plan, self._helper, self._outcome, copy)
+
+    def _count(self) -> None:
+        unsafe = self._plan.run.allow_unsafe
+        for name, model in self._models.items():
+            self._graphs[name] = from_keras(model, allow_unsafe=unsafe)
+            self._counts[name] = complexity(self._graphs[name])
+
+    def report(self, command: Sequence[str]) -> Report:
+        """Put everything together."""
+        plan, outcome, run = self._plan, self._outcome, self._plan.run
+        steps = self.steps
+        return Report(
+            command=tuple(command),
+            learner=tuple(stage.learner for stage in plan.stages),
+            model_helper=run.model_helper,
+            dataset=self._helper.dataset_name,
+            seed=run.seed,
+            config=_config(plan, self._helper),
+            before=self._network(BEFORE),
+            after=self._network(AFTER, change=self._change(BEFORE)),
+            control=None if self._control is None else self._network(CONTROL),
+            versus_control=None if self._control is None else self._change(CONTROL),
+            files=steps.run("files", lambda: file_rows(self.files), ()),
+            layers=steps.run("layers", self._layers, ()),
+            training=steps.run("training", self._training, ()),
+            capability=steps.run("counting", self._capability, ()),
+            searches=tuple(_searches(outcome)),
+            notes=(*self._decides(), *(note for stage in outcome.stages for note in stage.notes)),
+            seconds=self._seconds(),
+            failures=tuple(steps.failures),
+            model=outcome.after.model,
+        )
+
+    def _network(self, name: str, change: Estimate | None = None) -> Network:
+        """Say what is known of a network."""
+        seen, counts = self.files.networks.get(name), self._counts.get(name)
+        scores = None if seen is None else seen.scores
+        timing = self.files.timings.get((name, "float32"))
+        model = self._control.model if name == CONTROL and self._control else self._models[name]
+        graph = self._graphs.get(name)
+        return network_facts(
+            model.get_weights(),
+            flops=None if counts is None else counts.flops,
+            path=self._paths.get(name),
+            top1=None if scores is None else scores.top1,
+            num_samples=seen.num_samples if seen is not None and scores is not None else None,
+            top1_interval=None if seen is None else interval_of(seen.hits),
+            change=change,
+            metrics={} if scores is None else finite(scores),
+            bits=None if graph is None else mean_bits(graph),
+            latency_ms_p50=None if timing is None else timing.p50,
+            latency_ms_p95=None if timing is None else timing.p95,
+        )
+
+    def _change(self, name: str) -> Estimate | None:
+        """Compare the network after with another, sample by sample."""
+        after, other = (self.files.networks.get(each) for each in (AFTER, name))
+        if after is None or other is None:
+            return None
+        return change_of(after.hits, other.hits)
+
+    def _layers(self) -> Any:
+        if len(self._counts) < 2:
+            return ()
+        pairs = [(self._graphs[name], self._counts[name]) for name in (BEFORE, AFTER)]
+        graphs, counts = zip(*pairs, strict=True)
+        return layer_rows(graphs, counts, _learner_facts(self._outcome))
+
+    def _training(self) -> tuple[TrainingPoint, ...]:
+        rows: list[Mapping[str, Any]] = []
+        for stage in self._outcome.stages:
+            rows += stage.history
+        if self._control is not None:
+            rows += self._control.history
+        return tuple(map(_point, rows))
+
+    def _capability(self) -> tuple[Capability, ...]:
+        if BEFORE not in self._graphs:
+            return ()
+        return tuple(
+            Capability(layer=row.layer, action=row.action, reason=row.reason)
+            for row in capability_report(self._graphs[BEFORE])
+        )
+
+    def _decides(self) -> list[str]:
+        seen = self.files.networks.get(AFTER)
+        if seen is None or seen.scores is None:
+            return []
+        return list(_decides(seen.scores.deciding, self._helper.deciding_metric[0]))
+
+    def _seconds(self) -> dict[str, float]:
+        """Sum up the parts of the stages, then the steps of the measurement."""
+        seconds: dict[str, float] = {}
+        for stage in self._outcome.stages:
+            for name, value in stage.seconds.items():
+                seconds[name] = seconds.get(name, 0.0) + value
+        steps = dict(self.steps.seconds)
+        if self._control is None:
+            steps.pop("control")
+        else:
+            steps["control"] = self._control.seconds  # of all sessions of a resumed run
+        shown = ("control", "evaluation", "export", "latency", "total")
+        return seconds | {name: steps[name] for name in shown if name in steps}
+
+
+def _save(report: Report, folder: pathlib.Path, steps: Steps) -> Report:
+    """Write the report; one whose page cannot be drawn is written plainly."""
+    from utils.report.writing import save_plain_report, save_report  # plots take a second to import
+
+    if steps.run("page", lambda: save_report(report, folder), None) is not None:
+        return report
+    report = dataclasses.replace(report, failures=tuple(steps.failures))
+    save_plain_report(report, folder)
+    return report
+
+
+def _refuse_failures(report: Report, files: DeviceFiles) -> None:
+    """Refuse a result of which a file is missing or bad, or that could not be measured.
+
+    Raises:
+        ReportedError: says what failed.
+    """
+    results = [result for result in files.results if result.network == AFTER]
+    said = [f"the step {each.step} failed: {each.reason}" for each in report.failures]
+    cause: ExportError | None = None
+    try:
+        require_passed(results)
     except ExportError as error:
-        return list(error.results), error
-    return checks, None
+        said, cause = [str(error), *said], error
+    if said:
+        said.append(f"The network is saved ({report.after.path}), and the report tells the rest.")
+        raise ReportedError(" ".join(said), report, results) from cause
 
 
-def _latencies(
-    outcome: Outcome, checks: Sequence[CheckResult], config: LatencyConfig
-) -> dict[str, LatencyStats]:
-    """Time the float32 files of both networks, and every exported file, in turns."""
-    contents: dict[str, Any] = {
-        "before": convert(outcome.before, "float32"),
-        "after": convert(outcome.after.model, "float32"),
-    }
-    contents |= {check.kind: pathlib.Path(check.path) for check in checks if check.path}
-    runners = {}
-    for name, content in contents.items():
-        runner = TFLiteRunner(content, num_threads=config.latency_threads)
-        shapes = runner.input_shapes
-        sample = [np.zeros(shape, np.float32) for shape in shapes.values()]
-        runners[name] = runner.bind(sample[0] if len(sample) == 1 else sample)
-    return measure(runners, repeats=config.nb_repts, warmup=config.nb_repts_warmup)
+def _searches(outcome: Outcome) -> Iterator[Search]:
+    for stage in outcome.stages:
+        if stage.search is not None:
+            name = stage.context.stage.learner
+            yield dataclasses.replace(stage.search, stage=name)
 
 
 def _decides(metric: Metric, named: str | None) -> Iterator[str]:
@@ -175,71 +262,6 @@ def _decides(metric: Metric, named: str | None) -> Iterator[str]:
         f"{metric.name}{chosen} decides, the {way} the better: the rewards of a search go by it; "
         f"{files}."
     )
-
-
-def _network(
-    counts: Complexity, path: pathlib.Path, scores: Scores, timing: LatencyStats
-) -> Network:
-    return network_facts(
-        counts,
-        path=path,
-        top1=scores.top1,
-        metrics=dict(scores),
-        latency_ms=(timing.p50, timing.p95),
-    )
-
-
-def _tflite_row(check: CheckResult, timing: LatencyStats | None) -> TfliteFile:
-    return TfliteFile(
-        kind=check.kind,
-        path=check.path or "",
-        top1=check.top1,
-        agreement=check.agreement,
-        gap=check.gap,
-        file_bytes=check.file_bytes,
-        file_bytes_deflated=check.file_bytes_deflated,
-        latency_ms_p50=None if timing is None else timing.p50,
-        latency_ms_p95=None if timing is None else timing.p95,
-        passed=check.passed,
-    )
-
-
-def _layers(
-    graphs: Sequence[Graph], counts: Sequence[Complexity], facts: Mapping[str, Mapping[str, Any]]
-) -> tuple[Layer, ...]:
-    """Set the rows of both networks' layers side by side, by name."""
-    after = {row.name: row for row in counts[1].rows}
-    layers = []
-    for row in counts[0].rows:
-        if not row.params or row.name not in after:
-            continue
-        now = after[row.name]
-        shapes = [_channels(graph, row.name) for graph in graphs]
-        (in_before, out_before), (in_after, out_after) = shapes
-        layers.append(
-            Layer(
-                name=row.name,
-                op=row.op,
-                channels_in_before=in_before,
-                channels_in_after=in_after,
-                channels_out_before=out_before,
-                channels_out_after=out_after,
-                params_before=row.params,
-                params_after=now.params,
-                flops_before=row.flops,
-                flops_after=now.flops,
-                ratio=0.0 if not in_before or in_after is None else 1 - in_after / in_before,
-                error=facts.get(row.name, {}).get("error"),
-            )
-        )
-    return tuple(layers)
-
-
-def _channels(graph: Graph, layer: str) -> tuple[int | None, int | None]:
-    """Input and output channels of a layer's first call."""
-    node = graph.calls(layer)[0]
-    inputs = graph.shape(node.inputs[0])[-1] if node.inputs else None
-    return inputs, node.output_shapes[0][-1]
 
 
 def _learner_facts(outcome: Outcome) -> dict[str, dict[str, Any]]:

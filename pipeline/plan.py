@@ -117,6 +117,7 @@ def make_plan(
     if run.exec_mode == "train":
         _check_paths(plan)
         _check_teacher(plan)
+        _check_control(plan)
         _check_files(plan)
     return plan
 
@@ -159,6 +160,14 @@ def _check_teacher(plan: Plan) -> None:
         raise InputError(
             "`enbl_dst` has no teacher here: without a learner that compresses there is no network "
             "before compression. Give --save_path_dst=teacher.keras, or leave it out."
+        )
+
+
+def _check_control(plan: Plan) -> None:
+    if plan.run.control and not plan.compresses:
+        raise InputError(
+            "`control` has no effect here: without a learner that compresses there is no network "
+            "before compression. Leave --control out."
         )
 
 

@@ -1,12 +1,13 @@
 """The rehearsal: what could fail at the end of a run, tried at its start, in seconds.
 
-A batch of each split goes through network and loss, and the network takes a few training steps,
-which are undone. What goes wrong is traced to its cause where the batch shows it: inputs that are
+A batch of each split goes through network and loss, the network takes a few training steps, which
+are undone, and its files are made, and those of a trial of what the learner will leave. What goes
+wrong is traced to its cause where the batch shows it: inputs that are
 not finite or far too large, another shape, labels of another form or outside the classes.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,11 +17,15 @@ import tensorflow as tf
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.causes import explanation
 from utils.errors import InputError
+from utils.export.config import ExportConfig
+from utils.export.conversion import Exported, convert_all
+from utils.export.exporters import EXPORTERS
 from utils.graph.keras_reading import functional_model
 from utils.training import evaluate
 from utils.training.state import read_variables
 
 NUM_STEPS = 3  # of training that are tried
+NUM_SAMPLES = 8  # that files are calibrated with here
 LARGE = 16.0  # networks are trained on inputs of the order of 1
 _BUILDERS = ("build_dataset_train", "build_dataset_eval")
 
@@ -93,6 +98,41 @@ def _train(helper: AbstractModelHelper, model: keras.Model, lrn_rate: float) -> 
         known = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         if known:
             optimizer.apply_gradients(known)
+
+
+def try_files(
+    helper: AbstractModelHelper,
+    networks: Mapping[str, keras.Model],
+    config: ExportConfig,
+) -> None:
+    """Make every kind of file that the run will end with; they are not kept.
+
+    Args:
+        helper: gives calibration samples; a few are enough here.
+        networks: by name: the one at hand, a trial of what the learner will leave.
+        config: the kinds.
+
+    Raises:
+        InputError: if one cannot be made, or not be run.
+    """
+    kinds = config.kinds()
+    if not kinds:
+        return
+    samples: Any = helper.build_dataset_calibration(NUM_SAMPLES)
+    inputs = [batch[0] if isinstance(batch, tuple) else batch for batch in samples]
+    exported = [Exported(name=name, model=model) for name, model in networks.items()]
+    needless = [kind for kind in kinds if EXPORTERS[kind].deployed]  # the learner makes those
+    found = convert_all(
+        exported, [kind for kind in kinds if kind not in needless], config.convert, inputs
+    )
+    failed = {kind: result.failed for (_, kind), result in found.items() if result.failed}
+    if failed:
+        kind, reason = next(iter(failed.items()))
+        others = ",".join(kind for kind in kinds if kind not in failed) or "none"
+        raise InputError(
+            f"the {kind} file of this network could not be made after training either: "
+            f"{reason.rstrip('. ')}. Leave it out: --tflite={others}."
+        )
 
 
 def _pairs(dataset: tf.data.Dataset) -> Iterator[tuple[Any, Any]]:

@@ -15,8 +15,9 @@ from nets.pretrained import load_pretrained
 from pipeline import measurement
 from pipeline.outcome import Outcome
 from pipeline.plan import Plan
-from pipeline.rehearsal import try_batches, try_training
+from pipeline.rehearsal import try_batches, try_files, try_training
 from pipeline.reuse import keep_record, take_up
+from pipeline.steps import ReportedError
 from pipeline.teacher import load_teacher
 from pipeline.user_code import build_network, explained
 from utils.causes import blaming
@@ -47,8 +48,13 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
         _score_saved(plan, helper)
         return None
     model = initial_network(plan, helper)
-    report = compress(plan, helper, model, command, workers=workers)
-    print_summary(report, plan.folder / "report.html", out)
+    page, fresh = plan.folder / "report.html", plan.initial_path is None
+    try:
+        report = compress(plan, helper, model, command, workers=workers, fresh=fresh)
+    except ReportedError as error:
+        print_summary(error.report, page, out)
+        raise
+    print_summary(report, page, out)
     return report
 
 
@@ -78,6 +84,7 @@ def compress(
     command: Sequence[str] = (),
     *,
     workers: MultiGpuWrapper | None = None,
+    fresh: bool = False,
 ) -> Report:
     """Run the stages on a network, export the result, measure it and write the report.
 
@@ -87,9 +94,14 @@ def compress(
         model: the network to start from.
         command: the command line, for the report.
         workers: from `start_workers`, where that was called already.
+        fresh: the network's weights were drawn, not learned.
 
     Returns:
         The report, with the resulting network as its `model`; its files lie in `plan.folder`.
+
+    Raises:
+        InputError: what cannot be used, or fails before the result is there.
+        ReportedError: what fails afterwards; see `measurement.report_on`.
     """
     start = time.perf_counter()
     workers = workers or start_workers(plan, helper)
@@ -100,10 +112,21 @@ def compress(
         rate = _first_rate(plan, helper)
         if rate is not None:
             try_training(helper, model, rate)
+        try_files(helper, {"before": model, **_trials(plan, model)}, plan.run.export)
         _find_logits(plan, helper, model)
         teacher = load_teacher(plan, model)
-        outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers)
-        return measurement.report_on(plan, helper, outcome, command, start)
+        outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers, fresh=fresh)
+    return measurement.report_on(plan, helper, outcome, command, start)
+
+
+def _trials(plan: Plan, model: keras.Model) -> dict[str, keras.Model]:
+    """Make, of the given network, one of the kind that the first stage that changes it leaves."""
+    for stage in plan.stages:
+        if learners.LEARNERS[stage.learner].ends_before:
+            make: type[AbstractLearner] = learners.learner_class(stage.learner)
+            trial = make.trial(model, stage.config, allow_unsafe=plan.run.allow_unsafe)
+            return {} if trial is None else {"trial": trial}
+    return {}
 
 
 def _first_rate(plan: Plan, helper: AbstractModelHelper) -> float | None:
@@ -125,6 +148,7 @@ def run_stages(
     *,
     teacher: keras.Model | None = None,
     workers: MultiGpuWrapper = MultiGpuWrapper(),
+    fresh: bool = False,
 ) -> Outcome:
     """Run every stage, each on the network the one before it left.
 
@@ -134,6 +158,7 @@ def run_stages(
         model: the network to start from.
         teacher: the network to learn from; None for the one before compression.
         workers: this process among those that train together.
+        fresh: the network's weights were drawn, not learned.
 
     Returns:
         The networks before and after, and the learners.
@@ -149,6 +174,7 @@ def run_stages(
             helper=helper,
             budget=plan.budget_of(stage),
             setting=plan.setting_of(stage),
+            fresh=fresh and index == 0,
             log_dir=plan.log_dir,
             teacher=_same_ending(teaches, trained.model, helper),
             workers=workers,
@@ -185,7 +211,8 @@ def _learner(
 
 def _remove_stale(artefact: pathlib.Path) -> None:
     """Delete what an earlier run left beside an artefact: it belongs to another network."""
-    stale = [tflite_path(artefact, kind) for kind in KINDS]
+    networks = (artefact, measurement.baseline_path(artefact))
+    stale = [tflite_path(path, kind) for path in networks for kind in KINDS]
     for path in (*stale, artefact.with_name("report.json"), artefact.with_name("report.html")):
         path.unlink(missing_ok=True)
 

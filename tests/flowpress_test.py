@@ -71,7 +71,7 @@ def test_report_and_files(run):
     assert isinstance(report, Report)
     assert report.after.params < report.before.params
     assert [point.step for point in report.training] == [4]
-    assert report.tflite[0].agreement == 1.0
+    assert report.file("float32").agreement == 1.0
     folder = pathlib.Path(report.after.path).parent
     assert json.loads((folder / "report.json").read_text())["learner"] == ["chn-pruned-rmt"]
     report.model.save("smaller.keras")

@@ -148,6 +148,64 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) ->
     return Interval(centre - spread, centre + spread)
 
 
+def share_interval(hits: np.ndarray) -> Interval | None:
+    """Bound an accuracy: Wilson's interval, Student's where samples are right in part.
+
+    Args:
+        hits: float [samples] in [0, 1], 1 where a sample is right.
+
+    Returns:
+        The interval, inside [0, 1]; None where one sample alone, right in part, says nothing.
+
+    Example:
+        >>> low, high = share_interval(np.repeat([1.0, 0.0], [81, 182]))
+        >>> round(low, 4), round(high, 4)
+        (0.2553, 0.3662)
+    """
+    if _is_binary(hits):
+        return wilson_interval(float(hits.sum()), len(hits))
+    if len(hits) < 2:
+        return None
+    low, high = mean_interval(hits)
+    return Interval(max(low, 0.0), min(high, 1.0))
+
+
+def difference_interval(one: np.ndarray, other: np.ndarray) -> Interval | None:
+    """Bound the difference of two accuracies on the same samples, in the same order.
+
+    Args:
+        one: float [samples] in [0, 1], see `share_interval`.
+        other: the same of the other network.
+
+    Returns:
+        The interval of the first's accuracy less the other's, inside [-1, 1]: Newcombe's for pairs,
+        Student's where samples are right in part; None as for `share_interval`.
+
+    Raises:
+        ValueError: if they are not of the same samples.
+
+    Example:
+        >>> one, other = np.array([1.0, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0, 1.0])
+        >>> 0.0 in difference_interval(one, other)
+        True
+    """
+    if len(one) != len(other):
+        raise ValueError(f"both must hold the same samples. Received: {len(one)} and {len(other)}.")
+    if _is_binary(one) and _is_binary(other):
+        first, second = one > 0.5, other > 0.5
+        both, neither = int(np.sum(first & second)), int(np.sum(~first & ~second))
+        only_first, only_second = int(np.sum(first & ~second)), int(np.sum(~first & second))
+        return paired_interval([[both, only_first], [only_second, neither]])
+    if len(one) < 2:
+        return None
+    low, high = mean_interval(one - other)
+    return Interval(max(low, -1.0), min(high, 1.0))
+
+
+def _is_binary(hits: np.ndarray) -> bool:
+    return bool(np.all((hits == 0.0) | (hits == 1.0)))
+
+
 def median_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     """Bound a median by order statistics: whatever the distribution, half lies on either side.
 

@@ -10,22 +10,22 @@ ICCV 2017, arXiv:1707.06168:
 4. fine-tune, with distillation from the network before where asked.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from learners.base import AbstractLearner, Trained
-from learners.budget import parse_budget
+from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.channels.criteria import CRITERIA
 from learners.channels.gathers import gather_note
 from learners.channels.groups import channel_budget, prunable_groups, ratio_counts
-from learners.channels.scoring import make_scorer
+from learners.channels.problem import channel_problem
 from learners.channels.selection import (
     ChannelSelection,
     SelectionOptions,
     SelectionResult,
+    halved,
 )
 from learners.identity import file_digest
 from learners.reconstruction.sampling import Sampler
@@ -59,6 +59,14 @@ class ChannelPrunedRmtLearner(AbstractLearner):
         self.fine_tune(model)
         return Trained(model)
 
+    @classmethod
+    def trial(
+        cls, model: keras.Model, config: ChannelPrunedRmtConfig, *, allow_unsafe: bool
+    ) -> keras.Model | None:
+        """Keep the first half of the channels of each group."""
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        return to_keras(halved(graph, prunable_groups(graph, config)))
+
     def fingerprint(self) -> dict[str, Any]:
         """Compare the warm-start file's content too."""
         own = {}
@@ -84,24 +92,22 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def counts(self, graph: Graph, groups: Sequence[ChannelGroup]) -> dict[str, int]:
         """Settle how many channels of each group stay."""
         if self.context.setting is not None:
-            return self.context.setting.counts_for({group.name: group.size for group in groups})
+            return self.context.setting.values_for({group.name: group.size for group in groups})
         if self.context.budget is None:
             return ratio_counts(groups, self.config)
         channels = channel_budget(graph, groups, self.config, self.context.budget)
         values = channels.refined(channels.uniform())
         self.notes += channels.remarks(values)
-        return channels.counts(values)
+        return channels.by_name(values)
 
     def searched(self, graph: Graph) -> keras.Model:
         """Let an agent settle the counts, compare with uniform ones, keep the better network."""
         groups = prunable_groups(graph, self.config)
-        budget = parse_budget(str(self.context.run.budget))  # a search has one
-        stage = SearchedStage(
-            self,
-            make_budget=functools.partial(channel_budget, graph, groups, self.config, budget),
-            make_scorer=lambda: make_scorer(self, graph, groups, self.sampler()),
-        )
-        return stage.run()
+        budget = self.context.budget
+        if budget is None:
+            raise ValueError("a search needs `context.budget`. Received: None.")
+        problem = channel_problem(self, graph, groups, budget, self.sampler)
+        return SearchedStage(self, problem).run()
 
     def options(self) -> SelectionOptions:
         """Translate the flags."""

@@ -14,8 +14,11 @@ import tensorflow as tf
 
 from learners.base import AbstractLearner, Trained
 from learners.context import StageContext
+from learners.full_precision.learner import FullPrecLearner
 from tests.learners.recipes import (
     RATE,
+    Doors,
+    Doubled,
     Thrice,
     shifted,
     toy_helper,
@@ -25,7 +28,7 @@ from tests.learners.recipes import (
 from tests.learners.runs import make_run
 from utils.errors import InputError
 from utils.graph import from_keras, to_keras
-from utils.training import read_state
+from utils.training import distillation, read_state
 from utils.training.reproducible import fixed_order
 
 
@@ -308,7 +311,8 @@ def test_another_schedule_is_refused(tmp_path):
     toy_learner(Thrice, tmp_path, toy_network()).fit("a", toy_network(), schedule=0.1, num_steps=1)
     learner = toy_learner(Thrice, tmp_path, toy_network())
     with pytest.raises(
-        InputError, match=r"\(lrn_rates: saved \[0\.1, .*\], received \[0\.2, .*; steps: saved 1,"
+        InputError,
+        match=r"\(steps: saved 1, received 2; lrn_rates: saved \[0\.1, .* received \[0\.2,",
     ):
         learner.fit("a", toy_network(), schedule=0.2, num_steps=2)
 
@@ -318,7 +322,7 @@ def test_fine_tuning_rate_is_the_learners_own_or_that_of_the_run(own, rate, tmp_
     learner = toy_learner(
         Thrice, tmp_path, toy_network(), lrn_rate_ft=0.03, nb_epochs="0.5", summ_step=1
     )
-    learner.config = types.SimpleNamespace(fine_tune_lrn_rate=own)
+    learner.config = types.SimpleNamespace(fine_tune_lrn_rate=own, PREFIX="toy_")
     learner.fingerprint = dict
     rates = []
     build = learner.helper.build_optimizer
@@ -327,4 +331,109 @@ def test_fine_tuning_rate_is_the_learners_own_or_that_of_the_run(own, rate, tmp_
     )
     learner.fine_tune(toy_network())
     assert rates == [pytest.approx(rate)]
+    flag = "lrn_rate_ft" if own is None else "toy_lrn_rate_ft"
+    expected = f"Lower --{flag}: it was {rate}, try --{flag}={min(rate / 10, 0.01):g}."
+    assert learner._advice("fine_tuning") == expected
     assert learner.history[-1]["step"] == 2
+
+
+# --- terms, optimizers, wrappers, zeros -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory):
+    learner = toy_learner(Doors, tmp_path_factory.mktemp("doors"), toy_network())
+    return learner, learner.train()
+
+
+def test_each_door_does_what_it_says(doors):
+    learner, trained = doors
+    rows = {row["stage"].partition(": ")[2]: row for row in learner.history}
+    assert [name for name in rows if "head" in rows[name]] == ["head"]
+    assert int(learner.count) == 5
+    assert float(learner.offset) != 0.0
+    inputs = np.ones((2, 6), "float32")
+    difference = trained.deployed(inputs) - trained.model(inputs)
+    assert np.abs(difference).max() > 0
+    state = keras.models.load_model(learner.context.stage.state_path)  # plain Keras
+    assert [layer.name for layer in state.layers] == ["images", "fc1", "relu", "dropout", "fc2"]
+    for one, other in zip(state.weights, trained.model.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("step", [4, 8, 13])
+def test_a_stopped_recipe_of_many_doors_ends_with_the_same_bits(step, doors, tmp_path):
+    stopped = toy_learner(Doors, tmp_path, toy_network(), save_step=2)
+    stopped.callbacks = [AtStep(step, raise_killed)]
+    with pytest.raises(KilledError):
+        stopped.train()
+    resumed = toy_learner(Doors, tmp_path, toy_network(), save_step=2)
+    trained = resumed.train()
+    assert_same_variables(trained.model, doors[1].model)
+    assert float(resumed.offset) == float(doors[0].offset)
+    assert without_times(resumed.history) == without_times(doors[0].history)
+
+
+def test_another_weight_of_a_term_is_refused(tmp_path):
+    def fit(weight):
+        learner = toy_learner(Doors, tmp_path, toy_network(), teacher=toy_network())
+        model = toy_network()
+        loss = learner.default_loss(model)
+        assert [term.name for term in loss.terms] == ["distillation"]
+        terms = [distillation(weight)]
+        learner.fit(
+            "a",
+            model,
+            schedule=RATE,
+            num_steps=1,
+            loss=type(loss)(loss.calc_loss, terms, teacher=loss.teacher),
+        )
+
+    fit(1.0)
+    with pytest.raises(InputError, match=r"terms: saved {'distillation': 1\.0}, received"):
+        fit(2.0)
+
+
+def test_hints_of_a_wrapped_network_are_those_that_are_there(trained_digits, tmp_path):
+    learner = learner_in(tmp_path, trained_digits, trained_digits, **HINTS)
+    plain = learner.model
+    x = plain.input
+    for layer in plain.layers[1:]:
+        x = Doubled(layer, name="other")(x) if layer.name == "relu2" else layer(x)
+    hints = learner.default_loss(plain).terms[1].needs
+    assert "relu2" in hints
+    terms = learner.default_loss(keras.Model(plain.input, x), plain).terms
+    assert [term.needs for term in terms] == [(), tuple(n for n in hints if n != "relu2")]
+
+
+def sparse_network():
+    model = toy_network()
+    kernel = model.get_layer("fc1").kernel
+    kernel.assign(kernel * (np.arange(48).reshape(6, 8) % 3 > 0))
+    return model
+
+
+def zeros_of(model):
+    return [np.asarray(weight) == 0 for weight in model.weights if len(weight.shape) > 1]
+
+
+def test_every_learner_keeps_zeros(tmp_path):
+    before = zeros_of(sparse_network())
+    for kind in (Thrice, FullPrecLearner):
+        learner = toy_learner(kind, tmp_path / kind.__name__, sparse_network(), nb_epochs="1")
+        model = learner.train().model
+        # Thrice changes fc2 between its fits, which has no zeros.
+        for zeros, now in zip(before, zeros_of(model), strict=True):
+            np.testing.assert_array_equal(zeros, now)
+        assert not np.array_equal(model.weights[0], sparse_network().weights[0])
+
+
+def test_zeros_that_were_drawn_may_learn(tmp_path):
+    learner = toy_learner(FullPrecLearner, tmp_path, sparse_network(), nb_epochs="1", fresh=True)
+    assert not zeros_of(learner.train().model)[0].any()
+
+
+def test_a_recipe_may_let_zeros_grow(tmp_path):
+    learner, model = toy_learner(Thrice, tmp_path, sparse_network()), sparse_network()
+    learner.fit("a", model, schedule=RATE, num_steps=2, keep_zeros=False)
+    assert not zeros_of(model)[0].any()

@@ -11,6 +11,8 @@ from learners.context import StageContext
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.config import HelperConfig
 from tests.learners.runs import make_run
+from utils.training import Term
+from utils.training.wrapped_optimizer import WrappedOptimizer
 
 STEPS_PER_EPOCH = 4
 RATE = 0.05
@@ -54,7 +56,7 @@ def toy_learner(
     kind: type[AbstractLearner], folder: pathlib.Path, model: keras.Model, **values: Any
 ) -> AbstractLearner:
     """Make a learner of a network; `values` are flags or, by name, fields of the context."""
-    fields = {name: values.pop(name) for name in ("teacher",) if name in values}
+    fields = {name: values.pop(name) for name in ("teacher", "fresh") if name in values}
     plan, _ = make_run("chn-pruned-rmt", folder, **values)
     context = StageContext(
         run=plan.run,
@@ -95,3 +97,85 @@ class Thrice(AbstractLearner):
                 callbacks=self.callbacks,
             )
         return Trained(model)
+
+
+class Halving(WrappedOptimizer):
+    """Makes steps half as large, and counts them in a variable."""
+
+    def build_own(self, variables):
+        self.count = self.add_variable((), dtype="int32", name="count")
+
+    def before_step(self, gradients, variables):
+        return [0.5 * gradient for gradient in gradients]
+
+    def after_step(self, variables):
+        self.count.assign_add(1)
+
+
+class Doubled(keras.layers.Layer):
+    """A wrapper of a learner's own, not registered, with a trained variable beside the layer's."""
+
+    def __init__(self, inner, **options):
+        super().__init__(**options)
+        self.inner = inner
+
+    def build(self, shape):
+        self.offset = self.add_weight(name="offset", initializer="zeros")
+
+    def call(self, inputs):
+        return self.inner(inputs) + self.offset
+
+
+class Doors(AbstractLearner):
+    """A fit with a term on an auxiliary head, one with an own optimizer, one with a wrapper."""
+
+    callbacks = ()
+
+    def train(self):
+        model = self.saved_network() or self.model
+        self.fit(
+            "head",
+            self.with_head(model),
+            saved=model,
+            schedule=RATE,
+            num_steps=5,
+            loss=self.default_loss(model).plus(Term("head", 0.5, ("head",), self.head_loss)),
+            callbacks=self.callbacks,
+        )
+        shifted(model)
+        optimizer = Halving(self.helper.build_optimizer(RATE))
+        self.fit(
+            "own",
+            model,
+            schedule=RATE,
+            num_steps=5,
+            optimizer=optimizer,
+            callbacks=self.callbacks,
+        )
+        self.count = optimizer.count
+        x = Doubled(model.get_layer("fc1"), name="doubled")(model.input)
+        for name in ("relu", "dropout", "fc2"):
+            x = model.get_layer(name)(x)
+        wrapped = keras.Model(model.input, x)
+        self.fit(
+            "wrapped",
+            wrapped,
+            saved=model,
+            schedule=RATE,
+            num_steps=5,
+            callbacks=self.callbacks,
+        )
+        self.offset = wrapped.get_layer("doubled").offset
+        return Trained(model, deployed=wrapped)
+
+    @staticmethod
+    def with_head(model):
+        head = keras.layers.Dense(3, name="head")(model.get_layer("relu").output)
+        return keras.Model(model.input, [model.output, head])
+
+    @staticmethod
+    def head_loss(batch):
+        losses = keras.ops.sparse_categorical_crossentropy(
+            batch.labels, batch.tensors["head"], from_logits=True
+        )
+        return keras.ops.mean(losses)

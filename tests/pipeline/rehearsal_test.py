@@ -6,9 +6,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from pipeline.rehearsal import diagnosis, try_batches, try_training
+from pipeline.rehearsal import diagnosis, try_batches, try_files, try_training
 from tests.nets.abstract_model_helper_test import IMAGES, LABELS, Tiny, helper
+from utils import flags
 from utils.errors import InputError
+from utils.export.config import ExportConfig
 
 
 def of(images, labels=LABELS, *, also_eval=False):
@@ -113,3 +115,34 @@ def test_divergence_has_a_cause():
     assert unchanged(model, before)
     with pytest.raises(InputError, match=r"The learning rate 1e\+38 may be too high: try 1e\+37"):
         try_training(helper(loss_w_dcy=1.0), model, 1e38)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def config(tflite="float32,int8"):
+    return flags.build(ExportConfig, {"tflite": tflite})
+
+
+def test_files_of_a_common_network():
+    one = helper()
+    model = one.build_model()
+    before = model.get_weights()
+    try_files(one, {"before": model}, config())
+    assert unchanged(model, before)
+
+
+def test_a_file_that_cannot_be_made_is_known_at_the_start():
+    inputs = keras.Input((None, None, 1))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    with pytest.raises(InputError, match=r"the float32 file of this network could not be made .*"):
+        try_files(helper(), {"before": model}, config())
+    try_files(helper(), {"before": model}, config("none"))
+
+
+def test_layers_that_augment_are_left_out_of_files():
+    inputs = keras.Input((6, 6, 1))
+    x = layers.RandomFlip()(layers.RandomRotation(0.1)(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+    try_files(helper(), {"before": model}, config("float32"))

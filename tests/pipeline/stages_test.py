@@ -1,16 +1,18 @@
 """Stages in order, teachers, scoring; whole runs are in `tests/main_test.py` and `contract`."""
 
+import contextlib
 import dataclasses
 
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from learners.base import Trained
 from pipeline import stages
 from pipeline.teacher import load_teacher
-from tests.learners.runs import make_run
+from tests.learners.runs import compress, make_run
 from utils.errors import InputError
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 
@@ -152,6 +154,33 @@ def test_strict_lists_what_cannot_be_compressed(tmp_path):
     with pytest.raises(InputError, match=message):
         stages.compress(plan, helper, model)
     stages._refuse_opaque(stages.initial_network(plan, helper), allow_unsafe=False)
+
+
+def test_a_stage_keeps_the_zeros_it_was_given(trained_digits, tmp_path):
+    sparse, generator = copy_of(trained_digits), np.random.default_rng(0)
+    kernels = [weight for weight in sparse.trainable_weights if weight.name == "kernel"]
+    for kernel in kernels:
+        kernel.assign(kernel * (generator.random(kernel.shape) > 0.4))
+    zeros = [np.asarray(kernel) == 0 for kernel in kernels]
+    report = compress(
+        "full-prec", tmp_path, sparse, nb_epochs="0.1", tflite="float32,int8", tflite_max_gap=1.0,
+        tflite_min_agreement=0.0,
+    )  # fmt: skip
+    trained = keras.saving.load_model(report.after.path)  # plain Keras
+    for zero, weight in zip(
+        zeros, (w for w in trained.trainable_weights if w.name == "kernel"), strict=True
+    ):
+        np.testing.assert_array_equal(np.asarray(weight) == 0, zero)
+    for kind in ("float32", "int8"):
+        interpreter = Interpreter(str(tmp_path / f"model_{kind}.tflite"))
+        interpreter.allocate_tensors()
+        constants = {}
+        for tensor in interpreter.get_tensor_details():
+            with contextlib.suppress(ValueError):  # an activation has no value yet
+                constants[tensor["index"]] = interpreter.get_tensor(tensor["index"])
+        for zero in zeros:
+            same = [c for c in constants.values() if c.size == zero.size and c.ndim > 1]
+            assert any((c == 0).sum() >= zero.sum() for c in same), kind
 
 
 def test_scoring_weights_files(trained_digits, tmp_path, capsys):

@@ -9,9 +9,11 @@ from scipy import stats
 
 from utils.intervals import (
     Interval,
+    difference_interval,
     mean_interval,
     median_interval,
     paired_interval,
+    share_interval,
     wilson_interval,
 )
 
@@ -76,6 +78,24 @@ def test_pairs_are_known_better_than_each():
     assert high - low < min(interval.high - interval.low for interval in alone)
 
 
+def test_hits_are_counted_into_the_table_of_pairs():
+    counts = {(1, 1): 59, (1, 0): 6, (0, 1): 16, (0, 0): 80}
+    pairs = np.repeat(list(counts), list(counts.values()), axis=0).astype(float)
+    one, other = np.random.default_rng(0).permutation(pairs).T
+    assert difference_interval(one, other) == pytest.approx((-0.1186, -0.0046), abs=5e-5)
+    assert share_interval(one) == wilson_interval(65, 161)
+
+
+def test_hits_in_part_are_means():
+    one, other = np.random.default_rng(0).random((2, 30))
+    expected = stats.ttest_rel(one, other).confidence_interval(0.95)
+    assert difference_interval(one, other) == pytest.approx((expected.low, expected.high))
+    expected = stats.ttest_1samp(one, 0.0).confidence_interval(0.95)
+    assert share_interval(one) == pytest.approx((expected.low, expected.high))
+    assert share_interval(np.array([0.999, 0.999, 0.9])).high == 1.0
+    assert (share_interval(one[:1]), difference_interval(one[:1], other[:1])) == (None, None)
+
+
 def test_means_are_those_of_scipy():
     values = np.random.default_rng(0).normal(2.0, 3.0, 40)
     expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
@@ -105,6 +125,8 @@ def test_refusals():
         paired_interval([[0, 0], [0, 0]])
     with pytest.raises(ValueError, match=r"`table` must hold counts"):
         paired_interval([[3, -1], [0, 0]])
+    with pytest.raises(ValueError, match=r"the same samples. Received: 2 and 3"):
+        difference_interval(np.ones(2), np.ones(3))
     with pytest.raises(ValueError, match=r"at least two numbers. Received: \(1,\)"):
         mean_interval([1.0])
     with pytest.raises(ValueError, match=r"at least one number. Received: none"):

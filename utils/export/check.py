@@ -214,6 +214,18 @@ def check_all(
     return Checked({name: seen[name] for name in networks}, _rank_failures(runs, judged))
 
 
+def unchecked(file: ExportedFile) -> CheckResult:
+    """Say of a file what is known without running it."""
+    return CheckResult(
+        kind=file.kind,
+        network=file.network,
+        file_bytes=len(file.content),
+        file_bytes_deflated=len(zlib.compress(file.content, 9)),
+        notes=file.notes,
+        checked=False,
+    )
+
+
 def require_passed(results: Sequence[CheckResult]) -> None:
     """Refuse results of which one missed a limit, or has no file.
 
@@ -269,16 +281,10 @@ class _FileRun:
 
     def result(self, seen: Observation, network: Observation) -> CheckResult:
         """Put together what was seen of the file and of its network."""
-        content = self.file.content
-        result = CheckResult(
-            kind=self.file.kind,
-            network=self.file.network,
-            file_bytes=len(content),
-            file_bytes_deflated=len(zlib.compress(content, 9)),
-            notes=self.file.notes,
-        )
+        result = unchecked(self.file)
         if network.scores is None:
-            return dataclasses.replace(result, checked=False)
+            return result
+        result = dataclasses.replace(result, checked=True)
         if seen.scores is None:
             return dataclasses.replace(result, failed=seen.failed)
         return dataclasses.replace(

@@ -92,7 +92,7 @@ def converted_files(conversions: Mapping[tuple[str, str], Conversion]) -> list[E
 def all_results(
     conversions: Mapping[tuple[str, str], Conversion], checked: Iterable[CheckResult]
 ) -> list[CheckResult]:
-    """Put the files that were checked and those that could not be made into one list, in order."""
+    """Put the files that were made and those that could not be into one list, in order."""
     by_key = {(result.network, result.kind): result for result in checked}
     return [
         by_key.get(key) or CheckResult(network=key[0], kind=key[1], failed=found.failed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -251,7 +251,7 @@ class Reading:
         weights = getattr(operation, "weights", [])
         if weights:
             values = [np.array(keras.ops.convert_to_numpy(weight.value)) for weight in weights]
-            self.params[layer] = dict(zip(_weight_names(weights), values, strict=True))
+            self.params[layer] = dict(zip(_weight_names(operation), values, strict=True))
         return layer, op, attrs
 
     def _note_own(self, operation: Any, attrs: Mapping[str, Any]) -> None:
@@ -312,13 +312,30 @@ def _serialize(operation: Any) -> tuple[str, dict[str, Any]]:
     return own_objects.own_op(cls), attrs
 
 
-def _weight_names(weights: list[Any]) -> list[str]:
+def _weight_names(operation: Any) -> list[str]:
     """Names of a layer's weights: `kernel`, or `query/kernel` where sublayers repeat a name."""
     # An unnamed weight is called `variable`, then `variable_1`, …, counted over the whole process.
+    weights = operation.weights
     names = [re.sub(r"^variable_\d+$", "variable", weight.name) for weight in weights]
     if len(set(names)) < len(names):
-        names = ["/".join(weight.path.split("/")[1:]) or weight.name for weight in weights]
+        paths = dict(_paths_inside(operation, ""))
+        names = [paths.get(id(weight), weight.name) for weight in weights]
     taken: list[str] = []
     for name in names:
         taken.append(unique_name(name, taken))
     return taken
+
+
+def _paths_inside(layer: Any, prefix: str) -> Iterator[tuple[int, str]]:
+    """Name each weight, by its `id`, after the sublayers that it lies in.
+
+    Keras' own `path` lacks those that were built before the layer around them, as on loading.
+    """
+    inside: set[int] = set()
+    for sublayer in layer._flatten_layers(include_self=False, recursive=False):
+        for key, name in _paths_inside(sublayer, f"{prefix}{sublayer.name}/"):
+            inside.add(key)
+            yield key, name
+    for weight in layer.weights:
+        if id(weight) not in inside:
+            yield id(weight), f"{prefix}{weight.name}"

@@ -4,27 +4,33 @@ from utils.report.build import deflated_size, network_facts
 from utils.report.console import print_summary
 from utils.report.environment import Machine, library_versions, this_machine
 from utils.report.schema import (
+    Bounds,
     Candidate,
     Capability,
+    Estimate,
+    Failure,
+    File,
     Layer,
     Network,
     Report,
     Rollout,
     Search,
-    TfliteFile,
     TrainingPoint,
 )
 
 __all__ = [
+    "Bounds",
     "Candidate",
     "Capability",
+    "Estimate",
+    "Failure",
+    "File",
     "Layer",
     "Machine",
     "Network",
     "Report",
     "Rollout",
     "Search",
-    "TfliteFile",
     "TrainingPoint",
     "deflated_size",
     "library_versions",

@@ -5,28 +5,14 @@ from __future__ import annotations
 import os
 import pathlib
 import zlib
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from utils.report.schema import Network
 
 _BLOCK = 1 << 20
-
-
-class Counts(Protocol):
-    """What `utils.graph.complexity` returns, as far as a report needs it."""
-
-    @property
-    def params(self) -> int:
-        """Number of weights."""
-
-    @property
-    def nonzeros(self) -> int:
-        """Number of weights that are not zero."""
-
-    @property
-    def flops(self) -> int:
-        """Multiply-adds."""
 
 
 def deflated_size(path: str | os.PathLike[str]) -> int:
@@ -47,36 +33,32 @@ def deflated_size(path: str | os.PathLike[str]) -> int:
 
 
 def network_facts(
-    counts: Counts,
+    weights: Sequence[np.ndarray],
     *,
+    flops: int | None = None,
     path: str | os.PathLike[str] | None = None,
-    top1: float | None = None,
-    metrics: Mapping[str, float] | None = None,
-    latency_ms: tuple[float, float] | None = None,
+    **figures: Any,
 ) -> Network:
     """Gather what a report says of a network.
 
     Args:
-        counts: the network's complexity.
+        weights: all its arrays.
+        flops: multiply-adds, when they could be counted.
         path: its `.keras` file, when saved; it is read for its two sizes.
-        top1: fraction classified correctly.
-        metrics: further metrics.
-        latency_ms: p50 and p95 of the float32 `.tflite` file in milliseconds, when measured.
+        **figures: further entries of `Network`: accuracy, latency …
 
     Returns:
         The record.
     """
-    p50, p95 = latency_ms or (None, None)
+    params = sum(array.size for array in weights)
+    nonzeros = sum(int(np.count_nonzero(array)) for array in weights)
     return Network(
-        top1=top1,
-        metrics=dict(metrics or {}),
-        params=counts.params,
-        nonzeros=counts.nonzeros,
-        sparsity=1 - counts.nonzeros / counts.params if counts.params else 0.0,
-        flops=counts.flops,
+        params=params,
+        nonzeros=nonzeros,
+        sparsity=1 - nonzeros / params if params else 0.0,
+        flops=flops,
         file_bytes=None if path is None else pathlib.Path(path).stat().st_size,
         file_bytes_deflated=None if path is None else deflated_size(path),
-        latency_ms_p50=p50,
-        latency_ms_p95=p95,
         path=None if path is None else os.fspath(path),
+        **figures,
     )

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from utils.report import formats
-from utils.report.schema import Network, Report, TfliteFile
+from utils.report.schema import Estimate, File, Network, Report
 
-#: Latencies that differ by less are called equal: repeated measurements differ by as much.
+#: Latencies that differ by less are called equal, however steady: two interpreters of one file do.
 LATENCY_NOISE = 0.03
 
 #: Sizes that differ by less are called equal: names and compression alone make as much.
@@ -26,9 +26,12 @@ class Row:
         label: what is compared.
         before: its value before, as text.
         after: its value after, as text.
-        change: such as "0.50x" or "-0.80 points"; empty when nothing can be compared.
-        word: the change in a word: "smaller", "slower" …; empty when there is none.
-        verdict: "better", "worse" or "" (equal or a matter of taste).
+        change: such as "0.50x" or "-0.80 points", with its interval where there is one; empty when
+            nothing can be compared.
+        word: the change in a word: "smaller", "slower" …, "unclear" where chance may have made it;
+            empty when there is none.
+        verdict: "better", "worse" or "" (equal, unclear, or a matter of taste).
+        detail: a row of the page that a screen has no room for.
     """
 
     label: str
@@ -37,11 +40,27 @@ class Row:
     change: str = ""
     word: str = ""
     verdict: str = ""
+    detail: bool = False
 
     @property
     def change_in_words(self) -> str:
         """Change and word together."""
         return ", ".join(part for part in (self.change, self.word) if part)
+
+
+def comparison_rows(report: Report) -> list[Row]:
+    """Compare everything: the Keras models, then each kind of file with its own kind.
+
+    Args:
+        report: the report.
+
+    Returns:
+        Rows; a figure that neither side has gets none.
+    """
+    rows = network_rows(report)
+    for kind in report.kinds:
+        rows += file_rows(report, kind)
+    return rows
 
 
 def network_rows(report: Report) -> list[Row]:
@@ -54,82 +73,144 @@ def network_rows(report: Report) -> list[Row]:
         Rows; a figure that neither network has gets none.
     """
     before, after = report.before, report.after
-    rows = [*_quality_rows(before, after)]
+    rows = [*_quality_rows(before, after), *_control_rows(report)]
     rows.append(_quantity("Parameters", before.params, after.params, formats.count))
     if max(before.sparsity, after.sparsity) >= NOTABLE_SPARSITY:
         rows.append(
             _quantity("Non-zero parameters", before.nonzeros, after.nonzeros, formats.count)
         )
+    if before.bits is not None and after.bits is not None and before.bits != after.bits:
+        rows.append(_ratio_row("Bits per weight", before.bits, after.bits, _bits, _FEWER))
     rows += [
         _quantity("FLOPs (multiply-adds)", before.flops, after.flops, formats.count),
         _size(".keras file", before.file_bytes, after.file_bytes),
         _size(".keras file, deflated", before.file_bytes_deflated, after.file_bytes_deflated),
-        _latency("Latency p50, float32", before.latency_ms_p50, after.latency_ms_p50),
-        _latency("Latency p95, float32", before.latency_ms_p95, after.latency_ms_p95),
     ]
-    return [row for row in rows if {row.before, row.after} != {formats.MISSING}]
+    return _known(rows)
 
 
-def tflite_rows(report: Report, file: TfliteFile) -> list[Row]:
-    """Compare an exported file with the network that the run began with.
+def file_rows(report: Report, kind: str) -> list[Row]:
+    """Compare a kind of file of the network before with the same kind of the one after.
 
     Args:
         report: the report.
-        file: one of its exported files.
+        kind: int8 with int8, never with float.
 
     Returns:
-        Rows for accuracy, size and latency. There is nothing before to compare the size with.
+        Rows for accuracy, size and latency.
     """
-    kind, before = file.kind, report.before
-    rows = [_accuracy(f"Accuracy of {kind} .tflite", before.top1, file.top1)]
-    rows.append(Row(f"{kind} .tflite file", formats.MISSING, formats.size(file.file_bytes)))
-    rows.append(_latency(f"Latency p50, {kind}", before.latency_ms_p50, file.latency_ms_p50))
-    return [row for row in rows if row.after != formats.MISSING]
+    before, after = report.file(kind, "before"), report.file(kind)
+    if after is None:
+        return []
+    old = before or File(kind=kind, network="before")
+    rows = [
+        _accuracy(f"Top-1, {kind} file", old.top1, after.top1, after.change),
+        _size(f"{kind} file", old.file_bytes, after.file_bytes),
+        _size(f"{kind} file, deflated", old.file_bytes_deflated, after.file_bytes_deflated),
+        _latency(
+            f"Latency p50, {kind}", old.latency_ms_p50, after.latency_ms_p50, after.latency_ratio
+        ),
+        dataclasses.replace(
+            _latency(f"Latency p95, {kind}", old.latency_ms_p95, after.latency_ms_p95, None),
+            detail=True,
+        ),
+    ]
+    return _known(rows)
 
 
-def deployed_file(report: Report) -> TfliteFile | None:
+def deployed_file(report: Report) -> File | None:
     """Choose the exported file to ship: the smallest that did not fail its check."""
-    usable = [file for file in report.tflite if file.passed is not False]
-    return min(usable, key=lambda file: file.file_bytes, default=None)
+    usable = [
+        file
+        for file in report.files
+        if file.network == "after" and file.passed is not False and file.path is not None
+    ]
+    return min(usable, key=lambda file: file.file_bytes or 0, default=None)
+
+
+def is_clear(ratio: Estimate) -> bool:
+    """Tell whether a ratio of latencies is more than noise.
+
+    Args:
+        ratio: with the spread of the measurement itself.
+
+    Returns:
+        False where the blocks of one measurement disagree, or two files of one network differ as
+        much.
+    """
+    return 1.0 not in ratio and abs(ratio.value - 1.0) > LATENCY_NOISE
+
+
+def _known(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if {row.before, row.after} != {formats.MISSING}]
 
 
 def _quality_rows(before: Network, after: Network) -> Iterator[Row]:
     if before.top1 is not None or after.top1 is not None:
-        yield _accuracy("Top-1 accuracy", before.top1, after.top1)
+        yield _accuracy("Top-1 accuracy", before.top1, after.top1, after.change)
+        bounds = before.top1_interval, after.top1_interval
+        number = after.num_samples or before.num_samples
+        if bounds != (None, None):
+            low, high = formats.percent_range(bounds[0]), formats.percent_range(bounds[1])
+            yield Row("  95 % interval", low, high, "" if number is None else f"n = {number:,}")
     for name in dict.fromkeys((*before.metrics, *after.metrics)):
         old, new = before.metrics.get(name), after.metrics.get(name)
         if name == "accuracy" and (old, new) == (before.top1, after.top1):
             continue  # the helper's name for what the row above says
-        texts = [
-            formats.MISSING if value is None else formats.figure(value) for value in (old, new)
-        ]
+        texts = [formats.MISSING if each is None else formats.figure(each) for each in (old, new)]
         # Whether more of a metric is better is not known here.
         change = "" if old is None or new is None else f"{new - old:+.4g}"
         yield Row(name, texts[0], texts[1], change)
 
 
-def _accuracy(label: str, before: float | None, after: float | None) -> Row:
+def _control_rows(report: Report) -> Iterator[Row]:
+    """Compare with the network before that was trained for as long."""
+    if report.control is not None:
+        label = "Top-1 beside control"
+        yield _accuracy(label, report.control.top1, report.after.top1, report.versus_control)
+
+
+def _accuracy(
+    label: str, before: float | None, after: float | None, change: Estimate | None
+) -> Row:
     texts = formats.percent(before), formats.percent(after)
     if before is None or after is None:
         return Row(label, *texts)
+    if change is not None and before != after and 0.0 in change:
+        return Row(label, *texts, formats.points_range(change), "unclear")
     word, verdict = _direction(before, after, ("higher", "better"), ("lower", "worse"))
-    return Row(label, *texts, formats.points(after - before), word, verdict)
+    text = formats.points(after - before) if change is None else formats.points_range(change)
+    return Row(label, *texts, text, word, verdict)
+
+
+_FEWER = ("fewer", "more")
+
+
+def _bits(value: float | None) -> str:
+    return formats.MISSING if value is None else f"{value:.3g}"
 
 
 def _quantity(
     label: str, before: int | None, after: int | None, text: Callable[[float | None], str]
 ) -> Row:
-    return _ratio_row(label, before, after, text, ("fewer", "more"))
+    return _ratio_row(label, before, after, text, _FEWER)
 
 
 def _size(label: str, before: int | None, after: int | None) -> Row:
-    words = ("smaller", "bigger")
-    return _ratio_row(label, before, after, formats.size, words, noise=SIZE_NOISE)
+    row = _ratio_row(label, before, after, formats.size, ("smaller", "bigger"), noise=SIZE_NOISE)
+    return dataclasses.replace(row, detail="deflated" in label)
 
 
-def _latency(label: str, before: float | None, after: float | None) -> Row:
+def _latency(label: str, before: float | None, after: float | None, ratio: Estimate | None) -> Row:
     words = ("faster", "slower")
-    return _ratio_row(label, before, after, formats.milliseconds, words, noise=LATENCY_NOISE)
+    if ratio is None:
+        return _ratio_row(label, before, after, formats.milliseconds, words, noise=LATENCY_NOISE)
+    texts = formats.milliseconds(before), formats.milliseconds(after)
+    change = formats.times_range(ratio)
+    if not is_clear(ratio):
+        return Row(label, *texts, change, "same")
+    faster = ratio.value < 1.0
+    return Row(label, *texts, change, words[not faster], "better" if faster else "worse")
 
 
 def _ratio_row(

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from utils.report.comparison import Row, deployed_file, network_rows, tflite_rows
+from utils.report.comparison import comparison_rows
 from utils.report.findings import findings
 from utils.report.schema import Report
 
@@ -28,12 +28,19 @@ def summary(report: Report) -> RenderableType:
         What rich prints; it fits into 80 columns.
     """
     title = f"{report.model_helper}: {', '.join(report.learner)}"
-    table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(title),
+        title_justify="left",
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),  # 80 columns hold a change with its interval
+    )
     table.add_column("")
     for heading in ("before", "after"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("change", no_wrap=True)
-    for row in _rows(report):
+    table.add_column("change, 95 % interval", no_wrap=True)
+    for row in (row for row in comparison_rows(report) if not row.detail):
         table.add_row(
             Text(row.label),
             Text(row.before),
@@ -45,7 +52,7 @@ def summary(report: Report) -> RenderableType:
         for finding in findings(report)
         if finding.level in _SHOWN_LEVELS
     ]
-    return Group(table, *remarks)
+    return Group(table, Text(""), *remarks)
 
 
 def print_summary(report: Report, page: str | os.PathLike[str], console: Console) -> None:
@@ -59,17 +66,3 @@ def print_summary(report: Report, page: str | os.PathLike[str], console: Console
     console.print(summary(report), highlight=False)
     # A path is there to be copied: in one piece, however long.
     console.print(Text(f"Report: {os.fspath(page)}"), soft_wrap=True)
-
-
-def _rows(report: Report) -> list[Row]:
-    """Rows that fit on a screen: the networks without details, the file to ship."""
-    rows = [
-        row
-        for row in network_rows(report)
-        if "deflated" not in row.label and "p95" not in row.label
-    ]
-    shipped = deployed_file(report)
-    shown = [file for file in report.tflite if file.kind == "int8"]
-    for file in shown or ([shipped] if shipped else []):
-        rows += tflite_rows(report, file)
-    return rows

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from utils.report import formats
-from utils.report.comparison import LATENCY_NOISE, NOTABLE_SPARSITY, SIZE_NOISE
-from utils.report.schema import Report, TfliteFile
+from utils.report.comparison import LATENCY_NOISE, NOTABLE_SPARSITY, SIZE_NOISE, is_clear
+from utils.report.schema import Estimate, File, Report, Search
 
 #: From most to least urgent; also the order on the page.
 LEVELS = ("problem", "warning", "unknown", "gain", "note")
@@ -49,55 +49,124 @@ def findings(report: Report) -> list[Finding]:
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
+def _failures(report: Report) -> Iterator[Finding]:
+    for failure in report.failures:
+        yield Finding("problem", f"The step {failure.step} failed: {failure.reason}")
+
+
 def _accuracy(report: Report) -> Iterator[Finding]:
-    before, after = report.before.top1, report.after.top1
+    before, after, change = report.before.top1, report.after.top1, report.after.change
     if after is None and not report.after.metrics:
         yield Finding("unknown", "Accuracy was not measured.")
     elif before is not None and after is not None:
         texts = f"from {formats.percent(before)} to {formats.percent(after)}"
-        change = formats.points(abs(after - before)).lstrip("+")
-        if after < before:
-            level = "warning" if before - after >= _NOTABLE_LOSS else "note"
-            yield Finding(level, f"Accuracy fell by {change}, {texts}.")
-        elif after > before:
-            yield Finding("gain", f"Accuracy rose by {change}, {texts}.")
-        else:
+        amount = formats.points(abs(after - before)).lstrip("+")
+        if after == before:
             yield Finding("gain", f"Accuracy is unchanged at {formats.percent(after)}.")
+        elif change is not None and 0.0 in change:
+            yield Finding(
+                "note",
+                f"Accuracy changed by {amount}, {texts}: less than {_samples(report)} can tell "
+                f"from chance{_interval(change)}.",
+            )
+        elif after < before:
+            level = "warning" if before - after >= _NOTABLE_LOSS else "note"
+            yield Finding(level, f"Accuracy fell by {amount}, {texts}{_interval(change)}.")
+        else:
+            yield Finding("gain", f"Accuracy rose by {amount}, {texts}{_interval(change)}.")
+            yield from _not_trained_out(report)
+
+
+def _not_trained_out(report: Report) -> Iterator[Finding]:
+    """Say what an accuracy that rose does not say."""
+    if report.control is None:
+        yield Finding(
+            "warning",
+            "A network that gains by compression had not been trained out: how much compression "
+            "itself costs is not known. --control trains the network before for as long and "
+            "compares with that.",
+        )
+
+
+def _control(report: Report) -> Iterator[Finding]:
+    control, after, change = report.control, report.after.top1, report.versus_control
+    if control is None or control.top1 is None or after is None:
+        return
+    text = (
+        "Trained for as long as the compressed one, the network before reaches "
+        f"{formats.percent(control.top1)}"
+    )
+    amount = formats.points(abs(after - control.top1)).lstrip("+")
+    if change is not None and 0.0 in change:
+        yield Finding("gain", f"{text}; the compressed one is level with it{_interval(change)}.")
+    elif after < control.top1:
+        level = "warning" if control.top1 - after >= _NOTABLE_LOSS else "note"
+        yield Finding(level, f"{text}; against it, compression costs {amount}{_interval(change)}.")
+    else:
+        yield Finding("gain", f"{text}; the compressed one is {amount} over it{_interval(change)}.")
+
+
+def _interval(change: Estimate | None) -> str:
+    if change is None:
+        return ""
+    return f" (95 % interval {100 * change.low:+.2f} to {100 * change.high:+.2f})"
+
+
+def _samples(report: Report) -> str:
+    number = report.after.num_samples
+    return "the samples" if number is None else f"{number:,} samples"
 
 
 def _work(report: Report) -> Iterator[Finding]:
     before, after = report.before, report.after
-    if before.flops and after.flops < before.flops:
+    if not before.flops or after.flops is None:
+        return
+    if after.flops < before.flops:
         parts = [f"{formats.percent(after.flops / before.flops)} of the multiply-adds"]
         if before.params:
             parts.append(f"{formats.percent(after.params / before.params)} of the parameters")
         yield Finding("gain", f"{' and '.join(parts)} are left.")
-    elif before.flops and after.flops > before.flops:
+    elif after.flops > before.flops:
         change = formats.times(before.flops, after.flops)
         yield Finding("warning", f"The network does more work than before: {change} the FLOPs.")
 
 
 def _latency(report: Report) -> Iterator[Finding]:
-    before, after = report.before, report.after
-    old, new = before.latency_ms_p50, after.latency_ms_p50
-    if not old or new is None:
+    compared = [
+        found
+        for kind in report.kinds
+        for found in _latency_of(report, report.file(kind, "before"), report.file(kind))
+    ]
+    yield from compared
+    if not compared:
         yield Finding(
             "unknown",
             "Latency was not measured before and after: whether the network is faster is unknown.",
         )
+
+
+def _latency_of(report: Report, before: File | None, after: File | None) -> Iterator[Finding]:
+    """Compare a kind of file with the same kind of the network before."""
+    if before is None or after is None or not before.latency_ms_p50 or not after.latency_ms_p50:
         return
-    texts = f"{formats.milliseconds(new)} against {formats.milliseconds(old)}"
-    change = formats.times(old, new)
-    fewer = after.flops < before.flops
-    work = formats.times(before.flops, after.flops)
-    if new > old * (1 + LATENCY_NOISE):
-        although = f", although it has only {work} the FLOPs" if fewer else ""
-        yield Finding("warning", f"Slower than before: {texts} ({change}){although}.")
-    elif new >= old * (1 - LATENCY_NOISE):
-        level, although = ("warning", f", although FLOPs fell to {work}") if fewer else ("note", "")
-        yield Finding(level, f"No faster than before: {texts} ({change}){although}.")
+    old, new, ratio = before.latency_ms_p50, after.latency_ms_p50, after.latency_ratio
+    if ratio is None:
+        clear, factor = abs(new - old) > LATENCY_NOISE * old, new / old
     else:
-        yield Finding("gain", f"Faster than before: {texts} ({change}).")
+        clear, factor = is_clear(ratio), ratio.value
+    times = formats.times(old, new) if ratio is None else formats.times_range(ratio)
+    text = f"than before: {formats.milliseconds(new)} against {formats.milliseconds(old)} ({times})"
+    fewer = bool(report.before.flops and (report.after.flops or 0) < report.before.flops)
+    work = formats.times(report.before.flops, report.after.flops)
+    subject = f"The {after.kind} file is"
+    if clear and factor < 1:
+        yield Finding("gain", f"{subject} faster {text}.")
+    elif clear:
+        although = f", although it has only {work} the FLOPs" if fewer else ""
+        yield Finding("warning", f"{subject} slower {text}{although}.")
+    else:
+        level, although = ("warning", f", although FLOPs fell to {work}") if fewer else ("note", "")
+        yield Finding(level, f"{subject} no faster {text}{although}.")
 
 
 def _sparsity(report: Report) -> Iterator[Finding]:
@@ -134,61 +203,73 @@ def _size(report: Report) -> Iterator[Finding]:
 
 
 def _exports(report: Report) -> Iterator[Finding]:
-    if not report.tflite:
+    if not report.files:
         yield Finding(
             "unknown",
-            "No .tflite file was exported: accuracy, size and latency on a device are unknown.",
+            "No file was exported: accuracy, size and latency on a device are unknown.",
         )
-    floats = [file for file in report.tflite if file.kind == "float32"]
-    for file in report.tflite:
+    for file in report.files:
+        if file.network == "before":
+            if file.failed:
+                yield Finding(
+                    "note",
+                    f"The {file.kind} file has nothing to be compared with: of the network before "
+                    f"there is none, because {file.failed}",
+                )
+            continue
         yield from _check(file)
-        if file.latency_ms_p50 is None:
-            yield Finding("unknown", f"The latency of the {file.kind} .tflite was not measured.")
-        yield from _against_float(file, floats)
+        if file.failed is None:
+            if file.latency_ms_p50 is None:
+                yield Finding("unknown", f"The latency of the {file.kind} file was not measured.")
+            yield from _against_float(file, report.file("float32"))
+            yield from (Finding("note", note) for note in file.notes)
 
 
-def _check(file: TfliteFile) -> Iterator[Finding]:
+def _check(file: File) -> Iterator[Finding]:
     """Say whether the file does what the Keras model does."""
+    if file.failed is not None:
+        yield Finding("problem", f"There is no {file.kind} file: {file.failed}")
+        return
     facts = []
     if file.agreement is not None:
         facts.append(f"names the same class for {formats.percent(file.agreement)} of the samples")
     if file.gap is not None:
         verb = "loses" if file.gap >= 0 else "gains"
         amount = formats.points(abs(file.gap)).lstrip("+") if file.gap else "no accuracy"
-        facts.append(f"{verb} {amount}")
+        bounds = file.gap_interval
+        chance = bool(file.gap and bounds is not None and 0.0 in bounds)
+        facts.append(f"{verb} {amount}{', which may be chance' if chance else ''}")
     said = f" It {' and '.join(facts)}." if facts else ""
     if file.passed is False:
         yield Finding(
             "problem",
-            f"The {file.kind} .tflite failed its check against the Keras model: do not ship it."
-            f"{said}",
+            f"The {file.kind} file failed its check against the Keras model: do not ship it.{said}",
         )
     elif file.passed is None:
         yield Finding(
-            "unknown", f"The {file.kind} .tflite was not checked in the interpreter.{said}"
+            "unknown", f"The {file.kind} file was not checked against the Keras model.{said}"
         )
     else:
-        yield Finding("gain", f"The {file.kind} .tflite passed its check.{said}")
+        yield Finding("gain", f"The {file.kind} file passed its check.{said}")
 
 
-def _against_float(file: TfliteFile, floats: list[TfliteFile]) -> Iterator[Finding]:
+def _against_float(file: File, other: File | None) -> Iterator[Finding]:
     """Warn when a quantized file gains nothing over the float one."""
-    for other in floats:
-        if other is file:
-            continue
-        old, new = other.latency_ms_p50, file.latency_ms_p50
-        if old and new is not None and new > old * (1 + LATENCY_NOISE):
-            yield Finding(
-                "warning",
-                f"The {file.kind} .tflite is slower than the float32 one on this machine: "
-                f"{formats.milliseconds(new)} against {formats.milliseconds(old)}.",
-            )
-        if file.file_bytes > other.file_bytes:
-            yield Finding(
-                "warning",
-                f"The {file.kind} .tflite is bigger than the float32 one: "
-                f"{formats.size(file.file_bytes)} against {formats.size(other.file_bytes)}.",
-            )
+    if other is None or other is file or other.failed is not None:
+        return
+    old, new = other.latency_ms_p50, file.latency_ms_p50
+    if old and new is not None and new > old * (1 + LATENCY_NOISE):
+        yield Finding(
+            "warning",
+            f"The {file.kind} file is slower than the float32 one on this machine: "
+            f"{formats.milliseconds(new)} against {formats.milliseconds(old)}.",
+        )
+    if (file.file_bytes or 0) > (other.file_bytes or 0):
+        yield Finding(
+            "warning",
+            f"The {file.kind} file is bigger than the float32 one: "
+            f"{formats.size(file.file_bytes)} against {formats.size(other.file_bytes)}.",
+        )
 
 
 def _capability(report: Report) -> Iterator[Finding]:
@@ -198,10 +279,12 @@ def _capability(report: Report) -> Iterator[Finding]:
         yield Finding("note", f"{layers} of a kind or in a place that is never cut; see below.")
 
 
-def _search(report: Report) -> Iterator[Finding]:
-    search = report.search
-    if search is None:
-        return
+def _searches(report: Report) -> Iterator[Finding]:
+    for search in report.searches:
+        yield from _search(search)
+
+
+def _search(search: Search) -> Iterator[Finding]:
     failed = sum(rollout.reward is None for rollout in search.rollouts)
     if failed:
         yield Finding("note", f"{failed} of {len(search.rollouts)} search trials failed.")
@@ -221,12 +304,14 @@ def _search(report: Report) -> Iterator[Finding]:
 
 
 _RULES: tuple[Callable[[Report], Iterator[Finding]], ...] = (
+    _failures,
     _accuracy,
+    _control,
     _work,
     _latency,
     _sparsity,
     _size,
     _exports,
     _capability,
-    _search,
+    _searches,
 )

@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 MISSING = "–"
+
+
+class Range(Protocol):
+    """Both ends of an interval."""
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+
+
+class Figure(Range, Protocol):
+    """A figure with its interval."""
+
+    @property
+    def value(self) -> float:
+        """The figure."""
 
 
 def percent(fraction: float | None) -> str:
@@ -15,6 +37,30 @@ def percent(fraction: float | None) -> str:
     return MISSING if fraction is None else f"{100 * fraction:.2f} %"
 
 
+def share(fraction: float | None) -> str:
+    """Write a fraction in percent, shortly.
+
+    Example:
+        >>> share(0.9173), share(0.0), share(None)
+        ('91.7 %', '0 %', '–')
+    """
+    return MISSING if fraction is None else f"{100 * fraction:.1f} %" if fraction else "0 %"
+
+
+def fact(value: str | float | bool | None) -> str:
+    """Write what a learner says of a layer.
+
+    Example:
+        >>> fact(0.03127), fact(4), fact("kept"), fact(None), fact(True)
+        ('0.031', '4', 'kept', '–', 'yes')
+    """
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
+
+
 def points(change: float) -> str:
     """Write a difference of fractions in percentage points.
 
@@ -24,6 +70,39 @@ def points(change: float) -> str:
     """
     text = f"{100 * change:+.2f}"
     return f"{'0.00' if float(text) == 0 else text} points"
+
+
+def percent_range(bounds: Range | None) -> str:
+    """Write an interval of fractions in percent.
+
+    Example:
+        >>> from utils.intervals import Interval
+        >>> percent_range(Interval(0.91183, 0.92248)), percent_range(None)
+        ('91.2–92.2', '–')
+    """
+    return MISSING if bounds is None else f"{100 * bounds.low:.1f}–{100 * bounds.high:.1f}"
+
+
+def points_range(change: Figure) -> str:
+    """Write a difference of fractions in percentage points, with its interval.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> points_range(SimpleNamespace(value=-0.0232, low=-0.028, high=-0.0184))
+        '-2.32 points [-2.80, -1.84]'
+    """
+    return f"{points(change.value)} [{100 * change.low:.2f}, {100 * change.high:.2f}]"
+
+
+def times_range(ratio: Figure) -> str:
+    """Write a ratio with its interval.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> times_range(SimpleNamespace(value=0.69, low=0.665, high=0.715))
+        '0.69x [0.67, 0.71]'
+    """
+    return f"{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
 def count(number: float | None) -> str:

@@ -11,7 +11,13 @@ import jinja2
 import markupsafe
 
 from utils.report import formats
-from utils.report.comparison import Row, deployed_file, network_rows, tflite_rows
+from utils.report.comparison import (
+    Row,
+    comparison_rows,
+    deployed_file,
+    file_rows,
+    network_rows,
+)
 from utils.report.findings import findings
 from utils.report.plots import report_plots
 from utils.report.schema import Report
@@ -64,6 +70,8 @@ def render_html(report: Report) -> str:
             findings=findings(report),
             level_names=_LEVEL_NAMES,
             rows=network_rows(report),
+            file_rows={kind: file_rows(report, kind) for kind in report.kinds},
+            facts=list(dict.fromkeys(name for layer in report.layers for name in layer.facts)),
             plots=plots,
             command=[shlex.quote(argument) for argument in report.command],
             deployed=deployed_file(report),
@@ -82,11 +90,12 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         name: getattr(formats, name)
-        for name in ("percent", "points", "size", "milliseconds", "duration")
+        for name in ("percent percent_range points size milliseconds duration fact".split())
     }
     environment.globals |= {
         "missing": formats.MISSING,
         "channels": formats.channels,
+        "share": formats.share,
         "count": formats.count,
     }
     return environment
@@ -95,12 +104,13 @@ def _environment() -> jinja2.Environment:
 def _tiles(report: Report) -> list[Tile]:
     """Choose the figures that matter most: accuracy, work, size, time, the file to ship."""
     wanted = ("Top-1 accuracy", "FLOPs (multiply-adds)", "Parameters", "Latency p50, float32")
-    by_label = {row.label: row for row in network_rows(report)}
+    by_label = {row.label: row for row in comparison_rows(report)}
     tiles = [_tile(by_label[label]) for label in wanted if label in by_label]
     file = deployed_file(report)
     if file is not None:
-        facts = [row.after for row in tflite_rows(report, file) if not row.label.endswith("file")]
-        tiles.append(Tile(f"{file.kind} .tflite", formats.size(file.file_bytes), ", ".join(facts)))
+        figures = (formats.percent(file.top1), formats.milliseconds(file.latency_ms_p50))
+        known = ", ".join(figure for figure in figures if figure != formats.MISSING)
+        tiles.append(Tile(f"{file.kind} file", formats.size(file.file_bytes), known))
     return tiles
 
 

@@ -7,6 +7,7 @@ SVG backend escapes them, and mathematics in `$…$` is switched off.
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,6 +56,7 @@ _SETTINGS = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.6,
 }
+_UNITS = {"channels": (100, "% removed"), "sparsity": (100, "% zero"), "bits": (1, "bits")}
 #: More layers than this are drawn as a profile over their position, without names.
 MAX_NAMED_LAYERS = 60
 _MAX_NAME = 22
@@ -226,11 +228,12 @@ def _stage_names(axes: Axes, starts: Sequence[tuple[str, float]], end: float) ->
         )
 
 
-def reward_plot(search: Search) -> str:
+def reward_plot(search: Search, identity: str = "reward") -> str:
     """Draw the reward of every roll-out and the best so far.
 
     Args:
-        search: the report's search.
+        search: one of the report's searches.
+        identity: prefix of the ids, different for each search.
 
     Returns:
         SVG, or "" when no roll-out succeeded.
@@ -259,14 +262,15 @@ def reward_plot(search: Search) -> str:
         f"Reward of {len(scored)} roll-outs of the {search.agent} search; the best is "
         f"{max(reward for _, reward in scored):.4g}."
     )
-    return _draw("reward", about, 2.6, draw)
+    return _draw(identity, about, 2.6, draw)
 
 
-def setting_plot(search: Search) -> str:
+def setting_plot(search: Search, identity: str = "setting") -> str:
     """Draw the choice for each layer beside the uniform one.
 
     Args:
-        search: the report's search.
+        search: one of the report's searches.
+        identity: prefix of the ids, different for each search.
 
     Returns:
         SVG, or "" when the search found nothing.
@@ -275,7 +279,7 @@ def setting_plot(search: Search) -> str:
         return ""
     setting = search.winner.setting
     uniform: Mapping[str, float] = search.uniform.setting if search.uniform else {}
-    factor, unit = (100, "% removed") if search.quantity == "ratio" else (1, "bits")
+    factor, unit = _UNITS[search.quantity]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -301,7 +305,7 @@ def setting_plot(search: Search) -> str:
 
     height = 1.0 + (0.2 if len(setting) <= MAX_NAMED_LAYERS else 0.06) * len(setting)
     about = f"Choice of the {search.agent} search for each of {len(setting)} layers, {unit}."
-    return _draw("setting", about, height, draw)
+    return _draw(identity, about, height, draw)
 
 
 def report_plots(report: Report) -> Iterator[tuple[str, str]]:
@@ -311,19 +315,26 @@ def report_plots(report: Report) -> Iterator[tuple[str, str]]:
         report: the report.
 
     Yields:
-        Caption and SVG.
+        Caption and SVG; a caption that says so, and "", for a plot that cannot be drawn.
     """
-    candidates = [
-        ("Input channels kept per layer", channel_plot(report.layers)),
-        ("Training", training_plot(report.training)),
+    drawings: list[tuple[str, Callable[[], str]]] = [
+        ("Input channels kept per layer", lambda: channel_plot(report.layers)),
+        ("Training", lambda: training_plot(report.training)),
     ]
-    if report.search is not None:
-        agent = report.search.agent
-        candidates += [
-            (f"Search by {agent}: reward over roll-outs", reward_plot(report.search)),
-            (f"Search by {agent}: choice per layer", setting_plot(report.search)),
-        ]
-    yield from ((caption, svg) for caption, svg in candidates if svg)
+    for number, search in enumerate(report.searches):
+        head = f"Search by {search.agent}"
+        reward = functools.partial(reward_plot, search, f"reward-{number}")
+        setting = functools.partial(setting_plot, search, f"setting-{number}")
+        drawings += [(f"{head}: reward over roll-outs", reward)]
+        drawings += [(f"{head}: choice per layer", setting)]
+    for caption, draw in drawings:
+        try:
+            svg = draw()
+        except Exception as error:  # a picture is not worth the report
+            yield f"{caption}: cannot be drawn ({type(error).__name__}: {error})", ""
+            continue
+        if svg:
+            yield caption, svg
 
 
 def _short(name: str) -> str:

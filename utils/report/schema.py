@@ -1,4 +1,4 @@
-"""`report.json`, version 1: every entry with its type, bounds, unit and meaning.
+"""`report.json`, version 2: every entry with its type, bounds, unit and meaning.
 
 Fractions are in [0, 1] (0.9173, not 91.73). FLOPs are multiply-adds counted once. A ratio is the
 fraction removed. `null` stands for "not measured" or "does not apply", never for zero. The tables
@@ -25,12 +25,38 @@ from utils.report.environment import (
 )
 from utils.report.records import Record, Scalar, entry
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bounds(Record):
+    """A 95 % interval."""
+
+    low: float = entry("its lower end")
+    high: float = entry("its upper end")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low > self.high:
+            raise ValueError(
+                f"an interval must not end before it begins. Received: {self.low} to {self.high}."
+            )
+
+    def __contains__(self, value: float) -> bool:
+        """Whether a number lies inside, ends included."""
+        return self.low <= value <= self.high
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate(Bounds):
+    """A figure that chance has a part in, with its 95 % interval."""
+
+    value: float = entry("the figure")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network(Record):
-    """A network before or after compression."""
+    """A Keras network."""
 
     top1: float | None = entry(
         "top-1 accuracy of the Keras model on the evaluation data; null when it classifies nothing",
@@ -38,13 +64,31 @@ class Network(Record):
         upper=1,
         default=None,
     )
+    num_samples: int | None = entry("samples that it was scored on", lower=1, default=None)
+    top1_interval: Bounds | None = entry(
+        "what its accuracy may be on other samples like these: Wilson's interval; null when it is "
+        "not known on which samples it is right",
+        default=None,
+    )
+    change: Estimate | None = entry(
+        "its top-1 less that of the network before, sample by sample: Newcombe's interval for "
+        "pairs; null for the network before itself",
+        default=None,
+    )
     metrics: Mapping[str, float] = entry("further metrics by name, such as mAP", factory=dict)
     params: int = entry("weights, including those that training does not change", lower=0)
     nonzeros: int = entry("weights that are not exactly zero", lower=0)
     sparsity: float = entry("fraction of weights that are exactly zero", lower=0, upper=1)
-    flops: int = entry("multiply-adds of one sample", lower=0)
+    bits: float | None = entry(
+        "bits of a kernel's weight, mean over all; see Layer; null without a kernel",
+        lower=0,
+        default=None,
+    )
+    flops: int | None = entry(
+        "multiply-adds of one sample; null when they could not be counted", lower=0, default=None
+    )
     file_bytes: int | None = entry(
-        "size of the `.keras` file; null when it was not saved",
+        "size of the `.keras` file, without an optimizer; null when it was not saved",
         unit="bytes",
         lower=0,
         default=None,
@@ -53,7 +97,7 @@ class Network(Record):
         "its size after zlib at level 9", unit="bytes", lower=0, default=None
     )
     latency_ms_p50: float | None = entry(
-        "median time of one sample through the float32 `.tflite` file, both networks in turns",
+        "median time of one sample through its float32 file, all files in turns",
         unit="ms",
         lower=0,
         default=None,
@@ -73,14 +117,39 @@ class Network(Record):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TfliteFile(Record):
-    """An exported `.tflite` file, as the interpreter ran it."""
+class File(Record):
+    """A file for a device, of any kind, as it was run on this machine."""
 
+    network: str = entry(
+        "which network it was made of", choices=("before", "after"), default="after"
+    )
     kind: str = entry("how its numbers are stored: float32, dynamic, int8 …")
-    path: str = entry("the file; empty where it missed a limit and was not written")
+    path: str | None = entry(
+        "the file; null where it missed a limit, or could not be made, and was not written",
+        default=None,
+    )
+    failed: str | None = entry(
+        "why there is no file, or none that runs, and what to do; null else", default=None
+    )
+    passed: bool | None = entry(
+        "whether it is within the limits; null when it was not held against them", default=None
+    )
+    reasons: tuple[str, ...] = entry("which limits it misses", default=())
+    worst_layers: tuple[str, ...] = entry(
+        "of a file that misses a limit: the layers that lose most, and what to do", default=()
+    )
+    num_samples: int | None = entry("samples that it was run on", lower=1, default=None)
     top1: float | None = entry(
         "top-1 accuracy of the file on held-out data", lower=0, upper=1, default=None
     )
+    top1_interval: Bounds | None = entry(
+        "what it may be on other samples like these, see Network", default=None
+    )
+    change: Estimate | None = entry(
+        "its top-1 less that of the same kind of file of the network before, sample by sample",
+        default=None,
+    )
+    metrics: Mapping[str, float] = entry("further metrics by name", factory=dict)
     agreement: float | None = entry(
         "fraction of samples for which file and Keras model name the same class",
         lower=0,
@@ -93,7 +162,15 @@ class TfliteFile(Record):
         "parts of the Keras model's value",
         default=None,
     )
-    file_bytes: int = entry("size of the file", unit="bytes", lower=0)
+    gap_interval: Bounds | None = entry(
+        "of an accuracy: what the gap may be on other samples like these", default=None
+    )
+    error: float | None = entry(
+        "root mean square of the difference to the Keras model's outputs, over that of those",
+        lower=0,
+        default=None,
+    )
+    file_bytes: int | None = entry("size of the file", unit="bytes", lower=0, default=None)
     file_bytes_deflated: int | None = entry(
         "its size after zlib at level 9", unit="bytes", lower=0, default=None
     )
@@ -103,9 +180,15 @@ class TfliteFile(Record):
     latency_ms_p95: float | None = entry(
         "time that 95 % of the samples stay under", unit="ms", lower=0, default=None
     )
-    passed: bool | None = entry(
-        "whether agreement and gap are within their limits; null when not checked", default=None
+    latency_ratio: Estimate | None = entry(
+        "its time over that of the same kind of file of the network before, block by block of the "
+        "same turns; below 1 is faster",
+        default=None,
     )
+    float_operators: tuple[str, ...] = entry(
+        "operators of an int8 file that compute in float", default=()
+    )
+    notes: tuple[str, ...] = entry("how it came about", default=())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,10 +206,25 @@ class Layer(Record):
     flops_before: int = entry("multiply-adds before", lower=0)
     flops_after: int = entry("multiply-adds after", lower=0)
     ratio: float = entry("fraction of its input channels removed", lower=0, upper=1, default=0.0)
-    error: float | None = entry(
-        "relative error of its output after reconstruction; null when it was not reconstructed",
+    sparsity_before: float | None = entry(
+        "fraction of exact zeros in its kernels before; null without a kernel",
+        lower=0,
+        upper=1,
+        default=None,
+    )
+    sparsity_after: float | None = entry("the same after", lower=0, upper=1, default=None)
+    bits_before: int | None = entry(
+        "bits that tell the values of its kernels apart before: levels of a grid, or of shared "
+        "values, per tensor or per channel; the width of the number format where they are any; "
+        "null without a kernel",
         lower=0,
         default=None,
+    )
+    bits_after: int | None = entry("the same after", lower=0, default=None)
+    facts: Mapping[str, Scalar] = entry(
+        "what the learners say of it, by name: error (relative error of its output after "
+        "reconstruction) …",
+        factory=dict,
     )
 
 
@@ -186,13 +284,15 @@ class Candidate(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Search(Record):
-    """How the choice for each layer was found."""
+    """How a learner found the choice for each layer."""
 
-    agent: str = entry("ddpg, tpe, cmaes, evolution, random, greedy …")
+    stage: str = entry("the learner that searched", default="")
+    agent: str = entry("who proposed: dp, greedy, ddpg, tpe, cma-es, evolution, random …")
     quantity: str = entry(
-        "what was chosen for each layer: the fraction removed, or bits",
-        choices=("ratio", "bits"),
-        default="ratio",
+        "what was chosen for each layer: the fraction of channels removed, bits, or the fraction "
+        "of weights made zero",
+        choices=("channels", "bits", "sparsity"),
+        default="channels",
     )
     budget: str = entry("the budget that every trial kept", default="")
     rollouts: tuple[Rollout, ...] = entry("the trials, in order")
@@ -205,6 +305,14 @@ class Search(Record):
         choices=("winner", "uniform"),
         default=None,
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Failure(Record):
+    """A part of the measurement that failed after training; the others went on."""
+
+    step: str = entry("which: control, export, evaluation, latency, counting, page …")
+    reason: str = entry("why")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -228,22 +336,50 @@ class Report(Record):
     machine: Machine = entry("where it ran", factory=this_machine)
     before: Network = entry("the network that the run began with")
     after: Network = entry("the network that it left")
+    control: Network | None = entry(
+        "the network before, trained for as long as the one after; null without --control",
+        default=None,
+    )
+    versus_control: Estimate | None = entry(
+        "top-1 of the network after less that of the control, sample by sample", default=None
+    )
     seconds: Mapping[str, float] = entry(
         "duration of each stage: selection, fine_tuning, training, evaluation, export, total …",
         unit="s",
         lower=0,
         factory=dict,
     )
-    tflite: tuple[TfliteFile, ...] = entry("the exported files", default=())
+    files: tuple[File, ...] = entry(
+        "the exported files of the network before and of the one after, by kind", default=()
+    )
     layers: tuple[Layer, ...] = entry("the layers with weights, in order", default=())
     training: tuple[TrainingPoint, ...] = entry("how training went", default=())
     capability: tuple[Capability, ...] = entry(
         "what can be done with each layer, and why not more", default=()
     )
-    search: Search | None = entry("the search, when there was one", default=None)
+    searches: tuple[Search, ...] = entry("the searches, in the order of the stages", default=())
     notes: tuple[str, ...] = entry("what else the run has to say", default=())
+    failures: tuple[Failure, ...] = entry("what of all this could not be found out", default=())
     model: Any = dataclasses.field(default=None, compare=False, repr=False)
     """The compressed Keras model; in memory only."""
+
+    def file(self, kind: str, network: str = "after") -> File | None:
+        """Find a file.
+
+        Args:
+            kind: float32, int8 …
+            network: which network's, "before" or "after".
+
+        Returns:
+            The file; None if that kind was not asked for.
+        """
+        found = (file for file in self.files if (file.kind, file.network) == (kind, network))
+        return next(found, None)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of files, each once, in order."""
+        return tuple(dict.fromkeys(file.kind for file in self.files))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -45,6 +45,9 @@ class TrainingState:
         network: values of all variables of the network, in their order.
         optimizer: the same of the optimizer.
         metrics: the same of the current epoch's metrics; empty at the end of an epoch.
+        extra_variables: the same of what is trained beside the network: wrappers, heads.
+        start_loss: loss of the first step; None before it.
+        masked: indices of the trained variables that have a mask in the optimizer.
         epoch_seconds: spent on the current epoch; 0 at its end.
         extra: what the caller of `fit` keeps beside the network.
     """
@@ -57,16 +60,21 @@ class TrainingState:
     network: tuple[np.ndarray, ...]
     optimizer: tuple[np.ndarray, ...]
     metrics: tuple[np.ndarray, ...] = ()
+    extra_variables: tuple[np.ndarray, ...] = ()
+    masked: tuple[int, ...] = ()
+    start_loss: float | None = None
     epoch_seconds: float = 0.0
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_finite(self) -> bool:
         """Whether no value of the network or the optimizer is NaN or infinite."""
-        return all(np.isfinite(array).all() for array in (*self.network, *self.optimizer))
+        arrays = (*self.network, *self.optimizer, *self.extra_variables)
+        return all(np.isfinite(array).all() for array in arrays)
 
 
-_ARRAY_FIELDS = ("network", "optimizer", "metrics")
+_ARRAY_FIELDS = ("network", "optimizer", "metrics", "extra_variables")
+_TUPLE_FIELDS = ("history", "masked")
 
 
 def read_variables(variables: Iterable[Any]) -> tuple[np.ndarray, ...]:
@@ -128,6 +136,8 @@ def save_state(path: str | os.PathLike[str], network: keras.Model, state: Traini
         "finished": state.finished,
         "fingerprint": dict(state.fingerprint),
         "history": [dict(row) for row in state.history],
+        "masked": list(state.masked),
+        "start_loss": state.start_loss,
         "epoch_seconds": state.epoch_seconds,
         "extra": dict(state.extra),
     } | {name: len(getattr(state, name)) for name in _ARRAY_FIELDS}
@@ -162,7 +172,7 @@ def read_state(path: str | os.PathLike[str]) -> TrainingState | None:
             return None
         for name in _ARRAY_FIELDS:
             header[name] = tuple(read_npy(archive, _entry(name, i)) for i in range(header[name]))
-        return TrainingState(**header | {"history": tuple(header["history"])})
+        return TrainingState(**header | {name: tuple(header[name]) for name in _TUPLE_FIELDS})
 
 
 def read_fingerprint(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
 from learners.channels import selection
 from learners.channels.criteria import CRITERIA
@@ -19,6 +20,7 @@ from learners.reconstruction.statistics import LayerStatistics, row_channels
 from tests.learners import networks
 from tests.learners.conftest import statistics_of
 from utils.graph import channel_groups, from_keras, masked_model, to_keras
+from utils.graph.law import relative_error
 
 IMAGES = networks.images()
 
@@ -78,6 +80,7 @@ CASES = [
     {"name": "residual", "criterion": "backward"},
     {"name": "vgg", "criterion": "backward"},
     {"name": "grouped", "ratio": 0.7},
+    {"name": "recurrent"},
 ]
 
 
@@ -105,7 +108,7 @@ def test_counts_are_exact(case):
         assert all(run.result.keep[group.name][block].any() for block in group.blocks)
 
 
-@pytest.mark.parametrize("name", ["residual", "vgg", "depthwise", "concat"])
+@pytest.mark.parametrize("name", ["residual", "vgg", "depthwise", "concat", "recurrent"])
 def test_refitting_beats_switching_off(name):
     run = run_of(name)
     plain = masked_model(run.graph, merged(run.graph, run.result.keep))
@@ -125,6 +128,44 @@ def test_visits_every_layer_behind_a_cut_once():
     assert {visit[2] for visit in run.visits} == {"a2", "b1", "b2", "short", "head"}
     assert [visit[:2] for visit in run.visits] == [(number, 5) for number in range(1, 6)]
     assert set(run.result.errors) == {"a2", "b1", "b2", "short", "head"}
+
+
+def test_units_are_chosen_when_their_layer_is_visited():
+    run = run_of("recurrent")
+    assert [visit[2] for visit in run.visits] == ["gru", "each", "both", "head"]
+    assert list(run.result.keep) == ["first", "gru", "each", "both"]
+    assert set(run.result.errors) == {"gru", "each", "both", "head"}
+
+
+@pytest.mark.parametrize("kind", ["GRU", "GRU-reset-before", "LSTM", "SimpleRNN", "Bidirectional"])
+def test_a_recurrent_layer_makes_up_for_features_that_others_stand_in_for(kind, monkeypatch):
+    """Feature 3 is 2 · feature 0 + 0.5: kernel and bias of what reads it take it over exactly."""
+    exactly = functools.partial(refit_kernel, pull=1e-9)
+    monkeypatch.setattr(selection, "refit_kernel", exactly)
+    inputs = keras.Input((6, 4))
+    dense = layers.Dense(4, name="features")
+    options = {"reset_after": False} if kind == "GRU-reset-before" else {}
+    layer = layers.LSTM if kind == "Bidirectional" else getattr(layers, kind.partition("-")[0])
+    layer = layer(5, return_sequences=True, **options)
+    layer = layers.Bidirectional(layer) if kind == "Bidirectional" else layer
+    given = networks.randomised(keras.Model(inputs, layers.Dense(3)(layer(dense(inputs)))))
+    kernel, bias = (np.array(weight) for weight in dense.weights)
+    kernel[:, 3], bias[3] = 2 * kernel[:, 0], 2 * bias[0] + 0.5
+    dense.set_weights([kernel, bias])
+    graph = from_keras(given)
+    group = next(group for group in channel_groups(graph) if group.name == "features")
+    sequences = networks.images(64, (6, 4))
+    run = ChannelSelection(
+        graph,
+        [group],
+        {"features": 3},
+        Sampler([sequences], num_images=64, num_positions=6, seed=0),
+        options=SelectionOptions(),
+    ).run()
+    assert not run.keep["features"][[0, 3]].all()
+    expected = given(sequences)
+    assert relative_error(expected, to_keras(run.graph)(sequences)) < 1e-3
+    assert relative_error(expected, masked_model(graph, run.keep)(sequences)) > 0.05
 
 
 def test_without_refit_all_only_readers_of_cuts_are_refitted():

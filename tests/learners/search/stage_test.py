@@ -1,4 +1,3 @@
-import functools
 import json
 import pathlib
 import signal
@@ -10,13 +9,12 @@ import pytest
 
 from learners import learner_class
 from learners.base import Trained
-from learners.budget import parse_budget
-from learners.channels.groups import channel_budget, prunable_groups
-from learners.channels.scoring import make_scorer
+from learners.channels.groups import prunable_groups
+from learners.channels.problem import channel_problem
 from learners.context import StageContext
 from learners.search.journal import Journal
 from learners.search.rewards import Score
-from learners.search.stage import SearchedStage, search_folder
+from learners.search.stage import SearchedStage
 from learners.setting import read_setting
 from pipeline import stages
 from tests.learners.runs import TWO_STEPS, compress, make_run
@@ -39,16 +37,20 @@ def make_stage(folder, scorer=None, **values):
     """A searched stage of an untrained network; `scorer` replaces the real one."""
     plan, helper = make_run("chn-pruned-rmt", pathlib.Path(folder), **(SEARCH | values))
     model = stages.initial_network(plan, helper)
-    context = StageContext(run=plan.run, stage=plan.stages[0], helper=helper, log_dir=plan.log_dir)
+    context = StageContext(
+        run=plan.run,
+        stage=plan.stages[0],
+        helper=helper,
+        budget=plan.budget,
+        log_dir=plan.log_dir,
+    )
     learner = learner_class("chn-pruned-rmt")(context, model)
     graph = from_keras(model)
     groups = prunable_groups(graph, learner.config)
-    budget = parse_budget(str(plan.run.budget))
-    return SearchedStage(
-        learner,
-        make_budget=functools.partial(channel_budget, graph, groups, learner.config, budget),
-        make_scorer=lambda: scorer or make_scorer(learner, graph, groups, learner.sampler()),
-    )
+    problem = channel_problem(learner, graph, groups, plan.budget, learner.sampler)
+    if scorer is not None:
+        problem._scorer = scorer
+    return SearchedStage(learner, problem)
 
 
 def pretend(counts):
@@ -62,7 +64,7 @@ def pretend(counts):
 
 def search(folder, **values):
     stage = make_stage(folder, **values)
-    best = stage.search(stage._budget.uniform())
+    best = stage.search()
     return best, stage._journal.trials
 
 
@@ -114,7 +116,7 @@ def test_nothing_is_fine_tuned_on_what_is_held_out(tmp_path, monkeypatch):
         return Trained(learner.model)
 
     monkeypatch.setattr(type(stage._learner), "train", train)
-    stage._tuned("uniform", stage._budget.uniform(), None)
+    stage._tuned("uniform", stage._problem.uniform(), None)
     assert trained == [True]
 
 
@@ -276,8 +278,3 @@ def test_uniform_as_the_best_setting_is_tuned_once(tmp_path):
     assert report.search.winner.setting == report.search.uniform.setting
     assert report.search.winner.top1 == report.search.uniform.top1 == report.after.top1
     assert len([point for point in report.training if point.epoch == 1]) == 1
-
-
-def test_where_a_search_writes():
-    assert search_folder(pathlib.Path("a/model.keras")) == pathlib.Path("a")
-    assert search_folder(pathlib.Path("a/model_1_x.keras")) == pathlib.Path("a/model_1_x")

@@ -236,6 +236,9 @@ def test_cut_network_survives_its_file(tmp_path):
     small.save(tmp_path / "small.keras")
     loaded = keras.saving.load_model(tmp_path / "small.keras")
     np.testing.assert_array_equal(loaded(BATCH), small(BATCH))
+    again = from_keras(loaded)  # its layers inside were built before those around them
+    assert again.params["both"].keys() == graph.params["both"].keys()
+    assert [group.prunable for group in channel_groups(again)] == [True, True, False]
 
 
 def test_different_numbers_of_units_are_opaque():

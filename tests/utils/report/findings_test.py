@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from tests.utils.report import samples
-from utils.report import Capability
+from utils.report import Bounds, Capability, Estimate, Failure, File
 from utils.report.findings import LEVELS, findings
 
 
@@ -12,9 +12,15 @@ def said(report, level=None):
 
 
 def with_after(**changes):
-    return samples.report(
-        after=samples.replaced(samples.AFTER, **changes), tflite=(samples.tflite(),)
-    )
+    changes = {"change": None} | changes
+    return samples.report(after=samples.replaced(samples.AFTER, **changes), files=samples.pair())
+
+
+def with_ratio(value, low, high, **changes):
+    """A pair of int8 files whose latencies are compared so; other figures after as in AFTER."""
+    ratio = Estimate(value=value, low=low, high=high)
+    files = samples.pair(latency_ms_p50=0.209 * value, latency_ratio=ratio)
+    return samples.report(after=samples.replaced(samples.AFTER, **changes), files=files)
 
 
 def test_most_urgent_first():
@@ -26,9 +32,9 @@ def test_a_good_run():
     report = with_after(top1=0.915)
     assert said(report, "gain") == [
         "50.00 % of the multiply-adds and 51.02 % of the parameters are left.",
-        "Faster than before: 0.298 ms against 0.431 ms (0.69x).",
-        "The int8 .tflite passed its check. It names the same class for 99.02 % of the samples and "
-        "loses 0.06 points.",
+        "The int8 file is faster than before: 0.094 ms against 0.209 ms (0.45x [0.43, 0.47]).",
+        "The int8 file passed its check. It names the same class for 99.02 % of the samples and "
+        "loses 0.06 points, which may be chance.",
     ]
     assert said(report, "note") == ["Accuracy fell by 0.23 points, from 91.73 % to 91.50 %."]
     assert len(findings(report)) == 4
@@ -47,31 +53,78 @@ def test_accuracy(top1, level, text):
     assert text in said(with_after(top1=top1), level)
 
 
+def test_a_difference_that_may_be_chance_is_only_noted():
+    change = Estimate(value=-0.0028, low=-0.0112, high=0.0057)
+    report = with_after(top1=0.9145, change=change, num_samples=359)
+    text = (
+        "Accuracy changed by 0.28 points, from 91.73 % to 91.45 %: less than 359 samples can tell "
+        "from chance (95 % interval -1.12 to +0.57)."
+    )
+    assert text in said(report, "note")
+    assert not any("Accuracy" in item for item in said(report, "warning") + said(report, "gain"))
+
+
+def test_a_clear_difference_has_its_interval():
+    assert (
+        "Accuracy fell by 2.32 points, from 91.73 % to 89.41 % (95 % interval -2.80 to -1.84)."
+    ) in said(samples.report(), "warning")
+
+
+def test_an_accuracy_that_rose_says_that_training_was_not_done():
+    change = Estimate(value=0.07, low=0.06, high=0.08)
+    report = with_after(top1=0.9873, change=change)
+    assert any("had not been trained out" in text for text in said(report, "warning"))
+    control = samples.replaced(samples.BEFORE, top1=0.99)
+    report = dataclasses.replace(report, control=control)
+    assert not any("had not been trained out" in text for text in said(report))
+
+
+@pytest.mark.parametrize(
+    ("versus", "level", "text"),
+    [
+        ((-0.0259, -0.03, -0.02), "warning", "against it, compression costs 2.59 points (95 % "),
+        ((-0.0059, -0.009, -0.002), "note", "against it, compression costs 0.59 points"),
+        ((-0.0009, -0.003, 0.001), "gain", "the compressed one is level with it (95 % interval"),
+        ((0.0041, 0.001, 0.008), "gain", "the compressed one is 0.41 points over it"),
+    ],
+)
+def test_the_control(versus, level, text):
+    value, low, high = versus
+    control = samples.replaced(samples.BEFORE, top1=samples.AFTER.top1 - value)
+    versus = Estimate(value=value, low=low, high=high)
+    report = samples.report(control=control, versus_control=versus)
+    head = "Trained for as long as the compressed one, the network before reaches "
+    (found,) = [item for item in said(report, level) if item.startswith(head)]
+    assert text in found
+
+
 def test_slower_although_there_is_less_to_do():
     assert (
-        "Slower than before: 0.550 ms against 0.431 ms (1.28x), although it has only 0.50x the "
-        "FLOPs."
-    ) in said(with_after(latency_ms_p50=0.55), "warning")
+        "The int8 file is slower than before: 0.268 ms against 0.209 ms (1.28x [1.20, 1.35]), "
+        "although it has only 0.50x the FLOPs."
+    ) in said(with_ratio(1.28, 1.2, 1.35), "warning")
 
 
 def test_slower_without_less_to_do():
-    report = with_after(latency_ms_p50=0.55, flops=samples.BEFORE.flops)
-    assert "Slower than before: 0.550 ms against 0.431 ms (1.28x)." in said(report, "warning")
+    report = with_ratio(1.28, 1.2, 1.35, flops=samples.BEFORE.flops)
+    (text,) = [text for text in said(report, "warning") if "slower" in text]
+    assert text.endswith("(1.28x [1.20, 1.35]).")
 
 
-def test_no_faster_although_flops_fell():
-    text = "No faster than before: 0.431 ms against 0.431 ms (1.00x)"
-    assert f"{text}, although FLOPs fell to 0.50x." in said(
-        with_after(latency_ms_p50=0.431), "warning"
-    )
-    report = with_after(latency_ms_p50=0.431, flops=samples.BEFORE.flops)
-    assert f"{text}." in said(report, "note")
+def test_noise_is_not_called_slower():
+    report = with_ratio(1.14, 0.95, 1.31, flops=samples.BEFORE.flops)
+    assert not any("slower" in text for text in said(report))
+    assert any("no faster than before: 0.238 ms against" in text for text in said(report, "note"))
+    report = with_ratio(1.14, 0.95, 1.31)
+    assert any("although FLOPs fell to 0.50x" in text for text in said(report, "warning"))
 
 
 def test_latency_not_measured():
-    assert (
-        "Latency was not measured before and after: whether the network is faster is unknown."
-    ) in said(with_after(latency_ms_p50=None), "unknown")
+    files = samples.pair(latency_ms_p50=None, latency_ratio=None)
+    text = "Latency was not measured before and after: whether the network is faster is unknown."
+    assert text in said(samples.report(files=files), "unknown")
+    assert text in said(samples.report(), "unknown")
+    assert text not in said(samples.report(files=samples.pair()), "unknown")
 
 
 def test_more_work_than_before():
@@ -116,10 +169,13 @@ def test_a_result_that_was_not_saved():
 
 
 def test_a_failed_check_is_a_problem():
-    report = samples.report(tflite=(samples.tflite(passed=False, agreement=0.91, gap=0.061),))
+    file = samples.file(
+        passed=False, agreement=0.91, gap=0.061, gap_interval=Bounds(low=0.05, high=0.07)
+    )
+    report = samples.report(files=(file,))
     assert findings(report)[0].level == "problem"
     assert findings(report)[0].text == (
-        "The int8 .tflite failed its check against the Keras model: do not ship it. It names the "
+        "The int8 file failed its check against the Keras model: do not ship it. It names the "
         "same class for 91.00 % of the samples and loses 6.10 points."
     )
 
@@ -128,34 +184,64 @@ def test_a_failed_check_is_a_problem():
     ("gap", "words"), [(-0.001, "gains 0.10 points"), (0.0, "loses no accuracy")]
 )
 def test_the_gap_in_words(gap, words):
-    report = samples.report(tflite=(samples.tflite(gap=gap),))
+    report = samples.report(files=(samples.file(gap=gap, gap_interval=None),))
     assert any(text.endswith(f"and {words}.") for text in said(report, "gain"))
 
 
 def test_a_file_that_was_not_checked_or_timed():
-    file = samples.tflite(passed=None, agreement=None, gap=None, latency_ms_p50=None)
-    texts = said(samples.report(tflite=(file,)), "unknown")
+    file = samples.file(passed=None, agreement=None, gap=None, latency_ms_p50=None)
+    texts = said(samples.report(files=(file,)), "unknown")
     assert texts == [
-        "The int8 .tflite was not checked in the interpreter.",
-        "The latency of the int8 .tflite was not measured.",
+        "Latency was not measured before and after: whether the network is faster is unknown.",
+        "The int8 file was not checked against the Keras model.",
+        "The latency of the int8 file was not measured.",
     ]
 
 
+def test_a_file_that_could_not_be_made():
+    failed = "the process of the int8 file crashed. Leave int8 out of --tflite."
+    report = samples.report(
+        files=(
+            File(kind="int8", network="before", failed=failed),
+            samples.file("float32"),
+            File(kind="int8", failed=failed),
+        )
+    )
+    assert findings(report)[0].level == "problem"
+    assert findings(report)[0].text == f"There is no int8 file: {failed}"
+    assert any("nothing to be compared with: of the network" in t for t in said(report, "note"))
+    assert any(text.startswith("The float32 file passed") for text in said(report, "gain"))
+
+
+def test_steps_that_failed_come_first():
+    failures = (Failure(step="latency", reason="RuntimeError: no clock."),)
+    first = findings(samples.report(failures=failures))[0]
+    assert (first.level, first.text) == (
+        "problem",
+        "The step latency failed: RuntimeError: no clock.",
+    )
+
+
+def test_how_a_file_came_about_is_noted():
+    report = samples.report(files=(samples.file(notes=("gru stands unrolled.",)),))
+    assert "gru stands unrolled." in said(report, "note")
+
+
 def test_no_file_at_all():
-    assert any("No .tflite file was exported" in text for text in said(samples.report(), "unknown"))
+    assert any("No file was exported" in text for text in said(samples.report(), "unknown"))
 
 
 def test_a_quantized_file_that_gains_nothing():
     files = (
-        samples.tflite("float32", file_bytes=100_000, latency_ms_p50=0.2),
-        samples.tflite("dynamic", file_bytes=110_000, latency_ms_p50=0.25),
+        samples.file("float32", file_bytes=100_000, latency_ms_p50=0.2),
+        samples.file("dynamic", file_bytes=110_000, latency_ms_p50=0.25),
     )
-    texts = said(samples.report(tflite=files), "warning")
+    texts = said(samples.report(files=files), "warning")
     assert (
-        "The dynamic .tflite is slower than the float32 one on this machine: 0.250 ms against "
+        "The dynamic file is slower than the float32 one on this machine: 0.250 ms against "
         "0.200 ms."
     ) in texts
-    assert "The dynamic .tflite is bigger than the float32 one: 110 kB against 100 kB." in texts
+    assert "The dynamic file is bigger than the float32 one: 110 kB against 100 kB." in texts
 
 
 def test_layers_kept_and_notes_of_the_run():
@@ -170,15 +256,16 @@ def test_layers_kept_and_notes_of_the_run():
 
 def test_search():
     search = samples.search()
-    assert "1 of 60 search trials failed." in said(samples.report(search=search), "note")
+    assert "1 of 60 search trials failed." in said(samples.report(searches=(search,)), "note")
     assert "The setting found by the ddpg search is +0.49 points over uniform." in said(
-        samples.report(search=search), "gain"
+        samples.report(searches=(search,)), "gain"
     )
     uniform = dataclasses.replace(search, kept="uniform")
     assert any(
-        "no better than the uniform one" in text for text in said(samples.report(search=uniform))
+        "no better than the uniform one" in text
+        for text in said(samples.report(searches=(uniform,)))
     )
     nothing = dataclasses.replace(search, winner=None)
     assert "The search found no setting that works." in said(
-        samples.report(search=nothing), "warning"
+        samples.report(searches=(nothing,)), "warning"
     )

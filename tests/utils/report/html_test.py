@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.utils.report import samples
-from utils.report import Capability
+from utils.report import Capability, Failure, File
 from utils.report.html import render_html
 
 
@@ -48,11 +48,15 @@ def test_everything_is_on_the_page():
     text = visible(render_html(samples.full_report()))
     for part in (
         "resnet_at_cifar10: full-prec, then chn-pruned-rmt",
-        "89.41 % -2.32 points, lower before: 91.73 %",
+        "89.41 % -2.32 points [-2.80, -1.84], lower before: 91.73 %",
+        "Top-1 beside control 91.92 % 89.41 % -2.51 points [-3.01, -2.01], lower",
         "Beware Accuracy fell by 2.32 points",
         "FLOPs (multiply-adds) 40.8 M 20.4 M 0.50x, fewer",
-        "int8 passed 89.35 % +0.06 points 99.02 % 171 kB 132 kB 0.094 ms 0.101 ms",
-        "stage1_0_conv2 Conv2D 16 → 6 16 62.5 % 2.30 k → 864 2.36 M → 885 k 0.031",
+        "int8 file of before of after change Top-1, int8 file 91.73 % 89.35 % -2.38 points",
+        "int8 file 306 kB 171 kB 0.56x, smaller",
+        "int8 after passed 89.35 % 88.7–89.9 +0.06 points [-0.1–0.2] 99.02 % 171 kB 132 kB 0.094",
+        "int8 before not held against limits 91.73 % 91.2–92.2",
+        "stage1_0_conv2 Conv2D 16 → 6 16 62.5 % 2.30 k → 864 2.36 M → 885 k 0 % 32 0.031",
         "stem_norm kept LayerNormalization mixes all channels of a position",
         "budget flops:0.5",
         "selection 38.2 s",
@@ -119,10 +123,13 @@ HOSTILE = "<script>alert('x')</script>"
         {"notes": (HOSTILE,)},
         {"layers": (dataclasses.replace(samples.layers()[1], name=HOSTILE, op=HOSTILE),)},
         {"capability": (Capability(layer=HOSTILE, action=HOSTILE, reason=HOSTILE),)},
-        {"tflite": (samples.tflite(HOSTILE, path=f'"{HOSTILE}'),)},
+        {"files": (samples.file(HOSTILE, path=f'"{HOSTILE}', reasons=(HOSTILE,)),)},
+        {"files": (samples.file(failed=HOSTILE),)},
+        {"failures": (Failure(step=HOSTILE, reason=HOSTILE),)},
         {"before": samples.replaced(samples.BEFORE, path=HOSTILE, metrics={HOSTILE: 1.0})},
         {"training": (dataclasses.replace(samples.training()[0], stage=HOSTILE),)},
-        {"search": dataclasses.replace(samples.search(), agent=HOSTILE, budget=HOSTILE)},
+        {"searches": (dataclasses.replace(samples.search(), agent=HOSTILE, budget=HOSTILE),)},
+        {"layers": (dataclasses.replace(samples.layers()[1], facts={HOSTILE: HOSTILE}),)},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -133,10 +140,9 @@ def test_names_cannot_become_tags(change):
 
 
 def test_a_bare_report():
-    before = samples.replaced(samples.BEFORE, top1=None, latency_ms_p50=None, path=None)
-    after = samples.replaced(
-        samples.AFTER, top1=None, latency_ms_p50=None, latency_ms_p95=None, path=None
-    )
+    nothing = {"top1": None, "top1_interval": None, "path": None, "flops": None}
+    before = samples.replaced(samples.BEFORE, **nothing)
+    after = samples.replaced(samples.AFTER, change=None, **nothing)
     text = visible(render_html(samples.report(before=before, after=after)))
     assert "Not known Accuracy was not measured." in text
     assert "Called from Python." in text
@@ -146,15 +152,59 @@ def test_a_bare_report():
 
 
 def test_failed_and_unchecked_files():
-    files = (samples.tflite(passed=False), samples.tflite("dynamic", passed=None, gap=None))
-    text = visible(render_html(samples.report(tflite=files)))
-    assert "int8 failed" in text
-    assert "dynamic not checked 89.35 % –" in text
-    assert "Problem The int8 .tflite failed its check" in text
+    reasons = ("accuracy 0.80 against 0.90 (--tflite_max_gap=0.01)",)
+    files = (
+        samples.file(passed=False, reasons=reasons, worst_layers=("conv1 (SNR 9.1 dB: bound it)",)),
+        samples.file("dynamic", passed=None, gap=None, gap_interval=None),
+        File(kind="float32", failed="it crashed. Leave it out."),
+    )
+    text = visible(render_html(samples.report(files=files)))
+    assert "int8 after failed" in text
+    assert "dynamic after not checked 89.35 % 88.7–89.9 –" in text
+    assert "float32 after failed it crashed. Leave it out." in text
+    assert "Problem The int8 file failed its check" in text
+    assert (
+        "The int8 file misses: accuracy 0.80 against 0.90 (--tflite_max_gap=0.01). Layers by the "
+        "error they add: conv1 (SNR 9.1 dB: bound it)."
+    ) in text
+
+
+def test_facts_of_the_learners_are_columns():
+    first, second = samples.layers()[1:3]
+    layers = (
+        dataclasses.replace(first, facts={"clusters": 16, "kept": "yes"}, bits_after=4),
+        dataclasses.replace(second, facts={"error": 0.25}, sparsity_after=0.753),
+    )
+    text = visible(render_html(samples.report(layers=layers)))
+    assert "zeros bits clusters kept error" in text
+    assert "0 % 32 → 4 16 yes –" in text
+    assert "0 % → 75.3 % 32 – – 0.25" in text
+
+
+def test_several_searches():
+    other = dataclasses.replace(samples.search(), stage="uniform-quant", quantity="bits")
+    page = render_html(samples.report(searches=(samples.search(), other)))
+    text = visible(page)
+    assert "Search of chn-pruned-rmt agent ddpg" in text
+    assert "Search of uniform-quant agent ddpg" in text
+    ids = [a["id"] for _, a in parsed(page).tags if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_picture_that_cannot_be_drawn_leaves_the_page(monkeypatch):
+    from utils.report import plots
+
+    def broken(points):
+        raise ZeroDivisionError("no axis")
+
+    monkeypatch.setattr(plots, "training_plot", broken)
+    text = visible(render_html(samples.full_report()))
+    assert "Training: cannot be drawn (ZeroDivisionError: no axis)" in text
+    assert "Input channels kept per layer" in text
 
 
 def test_a_search_without_winner_or_comparison():
     search = dataclasses.replace(samples.search(), winner=None, uniform=None, kept=None, budget="")
-    text = visible(render_html(samples.report(search=search)))
-    assert "agent ddpg roll-outs 60" in text
+    text = visible(render_html(samples.report(searches=(search,))))
+    assert "Search of chn-pruned-rmt agent ddpg roll-outs 60" in text
     assert "uniform: reward" not in text

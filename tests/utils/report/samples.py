@@ -7,20 +7,24 @@ import math
 from typing import Any
 
 from utils.report import (
+    Bounds,
     Candidate,
     Capability,
+    Estimate,
+    File,
     Layer,
     Machine,
     Network,
     Report,
     Rollout,
     Search,
-    TfliteFile,
     TrainingPoint,
 )
 
 BEFORE = Network(
     top1=0.9173,
+    num_samples=10_000,
+    top1_interval=Bounds(low=0.9117, high=0.9225),
     params=272_474,
     nonzeros=272_474,
     sparsity=0.0,
@@ -33,6 +37,9 @@ BEFORE = Network(
 )
 AFTER = Network(
     top1=0.8941,
+    num_samples=10_000,
+    top1_interval=Bounds(low=0.8879, high=0.9),
+    change=Estimate(value=-0.0232, low=-0.028, high=-0.0184),
     params=139_018,
     nonzeros=139_018,
     sparsity=0.0,
@@ -61,21 +68,51 @@ def report(**changes: Any) -> Report:
     return Report(**(values | changes))
 
 
-def tflite(kind: str = "int8", **changes: Any) -> TfliteFile:
-    """An exported file that passed its check."""
+def file(kind: str = "int8", **changes: Any) -> File:
+    """A file of the network after that passed its check."""
     values: dict[str, Any] = {
         "kind": kind,
         "path": f"models_cpr_eval/model_{kind}.tflite",
+        "num_samples": 10_000,
         "top1": 0.8935,
+        "top1_interval": Bounds(low=0.8873, high=0.8994),
+        "change": Estimate(value=-0.0238, low=-0.0287, high=-0.0189),
+        "metrics": {"loss": 0.34},
         "agreement": 0.9902,
         "gap": 0.0006,
+        "gap_interval": Bounds(low=-0.0009, high=0.0021),
+        "error": 0.04,
         "file_bytes": 171_000,
         "file_bytes_deflated": 132_000,
         "latency_ms_p50": 0.094,
         "latency_ms_p95": 0.101,
+        "latency_ratio": Estimate(value=0.45, low=0.43, high=0.47),
         "passed": True,
     }
-    return TfliteFile(**(values | changes))
+    return File(**(values | changes))
+
+
+def file_before(kind: str = "int8", **changes: Any) -> File:
+    """A file of the network before, which is held against no limit."""
+    values: dict[str, Any] = {
+        "network": "before",
+        "path": f"models_cpr_eval/model_before_{kind}.tflite",
+        "top1": 0.9173,
+        "top1_interval": Bounds(low=0.9117, high=0.9225),
+        "change": None,
+        "file_bytes": 306_500,
+        "file_bytes_deflated": 240_000,
+        "latency_ms_p50": 0.209,
+        "latency_ms_p95": 0.224,
+        "latency_ratio": None,
+        "passed": None,
+    }
+    return file(kind, **(values | changes))
+
+
+def pair(kind: str = "int8", **changes: Any) -> tuple[File, File]:
+    """A file before, and one after with other figures."""
+    return file_before(kind), file(kind, **changes)
 
 
 def layers(num_blocks: int = 9) -> tuple[Layer, ...]:
@@ -113,7 +150,11 @@ def _layer(
         flops_before=before * places,
         flops_after=after * places,
         ratio=1 - inputs_after / inputs,
-        error=error,
+        sparsity_before=0.0,
+        sparsity_after=0.0,
+        bits_before=32,
+        bits_after=32,
+        facts={} if error is None else {"error": error},
     )
 
 
@@ -156,6 +197,7 @@ def search(num_rollouts: int = 60) -> Search:
         rollouts.append(Rollout(index=index, reward=reward, best=best, seconds=1.2))
     names = [layer.name for layer in layers()[1:-1]]
     return Search(
+        stage="chn-pruned-rmt",
         agent="ddpg",
         budget="flops:0.5",
         rollouts=tuple(rollouts),
@@ -193,11 +235,22 @@ def full_report(**changes: Any) -> Report:
             "export": 9.9,
             "total": 366.1,
         },
-        "tflite": (
-            tflite("float32", file_bytes=590_000, latency_ms_p50=0.298, gap=0.0, agreement=1.0),
-            tflite("dynamic", file_bytes=180_000, latency_ms_p50=0.35),
-            tflite("int8"),
+        "files": (
+            file_before("float32", file_bytes=1_092_696, latency_ms_p50=0.431),
+            file_before("dynamic", file_bytes=299_368),
+            file_before("int8"),
+            file("float32", file_bytes=590_000, latency_ms_p50=0.298, gap=0.0, agreement=1.0),
+            file("dynamic", file_bytes=180_000, latency_ms_p50=0.35),
+            file("int8", notes=("gru stands unrolled in the int8 file.",)),
         ),
+        "control": replaced(
+            BEFORE,
+            top1=0.9192,
+            change=Estimate(value=0.0019, low=-0.0011, high=0.0049),
+            latency_ms_p50=None,
+            latency_ms_p95=None,
+        ),
+        "versus_control": Estimate(value=-0.0251, low=-0.0301, high=-0.0201),
         "layers": layers(),
         "training": training(),
         "capability": (
@@ -207,7 +260,7 @@ def full_report(**changes: Any) -> Report:
                 reason="LayerNormalization mixes all channels of a position",
             ),
         ),
-        "search": search(),
+        "searches": (search(),),
         "notes": ("Fine-tuning used distillation (weight 4, temperature 4).",),
     }
     return report(**(values | changes))

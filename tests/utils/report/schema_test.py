@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.utils.report import samples
-from utils.report import Network, Report
+from utils.report import Bounds, Estimate, Network, Report
 
 
 def test_report_json_has_the_documented_entries():
@@ -22,31 +22,33 @@ def test_report_json_has_the_documented_entries():
         "machine",
         "before",
         "after",
+        "control",
+        "versus_control",
         "seconds",
-        "tflite",
+        "files",
         "layers",
         "training",
         "capability",
-        "search",
+        "searches",
         "notes",
+        "failures",
     ]
-    network = ["top1", "metrics", "params", "nonzeros", "sparsity", "flops", "file_bytes"]
-    network += ["file_bytes_deflated", "latency_ms_p50", "latency_ms_p95", "path"]
+    network = ["top1", "num_samples", "top1_interval", "change", "metrics", "params", "nonzeros"]
+    network += ["sparsity", "bits", "flops", "file_bytes", "file_bytes_deflated"]
+    network += ["latency_ms_p50", "latency_ms_p95", "path"]
     assert list(document["before"]) == list(document["after"]) == network
-    assert list(document["tflite"][0]) == [
-        "kind",
-        "path",
-        "top1",
-        "agreement",
-        "gap",
-        "file_bytes",
-        "file_bytes_deflated",
-        "latency_ms_p50",
-        "latency_ms_p95",
-        "passed",
-    ]
+    file = ["network", "kind", "path", "failed", "passed", "reasons", "worst_layers"]
+    file += ["num_samples", "top1", "top1_interval", "change", "metrics", "agreement", "gap"]
+    file += ["gap_interval", "error", "file_bytes", "file_bytes_deflated", "latency_ms_p50"]
+    file += ["latency_ms_p95", "latency_ratio", "float_operators", "notes"]
+    assert list(document["files"][0]) == file
+    layer = ["name", "op", "channels_in_before", "channels_in_after", "channels_out_before"]
+    layer += ["channels_out_after", "params_before", "params_after", "flops_before", "flops_after"]
+    layer += ["ratio", "sparsity_before", "sparsity_after", "bits_before", "bits_after", "facts"]
+    assert list(document["layers"][0]) == layer
+    assert document["after"]["change"] == {"low": -0.028, "high": -0.0184, "value": -0.0232}
     assert document["training"][-1]["val_accuracy"] == pytest.approx(0.9)
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
 
 
 def test_json_round_trip():
@@ -80,7 +82,7 @@ def test_the_model_stays_in_memory():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, r"schema_version must be 1\. Received: 2"),
+        ({"schema_version": 1}, r"schema_version must be 2\. Received: 1"),
         ({"created": "yesterday"}, r"created must be an ISO 8601 time\. Received: 'yesterday'"),
         ({"seed": "0"}, r"seed must be a whole number\. Received: '0'"),
         ({"learner": "full-prec"}, r"learner must be a list\. Received: 'full-prec'"),
@@ -91,6 +93,21 @@ def test_the_model_stays_in_memory():
 def test_wrong_documents_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         Report.from_dict({**samples.report().to_dict(), **change})
+
+
+def test_files_are_found_by_kind_and_network():
+    report = samples.full_report()
+    assert report.kinds == ("float32", "dynamic", "int8")
+    assert report.file("int8").path.endswith("model_int8.tflite")
+    assert report.file("int8", "before").path.endswith("model_before_int8.tflite")
+    assert report.file("float16") is None
+
+
+def test_intervals():
+    assert 0.0 in Estimate(value=0.1, low=-0.1, high=0.3)
+    assert 0.4 not in Bounds(low=-0.1, high=0.3)
+    with pytest.raises(ValueError, match=r"must not end before it begins. Received: 1.0 to 0.5"):
+        Bounds(low=1, high=0.5)
 
 
 def test_more_nonzeros_than_weights_are_refused():

@@ -161,3 +161,18 @@ def test_refusals() -> None:
         ValueError, match=r"layer 'map': network 'small' has none\. It can be one of"
     ):
         LossComposer(calc_loss, [hint(1.0, ("map",))], teacher=network())
+
+
+def test_a_weight_that_changes() -> None:
+    weight, student = keras.Variable(1.0, trainable=False), network()
+    images, labels = next(iter(batches()))
+    composer = LossComposer(calc_loss, [Term("one", weight, (), lambda _: tf.constant(3.0))])
+
+    @tf.function
+    def loss() -> Any:
+        return composer.training_loss(images, labels, student(images), student.trainable_variables)
+
+    first, metrics = loss()
+    weight.assign(2.0)
+    assert float(loss()[0]) == pytest.approx(float(first) + 3.0)
+    assert float(metrics["one"]) == 3.0

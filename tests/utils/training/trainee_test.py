@@ -63,6 +63,20 @@ def test_a_sequential_network() -> None:
     assert list(trainee.loss_metrics) == ["accuracy"]
 
 
+def test_outputs_and_variables_of_the_plain_network_come_first() -> None:
+    plain = network()
+    head = keras.layers.Dense(2, name="head")(plain.get_layer("flatten").output)
+    model = keras.Model(plain.input, {"main": plain.output, "other": head})
+    trainee = Trainee(model, LossComposer(calc_loss), batches().element_spec, plain=plain)
+    images, labels = next(iter(batches()))
+    loss = trainee.compute_loss(images, labels, trainee(images), training=False)
+    expected = calc_loss(labels, plain(images), plain.trainable_variables)[0]
+    assert float(loss) == pytest.approx(float(expected), rel=1e-6)
+    assert len(trainee.trainable_variables) == len(plain.trainable_variables) + 2
+    with pytest.raises(ValueError, match=r"must have the 2 outputs .*\. Received: 1 outputs"):
+        Trainee(plain, LossComposer(calc_loss), batches().element_spec, plain=model)
+
+
 def test_data_must_be_pairs() -> None:
     images = batches().map(lambda images, labels: images)
     with pytest.raises(

@@ -1,0 +1,135 @@
+"""The files of a run for devices: made, run, timed and written, before and after side by side."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from nets.abstract_model_helper import AbstractModelHelper
+from pipeline.outcome import Outcome
+from pipeline.steps import Steps
+from utils.errors import InputError
+from utils.export.check import Checked, CheckResult, ExportedFile, check_all, unchecked
+from utils.export.compare import Observation
+from utils.export.config import ExportConfig, LatencyConfig
+from utils.export.conversion import Conversion, Exported, convert_all
+from utils.export.exporters import EXPORTERS, load_function
+from utils.export.files import all_results, converted_files, write_files
+from utils.latency import LatencyStats, measure
+from utils.training import Scorer
+
+BEFORE, AFTER = "before", "after"
+_ARTEFACT = "artefact"
+
+#: Parts that the timed calls are split into; the spread over them says what is noise.
+BLOCKS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceFiles:
+    """What networks and their files did.
+
+    Attributes:
+        networks: what each Keras network did on the evaluation data, by name; empty where that
+            failed.
+        results: what came of each file, those of the network before first.
+        timings: times of the files that were timed, by network and kind.
+    """
+
+    networks: Mapping[str, Observation]
+    results: Sequence[CheckResult]
+    timings: Mapping[tuple[str, str], LatencyStats]
+
+
+def measure_files(
+    config: ExportConfig,
+    helper: AbstractModelHelper,
+    outcome: Outcome,
+    others: Mapping[str, keras.Model],
+    *,
+    paths: Mapping[str, pathlib.Path],
+    steps: Steps,
+) -> DeviceFiles:
+    """Make, check, write and time the files of both networks; score the networks along with them.
+
+    Args:
+        config: flags of the export.
+        helper: data and metrics.
+        outcome: the networks before and after.
+        others: further networks to score, by name.
+        paths: the `.keras` file of the networks before and after.
+        steps: notes what fails.
+
+    Returns:
+        What came of it; less where a step failed.
+    """
+    after = outcome.after
+    exported = [
+        Exported(name=BEFORE, model=outcome.before),
+        Exported(
+            name=AFTER,
+            model=after.deployed or after.model,
+            deployed=after.deployed is not None,
+        ),
+    ]
+    kinds = config.kinds()
+    none: dict[tuple[str, str], Conversion] = {}
+    conversions = steps.run(
+        "export",
+        lambda: convert_all(exported, kinds, config.convert, _calibration(config, helper)),
+        none,
+    )
+    files = converted_files(conversions)
+    scored = {BEFORE: outcome.before, AFTER: exported[1].model, **others}
+    if after.deployed is not None:
+        scored[_ARTEFACT] = after.model
+    checked = steps.run(
+        "evaluation",
+        lambda: check_all(
+            scored,
+            files,
+            helper.build_dataset_eval(),
+            Scorer(helper),
+            config.check,
+            unlimited=(BEFORE,),
+        ),
+        Checked({}, [unchecked(file) for file in files]),
+    )
+    results = all_results(conversions, checked.files)
+    results = steps.run("export", lambda: write_files(results, files, paths), results)
+    untimed: dict[tuple[str, str], LatencyStats] = {}
+    timings = steps.run("latency", lambda: _time(files, results, config.latency, steps), untimed)
+    networks = dict(checked.networks)
+    if _ARTEFACT in networks:  # the accuracy of the result is that of the network itself
+        networks[AFTER] = networks.pop(_ARTEFACT)
+    return DeviceFiles(networks, results, timings)
+
+
+def _calibration(config: ExportConfig, helper: AbstractModelHelper) -> Iterable[Any]:
+    """Give batches of inputs; read when the first file needs them."""
+    for batch in helper.build_dataset_calibration(config.convert.nb_smpls_calib):
+        yield batch[0] if isinstance(batch, tuple) else batch
+
+
+def _time(
+    files: Sequence[ExportedFile],
+    results: Sequence[CheckResult],
+    config: LatencyConfig,
+    steps: Steps,
+) -> dict[tuple[str, str], LatencyStats]:
+    """Time the files that were written, all in turns; each is opened once."""
+    written = {(result.network, result.kind) for result in results if result.path is not None}
+    calls = {}
+    for file in files:
+        key = (file.network, file.kind)
+        if key in written:
+            open_file = load_function(EXPORTERS[file.kind].timed)
+            try:
+                calls[key] = open_file(file.content, num_threads=config.latency_threads)
+            except InputError as error:
+                steps.failed("latency", error)
+    named = {"/".join(key): call for key, call in calls.items()}
+    stats = measure(named, repeats=config.nb_repts, warmup=config.nb_repts_warmup, blocks=BLOCKS)
+    return {key: stats["/".join(key)] for key in calls}
