@@ -468,8 +468,9 @@ def test_is_refused_by_the_command(name, folder):
 
 
 def test_loss_that_becomes_nan_keeps_the_last_good_model(folder, capfd):
-    helper_file()()
-    args = [OWN, "--batch_size=8", "--lrn_rate_init=1e30", "--nb_epochs=4", NO_TFLITE]
+    late = ("images[35] = np.nan  # behind the batches that are tried at the start\nlabels = np.ara")
+    helper_file(("random((24,", "random((40,"), ("labels = np.ara", late), ("nge(24)", "nge(40)"))()
+    args = [OWN, "--batch_size=8", "--lrn_rate_init=1e-3", "--nb_epochs=4", NO_TFLITE]
     status = main.run(["--out_dir=out", *args])
     line = refusal(capfd.readouterr().err, started=True)
     assert status == 2
@@ -477,7 +478,7 @@ def test_loss_that_becomes_nan_keeps_the_last_good_model(folder, capfd):
         r"became NaN or infinite at step [1-9]\d*; the last good model, of step \d", line
     )
     assert "out/state/1_full_prec.keras" in line
-    assert "Lower --lrn_rate_init: it was 1e+30, try --lrn_rate_init=0.1." in line
+    assert "Lower --lrn_rate_init: it was 0.001, try --lrn_rate_init=0.0001." in line
     model = keras.saving.load_model("out/state/1_full_prec.keras", compile=False)
     assert all(np.isfinite(np.asarray(weight)).all() for weight in model.weights)
     assert not pathlib.Path("out/model.keras").exists()
