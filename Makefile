@@ -30,8 +30,9 @@ demo: $(VENV)/installed
 	$(PY) main.py --model_helper=convnet_at_digits --learner=full-prec,chn-pruned-rmt \
 	  --budget=flops:0.5 --enbl_dst --out_dir=runs/demo --resume=False
 
+# One worker for each core; a file's tests stay together, since they share networks.
 test: $(VENV)/installed
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 check: lint types doctest test
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import learners
 from learners.config import RunConfig
-from nets.config import HelperConfig
+from learners.learner_config import LearnerConfig
+from nets.config import KerasModelConfig as HelperConfig
 from pipeline.plan import make_plan
 from utils import flags
 from utils.command import notes, quiet_tensorflow
@@ -24,7 +25,6 @@ from utils.folders import fresh_folder
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
     from utils.report import Report
 
@@ -37,8 +37,8 @@ _OUT_DIR = "runs/compress"
 
 def compress(
     model: "keras.Model",
-    train_ds: "tf.data.Dataset",
-    eval_ds: "tf.data.Dataset",
+    train_ds: Any,
+    eval_ds: Any,
     *,
     learner: str = "chn-pruned-rmt",
     out_dir: str | os.PathLike[str] | None = None,
@@ -47,10 +47,11 @@ def compress(
     """Compress a trained Keras model.
 
     Args:
-        model: any Keras model with one output. Compiled, its loss and metrics are used; else
-            cross-entropy by the shape of the labels. It is not changed.
-        train_ds: finite batches (inputs, labels); each epoch goes through it once.
-        eval_ds: finite batches (inputs, labels) that were not trained on, for the final figures.
+        model: any Keras model. Compiled, its loss and metrics are used as `evaluate` uses them;
+            else cross-entropy by the shape of the labels. It is not changed.
+        train_ds: arrays (x, y) or (x, y, sample_weights), a tf.data.Dataset of such batches, or a
+            keras.utils.PyDataset; each epoch goes through it once.
+        eval_ds: the same, of data that were not trained on, for the final figures.
         learner: name of the learner, or several separated by commas.
         out_dir: folder for the resulting files and the report; a call that was killed goes on from
             what it left there. Without it each call has a new one: `runs/compress`, then
@@ -71,6 +72,8 @@ def compress(
         values["learner"] = ",".join(names)
         classes = [RunConfig, HelperConfig, *stage_classes]
         configs = flags.build_all(list(dict.fromkeys(classes)), values)
+        for notice in flags.notices(classes, values):
+            notes.print(f"note: {in_python(notice, _specs())}", markup=False)
         run = configs[RunConfig]
         from nets.keras_model_helper import KerasModelHelper
 
@@ -100,14 +103,19 @@ def _words_of_python() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        specs = [flags.describe(RunConfig), flags.describe(HelperConfig)]
-        specs += [flags.describe(learners.config_class(name)) for name in learners.LEARNERS]
-        known = {spec.name: spec for described in specs for spec in described}
-        error.args = (in_python(str(error), known), *error.args[1:])
+        error.args = (in_python(str(error), _specs()), *error.args[1:])
         raise
 
 
-def _flag_values(options: Mapping[str, Any], stage_classes: Sequence[type]) -> dict[str, Any]:
+def _specs() -> dict[str, flags.FlagSpec]:
+    """All flags that there are, by name."""
+    own = [learners.config_class(name) for name in learners.LEARNERS]
+    return {s.name: s for cls in (RunConfig, HelperConfig, *own) for s in flags.describe(cls)}
+
+
+def _flag_values(
+    options: Mapping[str, Any], stage_classes: Sequence[type[LearnerConfig]]
+) -> dict[str, Any]:
     """Turn keyword names into flag names."""
     known = {
         spec.name: spec
@@ -119,7 +127,7 @@ def _flag_values(options: Mapping[str, Any], stage_classes: Sequence[type]) -> d
     for option, value in options.items():
         prefixed = [
             prefix + option
-            for prefix in ("", *(getattr(cls, "PREFIX", "") for cls in stage_classes))
+            for prefix in ("", *(cls.PREFIX for cls in stage_classes))
             if prefix + option in known
         ]
         if not prefixed:

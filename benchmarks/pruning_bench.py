@@ -128,7 +128,7 @@ def reconstruction(context: Context) -> dict[str, object]:
             targets[0],
         )
         kernel = reading.item.kernel.astype(np.float64)
-        rows = row_channels(reader.channels, reading.item.layer.num_positions)
+        rows = row_channels(reader.channels, reading.item.window.num_positions)
         num_keep = group.size // 2
         theirs = lasso_mask(
             *channel_quadratic(moments, kernel, rows, group.size, centred=False), num_keep
@@ -186,7 +186,7 @@ def fine_tuned(context: Context, budget: str) -> dict[str, object]:
         )
         context.log(f"seed {seed}: {reports[-1]['after']['top1']:.4f}")
     accuracies = [report["after"]["top1"] for report in reports]
-    int8 = [next(f for f in report["tflite"] if f["kind"] == "int8") for report in reports]
+    int8 = [_file(report, "int8") for report in reports]
     return {
         "top1": statistics.mean(accuracies),
         "top1_lowest": min(accuracies),
@@ -200,6 +200,12 @@ def fine_tuned(context: Context, budget: str) -> dict[str, object]:
         ),
         "fine_tuning_seconds": statistics.mean(r["seconds"]["fine_tuning"] for r in reports),
     }
+
+
+def _file(report: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Find a file of the network after."""
+    files = (row for row in report["files"] if row["network"] == "after")
+    return next(row for row in files if row["kind"] == kind)
 
 
 def streams(context: Context) -> dict[str, object]:
@@ -217,7 +223,7 @@ def streams(context: Context) -> dict[str, object]:
     for kind in ("float32", "int8"):
         runners = {}
         for name, report in reports.items():
-            file = next(row for row in report["tflite"] if row["kind"] == kind)
+            file = _file(report, kind)
             runner = TFLiteRunner(file["path"], num_threads=1)
             shapes = runner.input_shapes
             runners[name] = runner.bind({n: np.zeros(s, np.float32) for n, s in shapes.items()})
@@ -233,7 +239,7 @@ def _figures(report: dict[str, Any]) -> dict[str, object]:
         "top1": report["after"]["top1"],
         "flops_kept": report["after"]["flops"] / report["before"]["flops"],
         "params": report["after"]["params"],
-        "int8_bytes": next(f["file_bytes"] for f in report["tflite"] if f["kind"] == "int8"),
+        "int8_bytes": _file(report, "int8")["file_bytes"],
     }
 
 
@@ -271,9 +277,11 @@ def learning_rate(context: Context) -> dict[str, object]:
             optimizer=helper.build_optimizer(training.fine_tune_schedule(rate, num_steps)),
             loss=training.LossComposer(
                 helper.calc_loss,
+                [
+                    training.distillation(),
+                    training.hint(LOSS_W_HINT, training.common_maps(model, teacher)),
+                ],
                 teacher=teacher,
-                loss_w_hint=LOSS_W_HINT,
-                hints=training.common_maps(model, teacher),
             ),
             state_path=context.work_dir / f"rate_{rate}.keras",
             seed=context.seed,

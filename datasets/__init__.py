@@ -20,6 +20,7 @@ DATASETS = {
     "cifar10": "datasets.cifar10_dataset",
     "digits": "datasets.digits_dataset",
     "fmnist": "datasets.fmnist_dataset",
+    "fsdd": "datasets.fsdd_dataset",
     "mnist": "datasets.mnist_dataset",
 }
 

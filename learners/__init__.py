@@ -7,10 +7,13 @@ take it up from the table.
 
 import dataclasses
 import importlib
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from utils.errors import InputError
 from utils.flags import nearest
+
+if TYPE_CHECKING:
+    from learners.learner_config import LearnerConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +103,7 @@ def load_class(reference: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def config_class(name: str) -> type:
+def config_class(name: str) -> "type[LearnerConfig]":
     """Give a learner's config class without importing the learner (or TensorFlow)."""
     return load_class(LEARNERS[canonical_name(name)].config)
 

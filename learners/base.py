@@ -1,9 +1,9 @@
 """What every learner shares; a learner itself is only its method's recipe.
 
 A learner is made from a `StageContext` (what to do, with which network and data) and the network it
-starts from. `train()` is the recipe and returns the resulting network, an ordinary Keras model. The
-pipeline saves, exports, measures and reports; the learner hands it what only it knows: seconds per
-part, a row per layer, notes.
+starts from. `train()` is the recipe and returns the resulting network, an ordinary Keras model (and
+the one to deploy, where that is another). The pipeline saves, exports, measures and reports; the
+learner hands it what only it knows: seconds per part, a row per layer, notes.
 """
 
 import abc
@@ -12,27 +12,35 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from learners.config import RunConfig
 from learners.context import StageContext
 from learners.identity import network_digest
 from utils.files import load_keras_model
 from utils.graph import from_keras, to_keras
+from utils.graph.keras_reading import functional_model
 from utils.report import Search
 from utils.training import (
     FitJob,
+    FitResult,
     LossComposer,
     StatisticsRefresher,
     common_maps,
+    distillation,
     fine_tune_schedule,
     fit,
+    hint,
     read_state,
 )
-from utils.training.state import check_fingerprint
+from utils.training.inner import layer_calls
+from utils.training.parts import PARTS, PartStates
+from utils.training.state import GIVEN, check_fingerprint
 
 _NB_SMPLS_BN = 1000
 _NO_HINTS = (
@@ -40,7 +48,10 @@ _NO_HINTS = (
     "the same layers."
 )
 
-_FIT_PARTS = ("training", "fine_tuning")  # their seconds come from the history of `fit`
+_TRAINING, _FINE_TUNING = "training", "fine_tuning"  # the parts of most recipes: one or the other
+
+Schedule = Callable[[Any], Any] | float
+"""A learning rate: a Keras schedule or another function of the step, or a constant."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +59,9 @@ class Trained:
     """What a recipe leaves.
 
     Attributes:
-        model: the resulting network, plain Keras; the pipeline saves it.
-        deployed: what exporters convert, where that is another network; None for `model`.
+        model: the artefact, a plain Keras network: saved, measured, given to the next stage.
+        deployed: what files for devices are made of, where that is another network (one with fake
+            quantization inside, say); None for `model` itself.
     """
 
     model: keras.Model
@@ -82,10 +94,29 @@ class AbstractLearner(abc.ABC):
         self.notes: list[str] = []
         self.search: Search | None = None
         self._start = network_digest(model)  # before a recipe that trains in place
+        self._states = PartStates(context.stage.state_path, resume=context.run.resume)
+        # Digest of a network that was loaded half trained -> of the one that its fit was given.
+        self._given: dict[str, str] = {}
 
     @abc.abstractmethod
     def train(self) -> Trained:
-        """Carry out the recipe and return the resulting network."""
+        """Carry out the recipe and return what came of it."""
+
+    @classmethod
+    def trial(cls, model: keras.Model, config: Any, *, allow_unsafe: bool) -> keras.Model | None:
+        """Make a network of the kind that the recipe leaves, in a second: choices are arbitrary.
+
+        Its files are tried before hours of training.
+
+        Args:
+            model: the network that a run begins with; not changed.
+            config: the learner's flags.
+            allow_unsafe: it may hold Python code.
+
+        Returns:
+            The network; None where the recipe leaves its layers and shapes as they are.
+        """
+        return None
 
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -107,44 +138,198 @@ class AbstractLearner(abc.ABC):
         }
 
     def saved_network(self) -> keras.Model | None:
-        """Load the compressed network of a killed run of this stage, None if there is none."""
-        path = self.context.stage.state_path
-        state = read_state(path) if self.context.run.resume else None
-        if state is None:
+        """Load the network of a killed run as its first fit left it, None if there is none.
+
+        That is where a recipe goes on whose choices are made before it trains: they are in the
+        network's shapes. `fit` takes it for the network that its first part was given.
+        """
+        path = self._states.first()
+        state = None if path is None else read_state(path)
+        if path is None or state is None:
             return None
-        received = json.loads(json.dumps(self._fine_tune_fingerprint()))
+        received = json.loads(json.dumps(self.fingerprint()))
         saved = {name: state.fingerprint.get(name) for name in received}
         check_fingerprint(path, saved, received)
         self.layers = dict(state.extra.get("layers", {}))
         self.seconds = dict(state.extra.get("seconds", {}))
         self.notes = list(state.extra.get("notes", []))
-        return load_keras_model(path, self.context.run.allow_unsafe)
+        network = load_keras_model(path, self.context.run.allow_unsafe)
+        self._given[network_digest(network)] = state.fingerprint[GIVEN]
+        return network
 
     def train_from_scratch(self, model: keras.Model) -> None:
         """Train on the helper's own schedule."""
         schedule, num_steps = self.helper.setup_lrn_rate(self.context.stage.num_epochs)
-        self._fit("training", model, schedule, num_steps)
+        self.fit(
+            _TRAINING,
+            model,
+            schedule=schedule,
+            num_steps=num_steps,
+            keep_zeros=not self.context.fresh,  # else zeros are how a layer begins
+        )
 
     def fine_tune(self, model: keras.Model) -> None:
-        """Train a compressed network in place: a cosine from `lrn_rate_ft` to zero."""
+        """Train a compressed network in place: a cosine from `fine_tune_lrn_rate` to zero."""
         num_steps = self.fine_tune_steps()
-        schedule = fine_tune_schedule(self.context.run.lrn_rate_ft, num_steps)
-        self._fit("fine_tuning", model, schedule, num_steps)
+        schedule = fine_tune_schedule(self.fine_tune_lrn_rate, num_steps)
+        self.fit(_FINE_TUNING, model, schedule=schedule, num_steps=num_steps)
 
-    def _fine_tune_fingerprint(self) -> dict[str, Any]:
-        """Also the number of steps: the cosine ends with them."""
-        return {**self.fingerprint(), "fine_tuning_steps": self.fine_tune_steps()}
+    @property
+    def fine_tune_lrn_rate(self) -> float:
+        """The highest rate of `fine_tune`: the learner's own flag, else `--lrn_rate_ft`."""
+        own = self.config.fine_tune_lrn_rate
+        return self.context.run.lrn_rate_ft if own is None else own
 
     def fine_tune_steps(self) -> int:
         """Number of steps of `fine_tune`."""
         epochs = self.context.stage.num_epochs
         return self.helper.setup_lrn_rate(epochs)[1] if epochs != 0 else 0
 
+    def fit(  # noqa: PLR0913  every learner's one door to training
+        self,
+        part: str,
+        model: keras.Model,
+        *,
+        schedule: Schedule,
+        num_steps: int,
+        loss: LossComposer | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        saved: keras.Model | None = None,
+        extra_variables: Sequence[keras.Variable] = (),
+        keep_zeros: bool = True,
+    ) -> FitResult:
+        """Train a network in place, as one of the fits of the recipe.
+
+        Each has a state of its own. In a run that was killed, fits that had ended are not repeated:
+        the network gets the weights that they left; the one that was under way goes on from its
+        last save. What the recipe does between them is done again, and must give the same: a fit
+        is resumed only for the network that it was given then. Random numbers that it draws from
+        Keras' global generator are the same.
+
+        Args:
+            part: the fit's name, a key of `seconds`; in a loop with the number: "stage_2".
+            model: the network.
+            schedule: learning rate, constant or by step.
+            num_steps: steps (batches) to train.
+            loss: what is minimized; None for `default_loss(model, saved)`.
+            optimizer: follows the schedule by itself; None for the helper's.
+            callbacks: see `FitJob`. Those of a fit that is restored are not called.
+            saved: the plain network, where `model` has wrappers or heads around it; see `FitJob`.
+            extra_variables: of callbacks and terms, saved and resumed with the network's.
+            keep_zeros: weights that are exactly zero stay so.
+
+        Returns:
+            History and speed.
+
+        Raises:
+            ValueError: if `part` is no name, or was trained before.
+            InputError: if a killed run was another one; see `utils.training.fit` for the rest.
+        """
+        run, label = self.context.run, self._label(part)
+        place = self._states.begin(part, writes=self.context.workers.is_chief)
+        digest = network_digest(saved or model)
+        compared = {**self._compared(part, schedule, num_steps, loss), PARTS: place.parts}
+        job = FitJob(
+            make_train=self._training_batches,
+            steps_per_epoch=self.helper.steps_per_epoch,
+            nb_steps=num_steps,
+            optimizer=optimizer or self.helper.build_optimizer(schedule),
+            loss=loss or self.default_loss(model, saved),
+            state_path=place.path,
+            saved=saved,
+            extra_variables=extra_variables,
+            keep_zeros=keep_zeros,
+            save_step=run.save_step,
+            summ_step=run.summ_step,
+            log_dir=self.context.log_dir.joinpath(*label.split(": ")),
+            seed=run.seed,
+            stage=label,
+            callbacks=(*callbacks, self._refresher(num_steps)),
+            advice=self._advice(part),
+            fingerprint={**compared, GIVEN: self._given.get(digest, digest)},
+            resume=place.resume,
+            extra=self._facts(place.parts),
+            workers=self.context.workers,
+        )
+        result = fit(model, job)
+        self.seconds[part] = result.seconds  # of all sessions of a resumed run
+        self.history += [{"stage": label, **row} for row in result.history]
+        # What the recipe draws next must not depend on whether this fit was made or restored.
+        keras.utils.set_random_seed((run.seed + zlib.crc32(part.encode())) % 2**31)
+        return result
+
+    def _compared(
+        self, part: str, schedule: Schedule, num_steps: int, loss: LossComposer | None
+    ) -> dict[str, Any]:
+        """Collect what a fit must share with the one that it goes on with, but its network."""
+        own: dict[str, Any] = {}
+        if part != _TRAINING:  # a longer training from scratch may go on from one that has ended
+            own["steps"] = num_steps
+        if part not in (_TRAINING, _FINE_TUNING):  # whose rates are those of flags
+            own["lrn_rates"] = _rates(schedule, num_steps)
+        if loss is not None:
+            own["terms"] = {term.name: _constant(term.weight) for term in loss.terms}
+        return {**self.fingerprint(), **own}
+
+    def _facts(self, parts: Sequence[str]) -> dict[str, Any]:
+        """Collect what a resumed recipe would not find out again; see `saved_network`."""
+        seconds = {name: value for name, value in self.seconds.items() if name not in parts}
+        return {"layers": self.layers, "seconds": seconds, "notes": self.notes}
+
+    def _refresher(self, num_steps: int) -> StatisticsRefresher:
+        return StatisticsRefresher(
+            lambda: self._training_batches(0),
+            nb_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
+            nb_steps=num_steps,
+        )
+
+    def _advice(self, part: str) -> str:
+        """Say which flag to lower, and to what, where it is known."""
+        if part == _TRAINING:
+            config = self.helper.config
+            name, rate, usual = "lrn_rate_init", config.lrn_rate_init, type(config)().lrn_rate_init
+        elif part == _FINE_TUNING:
+            name, rate, usual = "lrn_rate_ft", self.fine_tune_lrn_rate, RunConfig().lrn_rate_ft
+            if rate != self.context.run.lrn_rate_ft:
+                name = f"{self.config.PREFIX}{name}"
+        else:
+            return ""
+        return f"Lower --{name}: it was {rate:g}, try --{name}={min(rate / 10, usual):g}."
+
+    def _label(self, part: str) -> str:
+        """Name a fit where it is shown: the only one of most recipes by its learner alone."""
+        learner = self.context.stage.learner
+        return learner if part in (_TRAINING, _FINE_TUNING) else f"{learner}: {part}"
+
     def _training_batches(self, first_step: int) -> tf.data.Dataset:
         if self.context.holds_out:
             split = self.helper.build_dataset_train(True, first_step=first_step)
             return split[0]
         return self.helper.build_dataset_train(first_step=first_step)
+
+    def default_loss(self, model: keras.Model, saved: keras.Model | None = None) -> LossComposer:
+        """Compose the loss that `fit` has without another: helper's, distillation, hints.
+
+        Args:
+            model: the network that will be trained.
+            saved: the plain network, where that is another; see `fit`.
+
+        Returns:
+            The loss; `.plus(term)` adds a learner's own term.
+        """
+        teacher, hints = self._teacher_and_hints(saved or model)
+        if saved is not None:  # a wrapper may have taken a layer's place
+            there = [node.operation.name for node in layer_calls(functional_model(model))]
+            hints = tuple(name for name in hints if there.count(name) == 1)
+        distilling, terms = self.context.run.distillation, []
+        if teacher is not None:
+            terms.append(
+                distillation(distilling.loss_w_dst, distilling.tempr_dst, self.helper.logits)
+            )
+        if hints:
+            terms.append(hint(distilling.loss_w_hint, hints))
+        return LossComposer(self.helper.calc_loss, terms, teacher=teacher)
 
     def _teacher_and_hints(self, model: keras.Model) -> tuple[keras.Model | None, tuple[str, ...]]:
         """Give the teacher and the layers that hints compare; a note where there are none."""
@@ -159,50 +344,13 @@ class AbstractLearner(abc.ABC):
             self.notes.append(_NO_HINTS)
         return teacher, hints
 
-    def _fit(
-        self,
-        part: str,
-        model: keras.Model,
-        schedule: Any,
-        num_steps: int,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-    ) -> None:
-        run, distillation = self.context.run, self.context.run.distillation
-        teacher, hints = self._teacher_and_hints(model)
-        refresher = StatisticsRefresher(
-            lambda: self._training_batches(0),
-            nb_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
-            nb_steps=num_steps,
-        )
-        before = {name: value for name, value in self.seconds.items() if name not in _FIT_PARTS}
-        job = FitJob(
-            make_train=self._training_batches,
-            steps_per_epoch=self.helper.steps_per_epoch,
-            nb_steps=num_steps,
-            optimizer=self.helper.build_optimizer(schedule),
-            loss=LossComposer(
-                self.helper.calc_loss,
-                teacher=teacher,
-                loss_w_dst=distillation.loss_w_dst,
-                tempr_dst=distillation.tempr_dst,
-                to_logits=self.helper.logits,
-                loss_w_hint=distillation.loss_w_hint,
-                hints=hints,
-            ),
-            state_path=self.context.stage.state_path,
-            save_step=run.save_step,
-            summ_step=run.summ_step,
-            log_dir=self.context.log_dir / self.context.stage.learner,
-            seed=run.seed,
-            stage=self.context.stage.learner,
-            callbacks=(*callbacks, refresher),
-            fingerprint=(
-                self._fine_tune_fingerprint() if part == "fine_tuning" else self.fingerprint()
-            ),
-            resume=run.resume,
-            extra={"layers": self.layers, "seconds": before, "notes": self.notes},
-            workers=self.context.workers,
-        )
-        result = fit(model, job)
-        self.seconds[part] = result.seconds  # of all sessions of a resumed run
-        self.history += [{"stage": self.context.stage.learner, **row} for row in result.history]
+
+def _rates(schedule: Schedule, num_steps: int) -> list[float]:
+    """Sample a schedule, whatever its class: two runs can be compared by that."""
+    steps = [num_steps * quarter // 4 for quarter in range(5)]
+    return [float(schedule(step)) if callable(schedule) else float(schedule) for step in steps]
+
+
+def _constant(weight: Any) -> float | str:
+    """Describe a term's weight, as JSON; one that changes by itself has no value to compare."""
+    return float(weight) if isinstance(weight, (int, float)) else "changes"

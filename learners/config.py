@@ -74,7 +74,9 @@ class RunConfig:
         path=True,
     )
     pretrained_path: str | None = flag(
-        None, "Start from these weights: .keras, .weights.h5 or .npz of named arrays.", path=True
+        None,
+        "Start from these weights: .keras, .h5, .weights.h5 (of Keras 2 too), or .npz by name.",
+        path=True,
     )
     nb_epochs: str | None = flag(
         None,

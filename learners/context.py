@@ -52,6 +52,7 @@ class StageContext:
         budget: what may be kept, of the kinds that the learner can meet; None where the ratio flags
             rule.
         setting: how much of each layer stays, None where ratio flags or the budget rule.
+        fresh: the network's weights are what its initializers drew, nothing was learned yet.
         holds_out: train without the images that the helper holds out for validation.
         log_dir: folder for TensorBoard.
         teacher: the network whose outputs are learned from, None without distillation.
@@ -63,6 +64,7 @@ class StageContext:
     helper: "AbstractModelHelper"
     budget: Budget | None = None
     setting: Setting | None = None
+    fresh: bool = False
     holds_out: bool = False
     log_dir: pathlib.Path
     teacher: "keras.Model | None" = None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from utils.graph import Graph
+
 _UNDECAYED = ("gamma", "beta")  # scale and shift of normalization layers
 
 
@@ -146,17 +148,19 @@ class AbstractModelHelper(abc.ABC):
         """
         import keras
 
+        from utils.graph import traceable, traceable_name
+
         inputs = keras.Input(self.input_shape, name="images")
         outputs = self.forward(inputs)
         try:
-            model = keras.Model(inputs, outputs, name=self.model_name)
+            model = keras.Model(inputs, outputs, name=traceable_name(self.model_name))
         except ValueError as error:
             raise InputError(
                 f"{type(self).__name__}.forward does not make a Functional model: "
                 f"{str(error).splitlines()[0]}. Return outputs computed from `inputs` with Keras "
                 "layers or keras.ops."
             ) from error
-        return _without_fixed_training(model)
+        return _without_fixed_training(traceable(model))
 
     def warm_start(self, model: keras.Model) -> None:  # noqa: B027  optional to override
         """Change the fresh weights before training; does nothing here."""
@@ -425,7 +429,7 @@ def _without_fixed_training(model: keras.Model) -> keras.Model:
 
     A layer called so would ignore that the model is only evaluated.
     """
-    import keras
+    from utils.graph import copy_network
 
     def is_fixed(node: Any) -> bool:
         return node.arguments.kwargs.get("training") is True
@@ -433,9 +437,13 @@ def _without_fixed_training(model: keras.Model) -> keras.Model:
     nodes = [node for operation in model.operations for node in operation._inbound_nodes]
     if not any(is_fixed(node) for node in nodes):
         return model
+    return copy_network(model, allow_unsafe=True, change=_without_training)
 
-    def call(layer: keras.Operation, *args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("training", None)
-        return layer(*args, **kwargs)
 
-    return keras.models.clone_model(model, call_function=call)
+def _without_training(graph: Graph) -> Graph:
+    return graph.replace(
+        nodes=tuple(
+            node.replace(kwargs={k: v for k, v in node.kwargs.items() if k != "training"})
+            for node in graph.nodes
+        )
+    )

@@ -42,3 +42,12 @@ class HelperConfig:
         choices=("max", "min"),
     )
     data: DataConfig = group(DataConfig)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KerasModelConfig(HelperConfig):
+    """The same for a Keras model with a loss of its own: nothing is added that nobody asked for."""
+
+    loss_w_dcy: float = flag(
+        0.0, "Weight of a weight-decay term sum(w^2) / 2 on top of the loss.", lower=0.0
+    )

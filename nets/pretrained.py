@@ -1,4 +1,4 @@
-"""Load weights into a network from `.keras`, `.weights.h5` or `.npz` of named arrays.
+"""Load weights into a network from `.keras`, `.h5`, `.weights.h5` or `.npz` of named arrays.
 
 Everything is compared before anything is assigned: a file of another network is refused with the
 first weight, in the network's order, that does not fit.
@@ -6,21 +6,25 @@ first weight, in the network's order, that does not fit.
 
 from __future__ import annotations
 
+import os
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from utils.archives import WEIGHTS_ENTRY
 from utils.errors import InputError
-from utils.files import load_keras_model, load_npz
+from utils.files import NETWORK_ENDINGS, check_keras_archive, load_keras_model, load_npz
 
 if TYPE_CHECKING:
     import keras
 
 Translate = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
-_ENDINGS = (".keras", ".weights.h5", ".npz")
+_ENDINGS = (*NETWORK_ENDINGS, ".weights.h5", ".npz")
+_NOT_THE_NETWORK = ("optimizer/", "metrics/")  # in the weights of a whole `.keras` file
 
 
 def check_pretrained_path(path: str | Path) -> None:
@@ -47,10 +51,11 @@ def load_pretrained(
 
     Args:
         model: the network; unchanged if the file is refused.
-        path: a `.keras`, `.weights.h5` or `.npz` file.
+        path: a `.keras`, `.h5`, `.weights.h5` or `.npz` file; `.h5` of Keras 2 as well, a whole
+            network or its weights.
         translate: turns the arrays of a `.npz` into arrays by variable path
             (`AbstractModelHelper.npz_to_weights`).
-        allow_unsafe: also read a `.keras` file that contains Python code.
+        allow_unsafe: also read a file that contains Python code.
 
     Raises:
         InputError: if the file cannot be read or its weights don't fit; names the first weight
@@ -58,17 +63,61 @@ def load_pretrained(
     """
     check_pretrained_path(path)
     name = str(path)
-    if name.endswith(".weights.h5"):
-        _load_h5(model, name)
-        return
     if name.endswith(".npz"):
-        arrays = _translated(load_npz(name), translate, name)
-    else:
-        source = load_keras_model(name, allow_unsafe)
-        arrays = _aligned(source, model)
-    _compare({v.path: tuple(v.shape) for v in model.weights}, _shapes(arrays), name)
+        _assign(model, _translated(load_npz(name), translate, name), name)
+        return
+    from utils import own_objects
+    from utils.hdf5 import is_hdf5
+
+    own_objects.remember_model(model)  # the file may be made of the same classes
+    read = _load_hdf5 if is_hdf5(name) or not name.endswith(".keras") else _load_archive
+    read(model, name, allow_unsafe)
+
+
+def _assign(model: keras.Model, arrays: Mapping[str, np.ndarray], path: str) -> None:
+    """Set the weights from arrays by variable path, if all fit."""
+    _compare({v.path: tuple(v.shape) for v in model.weights}, _shapes(arrays), path)
     for variable in model.weights:
         variable.assign(arrays[variable.path])
+    for layer in model._flatten_layers():
+        if layer.weights and hasattr(layer, "finalize_state"):  # Normalization
+            layer.finalize_state()
+
+
+def _load_archive(model: keras.Model, path: str, allow_unsafe: bool) -> None:
+    """Take the weights of a network; where it cannot be built here, those in its file."""
+    check_keras_archive(path)
+    try:
+        source = load_keras_model(path, allow_unsafe)
+    except InputError as error:  # unknown classes, code: the network is known without them
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+            if WEIGHTS_ENTRY not in archive.namelist():
+                raise
+            try:
+                _load_h5(model, archive.extract(WEIGHTS_ENTRY, folder))
+            except InputError:
+                raise error from None
+    else:
+        _assign(model, _aligned(source, model), path)
+
+
+def _load_hdf5(model: keras.Model, path: str, allow_unsafe: bool) -> None:
+    """Take weights in the layout of Keras 2 or of today, or those of a whole network."""
+    from utils import legacy_keras
+
+    if not legacy_keras.is_legacy_weights(path):
+        _load_h5(model, path)
+        return
+    if legacy_keras.holds_network(path):
+        legacy_keras.check_network(model, path)
+        try:
+            source = load_keras_model(path, allow_unsafe)
+        except InputError:  # a class or code that is not there: the weights may fit all the same
+            pass
+        else:
+            _assign(model, _aligned(source, model), path)
+            return
+    legacy_keras.load_weights(model, path)
 
 
 def _translated(
@@ -152,10 +201,14 @@ def _load_h5(model: keras.Model, path: str) -> None:
         for place, name in (names_in_file | names).items()
     }
     _compare({place: expected[place] for place in places}, found, path, labels)
-    try:
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{path}: Keras cannot load it: {str(error).splitlines()[0]}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        named = str(Path(folder) / "own.weights.h5")  # Keras goes by the ending
+        os.symlink(Path(path).resolve(), named)
+        try:
+            model.load_weights(named)
+        except (ValueError, OSError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{path}: Keras cannot load it: {reason}") from error
 
 
 def _h5_contents(path: str) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
@@ -166,7 +219,7 @@ def _h5_contents(path: str) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]
     names: dict[str, str] = {}
 
     def visit(place: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
+        if isinstance(item, h5py.Dataset) and not place.startswith(_NOT_THE_NETWORK):
             shapes[place] = item.shape
             names[place] = str(item.parent.attrs.get("name", item.parent.name))
 

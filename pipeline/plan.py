@@ -14,7 +14,7 @@ from learners.search.checks import check_search
 from learners.setting import Setting
 from nets.pretrained import check_pretrained_path
 from utils.errors import InputError
-from utils.files import check_writable
+from utils.files import NETWORK_ENDINGS, check_writable
 
 _STATES = "state"  # folder in --out_dir of what a killed run continues from
 
@@ -59,15 +59,21 @@ class Plan:
         ends = (index for index, stage in enumerate(self.stages) if stage.entry.ends_before)
         return next(ends, len(self.stages) - 1)
 
+    def learns_from_before(self, index: int) -> bool:
+        """Whether the network before compression teaches a stage, counted from 0."""
+        wanted = self.run.distillation.enbl_dst and self.teacher_path is None
+        return wanted and self.compresses and index >= self.before_stage
+
     def budget_of(self, stage: StagePlan) -> Budget | None:
         """Give the part of the budget that a stage can meet; None without one."""
         if self.budget is None:
             return None
-        pairs = list(zip(self.budget.text.split(","), self.budget.limits, strict=True))
-        able = [(text, limit) for text, limit in pairs if limit.kind in stage.entry.budgets]
-        if not able:
-            return None
-        return Budget(",".join(text for text, _ in able), tuple(limit for _, limit in able))
+        pairs = zip(self.budget.text.split(","), self.budget.limits, strict=True)
+        able = [(text.strip(), limit) for text, limit in pairs if limit.kind in stage.entry.budgets]
+        if len(able) == len(self.budget.limits):
+            return self.budget
+        texts, limits = [text for text, _ in able], tuple(limit for _, limit in able)
+        return Budget(",".join(texts), limits) if able else None
 
     def setting_of(self, stage: StagePlan) -> Setting | None:
         """Give the setting where it says what a stage chooses; None without one."""
@@ -237,7 +243,8 @@ def _teacher_path(run: RunConfig, notices: list[str]) -> pathlib.Path | None:
     distillation = run.distillation
     if not distillation.enbl_dst:
         return None
-    path = _keras_path(distillation.save_path_dst, notices)
+    given = pathlib.Path(distillation.save_path_dst)
+    path = given if given.suffix in NETWORK_ENDINGS else _keras_path(str(given), notices)
     if path.is_file():
         return path
     if distillation.save_path_dst != type(distillation)().save_path_dst:

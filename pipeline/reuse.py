@@ -18,7 +18,7 @@ from utils import flags
 from utils.errors import InputError
 from utils.files import atomic_path
 from utils.flags import FlagSpec
-from utils.training import read_state
+from utils.training.state import read_fingerprint
 
 _VERSION = 1
 _STATE_ENTRY = "flowpress/state.json"
@@ -48,9 +48,9 @@ def take_up(learner: AbstractLearner, *, is_first: bool, source: str = "") -> st
         return ""
     specs = {s.name: s for c in _configs(learner) for s in flags.describe(type(c))}
     received = made_from(learner, source)
-    saved = _record(stage.state_path)
-    if saved is not None:
-        changes = differences(saved, received, specs)
+    record = _record(stage.state_path)
+    if record is not None:
+        changes = differences(record, received, specs)
         if changes and is_first:
             raise InputError(
                 f"{stage.state_path} holds another run: {'; '.join(changes)}. {_REPEAT}, or "
@@ -59,10 +59,10 @@ def take_up(learner: AbstractLearner, *, is_first: bool, source: str = "") -> st
         if changes:
             _forget(stage.state_path)
         return "; ".join(changes)
-    state = read_state(stage.state_path)
-    if state is not None:
-        shared = {n: v for n, v in received.items() if n in state.fingerprint}
-        changes = differences({n: state.fingerprint[n] for n in shared}, shared, specs)
+    saved = read_fingerprint(stage.state_path)
+    if saved is not None:
+        shared = {name: value for name, value in received.items() if name in saved}
+        changes = differences({name: saved[name] for name in shared}, shared, specs)
         if changes:
             raise InputError(_half_done(stage.state_path, changes, is_first))
     return ""

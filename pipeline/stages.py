@@ -15,16 +15,18 @@ from nets.pretrained import load_pretrained
 from pipeline import measurement
 from pipeline.outcome import Outcome
 from pipeline.plan import Plan
+from pipeline.rehearsal import try_batches, try_files, try_training
 from pipeline.reuse import keep_record, take_up
 from pipeline.steps import ReportedError
 from pipeline.teacher import load_teacher
-from pipeline.user_code import blaming, build_network, explained, try_batches
+from pipeline.user_code import build_network, explained
+from utils.causes import blaming
 from utils.command import notes, out
 from utils.errors import InputError
 from utils.export.config import KINDS
 from utils.export.files import tflite_path
-from utils.files import load_keras_model, save_keras_model
-from utils.graph import capability_report, from_keras
+from utils.files import holds_network, load_keras_model, save_keras_model
+from utils.graph import capability_report, copy_network, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Report, print_summary
 from utils.training.logits import teacher_like
@@ -46,9 +48,9 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
         _score_saved(plan, helper)
         return None
     model = initial_network(plan, helper)
-    page = plan.folder / "report.html"
+    page, fresh = plan.folder / "report.html", plan.initial_path is None
     try:
-        report = compress(plan, helper, model, command, workers=workers)
+        report = compress(plan, helper, model, command, workers=workers, fresh=fresh)
     except ReportedError as error:
         print_summary(error.report, page, out)
         raise
@@ -82,6 +84,7 @@ def compress(
     command: Sequence[str] = (),
     *,
     workers: MultiGpuWrapper | None = None,
+    fresh: bool = False,
 ) -> Report:
     """Run the stages on a network, export the result, measure it and write the report.
 
@@ -91,6 +94,7 @@ def compress(
         model: the network to start from.
         command: the command line, for the report.
         workers: from `start_workers`, where that was called already.
+        fresh: the network's weights were drawn, not learned.
 
     Returns:
         The report, with the resulting network as its `model`; its files lie in `plan.folder`.
@@ -104,11 +108,37 @@ def compress(
     if plan.run.strict:
         _refuse_opaque(model, plan.run.allow_unsafe)
     try_batches(helper, model)
-    _find_logits(plan, helper, model)
-    teacher = load_teacher(plan, model)
     with explained():
-        outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers)
+        rate = _first_rate(plan, helper)
+        if rate is not None:
+            try_training(helper, model, rate)
+        try_files(helper, {"before": model, **_trials(plan, model)}, plan.run.export)
+        _find_logits(plan, helper, model)
+        teacher = load_teacher(plan, model)
+        outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers, fresh=fresh)
     return measurement.report_on(plan, helper, outcome, command, start)
+
+
+def _trials(plan: Plan, model: keras.Model) -> dict[str, keras.Model]:
+    """Make, of the given network, one of the kind that the first stage that changes it leaves."""
+    for stage in plan.stages:
+        if learners.LEARNERS[stage.learner].ends_before:
+            make: type[AbstractLearner] = learners.learner_class(stage.learner)
+            trial = make.trial(model, stage.config, allow_unsafe=plan.run.allow_unsafe)
+            return {} if trial is None else {"trial": trial}
+    return {}
+
+
+def _first_rate(plan: Plan, helper: AbstractModelHelper) -> float | None:
+    """Say at which learning rate the first stage begins to train; None where it does not."""
+    stage = plan.stages[0]
+    if stage.num_epochs == 0:
+        return None
+    if stage.entry.starts == "trained":
+        own = stage.config.fine_tune_lrn_rate
+        return plan.run.lrn_rate_ft if own is None else own
+    schedule = helper.setup_lrn_rate(stage.num_epochs)[0]
+    return float(schedule(0) if callable(schedule) else schedule)
 
 
 def run_stages(
@@ -118,6 +148,7 @@ def run_stages(
     *,
     teacher: keras.Model | None = None,
     workers: MultiGpuWrapper = MultiGpuWrapper(),
+    fresh: bool = False,
 ) -> Outcome:
     """Run every stage, each on the network the one before it left.
 
@@ -127,6 +158,7 @@ def run_stages(
         model: the network to start from.
         teacher: the network to learn from; None for the one before compression.
         workers: this process among those that train together.
+        fresh: the network's weights were drawn, not learned.
 
     Returns:
         The networks before and after, and the learners.
@@ -134,20 +166,17 @@ def run_stages(
     before, trained, ran = model, Trained(model), []
     for index, stage in enumerate(plan.stages):
         if index == plan.before_stage:
-            before = _copy(trained.model)
-        teaches = index >= plan.before_stage and plan.compresses
+            before = copy_network(trained.model, allow_unsafe=plan.run.allow_unsafe)
+        teaches = before if plan.learns_from_before(index) else teacher
         context = StageContext(
             run=plan.run,
             stage=stage,
             helper=helper,
             budget=plan.budget_of(stage),
             setting=plan.setting_of(stage),
+            fresh=fresh and index == 0,
             log_dir=plan.log_dir,
-            teacher=_same_ending(
-                teacher or (before if teaches and plan.run.distillation.enbl_dst else None),
-                trained.model,
-                helper,
-            ),
+            teacher=_same_ending(teaches, trained.model, helper),
             workers=workers,
         )
         source = str(plan.initial_path) if index == 0 and plan.initial_path is not None else ""
@@ -160,12 +189,6 @@ def run_stages(
             keep_record(learner, source)
         ran.append(learner)
     return Outcome(before, trained, tuple(ran))
-
-
-def _copy(model: keras.Model) -> keras.Model:
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def _learner(
@@ -230,7 +253,7 @@ def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
             f"--exec_mode=eval scores a saved network: none at {path}. Train first, or give "
             "--pretrained_path."
         )
-    if path.suffix == ".keras":  # of any shape: a pruned network is not the helper's own
+    if holds_network(path):  # of any shape: a pruned network is not the helper's own
         model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
     else:
         model = build_network(helper)

@@ -1,11 +1,10 @@
-"""The user's network, data and loss: tried on a batch before anything is written.
+"""The user's network, data and loss.
 
 What goes wrong in there, then or later, becomes one line that says in which part and in which line
 of the user's file; `--debug` shows the traceback.
 """
 
 import contextlib
-import math
 from collections.abc import Iterator
 
 import keras
@@ -14,7 +13,6 @@ import tensorflow as tf
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.causes import blaming, essence, explanation, user_place
 from utils.errors import InputError
-from utils.training import evaluate
 
 
 @contextlib.contextmanager
@@ -53,20 +51,3 @@ def build_network(helper: AbstractModelHelper) -> keras.Model:
             )
     with blaming(f"{name}.forward"):
         return helper.build_model()
-
-
-def try_batches(helper: AbstractModelHelper, model: keras.Model) -> None:
-    """Run a batch of the training and of the test data through network and loss.
-
-    Raises:
-        InputError: if there is no batch, anything fails on it, or the loss is not finite.
-    """
-    name = type(helper).__name__
-    for builder in ("build_dataset_train", "build_dataset_eval"):
-        with blaming(f"A batch of {name}.{builder} in network and calc_loss"):
-            scores = evaluate(model, getattr(helper, builder)().take(1), helper)
-        if not math.isfinite(scores["loss"]):
-            raise InputError(
-                f"the loss of the network {model.name!r} on the first batch of {name}.{builder} is "
-                f"{scores['loss']}. Give finite images and a network with finite weights."
-            )

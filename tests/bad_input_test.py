@@ -438,7 +438,7 @@ def test_loss_that_becomes_nan_keeps_the_last_good_model(folder, capfd):
         r"became NaN or infinite at step [1-9]\d*; the last good model, of step \d", line
     )
     assert "out/state/1_full_prec.keras" in line
-    assert "Lower --lrn_rate_ft" in line
+    assert "Lower --lrn_rate_init: it was 1e+30, try --lrn_rate_init=0.1." in line
     model = keras.saving.load_model("out/state/1_full_prec.keras", compile=False)
     assert all(np.isfinite(np.asarray(weight)).all() for weight in model.weights)
     assert not pathlib.Path("out/model.keras").exists()

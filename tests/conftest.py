@@ -1,8 +1,13 @@
 """What tests of several folders share."""
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: one thread is enough for each
+    for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ.setdefault(_variable, "1")
 
 if TYPE_CHECKING:
     import keras

@@ -161,7 +161,7 @@ def test_a_file_that_misses_its_limits_leaves_a_report(done, tmp_path, capsys):
     start = f"--pretrained_path={done}/model_1_full_prec.keras"
     assert main.run([start, *argv, *QUICK[2:], f"--out_dir={tmp_path}"]) == 2
     assert "--tflite_min_agreement" in capsys.readouterr().err
-    (file,) = report_in(tmp_path)["tflite"]
+    (file,) = (row for row in report_in(tmp_path)["files"] if row["network"] == "after")
     assert (file["kind"], file["path"], file["passed"]) == ("int8", "", False)
     assert file["agreement"] < 1 and file["latency_ms_p50"] is None
     assert not list(tmp_path.glob("*.tflite"))
@@ -200,13 +200,27 @@ def test_users_helper_outside_the_repository(tmp_path):
     argv += ["--batch_size=8", "--tflite_min_agreement=0", "--tflite_max_gap=1", *QUICK]
     assert main.run([*argv, f"--out_dir={tmp_path}/out"]) == 0
     report = report_in(tmp_path / "out")
-    assert [row["kind"] for row in report["tflite"]] == ["float32", "int8"]
+    assert [(row["network"], row["kind"]) for row in report["files"]] == [
+        (network, kind) for network in ("before", "after") for kind in ("float32", "int8")
+    ]
     model = keras.saving.load_model(tmp_path / "out" / "model.keras", compile=False)
     assert model.name == "my_net"
     assert model.get_layer("conv1").filters == 2
 
 
 # --- a run that is killed -------------------------------------------------------------------------
+
+
+SLOWED = """
+import sys, time, main
+from utils.training import callbacks
+tick = callbacks.Recorder.on_train_batch_end
+def slowed(self, batch, logs=None):
+    tick(self, batch, logs)
+    time.sleep(0.05)
+callbacks.Recorder.on_train_batch_end = slowed
+sys.exit(main.run(sys.argv[1:]))
+"""
 
 
 def wait_for_steps(path, steps, process):
@@ -224,18 +238,8 @@ def wait_for_steps(path, steps, process):
 def test_killed_in_the_second_stage_and_resumed(done, tmp_path, monkeypatch):
     folder = tmp_path / "killed"
     argv = [*PIPELINE, f"--out_dir={folder}"]
-    slow = (
-        "import sys, time, main\n"
-        "from utils.training import callbacks\n"
-        "tick = callbacks.Recorder.on_train_batch_end\n"
-        "def slowed(self, batch, logs=None):\n"
-        "    tick(self, batch, logs)\n"
-        "    time.sleep(0.05)\n"
-        "callbacks.Recorder.on_train_batch_end = slowed\n"
-        "sys.exit(main.run(sys.argv[1:]))"
-    )
     process = subprocess.Popen(
-        [sys.executable, "-c", slow, *argv], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOWED, *argv], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     try:
         wait_for_steps(folder / "state" / "2_chn_pruned_rmt.keras", 5, process)
@@ -253,8 +257,34 @@ def test_killed_in_the_second_stage_and_resumed(done, tmp_path, monkeypatch):
     assert {path.name for path in folder.iterdir()} == {path.name for path in done.iterdir()}
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM])
+def test_stopped_by_a_signal_it_saves_and_says_how_to_go_on(number, done, tmp_path):
+    argv = [*PIPELINE, "--save_step=1000", f"--out_dir={tmp_path}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOWED, *argv], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    state = tmp_path / "state" / "1_full_prec.keras"
+    try:
+        wait_for_steps(state, 0, process)  # the first save is before the first step
+        process.send_signal(number)
+        error = process.communicate(timeout=240)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number
+    last = error.splitlines()[-1]
+    step = read_state(state).step
+    assert last == (
+        f"full-prec: stopped by {number.name} at step {step} of 22, step {step} is saved in "
+        f"{state}. The same command goes on from there."
+    )
+    assert 0 < step < 22
+    assert "Traceback" not in error
+    assert main.run(argv) == 0
+    assert figures(report_in(tmp_path)) == figures(report_in(done))
+
+
 def test_a_resumed_run_must_be_the_same(done, tmp_path, capsys):
     assert main.run([*PIPELINE, f"--out_dir={done}", "--batch_size=32"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "batch_size: saved 64, received 32" in error
+    assert "--batch_size was 64, is 32" in error
     assert "--resume=False" in error

@@ -15,31 +15,38 @@ import pathlib
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from utils.errors import InputError
 
+if TYPE_CHECKING:
+    import h5py
+
 MAX_ARCHIVE_BYTES = 4 << 30
 """Largest sum of unpacked sizes that a reader accepts by default."""
+
+CONFIG_ENTRY, WEIGHTS_ENTRY = "config.json", "model.weights.h5"
+"""What Keras calls the description and the weights of a network in a `.keras` file."""
 
 # Deflate reaches 1,032 to 1 on zeros. Genuine arrays that compress so well are small or sparse; the
 # floor lets them pass.
 _MAX_EXPANSION = 100
 _EXPANSION_FLOOR_BYTES = 256 << 20
-_MAX_CONFIG_BYTES = 64 << 20
-_CONFIG_ENTRY = "config.json"
-_WEIGHT_ENTRIES = ("model.weights.h5", "model.weights.npz")
+MAX_CONFIG_BYTES = 64 << 20
+_WEIGHT_ENTRIES = (WEIGHTS_ENTRY, "model.weights.npz")
 
 _Path = str | os.PathLike[str]
 
 
-def _damaged(path: pathlib.Path, reason: str) -> InputError:
+def damaged(path: pathlib.Path, reason: str) -> InputError:
+    """Make the error for a file that was cut off or changed on its way."""
     return InputError(f"{path}: {reason}. Copy or create the file anew.")
 
 
-def _refused(path: pathlib.Path, reason: str) -> InputError:
+def refused(path: pathlib.Path, reason: str) -> InputError:
+    """Make the error for a file that looks as if it were made to do harm."""
     return InputError(f"{path}: {reason}. Refused before it was read; do not trust this file.")
 
 
@@ -62,7 +69,7 @@ def open_archive(
     """
     target = pathlib.Path(path)
     if not target.exists():
-        raise InputError(f"{target}: no such file. Expected a {kind} file{_neighbours(target)}.")
+        raise InputError(f"{target}: no such file. Expected a {kind} file{neighbours(target)}.")
     if target.is_dir():
         raise InputError(f"{target}: is a folder. Expected a {kind} file.")
     try:
@@ -77,7 +84,7 @@ def open_archive(
             yield archive
 
 
-def _neighbours(target: pathlib.Path) -> str:
+def neighbours(target: pathlib.Path) -> str:
     """Name up to three files of that kind in the folder: a misspelled name is the usual cause."""
     if not target.parent.is_dir():
         return f"; the folder {str(target.parent)!r} does not exist either"
@@ -92,9 +99,9 @@ def _open_zip(target: pathlib.Path, stream: IO[bytes], kind: str) -> zipfile.Zip
         size = target.stat().st_size
         stream.seek(0)
         if size == 0:
-            raise _damaged(target, f"is empty (0 bytes), not a {kind} file") from error
+            raise damaged(target, f"is empty (0 bytes), not a {kind} file") from error
         if stream.read(2) == b"PK":
-            raise _damaged(target, f"is truncated or damaged at byte {size} ({error})") from error
+            raise damaged(target, f"is truncated or damaged at byte {size} ({error})") from error
         raise InputError(
             f"{target}: is not a {kind} file (a ZIP archive). Give the path of a {kind} file."
         ) from error
@@ -106,21 +113,20 @@ def _check_entries(target: pathlib.Path, archive: zipfile.ZipFile, max_bytes: in
     for entry in entries:
         parts = pathlib.PurePosixPath(entry.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in entry.filename:
-            raise _refused(target, f"entry {entry.filename!r} points outside the archive")
-        expands = entry.file_size > _MAX_EXPANSION * entry.compress_size
-        if expands and entry.file_size > _EXPANSION_FLOOR_BYTES:
-            raise _refused(
+            raise refused(target, f"entry {entry.filename!r} points outside the archive")
+        if entry.file_size > unpacked_limit(entry.compress_size):
+            raise refused(
                 target,
                 f"entry {entry.filename!r} unpacks {entry.compress_size:,} to "
                 f"{entry.file_size:,} bytes",
             )
     names = {entry.filename for entry in entries}
     if len(names) < len(entries):
-        raise _refused(target, "two entries have the same name")
+        raise refused(target, "two entries have the same name")
     # Overlapping entries are how a small archive declares petabytes at a modest ratio each.
     size = target.stat().st_size
     if sum(entry.compress_size for entry in entries) > size:
-        raise _refused(
+        raise refused(
             target, f"its entries overlap: they claim more than the file's {size:,} bytes"
         )
     total = sum(entry.file_size for entry in entries)
@@ -140,9 +146,9 @@ def _check_contents(target: pathlib.Path, archive: zipfile.ZipFile) -> None:
                 while stream.read(1 << 20):
                     pass
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise _damaged(target, f"{where} is damaged ({error})") from error
+            raise damaged(target, f"{where} is damaged ({error})") from error
         except (RuntimeError, NotImplementedError) as error:  # encrypted, or a rare compression
-            raise _refused(target, f"{where} cannot be unpacked ({error})") from error
+            raise refused(target, f"{where} cannot be unpacked ({error})") from error
 
 
 def check_keras_archive(path: _Path) -> None:
@@ -158,19 +164,19 @@ def check_keras_archive(path: _Path) -> None:
     target = pathlib.Path(path)
     with open_archive(target, ".keras", MAX_ARCHIVE_BYTES) as archive:
         names = set(archive.namelist())
-        if _CONFIG_ENTRY not in names or not names.intersection(_WEIGHT_ENTRIES):
+        if CONFIG_ENTRY not in names or not names.intersection(_WEIGHT_ENTRIES):
             raise InputError(
-                f"{target}: a ZIP, but not a .keras file: it lacks {_CONFIG_ENTRY!r} or "
+                f"{target}: a ZIP, but not a .keras file: it lacks {CONFIG_ENTRY!r} or "
                 f"{_WEIGHT_ENTRIES[0]!r}. Save the model with model.save('….keras')."
             )
-        if archive.getinfo(_CONFIG_ENTRY).file_size > _MAX_CONFIG_BYTES:
-            raise _refused(target, f"{_CONFIG_ENTRY!r} is larger than {_MAX_CONFIG_BYTES:,} bytes")
+        if archive.getinfo(CONFIG_ENTRY).file_size > MAX_CONFIG_BYTES:
+            raise refused(target, f"{CONFIG_ENTRY!r} is larger than {MAX_CONFIG_BYTES:,} bytes")
         try:
-            config = json.loads(archive.read(_CONFIG_ENTRY))
+            config = json.loads(archive.read(CONFIG_ENTRY))
         except (ValueError, RecursionError) as error:
-            raise _damaged(target, f"{_CONFIG_ENTRY!r} is not JSON ({error})") from error
+            raise damaged(target, f"{CONFIG_ENTRY!r} is not JSON ({error})") from error
         if not isinstance(config, dict) or "class_name" not in config:
-            raise _damaged(target, f"{_CONFIG_ENTRY!r} describes no Keras model")
+            raise damaged(target, f"{CONFIG_ENTRY!r} describes no Keras model")
         if _WEIGHT_ENTRIES[0] in names:
             _check_h5(target, archive)
 
@@ -180,21 +186,39 @@ def _check_h5(target: pathlib.Path, archive: zipfile.ZipFile) -> None:
     import h5py  # only readers of .keras files need it
 
     def check(name: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset):
-            return
-        if item.external or item.is_virtual:
-            raise _refused(target, f"weights {name!r} lie in another file")
-        stored = item.id.get_storage_size()
-        if item.nbytes > max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * stored):
-            raise _refused(target, f"weights {name!r} unpack {stored:,} to {item.nbytes:,} bytes")
+        if isinstance(item, h5py.Dataset):
+            check_dataset(target, name, item)
 
     try:
-        with archive.open(_WEIGHT_ENTRIES[0]) as stream, h5py.File(stream, "r") as weights:
+        with archive.open(WEIGHTS_ENTRY) as stream, h5py.File(stream, "r") as weights:
             weights.visititems(check)
     except InputError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise _damaged(target, f"{_WEIGHT_ENTRIES[0]!r} is not HDF5 ({error})") from error
+        raise damaged(target, f"{WEIGHTS_ENTRY!r} is not HDF5 ({error})") from error
+
+
+def check_dataset(target: pathlib.Path, name: str, item: h5py.Dataset) -> None:
+    """Refuse an HDF5 dataset that points elsewhere or declares far more than it stores.
+
+    Args:
+        target: the file, for the message.
+        name: of the dataset, for the message.
+        item: the dataset; nothing of it is read.
+
+    Raises:
+        InputError: if it does.
+    """
+    if item.external or item.is_virtual:
+        raise refused(target, f"weights {name!r} lie in another file")
+    stored = item.id.get_storage_size()
+    if item.nbytes > unpacked_limit(stored):
+        raise refused(target, f"weights {name!r} unpack {stored:,} to {item.nbytes:,} bytes")
+
+
+def unpacked_limit(stored: int) -> int:
+    """Give the most bytes that `stored` bytes may honestly unpack to."""
+    return max(_EXPANSION_FLOOR_BYTES, _MAX_EXPANSION * stored)
 
 
 def check_npz(path: _Path, max_bytes: int = MAX_ARCHIVE_BYTES) -> None:
@@ -238,7 +262,7 @@ def read_npy(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """
     target = pathlib.Path(archive.filename or "")
     if name not in archive.namelist():
-        raise _damaged(target, f"lacks the array {name!r}")
+        raise damaged(target, f"lacks the array {name!r}")
     with archive.open(name) as stream:
         _check_npy(target, archive.getinfo(name), stream)
     with archive.open(name) as stream:
@@ -250,7 +274,7 @@ def _check_npy(target: pathlib.Path, entry: zipfile.ZipInfo, stream: IO[bytes]) 
     shape, dtype = _read_npy_header(target, entry.filename, stream)
     declared, stored = math.prod(shape) * dtype.itemsize, entry.file_size - stream.tell()
     if declared != stored:
-        raise _damaged(
+        raise damaged(
             target,
             f"array {entry.filename!r} declares {declared:,} bytes of data, {stored:,} are there",
         )
@@ -268,9 +292,9 @@ def _read_npy_header(
         version = np.lib.format.read_magic(stream)
         shape, _, dtype = readers[version](stream)
     except (ValueError, KeyError, EOFError) as error:
-        raise _damaged(target, f"array {name!r} has no valid header ({error})") from error
+        raise damaged(target, f"array {name!r} has no valid header ({error})") from error
     if dtype.hasobject:
-        raise _refused(target, f"array {name!r} holds pickled objects, which may run code")
+        raise refused(target, f"array {name!r} holds pickled objects, which may run code")
     if any(size < 0 for size in shape):
-        raise _damaged(target, f"array {name!r} has the impossible shape {shape}")
+        raise damaged(target, f"array {name!r} has the impossible shape {shape}")
     return shape, dtype

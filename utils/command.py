@@ -9,10 +9,10 @@ from rich.console import Console
 
 from utils.causes import essence, explanation, own_place, user_place
 from utils.errors import InputError
+from utils.stopping import EXIT_INTERRUPTED, EXIT_TERMINATED, Interrupted, Terminated, terminating
 
 EXIT_INTERNAL = 1
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)  # progress, notices, errors
 out = Console(highlight=False)  # results
@@ -35,20 +35,27 @@ def guarded(body: Callable[[], int | None], argv: Sequence[str]) -> int:
 
     Returns:
         The exit status: 0, 2 for bad input or a mistake in the user's code, 1 for one of ours, 130
-        for Ctrl-C.
+        for Ctrl-C, 143 for SIGTERM.
     """
     quiet_tensorflow()
     try:
-        return body() or 0
+        with terminating():
+            return body() or 0
     except Exception as error:
         if any(arg in ("--debug", "--debug=True", "--debug=true") for arg in argv):
             raise
         text, status = _told(error)
         notes.print(f"error: {' '.join(text.split())}", markup=False)
         return status
+    except Interrupted:
+        return EXIT_INTERRUPTED
     except KeyboardInterrupt:
         notes.print("Interrupted. The same command resumes from the last save.")
         return EXIT_INTERRUPTED
+    except Terminated as stop:
+        if not stop.told:
+            notes.print("Terminated. The same command resumes from the last save.")
+        return EXIT_TERMINATED
 
 
 def _told(error: Exception) -> tuple[str, int]:

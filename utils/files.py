@@ -9,29 +9,38 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.archives import MAX_ARCHIVE_BYTES, check_keras_archive, check_npz
+from utils.archives import CONFIG_ENTRY, MAX_ARCHIVE_BYTES, check_keras_archive, check_npz
 from utils.errors import InputError
 
 if TYPE_CHECKING:
     import keras
 
 _Path = str | os.PathLike[str]
+_H5_ENDINGS = (".h5", ".hdf5")
+NETWORK_ENDINGS = (".keras", *_H5_ENDINGS)
+"""Endings of the files that `load_keras_model` reads."""
+
 __all__ = [
     "MAX_ARCHIVE_BYTES",
+    "NETWORK_ENDINGS",
     "atomic_path",
     "check_keras_archive",
     "check_npz",
     "check_writable",
+    "holds_network",
     "load_keras_model",
     "load_npz",
     "save_keras_model",
@@ -176,25 +185,90 @@ def save_npz(arrays: Mapping[str, np.ndarray], path: _Path) -> None:
 
 
 def load_keras_model(path: _Path, allow_unsafe: bool = False) -> keras.Model:
-    """Load a `.keras` file, uncompiled, after `check_keras_archive`.
+    """Load a network, uncompiled, after checking the file.
 
     Args:
-        path: the `.keras` file.
+        path: a `.keras` file, or an `.h5` file (of Keras 2 as well) that holds a whole network.
         allow_unsafe: also load Python code (Lambda layers). It runs: only for files you trust.
 
     Returns:
-        The model.
+        The model. Names in it that TensorFlow's graphs do not take are replaced.
 
     Raises:
         InputError: if the file is refused or Keras cannot rebuild the model from it.
     """
-    check_keras_archive(path)
-    import keras  # takes seconds: the checks come first
+    is_h5 = _is_h5(path)
+    if not is_h5:
+        check_keras_archive(path)  # Keras takes seconds: the checks come first
+    from utils import legacy_keras
+    from utils.graph import traceable
+
+    if is_h5:
+        return traceable(legacy_keras.load_network(path, allow_unsafe=allow_unsafe))
+    if legacy_keras.is_keras_2_archive(path):
+        return traceable(legacy_keras.load_archive(path, allow_unsafe=allow_unsafe))
+    return traceable(_loaded(path, allow_unsafe))
+
+
+def _is_h5(path: _Path) -> bool:
+    """Whether a file is HDF5 by its content, or should be by its name."""
+    from utils.hdf5 import is_hdf5
+
+    return is_hdf5(path) or (pathlib.Path(path).is_file() and str(path).endswith(_H5_ENDINGS))
+
+
+def holds_network(path: _Path) -> bool:
+    """Whether a file is meant to hold a whole network, not weights alone.
+
+    Raises:
+        InputError: if it is a damaged `.h5` file.
+    """
+    if not _is_h5(path):
+        return str(path).endswith(".keras")
+    from utils import legacy_keras
+
+    return legacy_keras.holds_network(path)
+
+
+def _loaded(path: _Path, allow_unsafe: bool) -> keras.Model:
+    import keras
+
+    from utils import own_objects
 
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
+        with own_objects.scope(), _known_lambdas(path, allow_unsafe) as (source, lambdas):
+            return keras.saving.load_model(
+                source, custom_objects=lambdas, compile=False, safe_mode=not allow_unsafe
+            )
     except Exception as error:  # whatever a foreign configuration makes a constructor raise
         raise InputError(f"{path}: Keras cannot load it: {_cause(error)}") from error
+
+
+@contextlib.contextmanager
+def _known_lambdas(path: _Path, allow_unsafe: bool) -> Iterator[tuple[_Path, dict[str, Any]]]:
+    """Give a file whose lambdas of this process are named, and the lambdas by these names.
+
+    A file holds a lambda's code, but nothing of what it uses from outside (`tf`, `np`): one that is
+    at hand is taken instead.
+    """
+    from utils import own_objects
+
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read(CONFIG_ENTRY) if allow_unsafe else b""
+        named, lambdas = own_objects.known_lambdas(json.loads(config)) if config else (None, {})
+        if not lambdas:
+            yield path, {}
+            return
+        with tempfile.TemporaryDirectory(prefix="flowpress-") as folder:
+            copy = pathlib.Path(folder) / "model.keras"
+            with zipfile.ZipFile(copy, "w") as written:
+                for entry in archive.infolist():
+                    if entry.filename == CONFIG_ENTRY:
+                        written.writestr(CONFIG_ENTRY, json.dumps(named))
+                        continue
+                    with archive.open(entry) as stream, written.open(entry, "w") as target:
+                        shutil.copyfileobj(stream, target)
+            yield copy, lambdas
 
 
 def _cause(error: Exception) -> str:
@@ -205,6 +279,11 @@ def _cause(error: Exception) -> str:
             "it contains Python code (a Lambda layer), which would run on this computer. If you "
             "trust its source, load it with --allow_unsafe (in Python: allow_unsafe=True); better, "
             "replace the layer by keras.ops calls."
+        )
+    if "of the Lambda's output" in text:  # Keras hides what its function raised
+        return (
+            "its Lambda layer does not run: a file lacks what the function uses from outside, such "
+            "as `tf`. Import that inside the function, or replace the layer by keras.ops calls."
         )
     unknown = re.search(r"Could not locate (?:class|function) '?([\w>.]+)", text)
     if unknown:

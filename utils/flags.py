@@ -20,7 +20,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import flags as absl_flags
@@ -313,12 +313,14 @@ def parse(
         )
     given = frozenset(name for name in specs if values[name].present)
     found = {name: values[name].value for name in given}
-    notices = tuple(
-        f"--{name} has no effect: {specs[name].info.inert}"
-        for name in sorted(given)
-        if specs[name].info.inert
-    )
-    return Parsed(build_all(config_classes, found), given, notices)
+    return Parsed(build_all(config_classes, found), given, notices(config_classes, given))
+
+
+def notices(config_classes: Iterable[type], given: Container[str]) -> tuple[str, ...]:
+    """Say of every flag that was given and has no effect why that is."""
+    specs = {spec.name: spec for cls in config_classes for spec in describe(cls)}
+    idle = (spec for name, spec in sorted(specs.items()) if name in given and spec.info.inert)
+    return tuple(f"--{spec.name} has no effect: {spec.info.inert}" for spec in idle)
 
 
 def _define(config_classes: Iterable[type]) -> absl_flags.FlagValues:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from utils.errors import InputError
-from utils.files import load_keras_model
+from utils.files import NETWORK_ENDINGS, load_keras_model
 from utils.intervals import Interval, median_interval
 
 if TYPE_CHECKING:
@@ -136,14 +136,19 @@ def ratio(stats: LatencyStats, baseline: LatencyStats) -> LatencyRatio:
 
 
 def file_call(
-    path: str | os.PathLike[str], *, batch_size: int = 1, num_threads: int = 1
+    path: str | os.PathLike[str],
+    *,
+    batch_size: int = 1,
+    num_threads: int = 1,
+    allow_unsafe: bool = False,
 ) -> Callable[[], Any]:
-    """Make the function to time for a `.keras` or `.tflite` file, on random inputs.
+    """Make the function to time for a `.keras`, `.h5` or `.tflite` file, on random inputs.
 
     Args:
         path: the file.
         batch_size: samples per call.
-        num_threads: threads of the `.tflite` interpreter; for `.keras` see `limit_threads`.
+        num_threads: threads of the `.tflite` interpreter; for Keras' files see `limit_threads`.
+        allow_unsafe: also load Python code (Lambda layers).
 
     Returns:
         A function that runs the network once.
@@ -152,11 +157,11 @@ def file_call(
         InputError: for another ending, or a file that cannot be read or run.
     """
     ending = pathlib.Path(path).suffix
-    if ending == ".keras":
-        return keras_call(load_keras_model(path), batch_size=batch_size)
+    if ending in NETWORK_ENDINGS:
+        return keras_call(load_keras_model(path, allow_unsafe), batch_size=batch_size)
     if ending != ".tflite":
         raise InputError(
-            f"latency is measured of .keras and .tflite files. Received: {os.fspath(path)!r}."
+            f"latency is measured of .keras, .h5 and .tflite files. Received: {os.fspath(path)!r}."
         )
     from utils.export.runner import timed_call
 

@@ -18,6 +18,8 @@ import keras
 
 from learners.base import AbstractLearner, Trained
 from learners.budget import parse_budget
+from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners.channels.criteria import CRITERIA
 from learners.channels.gathers import gather_note
 from learners.channels.groups import channel_budget, prunable_groups, ratio_counts
 from learners.channels.scoring import make_scorer
@@ -25,6 +27,7 @@ from learners.channels.selection import (
     ChannelSelection,
     SelectionOptions,
     SelectionResult,
+    halved,
 )
 from learners.identity import file_digest
 from learners.reconstruction.sampling import Sampler
@@ -40,14 +43,16 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def train(self) -> Trained:
         """Carry out the recipe."""
         if self.config.searching.search and self.context.setting is None:
-            return Trained(self.searched(from_keras(self.model)))
+            return Trained(
+                self.searched(from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe))
+            )
         saved = self.saved_network()
         if saved is not None:  # a killed run: the selection is done
             model = saved
         elif self.config.warm_start:
             model = load_keras_model(self.config.save_path_ws, self.context.run.allow_unsafe)
         else:
-            graph = from_keras(self.model)
+            graph = from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe)
             with self.timed("selection"):
                 result = self.select(graph)
             self.layers = {name: {"error": error} for name, error in result.errors.items()}
@@ -55,6 +60,14 @@ class ChannelPrunedRmtLearner(AbstractLearner):
             model = to_keras(result.graph)
         self.fine_tune(model)
         return Trained(model)
+
+    @classmethod
+    def trial(
+        cls, model: keras.Model, config: ChannelPrunedRmtConfig, *, allow_unsafe: bool
+    ) -> keras.Model | None:
+        """Keep the first half of the channels of each group."""
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        return to_keras(halved(graph, prunable_groups(graph, config)))
 
     def fingerprint(self) -> dict[str, Any]:
         """Compare the warm-start file's content too."""
@@ -103,7 +116,7 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def options(self) -> SelectionOptions:
         """Translate the flags."""
         return SelectionOptions(
-            criterion=self.config.criterion,
+            criterion=CRITERIA[self.config.criterion],
             num_iterations=self.config.ista_nb_iters,
             refit_all=self.config.refit_all,
             compensate=self.config.compensate,

@@ -5,16 +5,16 @@ import numpy as np
 
 from utils.export.runner import TFLiteRunner
 from utils.export.tflite import convert
-from utils.graph import Graph, Node
+from utils.graph import Graph, Node, ops
 from utils.latency import measure
-
-_TAKE = ".Take"
 
 
 def gathers(graph: Graph, before: Graph) -> list[Node]:
     """List the channel gathers that a cut added to a network."""
     known = {node.name for node in before.nodes}
-    return [node for node in graph.nodes if node.op.endswith(_TAKE) and node.name not in known]
+    added = (node for node in graph.nodes if node.name not in known)
+    rows = ((node, ops.find(graph, node)) for node in added)
+    return [node for node, row in rows if row is not None and row.picks]
 
 
 def gather_note(graph: Graph, before: Graph) -> str | None:

@@ -8,7 +8,7 @@ from learners.channels.budget import ChannelBudget
 from learners.channels.flags import ChannelFlags
 from learners.channels.segments import per_reader, segments
 from utils.errors import InputError
-from utils.graph import ChannelGroup, Graph, channel_groups
+from utils.graph import ChannelGroup, Graph, channel_groups, ops
 
 
 def prunable_groups(graph: Graph, config: ChannelFlags) -> list[ChannelGroup]:
@@ -50,7 +50,8 @@ def prunable_groups(graph: Graph, config: ChannelFlags) -> list[ChannelGroup]:
 
 def _skipped_readers(graph: Graph, readers: Sequence[str], config: ChannelFlags) -> dict[str, str]:
     skipped: dict[str, str] = {}
-    weighted = [node.name for node in graph.nodes if "kernel" in graph.params.get(node.layer, {})]
+    rows = ((node.name, ops.find(graph, node)) for node in graph.nodes)
+    weighted = [name for name, row in rows if row is not None and row.uses]
     if config.skip_frst_layer and weighted:
         skipped[weighted[0]] = f"--{config.PREFIX}skip_frst_layer"
     if config.skip_last_layer and weighted:

@@ -23,6 +23,8 @@ from learners.reconstruction.statistics import LayerStatistics
 
 MAX_BISECTIONS = 60
 TOLERANCE = 1e-7  # relative change of beta that ends the iterations
+PATH_POINTS = 100  # lambdas of the path
+PATH_SPAN = 1e4  # the largest over the smallest
 
 
 def channel_quadratic(
@@ -139,6 +141,34 @@ def lasso_mask(
         else:
             high = penalty
     return largest(np.abs(surplus) * np.sqrt(np.maximum(np.diag(quadratic), 0.0)), num_keep)
+
+
+def lasso_path_order(quadratic: np.ndarray, linear: np.ndarray) -> np.ndarray:
+    """Order channels by the lambda at which the LASSO path leaves them out for good.
+
+    Args:
+        quadratic: A, float64 [C, C], see `ista`.
+        linear: b, float64 [C].
+
+    Returns:
+        int [C]: the channels, those that leave first in front; where several leave between two
+        lambdas, the one with the least contribution `|beta_i| sqrt(A_ii)` before.
+
+    Example:
+        >>> lasso_path_order(np.eye(3), np.array([0.2, 3.0, 1.0]))
+        array([0, 2, 1])
+    """
+    top = max(float(np.max(np.abs(linear))), np.finfo(float).tiny)
+    leaves = np.zeros(linear.size)
+    contribution = np.zeros(linear.size)
+    scale = np.sqrt(np.maximum(np.diag(quadratic), 0.0))
+    beta = np.ones(linear.size)
+    for number, penalty in enumerate(np.geomspace(top / PATH_SPAN, top, PATH_POINTS), start=1):
+        beta = ista(quadratic, linear, penalty, start=beta, num_iterations=100)
+        alive = beta != 0
+        leaves[alive] = number
+        contribution[alive] = (np.abs(beta) * scale)[alive]
+    return np.lexsort((contribution, leaves))
 
 
 def largest(scores: np.ndarray, num_keep: int) -> np.ndarray:

@@ -100,19 +100,16 @@ def _spread(choices: Sequence[int]) -> list[int]:
 
 def _is_timed(graph: Graph, node: Node) -> bool:
     row = ops.find(graph, node)
-    return row is not None and bool(row.uses) and node.op.startswith("keras.layers.")
+    return row is not None and row.timed is not None
 
 
 def _key(graph: Graph, node: Node) -> str:
     """Name what a layer's time depends on: its class, shapes and configuration."""
-    config = {name: value for name, value in node.attrs.items() if name in _TIMED_ATTRS}
+    row = ops.find(graph, node)
+    timed = frozenset() if row is None or row.timed is None else row.timed
+    config = {name: value for name, value in node.attrs.items() if name in timed}
     shapes = [graph.shape(node.inputs[0])[1:], node.output_shapes[0][1:]]
     return f"layer:{node.op.rpartition('.')[2]}{json.dumps([shapes, config])}"
-
-
-_TIMED_ATTRS = frozenset(
-    "kernel_size strides padding dilation_rate groups depth_multiplier activation use_bias".split()
-)
 
 
 def _layer_model(graph: Graph, node: Node) -> keras.Model:

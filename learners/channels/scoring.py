@@ -4,15 +4,16 @@ Channels are not cut for a roll-out but given zero kernel rows in every layer th
 computes the same. So nothing is built or traced again; a roll-out costs the evaluation.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from learners.base import AbstractLearner
+from learners.channels.axes import dropped, read_axes
 from learners.channels.tables import ChannelTables
-from learners.reconstruction.readings import kernel_input_axis
 from learners.reconstruction.sampling import Sampler
 from learners.search.rewards import Score, refuse_blind
 from nets.abstract_model_helper import AbstractModelHelper
@@ -84,11 +85,7 @@ class ChannelScorer:
         self._tables = tables
         self._images = images
         self.model = to_keras(graph)
-        self._weights = {
-            (layer.name, weight.name): weight
-            for layer in self.model.layers
-            for weight in layer.variables  # the seeds of Dropout too
-        }
+        self._weights = dict(_named_variables(graph, self.model))
         self._original = {key: np.array(weight) for key, weight in self._weights.items()}
         self._evaluate = Evaluator(self.model, helper)
         self._before: list[Callable[[Mapping[str, int]], None]] = []
@@ -105,7 +102,11 @@ class ChannelScorer:
 
     def tune(self, tuner: "BriefTuning") -> None:
         """Have every candidate trained briefly before it is scored."""
-        self._before.append(lambda counts: tuner(self._dead_rows(counts)))
+        self._before.append(
+            lambda counts: tuner(
+                {self._weights[key].path: rows for key, rows in self._dead_rows(counts).items()}
+            )
+        )
 
     def __call__(self, counts: Mapping[str, int]) -> Score:
         """Score a candidate.
@@ -124,21 +125,16 @@ class ChannelScorer:
     def _assign(self, counts: Mapping[str, int]) -> None:
         """Give every reading layer its kernel; all else is as in the whole network."""
         values = dict(self._original) if self._before else {}
+        refitted: set[tuple[str, str]] = set()
         for name, reading in self._tables.readings.items():
-            layer = self._graph.node(name).layer
             kernel, offset = self._tables.refit(name, counts)
-            values[layer, "kernel"] = kernel.reshape(self._original[layer, "kernel"].shape)
-            if reading.norm is not None:
-                mean = (reading.norm, "moving_mean")
-                values[mean] = self._original[mean] - offset
-            elif reading.bias:
-                values[layer, "bias"] = self._original[layer, "bias"] + offset
-        for key, dead in self._dead_rows(counts).items():
-            layer = key[0]
-            if not any(self._graph.node(n).layer == layer for n in self._tables.readings):
-                kernel, (_, axis) = self._original[key].copy(), dead
-                np.moveaxis(kernel, axis, 0)[dead[0]] = 0.0
-                values[key] = kernel
+            values |= reading.refitted(kernel, offset, lambda *key: self._original[key])
+            refitted.update((reading.layer, weight) for weight in reading.kernels)
+        for key, (rows, axis) in self._dead_rows(counts).items():
+            if key not in refitted:
+                changed = self._original[key].copy()
+                np.moveaxis(changed, axis, 0)[rows] = 0.0
+                values[key] = changed
         for key, value in values.items():
             self._weights[key].assign(value)
 
@@ -149,13 +145,24 @@ class ChannelScorer:
         dead: dict[tuple[str, str], tuple[np.ndarray, int]] = {}
         for group in self._groups:
             mask = self._tables.mask(group.name, counts[group.name])
-            for reader in group.readers:
-                node = self._graph.node(reader.node)
-                weight, axis = kernel_input_axis(self._graph, node)
-                dropped = (reader.channels >= 0) & ~mask[np.maximum(reader.channels, 0)]
-                known = dead.get((node.layer, weight))
-                dead[node.layer, weight] = (dropped if known is None else dropped | known[0], axis)
+            for layer, weight, axis, channels in read_axes(self._graph, group):
+                gone, known = dropped(channels, mask), dead.get((layer, weight))
+                dead[layer, weight] = (gone if known is None else gone | known[0], axis)
         return dead
+
+
+def _named_variables(
+    graph: Graph, model: keras.Model
+) -> Iterator[tuple[tuple[str, str], keras.Variable]]:
+    """Give all of a network's variables by layer and the graph's name, in Keras' own order."""
+    for layer in model.layers:
+        names = list(graph.params.get(layer.name, ()))
+        for name, weight in zip(names, layer.weights, strict=True):
+            yield (layer.name, name), weight
+        known = {id(weight) for weight in layer.weights}
+        for variable in layer.variables:  # the seeds of Dropout too
+            if id(variable) not in known:
+                yield (layer.name, variable.path), variable
 
 
 class BriefTuning:
@@ -183,13 +190,12 @@ class BriefTuning:
         self._speeds = [tf.Variable(tf.zeros_like(v)) for v in self._model.trainable_variables]
         self._step = tf.function(self._train_step, reduce_retracing=True)
 
-    def __call__(self, dead: Mapping[tuple[str, str], tuple[np.ndarray, int]]) -> None:
-        """Train; `dead` says which rows stay zero."""
-        by_path = {f"{layer}/{weight}": value for (layer, weight), value in dead.items()}
+    def __call__(self, dead: Mapping[str, tuple[np.ndarray, int]]) -> None:
+        """Train; `dead` says, by a variable's path, which rows along which axis stay zero."""
         for variable, mask in zip(self._model.trainable_variables, self._masks, strict=True):
             alive = np.ones(variable.shape, np.float32)
-            if variable.path in by_path:
-                rows, axis = by_path[variable.path]
+            if variable.path in dead:
+                rows, axis = dead[variable.path]
                 np.moveaxis(alive, axis, 0)[rows] = 0.0
             mask.assign(alive)
         for speed in self._speeds:

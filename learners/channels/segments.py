@@ -75,7 +75,7 @@ def per_reader(group: ChannelGroup) -> list[ChannelGroup]:
         members = np.unique(reader.channels[reader.channels >= 0])
         part = _part(group, f"{group.name}{_AT}{reader.node}", members)
         own = tuple(other for other in part.readers if other.node == reader.node)
-        parts.append(dataclasses.replace(part, readers=own))
+        parts.append(dataclasses.replace(part, readers=own, loops=()))  # no unit goes itself
     return parts
 
 
@@ -118,10 +118,13 @@ def _members(group: ChannelGroup) -> list[np.ndarray]:
 def _part(group: ChannelGroup, name: str, members: np.ndarray) -> ChannelGroup:
     local = np.full(group.size + 1, -1)  # the last entry serves -1 itself
     local[members] = np.arange(members.size)
-    readers = tuple(
-        Reader(reader.node, local[reader.channels])
-        for reader in group.readers
-        if np.any(local[reader.channels] >= 0)
+    readers, loops = (
+        tuple(
+            Reader(reader.node, local[reader.channels])
+            for reader in found
+            if np.any(local[reader.channels] >= 0)
+        )
+        for found in (group.readers, group.loops)
     )
     channels = tuple(local[indices] for indices in group.producer_channels)
     return dataclasses.replace(
@@ -129,6 +132,7 @@ def _part(group: ChannelGroup, name: str, members: np.ndarray) -> ChannelGroup:
         name=name,
         size=members.size,
         readers=readers,
+        loops=loops,
         producer_channels=channels,
         blocks=(np.arange(members.size),),
     )

@@ -1,38 +1,33 @@
 """Pruning the channels of a whole network, layer after layer, by reconstruction.
 
-In the order of the network, for each layer:
+On the walk through the network (`learners/reconstruction/walk.py`), at each layer:
 
-1. rows X are sampled from the network as pruned so far, targets Y from the one before pruning;
-2. where it reads channels up for choice, those that stay are chosen (`lasso.py`, or backward
-   elimination in `least_squares.py`), one choice for all layers that read the group;
-3. least squares refits its kernel on what it still reads (`least_squares.py`).
+1. where it reads channels up for choice, those that stay are chosen by a criterion (`criteria.py`),
+   one choice for all layers that read the group;
+2. least squares refits its kernel on what it still reads.
 
-Until the end nothing is cut: dropped channels have zero kernel rows in every reader, which computes
-the same as the network without them. So one network of fixed shape serves all layers.
+A recurrent layer's units are chosen when the layer itself is visited, by what the layers that read
+them lose: without a unit the others change too, and the layers behind are refitted to that.
+
+Until the end nothing is cut: dropped channels have zero kernel rows in every reader (units, also in
+their own recurrent kernel), which computes the same as the network without them.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-import keras
 import numpy as np
 
-from learners.channels.lasso import channel_quadratic, largest, lasso_mask
+from learners.channels.axes import dropped, read_axes
+from learners.channels.criteria import Criterion, GroupReader, backward_scores
+from learners.channels.lasso import largest
 from learners.channels.segments import cut
-from learners.reconstruction.frontier import Frontier
-from learners.reconstruction.least_squares import (
-    ReaderMoments,
-    backward_order,
-    refit_kernel,
-    relative_error,
-)
-from learners.reconstruction.readings import Reading, find_readings, kernel_input_axis
+from learners.reconstruction.least_squares import ReaderMoments, refit_kernel
 from learners.reconstruction.sampling import Sampler
-from learners.reconstruction.statistics import LayerStatistics, row_channels
-from utils.graph import ChannelGroup, Graph, to_keras_with_tensors
-
-MAX_TARGET_BYTES = 256 * 2**20  # targets of several layers that wait in memory at a time
+from learners.reconstruction.statistics import row_channels
+from learners.reconstruction.walk import Walk
+from utils.graph import ChannelGroup, Graph, ops
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,13 +35,13 @@ class SelectionOptions:
     """How channels are chosen and kernels refitted.
 
     Attributes:
-        criterion: `lasso`, or `backward` elimination.
-        num_iterations: ISTA iterations for each lambda.
+        criterion: scores the channels of a group.
+        num_iterations: of a criterion that iterates.
         refit_all: refit every layer behind a cut, not only those that lose inputs.
         compensate: layers at the end of a residual branch make up for the error of the shortcut.
     """
 
-    criterion: str = "backward"
+    criterion: Criterion = backward_scores
     num_iterations: int = 100
     refit_all: bool = True
     compensate: bool = True
@@ -92,189 +87,127 @@ class ChannelSelection:
         self._graph = graph
         self._groups = groups
         self._counts = counts
-        self._sampler = sampler
         self._options = options
-        self._on_layer = on_layer
-        self._original = to_keras_with_tensors(graph)
-        self._work, tensors = to_keras_with_tensors(graph)
-        self._frontier = Frontier(graph, self._work, tensors, sampler.batches, sampler.num_images)
-        self._order = self._layers_to_visit()
-        self._readings = {
-            reading.name: reading
-            for reading in find_readings(graph, self._order, compensate=options.compensate)
-        }
-        self._targets: dict[str, list[np.ndarray]] = {}
+        self._walk = Walk(
+            graph,
+            self._layers_to_visit(),
+            sampler,
+            compensate=options.compensate,
+            on_layer=on_layer,
+        )
         self._rows_left = {
             name: np.ones(reading.item.kernel.shape[0], dtype=bool)
-            for name, reading in self._readings.items()
+            for name, reading in self._walk.readings.items()
         }
 
     def run(self) -> SelectionResult:
         """Go through the network."""
         keep: dict[str, np.ndarray] = {}
         errors: dict[str, float] = {}
-        for done, name in enumerate(self._order, start=1):
-            fresh: dict[str, LayerStatistics] = {}
-            self._frontier.advance(name)
+        for name in self._walk:
             for group in self._groups:
                 if group.name not in keep and any(r.node == name for r in group.readers):
-                    keep[group.name], fresh = self._choose(group)
+                    keep[group.name] = self._chosen(group)
                     self._drop(group, keep[group.name])
-            if name in self._readings:
-                # Rows dropped in this layer's own kernel leave its inputs as they were sampled.
-                statistics = fresh.get(name) or self._statistics(name)
-                errors[self._graph.node(name).layer] = self._refit(name, statistics)
-                self._targets.pop(name, None)
-            self._on_layer(done, len(self._order), name)
-        refitted = self._graph.replace(params=self._work_params())
+            if name in self._walk.readings:
+                refit = functools.partial(refit_kernel, kept_rows=self._rows_left[name])
+                errors[self._graph.node(name).layer] = self._walk.solve(name, refit)
+            for group in self._groups:
+                if group.name not in keep and any(loop.node == name for loop in group.loops):
+                    keep[group.name] = self._chosen(group)
+                    self._drop(group, keep[group.name])
+        refitted = self._graph.replace(params=self._walk.params())
         small = cut(refitted, self._groups, keep)
         return SelectionResult(keep=keep, graph=small, errors=errors)
 
     def _layers_to_visit(self) -> list[str]:
-        """List the readers of pruned groups and, to be refitted, the layers behind them."""
+        """List the readers and loops of pruned groups and, to be refitted, the layers behind."""
         pruned = {g.name for g in self._groups if self._counts[g.name] < g.size}
-        readers = {r.node for g in self._groups if g.name in pruned for r in g.readers}
+        readers = {
+            reader.node
+            for group in self._groups
+            if group.name in pruned
+            for reader in (*group.readers, *group.loops)
+        }
         visited, behind = [], set()
         for node in self._graph.nodes:
             changed = any(ref.node in behind for ref in node.inputs)
             if node.name in readers or changed:
                 behind.add(node.name)
-            has_kernel = "kernel" in self._graph.params.get(node.layer, {})
-            if node.name in readers or (self._options.refit_all and changed and has_kernel):
+            row = ops.find(self._graph, node)
+            refits = self._options.refit_all and row is not None and row.window is not None
+            if node.name in readers or (changed and refits):
                 visited.append(node.name)
         return visited
 
-    def _choose(self, group: ChannelGroup) -> tuple[np.ndarray, dict[str, LayerStatistics]]:
+    def _chosen(self, group: ChannelGroup) -> np.ndarray:
         """Choose a group's channels for all its readers together."""
         num_keep = self._counts[group.name]
         if num_keep == group.size:
-            return np.ones(group.size, dtype=bool), {}
-        names = [reader.node for reader in group.readers if reader.node in self._readings]
-        fresh = {name: self._statistics(name) for name in names}
-        if not fresh:  # nothing can be sampled: the channels with the largest kernel slices stay
+            return np.ones(group.size, dtype=bool)
+        readers = self._readers(group)
+        if readers:
+            scores = self._options.criterion(
+                readers, group.size, num_keep, num_iterations=self._options.num_iterations
+            )
+        else:  # nothing can be sampled: the channels with the largest kernel slices stay
             scores = self._kernel_norms(group)
-            return _with_blocks(largest(scores, num_keep), scores, group), fresh
-        choose = self._by_lasso if self._options.criterion == "lasso" else self._by_elimination
-        mask, scores = choose(group, num_keep, fresh)
-        return _with_blocks(mask, scores, group), fresh
+        return _with_blocks(largest(scores, num_keep), scores, group)
 
-    def _by_lasso(
-        self, group: ChannelGroup, num_keep: int, fresh: Mapping[str, LayerStatistics]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        quadratic, linear = np.zeros((group.size, group.size)), np.zeros(group.size)
-        for name, moments, kernel, rows in self._moments(group, fresh):
-            reading = self._readings[name]
-            parts = channel_quadratic(moments, kernel, rows, group.size, centred=reading.centred)
-            quadratic, linear = quadratic + parts[0], linear + parts[1]
-        mask = lasso_mask(quadratic, linear, num_keep, num_iterations=self._options.num_iterations)
-        return mask, np.diag(quadratic)
-
-    def _by_elimination(
-        self, group: ChannelGroup, num_keep: int, fresh: Mapping[str, LayerStatistics]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        readers = [
-            ReaderMoments(moments, rows, self._readings[name].centred, self._rows_left[name])
-            for name, moments, _, rows in self._moments(group, fresh)
-        ]
-        scores = np.empty(group.size)
-        scores[backward_order(readers, group.size)] = np.arange(group.size)
-        return largest(scores, num_keep), scores
-
-    def _moments(
-        self, group: ChannelGroup, fresh: Mapping[str, LayerStatistics]
-    ) -> list[tuple[str, LayerStatistics, np.ndarray, np.ndarray]]:
-        """Give, for each sampled reader, its name, moments, kernel and rows, outputs weighted."""
+    def _readers(self, group: ChannelGroup) -> list[GroupReader]:
+        """Give each reader that can be sampled, outputs weighted."""
         found = []
         for reader in group.readers:
-            if reader.node not in fresh:
+            if reader.node not in self._walk.readings:
                 continue
-            reading = self._readings[reader.node]
-            kernel = reading.item.kernel * self._rows_left[reader.node][:, None]
-            rows = row_channels(reader.channels, reading.item.layer.num_positions)
-            moments = fresh[reader.node].weighted(reading.weights)
-            found.append((reader.node, moments, kernel * reading.weights, rows))
+            reading, left = self._walk.readings[reader.node], self._rows_left[reader.node]
+            moments = ReaderMoments(
+                self._walk.statistics(reader.node).weighted(reading.weights),
+                row_channels(reader.channels, reading.item.window.num_positions),
+                reading.centred,
+                left,
+            )
+            kernel = reading.item.kernel * left[:, None] * reading.weights
+            found.append(GroupReader(moments, kernel))
         return found
 
-    def _statistics(self, name: str) -> LayerStatistics:
-        if name not in self._targets:
-            self._sample_targets(name)
-        reading = self._readings[name]
-        wanted = [reading.source, *([reading.shortcut] if reading.shortcut else [])]
-        model = self._frontier.submodel(wanted)
-        return self._sampler.statistics(reading.item, model, self._frontier, self._targets[name])
-
-    def _sample_targets(self, first: str) -> None:
-        """Sample the targets of a layer and of as many after it as fit in memory, in one pass."""
-        names = list(self._readings)
-        chosen: list[Reading] = []
-        size = 0
-        for name in names[names.index(first) :]:
-            size += (
-                self._sampler.num_images
-                * self._sampler.num_positions
-                * self._readings[name].item.kernel.shape[1]
-                * 4
-            )
-            if chosen and size > MAX_TARGET_BYTES:
-                break
-            if name not in self._targets:
-                chosen.append(self._readings[name])
-        wanted = [reading.source for reading in chosen]
-        wanted += [reading.total for reading in chosen if reading.total is not None]
-        model, tensors = self._original
-        part = keras.Model(model.inputs, [tensors[ref] for ref in wanted])
-        targets = self._sampler.targets([reading.item for reading in chosen], part)
-        self._targets |= zip((reading.name for reading in chosen), targets, strict=True)
-
     def _drop(self, group: ChannelGroup, mask: np.ndarray) -> None:
-        """Zero the kernel rows of the dropped channels in every reader of a group."""
+        """Zero the kernel rows of the dropped channels in every reader and loop of a group."""
+        for layer, weight, axis, channels in read_axes(self._graph, group):
+            self._walk.zero(layer, weight, axis, dropped(channels, mask))
         for reader in group.readers:
-            dropped = (reader.channels >= 0) & ~mask[np.maximum(reader.channels, 0)]
-            node = self._graph.node(reader.node)
-            weight, axis = kernel_input_axis(self._graph, node)
-            variable = self._weight(node.layer, weight)
-            kernel = np.array(variable)
-            np.moveaxis(kernel, axis, 0)[dropped] = 0.0
-            variable.assign(kernel)
-            if reader.node in self._readings:
-                positions = self._readings[reader.node].item.layer.num_positions
-                self._rows_left[reader.node] &= ~np.tile(dropped, positions)
-
-    def _refit(self, name: str, statistics: LayerStatistics) -> float:
-        reading = self._readings[name]
-        kernel, offset = refit_kernel(
-            statistics, reading.item.kernel, self._rows_left[name], centred=reading.centred
-        )
-        layer = self._graph.node(name).layer
-        variable = self._weight(layer, "kernel")
-        variable.assign(kernel.reshape(variable.shape))
-        if reading.norm is not None:
-            mean = self._weight(reading.norm, "moving_mean")
-            mean.assign(np.asarray(mean) - offset)
-        elif reading.bias:
-            bias = self._weight(layer, "bias")
-            bias.assign(np.asarray(bias) + offset)
-        return relative_error(statistics, kernel, centred=reading.centred)
-
-    def _weight(self, layer: str, name: str) -> Any:
-        return next(v for v in self._work.get_layer(layer).weights if v.name == name)
+            if reader.node in self._walk.readings:
+                positions = self._walk.readings[reader.node].item.window.num_positions
+                gone = np.tile(dropped(reader.channels, mask), positions)
+                self._rows_left[reader.node] &= ~gone
 
     def _kernel_norms(self, group: ChannelGroup) -> np.ndarray:
         norms = np.zeros(group.size)
         for reader in group.readers:
             node = self._graph.node(reader.node)
-            weight, axis = kernel_input_axis(self._graph, node)
-            kernel = np.moveaxis(self._graph.params[node.layer][weight], axis, 0)
-            sums = np.sum(kernel.reshape(kernel.shape[0], -1) ** 2, axis=1)
             chosen = reader.channels >= 0
-            np.add.at(norms, reader.channels[chosen], sums[chosen])
+            for weight, axis in ops.input_axes(self._graph, node):
+                kernel = np.moveaxis(self._graph.params[node.layer][weight], axis, 0)
+                sums = np.sum(kernel.reshape(kernel.shape[0], -1) ** 2, axis=1)
+                np.add.at(norms, reader.channels[chosen], sums[chosen])
         return norms
 
-    def _work_params(self) -> dict[str, dict[str, np.ndarray]]:
-        return {
-            layer: {name: np.asarray(self._weight(layer, name)) for name in arrays}
-            for layer, arrays in self._graph.params.items()
-        }
+
+def halved(graph: Graph, groups: Sequence[ChannelGroup]) -> Graph:
+    """Cut groups to the first half of their channels: a network of the kind a selection leaves.
+
+    Args:
+        graph: the network.
+        groups: the groups (or segments) to cut.
+
+    Returns:
+        The smaller network, nothing refitted.
+    """
+    keep = {}
+    for group in groups:
+        scores = -np.arange(group.size, dtype=float)
+        keep[group.name] = _with_blocks(largest(scores, -(-group.size // 2)), scores, group)
+    return cut(graph, groups, keep)
 
 
 def _with_blocks(mask: np.ndarray, scores: np.ndarray, group: ChannelGroup) -> np.ndarray:

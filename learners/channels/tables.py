@@ -11,16 +11,14 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from learners.channels.lasso import channel_quadratic, ista
-from learners.reconstruction.least_squares import ReaderMoments, backward_order, refit_kernel
-from learners.reconstruction.readings import Reading, find_readings
+from learners.channels.criteria import CRITERIA, Criterion, GroupReader
+from learners.reconstruction.least_squares import ReaderMoments, refit_kernel
+from learners.reconstruction.readings import find_readings
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics, row_channels
 from utils.graph import ChannelGroup, Graph, to_keras_with_tensors
 
 MAX_CACHED_BYTES = 256 * 2**20
-PATH_POINTS = 100  # lambdas of the LASSO path
-PATH_SPAN = 1e4  # the largest over the smallest
 
 
 class ChannelTables:
@@ -30,7 +28,7 @@ class ChannelTables:
         graph: the whole network.
         groups: the groups (or segments) that are chosen for.
         sampler: the images.
-        criterion: what orders the channels: `lasso` (its path) or `backward` elimination.
+        criterion: what orders the channels: a row of `criteria.CRITERIA`.
 
     Attributes:
         readings: reading layers that can be refitted, by node.
@@ -55,11 +53,10 @@ class ChannelTables:
         for group in groups:
             for reader in group.readers:
                 if reader.node in self._rows:
-                    positions = self.readings[reader.node].item.layer.num_positions
+                    positions = self.readings[reader.node].item.window.num_positions
                     rows = row_channels(reader.channels, positions)
                     self._rows[reader.node][group.name] = rows
-        ordered = _lasso_order if criterion == "lasso" else _backward_order
-        self._orders = {group.name: ordered(self._readers(group), group.size) for group in groups}
+        self._orders = {group.name: self._order(group, CRITERIA[criterion]) for group in groups}
         self._cache = _Cache()
 
     def mask(self, group: str, count: int) -> np.ndarray:
@@ -105,63 +102,24 @@ class ChannelTables:
         found = sampler.own_statistics(items, keras.Model(model.inputs, sources))
         return dict(zip(self.readings, found, strict=True))
 
-    def _readers(self, group: ChannelGroup) -> list[tuple[Reading, LayerStatistics, np.ndarray]]:
-        """Give each layer that reads a group, with its weighted moments and rows."""
+    def _order(self, group: ChannelGroup, criterion: Criterion) -> np.ndarray:
+        """Order a group's channels, the first to go in front."""
+        readers = self._readers(group)
+        if not readers:
+            return np.arange(group.size)[::-1]
+        return np.argsort(criterion(readers, group.size, None), kind="stable")
+
+    def _readers(self, group: ChannelGroup) -> list[GroupReader]:
+        """Give each layer that reads a group and can be sampled."""
         found = []
         for name, rows in self._rows.items():
             if group.name in rows:
                 reading = self.readings[name]
                 moments = self._statistics[name].weighted(reading.weights)
-                found.append((reading, moments, rows[group.name]))
+                kernel = reading.item.kernel * reading.weights
+                reader = ReaderMoments(moments, rows[group.name], reading.centred)
+                found.append(GroupReader(reader, kernel))
         return found
-
-
-def _backward_order(
-    readers: Sequence[tuple[Reading, LayerStatistics, np.ndarray]], size: int
-) -> np.ndarray:
-    if not readers:
-        return np.arange(size)[::-1]
-    moments = [ReaderMoments(stats, rows, reading.centred) for reading, stats, rows in readers]
-    return backward_order(moments, size)
-
-
-def _lasso_order(
-    readers: Sequence[tuple[Reading, LayerStatistics, np.ndarray]], size: int
-) -> np.ndarray:
-    quadratic, linear = np.zeros((size, size)), np.zeros(size)
-    for reading, stats, rows in readers:
-        kernel = reading.item.kernel * reading.weights
-        parts = channel_quadratic(stats, kernel, rows, size, centred=reading.centred)
-        quadratic, linear = quadratic + parts[0], linear + parts[1]
-    return lasso_path_order(quadratic, linear)
-
-
-def lasso_path_order(quadratic: np.ndarray, linear: np.ndarray) -> np.ndarray:
-    """Order channels by the lambda at which the LASSO path leaves them out for good.
-
-    Args:
-        quadratic: A, float64 [C, C], see `ista`.
-        linear: b, float64 [C].
-
-    Returns:
-        int [C]: the channels, those that leave first in front; where several leave between two
-        lambdas, the one with the least contribution `|beta_i| sqrt(A_ii)` before.
-
-    Example:
-        >>> lasso_path_order(np.eye(3), np.array([0.2, 3.0, 1.0]))
-        array([0, 2, 1])
-    """
-    top = max(float(np.max(np.abs(linear))), np.finfo(float).tiny)
-    leaves = np.zeros(linear.size)
-    contribution = np.zeros(linear.size)
-    scale = np.sqrt(np.maximum(np.diag(quadratic), 0.0))
-    beta = np.ones(linear.size)
-    for number, penalty in enumerate(np.geomspace(top / PATH_SPAN, top, PATH_POINTS), start=1):
-        beta = ista(quadratic, linear, penalty, start=beta, num_iterations=100)
-        alive = beta != 0
-        leaves[alive] = number
-        contribution[alive] = (np.abs(beta) * scale)[alive]
-    return np.lexsort((contribution, leaves))
 
 
 class _Cache:

@@ -21,10 +21,11 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.linalg
 
+from learners.reconstruction.elimination import Reader, eliminate_together
+from learners.reconstruction.ridge import factorised
 from learners.reconstruction.statistics import LayerStatistics
 
 PULL = 0.1  # of the mean diagonal of the Gram matrix, in a refit
-RIDGE = 1e-6  # the same where errors are compared, which wants the exact solution
 MAX_STEPS = 128
 
 
@@ -51,27 +52,13 @@ def refit_kernel(
     """
     gram = statistics.gram(centred)[np.ix_(kept_rows, kept_rows)]
     cross = statistics.cross_gram(centred)[kept_rows]
-    factor, ridge = _factorised(gram, pull)
+    factor, ridge = factorised(gram, pull)
     refitted = np.zeros(kernel.shape, dtype=np.float64)
     refitted[kept_rows] = scipy.linalg.cho_solve(factor, cross + ridge * kernel[kept_rows])
     if not centred:
         return refitted, np.zeros(kernel.shape[1])
     mean_x, mean_y = statistics.means()
     return refitted, mean_y - mean_x @ refitted
-
-
-def _factorised(gram: np.ndarray, share: float) -> tuple[tuple[np.ndarray, bool], float]:
-    """Factorise `gram + eps I` with eps a share of the mean diagonal; return eps as well.
-
-    With fewer samples than rows the moments, summed in float32, are singular to more than the usual
-    eps: then it grows until the factor exists.
-    """
-    ridge = share * max(float(np.trace(gram)) / max(gram.shape[0], 1), np.finfo(np.float32).tiny)
-    while True:
-        try:
-            return scipy.linalg.cho_factor(gram + ridge * np.eye(gram.shape[0]), lower=True), ridge
-        except np.linalg.LinAlgError:
-            ridge *= 10.0
 
 
 def relative_error(statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool) -> float:
@@ -114,10 +101,9 @@ def backward_order(readers: Sequence[ReaderMoments], num_channels: int) -> np.nd
 
     Removing channel i and refitting the rest raises a layer's residual by exactly
     `tr(W_i^T B_i^-1 W_i)`, where W is the least-squares kernel on what is left, W_i its rows of
-    that channel and B_i their block of the inverse Gram matrix. Kernel and inverse are down-dated
-    instead of solved anew. Several layers that read the channels add their rises, each relative to
-    its target's energy. Up to `MAX_STEPS` channels go one at a time; of larger groups several at
-    each step.
+    that channel and B_i their block of the inverse Gram matrix (`elimination.py`). Several layers
+    that read the channels add their rises, each relative to its target's energy. Up to `MAX_STEPS`
+    channels go one at a time; of larger groups several at each step.
 
     Args:
         readers: the layers.
@@ -130,50 +116,21 @@ def backward_order(readers: Sequence[ReaderMoments], num_channels: int) -> np.nd
         Hassibi & Stork, "Second Order Derivatives for Network Pruning: Optimal Brain Surgeon",
         NIPS 1993, equation (5), for blocks of weights; here the Hessian of the layer's own error.
     """
-    fits = [_Elimination(reader, num_channels) for reader in readers]
-    left, order = np.arange(num_channels), []
-    per_step = -(-num_channels // MAX_STEPS)
-    while left.size:
-        losses = np.sum([fit.losses(left) for fit in fits], axis=0)
-        chosen = left[np.argsort(losses, kind="stable")[:per_step]]
-        for fit in fits:
-            fit.remove(chosen)
-        order.append(chosen)
-        left = np.setdiff1d(left, chosen)
-    return np.concatenate(order)
+    found = eliminate_together(
+        [_reader(reader) for reader in readers],
+        num_channels,
+        per_step=max(1, -(-num_channels // MAX_STEPS)),
+    )
+    return found[0].order[0]
 
 
-class _Elimination:
-    """The least-squares kernel of one layer while its channels go."""
-
-    def __init__(self, reader: ReaderMoments, num_channels: int) -> None:
-        left = np.ones(reader.rows.size, dtype=bool) if reader.left is None else reader.left
-        rows = reader.rows[left]
-        gram = reader.statistics.gram(reader.centred)[np.ix_(left, left)]
-        factor, _ = _factorised(gram, RIDGE)
-        self._inverse = scipy.linalg.cho_solve(factor, np.eye(gram.shape[0]))
-        self._kernel = self._inverse @ reader.statistics.cross_gram(reader.centred)[left]
-        energy = reader.statistics.target_energy(reader.centred)
-        self._energy = max(energy, np.finfo(np.float64).tiny)
-        self._members = [np.flatnonzero(rows == c) for c in range(num_channels)]
-
-    def losses(self, channels: np.ndarray) -> np.ndarray:
-        """Rise of the relative error if each of the channels alone went."""
-        result = np.zeros(channels.size)
-        sizes = np.array([self._members[channel].size for channel in channels])
-        for size in np.unique(sizes[sizes > 0]):  # one batch of solves per block size
-            which = np.flatnonzero(sizes == size)
-            rows = np.stack([self._members[channel] for channel in channels[which]])
-            blocks = self._inverse[rows[:, :, None], rows[:, None, :]]
-            kernels = self._kernel[rows]
-            squares = kernels @ kernels.transpose(0, 2, 1)
-            result[which] = np.trace(np.linalg.solve(blocks, squares), axis1=1, axis2=2)
-        return result / self._energy
-
-    def remove(self, channels: np.ndarray) -> None:
-        rows = np.concatenate([self._members[channel] for channel in channels])
-        if not rows.size:
-            return
-        gain = np.linalg.solve(self._inverse[np.ix_(rows, rows)], self._inverse[rows]).T
-        self._kernel -= gain @ self._kernel[rows]
-        self._inverse -= gain @ self._inverse[rows]
+def _reader(reader: ReaderMoments) -> Reader:
+    """Give the rows that are left their moments."""
+    statistics, centred = reader.statistics, reader.centred
+    left = np.ones(reader.rows.size, dtype=bool) if reader.left is None else reader.left
+    return Reader(
+        statistics.gram(centred)[np.ix_(left, left)],
+        statistics.cross_gram(centred)[left],
+        reader.rows[left],
+        max(statistics.target_energy(centred), np.finfo(np.float64).tiny),
+    )

@@ -1,36 +1,56 @@
 """Which layers of a network can be sampled and refitted, and how each stands in it."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from learners.reconstruction.sampling import BranchTarget, ReadingLayer, Sampled
+from learners.reconstruction.sampling import BranchTarget, Sampled
 from utils.graph import Graph, Node, Ref, ops
-from utils.graph.row import IN
+from utils.graph.fold import is_linear, normalizes
+from utils.graph.row import IN, Window
 
 _SMALLEST_SCALE = 1e-3  # batch norms that scale an output by less cannot make up for an error
 
 
 @dataclasses.dataclass(frozen=True)
+class Offset:
+    """Where an offset of a layer's output goes.
+
+    Attributes:
+        layer: the layer itself, or the batch norm that alone reads its output.
+        weight: its bias, or the norm's mean.
+        sign: with which the offset is added to it.
+    """
+
+    layer: str
+    weight: str
+    sign: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Reading:
-    """A layer that reads channels.
+    """A layer as a linear map `Y = X W` of rows of its input.
 
     Attributes:
         name: its node.
+        kernels: the weights that read the rows: one; of a Bidirectional both directions', whose
+            columns stand side by side in `item.kernel`.
         item: what the sampler needs.
         source: the tensor it reads.
-        bias: whether it has a bias, which can take up an offset.
-        norm: the batch norm that alone reads its output and can do so too, None without.
+        layer: its layer.
+        offsets: what can take up an offset of its output: nothing, the batch norm behind it, or
+            the bias beside each kernel.
         weights: float [O], what one unit of error in each output counts: the norm's scale.
         total, shortcut: with `item.branch`, the residual sum and its other operand.
     """
 
     name: str
+    kernels: tuple[str, ...]
     item: Sampled
     source: Ref
-    bias: bool
-    norm: str | None
+    layer: str
+    offsets: tuple[Offset, ...]
     weights: np.ndarray
     total: Ref | None = None
     shortcut: Ref | None = None
@@ -38,11 +58,44 @@ class Reading:
     @property
     def centred(self) -> bool:
         """Whether an offset can be fitted together with the kernel."""
-        return self.bias or self.norm is not None
+        return bool(self.offsets)
+
+    def refitted(
+        self, kernel: np.ndarray, offset: np.ndarray, value: Callable[[str, str], np.ndarray]
+    ) -> dict[tuple[str, str], np.ndarray]:
+        """Say which weights a new kernel changes.
+
+        Args:
+            kernel: float [P, O], the kernel, or both side by side.
+            offset: float [O], to be added to what it gives.
+            value: (layer, weight) -> the weight's value before.
+
+        Returns:
+            (layer, weight) -> its new value.
+        """
+        found: dict[tuple[str, str], np.ndarray] = {}
+        first = 0
+        for name in self.kernels:
+            shape = value(self.layer, name).shape
+            found[self.layer, name] = kernel[:, first : first + shape[-1]].reshape(shape)
+            first += shape[-1]
+        first = 0
+        for taker in self.offsets:
+            changed = np.array(value(taker.layer, taker.weight))
+            last = first + changed.shape[-1]
+            # A GRU has a second row of biases, for what comes out of its recurrent kernel.
+            changed.reshape(-1, last - first)[0] += taker.sign * offset[first:last]
+            found[taker.layer, taker.weight] = changed
+            first = last
+        return found
 
 
 def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterator[Reading]:
-    """Describe those of the nodes that are plain convolutions or Dense layers, called once.
+    """Describe those of the nodes that are plain convolutions, Dense or recurrent, called once.
+
+    Of a recurrent layer it is the kernel that reads its input: what that adds to the gates is
+    linear in each time step's features, as a Dense layer's output is. TimeDistributed stands for
+    the layer inside of it, where that is one of these.
 
     Args:
         graph: the network.
@@ -54,19 +107,22 @@ def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterat
     """
     for key, name in enumerate(names):
         node = graph.node(name)
-        layer = ReadingLayer.of(node)
-        if layer is None or len(graph.calls(node.layer)) > 1:
+        window = _window(graph, node)
+        kernels = tuple(weight for weight, _ in ops.weight_axes(graph, node, IN))
+        if window is None or not kernels or len(graph.calls(node.layer)) > 1:
             continue
-        kernel = np.asarray(graph.params[node.layer]["kernel"], np.float32)
-        item = Sampled(key, layer, kernel.reshape(-1, kernel.shape[-1]))
+        params = graph.params[node.layer]
+        matrices = [params[weight].reshape(-1, params[weight].shape[-1]) for weight in kernels]
+        item = Sampled(key, window, np.concatenate(matrices, axis=1).astype(np.float32))
         norm = _norm_behind(graph, node)
-        scale, mean, beta = _affine(graph, node, norm)
+        scale = _scale(graph, norm, item.kernel.shape[1])
         reading = Reading(
             name=name,
+            kernels=kernels,
             item=item,
             source=node.inputs[0],
-            bias=bool(node.attrs.get("use_bias")),
-            norm=None if norm is None else norm.layer,
+            layer=node.layer,
+            offsets=_offsets(graph, node, kernels, norm),
             weights=np.abs(scale),
         )
         total = _sum_behind(graph, node if norm is None else norm) if compensate else None
@@ -75,9 +131,8 @@ def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterat
             continue
         usable = np.abs(scale) > _SMALLEST_SCALE
         inverse = np.where(usable, 1.0 / np.where(usable, scale, 1.0), 0.0)
-        branch = BranchTarget(
-            inverse.astype(np.float32), (mean - beta * inverse).astype(np.float32)
-        )
+        shift = -_shift(graph, node, norm, scale) * inverse
+        branch = BranchTarget(inverse.astype(np.float32), shift.astype(np.float32))
         end = name if norm is None else norm.name
         yield dataclasses.replace(
             reading,
@@ -87,18 +142,9 @@ def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterat
         )
 
 
-def kernel_input_axis(graph: Graph, node: Node) -> tuple[str, int]:
-    """Name the weight that reads a node's input channels, and its axis (counted from the back)."""
-    op = ops.find(graph, node)
-    for weight, roles in ({} if op is None else op.weights).items():
-        for axis, role in roles.items():
-            if role == IN:
-                return weight, axis
-    raise ValueError(f"{node.name!r} ({node.op}) has no weight that reads channels.")
-
-
-def _is_linear(node: Node) -> bool:
-    return node.attrs.get("activation", "linear") in (None, "linear")
+def _window(graph: Graph, node: Node) -> Window | None:
+    row = ops.find(graph, node)
+    return None if row is None or row.window is None else row.window(node.attrs)
 
 
 def _only_consumer(graph: Graph, node: Node) -> Node | None:
@@ -110,16 +156,28 @@ def _only_consumer(graph: Graph, node: Node) -> Node | None:
 def _norm_behind(graph: Graph, node: Node) -> Node | None:
     """Find the batch norm that alone reads a layer's linear output."""
     norm = _only_consumer(graph, node)
-    if norm is None or not _is_linear(node) or not norm.op.endswith(".BatchNormalization"):
+    if norm is None or not normalizes(graph, node, norm) or len(graph.calls(norm.layer)) > 1:
         return None
-    on_channels = norm.attrs.get("axis") in (-1, len(node.output_shapes[0]) - 1)
-    return norm if on_channels and len(graph.calls(norm.layer)) == 1 else None
+    return norm
+
+
+def _offsets(
+    graph: Graph, node: Node, kernels: tuple[str, ...], norm: Node | None
+) -> tuple[Offset, ...]:
+    row = None if norm is None else ops.find(graph, norm)
+    if norm is not None and row is not None and row.absorbs is not None:
+        return (Offset(norm.layer, *row.absorbs),)
+    biases = [kernel.removesuffix("kernel") + "bias" for kernel in kernels]
+    if not all(bias in graph.params[node.layer] for bias in biases):
+        return ()
+    return tuple(Offset(node.layer, bias) for bias in biases)
 
 
 def _sum_behind(graph: Graph, end: Node) -> Node | None:
     """Find the two-operand Add of equal shapes that alone reads the end of a residual branch."""
     total = _only_consumer(graph, end)
-    if total is None or not _is_linear(end) or not total.op.endswith(".Add"):
+    row = None if total is None else ops.find(graph, total)
+    if total is None or row is None or not row.adds or not is_linear(end):
         return None
     shapes = {graph.shape(ref) for ref in total.inputs}
     if len(total.inputs) != 2 or len(shapes) != 1 or len(end.output_shapes[0]) != 4:
@@ -127,17 +185,18 @@ def _sum_behind(graph: Graph, end: Node) -> Node | None:
     return total if total.inputs[0].node != total.inputs[1].node else None
 
 
-def _affine(
-    graph: Graph, node: Node, norm: Node | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give (scale, mean, beta) of what follows a layer's linear map, [O] each."""
-    params = graph.params[node.layer]
-    num_outputs = params["kernel"].shape[-1]
-    bias = params.get("bias", np.zeros(num_outputs))
-    if norm is None:
-        return np.ones(num_outputs), np.zeros(num_outputs), bias
-    arrays = graph.params[norm.layer]
-    gamma = arrays.get("gamma", np.ones(num_outputs))
-    beta = arrays.get("beta", np.zeros(num_outputs))
-    scale = gamma / np.sqrt(arrays["moving_variance"] + norm.attrs["epsilon"])
-    return scale, arrays["moving_mean"] - bias, beta
+def _scale(graph: Graph, norm: Node | None, num_outputs: int) -> np.ndarray:
+    """Give the factor, float64 [O], that the norm behind a layer puts on its outputs."""
+    row = None if norm is None else ops.find(graph, norm)
+    if norm is None or row is None or row.affine is None:
+        return np.ones(num_outputs)
+    return row.affine(graph.params[norm.layer], norm.attrs)[0]
+
+
+def _shift(graph: Graph, node: Node, norm: Node | None, scale: np.ndarray) -> np.ndarray:
+    """Give what bias and norm add to the scaled product of a layer, float64 [O]."""
+    bias = graph.params[node.layer].get("bias", np.zeros(scale.size))
+    row = None if norm is None else ops.find(graph, norm)
+    if norm is None or row is None or row.affine is None:
+        return bias
+    return row.affine(graph.params[norm.layer], norm.attrs)[1] + scale * bias

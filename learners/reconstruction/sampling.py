@@ -1,8 +1,7 @@
-"""Sampling what reading layers see: im2col rows at random output positions, summed to moments.
+"""Sampling what layers see: im2col rows at random output positions, summed to moments.
 
-For a layer that reads channels, rows X come from the network as pruned so far, and targets
-`Y = X0 W` from the same images and positions in the network before pruning (X0: the rows there, W:
-its kernel).
+Rows X of a layer come from the network as compressed so far, and targets `Y = X0 W` from the same
+images and positions in the network before (X0: the rows there, W: its kernel).
 Targets of many layers come from one pass over the images; they are small (positions times output
 channels) and wait in memory. Rows are wide and never held: they go straight into `LayerStatistics`.
 """
@@ -16,110 +15,67 @@ import numpy as np
 import tensorflow as tf
 
 from learners.reconstruction.statistics import LayerStatistics
-from utils.graph import Node
+from utils.graph.row import Window
 
 
-@dataclasses.dataclass(frozen=True)
-class ReadingLayer:
-    """How a layer turns its input map into rows.
+def rows(window: Window, maps: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Cut the rows that a layer's kernel multiplies at given output positions out of input maps.
 
-    Attributes:
-        kernel_size: (height, width) of the kernel; (1, 1) for Dense.
-        strides: of the convolution, (height, width).
-        dilation: of the convolution, (height, width).
-        same: zero padding as in `padding="same"`.
+    Args:
+        window: how the layer reads its input.
+        maps: float32 [B, H, W, C], or [B, C] / [B, ..., C] for a Dense layer.
+        positions: float32 [B, K, 2] in [0, 1): where among the outputs (row, column).
+
+    Returns:
+        float32 [B * K, kernel positions * C]; [B, C] for maps without positions.
     """
+    if maps.shape.rank == 2:
+        return maps
+    if maps.shape.rank != 4:
+        maps = tf.reshape(maps, [tf.shape(maps)[0], 1, -1, maps.shape[-1]])
+    maps, outputs = _padded(window, maps)
+    corner = tf.cast(positions * tf.cast(outputs, tf.float32), tf.int32)
+    corner = tf.minimum(corner, outputs - 1) * tf.constant(window.strides, tf.int32)
+    return _gathered(window, maps, corner)
 
-    kernel_size: tuple[int, int] = (1, 1)
-    strides: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    same: bool = False
 
-    @classmethod
-    def of(cls, node: Node) -> "ReadingLayer | None":
-        """Describe a graph node, None where it is not a plain convolution or Dense layer."""
-        attrs = node.attrs
-        kind = node.op.rpartition(".")[2]
-        if kind == "Dense":
-            return cls()
-        if kind != "Conv2D" or attrs.get("groups", 1) != 1:
-            return None
-        if attrs.get("data_format") == "channels_first":
-            return None
-        return cls(
-            _pair(attrs["kernel_size"]),
-            _pair(attrs["strides"]),
-            _pair(attrs["dilation_rate"]),
-            attrs["padding"] == "same",
-        )
+def _padded(window: Window, maps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Pad maps as the layer does; also give the height and width of its output."""
+    size = tf.shape(maps)[1:3]
+    reach, strides = tf.constant(window.reach, tf.int32), tf.constant(window.strides, tf.int32)
+    if not window.same:
+        return maps, (size - reach) // strides + 1
+    outputs = (size + strides - 1) // strides
+    total = tf.maximum((outputs - 1) * strides + reach - size, 0)
+    before = total // 2  # as TensorFlow's "same": the odd pixel goes after
+    pads = tf.pad(tf.stack([before, total - before], axis=1), [[1, 1], [0, 0]])
+    return tf.pad(maps, pads), outputs
 
-    @property
-    def num_positions(self) -> int:
-        """Spatial positions of the kernel."""
-        return self.kernel_size[0] * self.kernel_size[1]
 
-    @property
-    def reach(self) -> tuple[int, int]:
-        """Height and width of the input window of one output position."""
-        return (
-            (self.kernel_size[0] - 1) * self.dilation[0] + 1,
-            (self.kernel_size[1] - 1) * self.dilation[1] + 1,
-        )
-
-    def rows(self, maps: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-        """Cut the rows at given output positions out of input maps.
-
-        Args:
-            maps: float32 [B, H, W, C], or [B, C] / [B, ..., C] for a Dense layer.
-            positions: float32 [B, K, 2] in [0, 1): where among the outputs (row, column).
-
-        Returns:
-            float32 [B * K, kernel positions * C]; [B, C] for maps without positions.
-        """
-        if maps.shape.rank == 2:
-            return maps
-        if maps.shape.rank != 4:
-            maps = tf.reshape(maps, [tf.shape(maps)[0], 1, -1, maps.shape[-1]])
-        maps, outputs = self._padded(maps)
-        corner = tf.cast(positions * tf.cast(outputs, tf.float32), tf.int32)
-        corner = tf.minimum(corner, outputs - 1) * tf.constant(self.strides, tf.int32)
-        return self._gather(maps, corner)
-
-    def _padded(self, maps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        size = tf.shape(maps)[1:3]
-        reach, strides = tf.constant(self.reach, tf.int32), tf.constant(self.strides, tf.int32)
-        if not self.same:
-            return maps, (size - reach) // strides + 1
-        outputs = (size + strides - 1) // strides
-        total = tf.maximum((outputs - 1) * strides + reach - size, 0)
-        before = total // 2  # as TensorFlow's "same": the odd pixel goes after
-        pads = tf.pad(tf.stack([before, total - before], axis=1), [[1, 1], [0, 0]])
-        return tf.pad(maps, pads), outputs
-
-    def _gather(self, maps: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
-        rows, columns = np.meshgrid(
-            np.arange(self.kernel_size[0]) * self.dilation[0],
-            np.arange(self.kernel_size[1]) * self.dilation[1],
-            indexing="ij",
-        )
-        window = np.stack([rows, columns], axis=-1).reshape(-1, 2)
-        places = corner[:, :, None, :] + tf.constant(window, tf.int32)  # [B, K, kh * kw, 2]
-        patches = tf.gather_nd(maps, places, batch_dims=1)  # [B, K, kh * kw, C]
-        return tf.reshape(patches, [-1, window.shape[0] * tf.shape(maps)[-1]])
+def _gathered(window: Window, maps: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
+    down, across = np.meshgrid(
+        np.arange(window.kernel_size[0]) * window.dilation[0],
+        np.arange(window.kernel_size[1]) * window.dilation[1],
+        indexing="ij",
+    )
+    inside = np.stack([down, across], axis=-1).reshape(-1, 2)
+    places = corner[:, :, None, :] + tf.constant(inside, tf.int32)  # [B, K, kh * kw, 2]
+    patches = tf.gather_nd(maps, places, batch_dims=1)  # [B, K, kh * kw, C]
+    return tf.reshape(patches, [-1, inside.shape[0] * tf.shape(maps)[-1]])
 
 
 @dataclasses.dataclass(frozen=True)
 class BranchTarget:
     """What a layer at the end of a residual branch should give so that the *sum* is as before.
 
-    With `sum = scale * (output - mean) + beta + shortcut`, where scale, mean and beta are those of
-    the batch norm behind the layer (1, 0 and the bias without one), the target is
-    `(sum before pruning - beta - shortcut now) / scale + mean`: the branch makes up for the error
-    of its shortcut. Outputs whose scale is (nearly) 0 keep their own target.
+    With `sum = scale * output + offset + shortcut`, where the batch norm behind the layer and its
+    bias give scale and offset (1 and the bias without a norm), the target is
+    `(sum before - offset - shortcut now) / scale`: the branch makes up for the error of its
+    shortcut. Outputs whose scale is (nearly) 0 keep their own target.
 
     Attributes:
         inverse_scale: float32 [O], 1 / scale, 0 where the scale is too small.
-        shift: float32 [O], mean - beta / scale.
+        shift: float32 [O], -offset / scale.
     """
 
     inverse_scale: np.ndarray
@@ -132,13 +88,13 @@ class Sampled:
 
     Attributes:
         key: distinguishes the layers' random positions.
-        layer: how it reads its input.
+        window: how it reads its input.
         kernel: float32 [P, O], its kernel before pruning, as a matrix.
         branch: set where its target is that of a residual sum.
     """
 
     key: int
-    layer: ReadingLayer
+    window: Window
     kernel: np.ndarray
     branch: BranchTarget | None = None
 
@@ -189,19 +145,19 @@ class Sampler:
 
         found: list[list[np.ndarray]] = [[] for _ in layers]
         for number, images in enumerate(self.batches):
-            for rows, target in zip(found, outputs(images, tf.constant(number)), strict=True):
-                rows.append(target.numpy())
+            for kept, target in zip(found, outputs(images, tf.constant(number)), strict=True):
+                kept.append(target.numpy())
         return found
 
     @staticmethod
     def _target(
         item: Sampled, maps: tf.Tensor, sums: Iterator[tf.Tensor], positions: tf.Tensor
     ) -> tf.Tensor:
-        own = item.layer.rows(maps, positions) @ tf.constant(item.kernel, tf.float32)
+        own = rows(item.window, maps, positions) @ tf.constant(item.kernel, tf.float32)
         if item.branch is None:
             return own
         inverse = tf.constant(item.branch.inverse_scale, tf.float32)
-        wanted = _PIXEL.rows(next(sums), positions) * inverse + item.branch.shift
+        wanted = rows(_PIXEL, next(sums), positions) * inverse + item.branch.shift
         return tf.where(inverse == 0.0, own, wanted)
 
     def statistics(
@@ -228,13 +184,13 @@ class Sampler:
         def moments(images: Any, batch: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
             positions = self._positions(images, item.key, batch)
             maps = model(images)
-            rows = item.layer.rows(maps[0], positions)
+            seen = rows(item.window, maps[0], positions)
             if item.branch is not None:
-                target -= _PIXEL.rows(maps[1], positions) * item.branch.inverse_scale
-            rows = tf.concat([rows, tf.ones([tf.shape(rows)[0], 1])], axis=1)
+                target -= rows(_PIXEL, maps[1], positions) * item.branch.inverse_scale
+            seen = _with_ones(seen)
             return (
-                tf.matmul(rows, rows, transpose_a=True),
-                tf.matmul(rows, target, transpose_a=True),
+                tf.matmul(seen, seen, transpose_a=True),
+                tf.matmul(seen, target, transpose_a=True),
                 tf.reduce_sum(target * target, axis=0),
             )
 
@@ -264,9 +220,8 @@ class Sampler:
             maps = keras.tree.flatten(model(images, training=False))
             found = []
             for item, seen in zip(layers, maps, strict=True):
-                rows = item.layer.rows(seen, self._positions(images, item.key, batch))
-                rows = tf.concat([rows, tf.ones([tf.shape(rows)[0], 1])], axis=1)
-                found.append(tf.matmul(rows, rows, transpose_a=True))
+                cut = _with_ones(rows(item.window, seen, self._positions(images, item.key, batch)))
+                found.append(tf.matmul(cut, cut, transpose_a=True))
             return found
 
         totals = [np.zeros([item.kernel.shape[0] + 1] * 2) for item in layers]
@@ -279,9 +234,9 @@ class Sampler:
         ]
 
 
-_PIXEL = ReadingLayer()  # one position of a map, all its channels
+_PIXEL = Window()  # one position of a map, all its channels
 
 
-def _pair(values: Sequence[int]) -> tuple[int, int]:
-    height, width = values
-    return int(height), int(width)
+def _with_ones(rows_seen: tf.Tensor) -> tf.Tensor:
+    """Append the column of ones that stands for the offset."""
+    return tf.concat([rows_seen, tf.ones([tf.shape(rows_seen)[0], 1])], axis=1)

@@ -2,9 +2,12 @@
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 from utils.errors import InputError
-from utils.training.metrics import Scores
+
+if TYPE_CHECKING:  # the flags' configs read this module before TensorFlow is imported
+    from utils.training.metrics import Scores
 
 POLICIES = ("accuracy", "flops")
 TYPES = ("single-obj", "multi-obj")
@@ -24,7 +27,7 @@ class Score:
     loss: float
 
     @classmethod
-    def of(cls, scores: Scores) -> "Score":
+    def of(cls, scores: "Scores") -> "Score":
         """Take the figures that a search goes by out of a network's scores."""
         if scores.deciding.higher_is_better:
             return cls(scores.value, scores["loss"])
@@ -36,7 +39,7 @@ class Score:
         return -self.loss if self.accuracy is None else self.accuracy
 
 
-def refuse_blind(whole: Scores, policy: str) -> None:
+def refuse_blind(whole: "Scores", policy: str) -> None:
     """Refuse a deciding metric by which no roll-out could be told from another.
 
     Args:

@@ -120,13 +120,12 @@ def test_interrupted_run_resumes_to_the_same_bits(
 
 def test_export_agrees_with_the_network(learner, finished):
     report = finished(learner)
-    float_file, int8_file = report.tflite
-    assert (float_file.kind, int8_file.kind) == ("float32", "int8")
+    float_file, int8_file = report.file("float32"), report.file("int8")
     assert float_file.agreement == 1.0
     assert float_file.top1 == pytest.approx(report.after.top1)
     assert int8_file.agreement >= 0.97
     assert int8_file.file_bytes < float_file.file_bytes
-    assert all(pathlib.Path(file.path).is_file() for file in report.tflite)
+    assert all(pathlib.Path(file.path).is_file() for file in (float_file, int8_file))
 
 
 def test_measured_flops_are_those_asked_for(learner, finished):

@@ -1,13 +1,18 @@
 """What a run will do and where; every refusal also stands in `tests/bad_input_test.py`."""
 
+import dataclasses
 import pathlib
+from typing import ClassVar
 
 import pytest
 
 import learners
 from learners.config import DistillationConfig, RunConfig
+from learners.learner_config import LearnerConfig
+from learners.setting import Setting
 from pipeline.plan import make_plan
 from utils.errors import InputError
+from utils.flags import flag
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +23,7 @@ def folder(tmp_path, monkeypatch):
 
 def plan_of(starts_from_file=False, configs=None, **run):
     config = RunConfig(**run)
-    classes = [learners.config_class(name) for name in config.stages()]
-    stage_configs = configs or [config_class() for config_class in classes]
+    stage_configs = configs or [learners.config_class(name)() for name in config.stages()]
     return make_plan(config, stage_configs, starts_from_file=starts_from_file)
 
 
@@ -123,7 +127,7 @@ def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
         ({"out_dir": "file/x"}, r"cannot write 'file/x/state/1_full_prec.keras': .*file is a file"),
         ({"log_dir": "file/x"}, r"cannot write 'file/x/events'"),
         ({"pretrained_path": "x.keras"}, r"`pretrained_path`: there is no file 'x.keras'"),
-        ({"pretrained_path": "x.pt"}, r"`pretrained_path` must end in .keras, .weights.h5, .npz"),
+        ({"pretrained_path": "x.pt"}, r"`pretrained_path` must end in .keras, .h5, .hdf5, .wei"),
         (
             {"distillation": DistillationConfig(enbl_dst=True)},
             r"`enbl_dst` has no teacher here: without a learner that compresses",
@@ -144,3 +148,73 @@ def test_refusals(run, message, folder):
 def test_scoring_needs_no_place_to_write(folder):
     (folder / "file").write_text("")
     assert plan_of(True, exec_mode="eval", out_dir="file/x").run.exec_mode == "eval"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Documented(LearnerConfig):
+    """Paths as the documents of another learner call them."""
+
+    PREFIX: ClassVar[str] = "uql_"
+    STATE_FIELD: ClassVar[str | None] = "tune_save_path"
+    ARTEFACT_FIELD: ClassVar[str | None] = "save_quant_model_path"
+    tune_save_path: str = flag("./rl_tune_models/model.keras", "State.", path=True)
+    save_quant_model_path: str = flag("./uql_quant_models/model.keras", "Artefact.", path=True)
+
+
+@pytest.fixture
+def uniform(monkeypatch, folder):
+    """A row of a learner with such paths that starts from a trained network."""
+    entry = dataclasses.replace(
+        learners.LEARNERS["chn-pruned-rmt"], quantity="bits", budgets=("bytes",)
+    )
+    monkeypatch.setitem(learners.LEARNERS, "uniform", entry)
+    (folder / "models").mkdir()
+    (folder / "models" / "model.keras").write_bytes(b"")
+
+
+def test_documented_paths_of_any_name_need_no_out_dir(uniform):
+    plan = plan_of(True, learner="uniform", configs=[Documented()])
+    assert plan.initial_path == pathlib.Path("models/model.keras")
+    state, artefact = "rl_tune_models/model.keras", "uql_quant_models/model.keras"
+    assert paths(plan) == [(state, artefact)]
+    given = Documented(save_quant_model_path="mine/q.keras")
+    plan = plan_of(True, learner="uniform", out_dir="out", configs=[given])
+    assert paths(plan) == [("out/state/1_uniform.keras", "mine/q.keras")]
+
+
+def test_the_marks_of_a_run(uniform):
+    def marks(learner, *configs):
+        plan = plan_of(learner=learner, out_dir="o", configs=list(configs) or None)
+        return plan.before_stage, plan.compresses
+
+    assert marks("full-prec") == (0, False)
+    assert marks("full-prec,full-prec") == (1, False)
+    assert marks("full-prec,chn-pruned-rmt,full-prec") == (1, True)
+    assert marks("uniform", Documented()) == (0, True)
+
+
+def test_a_budget_is_shared_out_by_kind(uniform):
+    full, channels = (learners.config_class(n)() for n in ("full-prec", "chn-pruned-rmt"))
+    plan = plan_of(
+        learner="full-prec,chn-pruned-rmt,uniform",
+        out_dir="o",
+        budget="flops:0.5, bytes:300kB",
+        configs=[full, channels, Documented()],
+    )
+    budgets = [plan.budget_of(stage) for stage in plan.stages]
+    assert budgets[0] is None
+    assert budgets[1] is plan.budget
+    assert budgets[2].limits == plan.budget.limits[1:]
+    assert budgets[2].text == "bytes:300kB"
+
+
+def test_a_setting_belongs_to_the_stage_of_its_quantity(uniform, folder):
+    Setting(quantity="channels", network={"a": 8}, keep={"a": 4}).save(folder / "ratios.json")
+    full, channels = (learners.config_class(n)() for n in ("full-prec", "chn-pruned-rmt"))
+    plan = plan_of(
+        learner="full-prec,chn-pruned-rmt,uniform",
+        out_dir="o",
+        setting="ratios.json",
+        configs=[full, channels, Documented()],
+    )
+    assert [plan.setting_of(stage) for stage in plan.stages] == [None, plan.setting, None]

@@ -1,15 +1,20 @@
 """Stages in order, teachers, scoring; whole runs are in `tests/main_test.py` and `contract`."""
 
+import contextlib
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from learners.base import Trained
 from pipeline import stages
 from pipeline.teacher import load_teacher
-from tests.learners.runs import make_run
+from tests.learners.runs import compress, make_run
 from utils.errors import InputError
+from utils.multi_gpu_wrapper import MultiGpuWrapper
 
 
 def copy_of(model):
@@ -78,22 +83,66 @@ def test_teacher(given, trained_digits, tmp_path, monkeypatch):
     assert same(seen[0], trained_digits if given else outcome.before)
 
 
-@pytest.mark.parametrize(
-    ("size", "classes", "message"),
-    [
-        (8, 7, r"has output shapes \[\(7,\)\], the network \[\(10,\)\]"),
-        (9, 10, r"has input shapes \[\(9, 9, 1\)\], the network \[\(8, 8, 1\)\]"),
-    ],
-)
-def test_a_teacher_of_other_sizes_is_refused(size, classes, message, trained_digits, tmp_path):
-    inputs = keras.Input((size, size, 1))
-    teacher = keras.Model(inputs, layers.Dense(classes)(layers.Flatten()(inputs)))
+def test_a_teacher_of_other_sizes_is_refused_before_anything_is_trained(trained_digits, tmp_path):
+    inputs = keras.Input((8, 8, 1))
+    teacher = keras.Model(inputs, layers.Dense(7)(layers.Flatten()(inputs)))
     teacher.save(tmp_path / "teacher.keras")
     values = {"enbl_dst": True, "save_path_dst": str(tmp_path / "teacher.keras")}
     plan, helper = make_run("chn-pruned-rmt", tmp_path / "out", **values)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=r"has output shapes \[\(7,\)\], the network \[\(10,\)\]"):
         stages.compress(plan, helper, trained_digits)
     assert not (tmp_path / "out").exists()
+
+
+class AskedError(Exception):
+    """Data were asked for."""
+
+
+@pytest.mark.parametrize("door", ["command", "python"])
+def test_workers_are_known_before_data_are_asked_for(door, tmp_path, monkeypatch):
+    """Their number decides which images a helper gives."""
+    plan, helper = make_run("full-prec", tmp_path)
+    seen = []
+
+    def build():
+        seen.append(helper.worker)
+        raise AskedError
+
+    workers = MultiGpuWrapper(rank=1, size=3)
+    monkeypatch.setattr(stages.MultiGpuWrapper, "init", lambda enbl_multi_gpu: workers)
+    monkeypatch.setattr(helper, "build_dataset_train", build)
+    with pytest.raises(InputError, match="AskedError"):
+        if door == "command":
+            stages.execute(plan, helper, command=())
+        else:
+            stages.compress(plan, helper, helper.build_model())
+    assert seen == [(1, 3)]
+
+
+def test_each_stage_is_given_what_concerns_it(trained_digits, tmp_path, monkeypatch):
+    """Of budget, setting and teacher; a stage behind the compression has its teacher too."""
+    values = {"budget": "flops:0.5,params:0.6", "enbl_dst": True, "nb_epochs": "0"}
+    plan, helper = make_run("full-prec,chn-pruned-rmt,full-prec", tmp_path, **values)
+    stage = dataclasses.replace(
+        plan.stages[1], entry=dataclasses.replace(plan.stages[1].entry, budgets=("params",))
+    )
+    plan = dataclasses.replace(plan, stages=(plan.stages[0], stage, plan.stages[2]))
+    given = []
+
+    def train(self):
+        given.append((self.context.budget, self.context.teacher))
+        return Trained(self.model)
+
+    for name in ("full-prec", "chn-pruned-rmt"):
+        monkeypatch.setattr(stages.learners.learner_class(name), "train", train)
+    outcome = stages.run_stages(plan, helper, copy_of(trained_digits))
+    budgets, teachers = zip(*given, strict=True)
+    assert [None if budget is None else budget.text for budget in budgets] == [
+        None,
+        "params:0.6",
+        None,
+    ]
+    assert teachers == (None, outcome.before, outcome.before)
 
 
 def test_strict_lists_what_cannot_be_compressed(tmp_path):
@@ -105,6 +154,33 @@ def test_strict_lists_what_cannot_be_compressed(tmp_path):
     with pytest.raises(InputError, match=message):
         stages.compress(plan, helper, model)
     stages._refuse_opaque(stages.initial_network(plan, helper), allow_unsafe=False)
+
+
+def test_a_stage_keeps_the_zeros_it_was_given(trained_digits, tmp_path):
+    sparse, generator = copy_of(trained_digits), np.random.default_rng(0)
+    kernels = [weight for weight in sparse.trainable_weights if weight.name == "kernel"]
+    for kernel in kernels:
+        kernel.assign(kernel * (generator.random(kernel.shape) > 0.4))
+    zeros = [np.asarray(kernel) == 0 for kernel in kernels]
+    report = compress(
+        "full-prec", tmp_path, sparse, nb_epochs="0.1", tflite="float32,int8", tflite_max_gap=1.0,
+        tflite_min_agreement=0.0,
+    )  # fmt: skip
+    trained = keras.saving.load_model(report.after.path)  # plain Keras
+    for zero, weight in zip(
+        zeros, (w for w in trained.trainable_weights if w.name == "kernel"), strict=True
+    ):
+        np.testing.assert_array_equal(np.asarray(weight) == 0, zero)
+    for kind in ("float32", "int8"):
+        interpreter = Interpreter(str(tmp_path / f"model_{kind}.tflite"))
+        interpreter.allocate_tensors()
+        constants = {}
+        for tensor in interpreter.get_tensor_details():
+            with contextlib.suppress(ValueError):  # an activation has no value yet
+                constants[tensor["index"]] = interpreter.get_tensor(tensor["index"])
+        for zero in zeros:
+            same = [c for c in constants.values() if c.size == zero.size and c.ndim > 1]
+            assert any((c == 0).sum() >= zero.sum() for c in same), kind
 
 
 def test_scoring_weights_files(trained_digits, tmp_path, capsys):

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -6,6 +7,7 @@ import pytest
 
 from utils import command
 from utils.errors import InputError
+from utils.stopping import Interrupted, Terminated
 
 
 def refuse():
@@ -51,10 +53,27 @@ def test_interruption(capsys):
     assert "resumes from the last save" in capsys.readouterr().err
 
 
+def test_termination(capsys):
+    def body():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert command.guarded(body, []) == 143
+    assert capsys.readouterr().err == ("Terminated. The same command resumes from the last save.\n")
+
+
+@pytest.mark.parametrize(("stop", "status"), [(Interrupted(), 130), (Terminated(told=True), 143)])
+def test_who_was_told_is_not_told_again(stop, status, capsys):
+    def body():
+        raise stop
+
+    assert command.guarded(body, []) == status
+    assert capsys.readouterr().err == ""
+
+
 def test_our_own_mistakes_are_one_line_and_status_1(capsys):
     assert command.guarded(crash, []) == 1
     assert capsys.readouterr().err == (
-        "error: ZeroDivisionError: no message. (command_test.py, line 20) This is a mistake of "
+        "error: ZeroDivisionError: no message. (command_test.py, line 22) This is a mistake of "
         "Flowpress: please report it with the traceback, which --debug shows.\n"
     )
     with pytest.raises(ZeroDivisionError):

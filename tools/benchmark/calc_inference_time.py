@@ -1,4 +1,4 @@
-"""Measure how long `.keras` and `.tflite` files take for one inference.
+"""Measure how long `.keras`, `.h5` and `.tflite` files take for one inference.
 
     python tools/benchmark/calc_inference_time.py --model_file=a.tflite,b.tflite
 
@@ -22,6 +22,7 @@ from utils.command import out
 from utils.errors import InputError
 from utils.export.config import LatencyConfig
 from utils.export.quiet import quiet_native
+from utils.files import NETWORK_ENDINGS
 from utils.flags import Parsed, flag, group
 
 _FOUND_IN_FILE = "names and number formats are read from the file."
@@ -32,11 +33,13 @@ class InferenceTimeConfig:
     """What to measure."""
 
     model_file: str | None = flag(
-        None, "The .keras or .tflite file; several are separated by commas and called in turns."
+        None,
+        "The .keras, .h5 or .tflite file; several are separated by commas and called in turns.",
     )
     batch_size: int = flag(
         1, "Samples per call. A .tflite file of Flowpress runs with 1.", unit="samples", lower=1
     )
+    allow_unsafe: bool = flag(False, "Load a model that holds Python code (Lambda layers).")
     latency: LatencyConfig = group(LatencyConfig)
     input_name: str = flag("net_input", "Name of the input.", inert=_FOUND_IN_FILE)
     output_name: str = flag("net_output", "Name of the output.", inert=_FOUND_IN_FILE)
@@ -51,7 +54,7 @@ class InferenceTimeConfig:
         files = [name.strip() for name in (self.model_file or "").split(",") if name.strip()]
         if not files:
             raise InputError(
-                "`model_file` must name a .keras or .tflite file. Received: none. "
+                "`model_file` must name a .keras, .h5 or .tflite file. Received: none. "
                 "Give --model_file=path, or several paths separated by commas."
             )
         for name in files:
@@ -93,11 +96,14 @@ def _measure(parsed: Parsed) -> None:
     with quiet_native():  # TensorFlow's start, where there is a .keras file
         from utils import latency
 
-        with_keras = any(name.endswith(".keras") for name in files)
+        with_keras = any(name.endswith(NETWORK_ENDINGS) for name in files)
         keras_threads = latency.limit_threads(timing.latency_threads) if with_keras else 0
     calls = {
         name: latency.file_call(
-            name, batch_size=config.batch_size, num_threads=timing.latency_threads
+            name,
+            batch_size=config.batch_size,
+            num_threads=timing.latency_threads,
+            allow_unsafe=config.allow_unsafe,
         )
         for name in files
     }
@@ -108,7 +114,7 @@ def _measure(parsed: Parsed) -> None:
     for heading in ("threads", "p50", "p95", "mean", "to first", "spread"):
         table.add_column(heading, justify="right")
     for name, row in stats.items():
-        threads = keras_threads if name.endswith(".keras") else timing.latency_threads
+        threads = keras_threads if name.endswith(NETWORK_ENDINGS) else timing.latency_threads
         times = (f"{value:.3f}" for value in (row.p50, row.p95, row.mean))
         share = latency.ratio(row, stats[files[0]])
         compared = (f"{share.median:.2f}", f"{share.lowest:.2f}-{share.highest:.2f}")
@@ -120,8 +126,10 @@ def _refuse_missing(files: Sequence[str]) -> None:
     """Find wrong names before TensorFlow takes its seconds to start."""
     for name in files:
         path = pathlib.Path(name)
-        if path.suffix not in (".keras", ".tflite"):
-            raise InputError(f"`model_file` must end in .keras or .tflite. Received: {name!r}.")
+        if path.suffix not in (*NETWORK_ENDINGS, ".tflite"):
+            raise InputError(
+                f"`model_file` must end in .keras, .h5 or .tflite. Received: {name!r}."
+            )
         if not path.is_file():
             raise InputError(f"`model_file`: there is no file {name!r}.")
 

@@ -1,4 +1,4 @@
-"""Write the `.tflite` files of a `.keras` model and check them in the interpreter.
+"""Write the `.tflite` files of a `.keras` or `.h5` model and check them in the interpreter.
 
     python tools/conversion/export_tflite.py --model_file=m.keras --model_helper=convnet_at_digits
     python tools/conversion/export_tflite.py --model_file=m.keras --calibration_file=images.npz
@@ -45,7 +45,7 @@ _CALIBRATED = "ranges come from calibration samples."
 class ExportTfliteConfig:
     """What to write, from what."""
 
-    model_file: str | None = flag(None, "The .keras file; without it model_dir/model.keras.")
+    model_file: str | None = flag(None, "The .keras or .h5 file; without it model_dir/model.keras.")
     model_dir: str = flag("./models", "Folder of model.keras where model_file is not given.")
     model_helper: str | None = flag(
         None, "Data and metrics: a built-in name, or a path to your own .py file."

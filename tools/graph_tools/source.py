@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from utils.errors import InputError
 from utils.export.quiet import quiet_native
+from utils.files import NETWORK_ENDINGS
 from utils.flags import flag
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ class SourceConfig:
     """The network."""
 
     model_file: str | None = flag(
-        None, "A .keras file, or a folder that export_graph.py wrote (graph.json, params.npz)."
+        None,
+        "A .keras or .h5 file, or a folder that export_graph.py wrote (graph.json, params.npz).",
     )
     allow_unsafe: bool = flag(False, "Load a model that holds Python code (Lambda layers).")
 
@@ -31,15 +33,16 @@ class SourceConfig:
         """
         if not self.model_file:
             raise InputError(
-                "`model_file` must name a .keras file or a graph's folder. Received: none. "
+                "`model_file` must name a .keras or .h5 file or a graph's folder. Received: none. "
                 "Give --model_file=path."
             )
         path = pathlib.Path(self.model_file)
         if not path.exists():
             raise InputError(f"`model_file`: there is no file or folder {self.model_file!r}.")
-        if path.is_file() and path.suffix != ".keras":
+        if path.is_file() and path.suffix not in NETWORK_ENDINGS:
             raise InputError(
-                f"`model_file` must be a .keras file or a folder. Received: {self.model_file!r}."
+                f"`model_file` must be a .keras or .h5 file or a folder. Received: "
+                f"{self.model_file!r}."
             )
         return path
 

@@ -39,10 +39,14 @@ def write_saved_model(
     signature = input_specs(model)
     loops = looping_layers(model) if unroll else []
     _check_steps(model, loops)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
     with _unrolled(loops):
-        model.export(
-            os.fspath(folder), format="tf_saved_model", verbose=False, input_signature=[signature]
+        # Layers that augment images do so unless they are told not to, even in `model.export`.
+        archive.add_endpoint(
+            "serve", lambda inputs: model(inputs, training=False), input_signature=[signature]
         )
+        archive.write_out(os.fspath(folder), verbose=False)
     return tuple(layer.name for layer in loops)
 
 

@@ -2,11 +2,13 @@
 
 from utils.graph.channels import capability_report, channel_groups
 from utils.graph.complexity import Complexity, complexity
+from utils.graph.copying import copy_network
 from utils.graph.endings import Ending, endings
 from utils.graph.groups import ChannelGroup, Reader
 from utils.graph.ir import Capability, Graph, Node, Ref
 from utils.graph.keras_io import from_keras, to_keras, to_keras_with_tensors
 from utils.graph.surgery import masked_graph, masked_model, shrink
+from utils.graph.traceable import traceable, traceable_name
 
 __all__ = [
     "Capability",
@@ -20,6 +22,7 @@ __all__ = [
     "capability_report",
     "channel_groups",
     "complexity",
+    "copy_network",
     "endings",
     "from_keras",
     "masked_graph",
@@ -27,4 +30,6 @@ __all__ = [
     "shrink",
     "to_keras",
     "to_keras_with_tensors",
+    "traceable",
+    "traceable_name",
 ]

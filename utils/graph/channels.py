@@ -4,9 +4,10 @@ Every index of every channel axis is an *element*. Layers with kernels make fres
 other ops pass, repeat, reorder or couple them, as their rows in the op table say. Coupled elements
 form a class: a channel that goes everywhere or stays. Classes that share a producer form a group.
 
-A channel's *readers* are the kernels that mix it with others. Between producer and reader every op
-treats each channel alone, so what is left is untouched when one goes: setting a channel to 0 in
-front of all its readers and deleting it are the same network. That is the law that the tests check.
+A channel's *readers* are the kernels that mix it with others (a recurrent layer reads its own units
+too: a *loop*). Between producer and reader every op treats each channel alone, so what is left is
+untouched when one goes: setting a channel to 0 in front of all its readers and deleting it are the
+same network. That is the law that the tests check.
 Where an op does not treat channels alone (softmax, layer normalization over them, a model output,
 an op without a row) the channels freeze, with the reason.
 """
@@ -140,6 +141,7 @@ class _Analysis:
         self._producers: dict[str, tuple[str, np.ndarray]] = {}
         self._axes: dict[str, dict[tuple[str, int], WeightAxis]] = {}
         self._readings: list[Reading] = []
+        self._loops: list[tuple[str, np.ndarray]] = []
         self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
         self._frozen: list[tuple[np.ndarray, str]] = []
         self._streams: list[np.ndarray] = []
@@ -169,8 +171,12 @@ class _Analysis:
     def read(self, node: Node, axis: int, ids: np.ndarray) -> None:
         self._readings.append(Reading(node.name, axis, ids))
 
+    def feed_back(self, node: Node, ids: np.ndarray) -> None:
+        self._loops.append((node.name, ids))
+
     def follow(self, node: Node, roles: Mapping[str, np.ndarray | None]) -> None:
-        for weight, axes in ops.TABLE[node.op].weights.items():
+        row = ops.find(self.graph, node)
+        for weight, axes in {} if row is None else row.weights.items():
             for axis, role in axes.items():
                 self.follow_axis(node, weight, axis, roles.get(role), role)
 
@@ -248,6 +254,8 @@ class _Analysis:
         builder = GroupBuilder(self._reasons(group_of, len(members)), group_of, channel_of)
         for reading in self._readings:
             builder.add_reader(reading.node, reading.ids)
+        for name, ids in self._loops:
+            builder.add_loop(name, ids)
         for label in self._labels.values():
             builder.add_tensor(label.ids)
         for ids in self._streams:

@@ -16,7 +16,7 @@ import numpy as np
 
 from utils.errors import InputError
 from utils.graph.ir import Ref
-from utils.graph.keras_reading import check_safe
+from utils.graph.keras_reading import refuse_code
 
 MAX_DEPTH = 64
 MAX_INTEGER = 1 << 53
@@ -124,7 +124,7 @@ class Decoder:
         if not isinstance(attrs, dict):
             raise malformed(f"layer {layer!r}: attrs", "an object", value)
         if not self._allow_unsafe:
-            _refuse_code(attrs, layer)
+            refuse_code(attrs, layer)
         return attrs
 
     def _special(self, value: dict[str, Any], key: str, depth: int) -> Any:
@@ -147,18 +147,6 @@ class Decoder:
         raise malformed(
             "a value", "one of $tuple, $slice, $ref, $ellipsis, $float, $constant", value
         )
-
-
-def _refuse_code(value: Any, layer: str) -> None:
-    """Refuse a serialized lambda or unsafe layer anywhere in a layer's attrs."""
-    if isinstance(value, Mapping):
-        inner = value.get("class_name")
-        if isinstance(inner, str):
-            name = "Lambda" if inner == "__lambda__" else inner
-            check_safe(f"keras.layers.{name}", layer, allow_unsafe=False)
-    if isinstance(value, (list, tuple, Mapping)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            _refuse_code(item, layer)
 
 
 def _is_ref(content: Any) -> bool:

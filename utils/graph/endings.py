@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.graph.ir import Graph, Node, Ref, Shape
+from utils.graph.ir import Graph, Node, Ref, Shape, num_elements
 from utils.graph.ops import TABLE, find
 from utils.graph.ops_shape import reshaped
 
@@ -107,8 +107,9 @@ def _places(shape: Shape, moves: list[Node]) -> np.ndarray | None:
     if not moves:
         return None
     if None in shape[1:]:
-        return _open_places(shape, moves)
-    size = int(np.prod(shape[1:], dtype=np.int64))
+        _check_open(shape, moves)
+        return None
+    size = num_elements(shape)
     # Two samples: what mixes them shows.
     values = np.arange(2 * size).reshape(2, *(s or 0 for s in shape[1:]))
     for node in reversed(moves):
@@ -127,7 +128,7 @@ def _moved(node: Node, values: np.ndarray) -> np.ndarray:
     return values if move is None else move(node, values)
 
 
-def _open_places(shape: Shape, moves: list[Node]) -> None:
+def _check_open(shape: Shape, moves: list[Node]) -> None:
     """Accept reshapes of open sizes that leave the last axis as it is.
 
     Raises:

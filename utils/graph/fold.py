@@ -19,7 +19,6 @@ from utils.graph.row import channel_axis
 _Params = Mapping[str, Mapping[str, np.ndarray]]
 _Merged = tuple[Node, dict[str, np.ndarray]] | None
 _Folding = Callable[[Graph, Node, Node, _Params], _Merged]
-_BATCH_NORM = "keras.layers.BatchNormalization"
 
 
 def fold(graph: Graph, *, activations: bool = True) -> Graph:
@@ -76,13 +75,12 @@ def _only_link(graph: Graph, node: Node, outputs: set[Ref]) -> bool:
 
 
 def _folded_norm(graph: Graph, source: Node, node: Node, params: _Params) -> _Merged:
-    row = ops.find(graph, source)
-    if node.op != _BATCH_NORM or row is None or row.folds is None or not _is_linear(source):
+    row, norm = ops.find(graph, source), ops.find(graph, node)
+    if not normalizes(graph, source, node) or row is None or row.folds is None:
         return None
-    rank = len(source.output_shapes[0])
-    if node.attrs["axis"] % rank != channel_axis(source.attrs, rank):
+    if norm is None or norm.affine is None:
         return None
-    scale, shift = scale_and_shift(params[node.layer], node.attrs["epsilon"])
+    scale, shift = norm.affine(params[node.layer], node.attrs)
     weight, axes = row.folds
     arrays = dict(params[source.layer])
     kernel = arrays[weight]
@@ -93,27 +91,24 @@ def _folded_norm(graph: Graph, source: Node, node: Node, params: _Params) -> _Me
     return source.with_attrs(use_bias=True), arrays
 
 
-def scale_and_shift(
-    arrays: Mapping[str, np.ndarray], epsilon: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Write batch normalization as `scale · x + shift`.
+def normalizes(graph: Graph, source: Node, node: Node) -> bool:
+    """Whether a node is an affine map of the output channels of a linear layer.
 
     Args:
-        arrays: `moving_mean`, `moving_variance`, and where the layer has them `gamma`, `beta`;
-            float arrays [channels].
-        epsilon: added to the variance.
-
-    Returns:
-        `scale` and `shift`, float64 arrays [channels].
+        graph: the network.
+        source: the layer.
+        node: what reads its output.
     """
-    variance = arrays["moving_variance"].astype(np.float64)
-    scale = arrays.get("gamma", 1.0) / np.sqrt(variance + epsilon)
-    return scale, arrays.get("beta", 0.0) - scale * arrays["moving_mean"]
+    row, norm = ops.find(graph, source), ops.find(graph, node)
+    if row is None or row.folds is None or norm is None or norm.affine is None:
+        return False
+    rank = len(source.output_shapes[0])
+    return is_linear(source) and node.attrs["axis"] % rank == channel_axis(source.attrs, rank)
 
 
 def _fused_activation(graph: Graph, source: Node, node: Node, params: _Params) -> _Merged:
     source_row, row = ops.find(graph, source), ops.find(graph, node)
-    if source_row is None or source_row.folds is None or not _is_linear(source):
+    if source_row is None or source_row.folds is None or not is_linear(source):
         return None
     activation = None if row is None or row.activation is None else row.activation(node.attrs)
     if activation is None:
@@ -121,5 +116,6 @@ def _fused_activation(graph: Graph, source: Node, node: Node, params: _Params) -
     return source.with_attrs(activation=activation), dict(params[source.layer])
 
 
-def _is_linear(node: Node) -> bool:
+def is_linear(node: Node) -> bool:
+    """Whether a layer has no activation of its own."""
     return node.attrs.get("activation") in (None, "linear")

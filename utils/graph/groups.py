@@ -42,6 +42,8 @@ class ChannelGroup:
             of each. Usually 0, 1, 2, …; where a narrow stream continues in a wide one, or groups of
             channels go as a whole, it is not.
         readers: the kernels that read the group.
+        loops: the recurrent layers whose units are the group's: each reads them through its own
+            recurrent kernels (`row.SELF`), `channels` being the group's channel of each unit.
         is_stream: channels of several producers meet in an Add or the like.
         blocks: int arrays of channels: of each, at least one must stay, or a tensor would be empty.
     """
@@ -53,6 +55,7 @@ class ChannelGroup:
     producers: tuple[str, ...]
     producer_channels: tuple[np.ndarray, ...]
     readers: tuple[Reader, ...]
+    loops: tuple[Reader, ...]
     is_stream: bool
     blocks: tuple[np.ndarray, ...]
 
@@ -65,6 +68,7 @@ class GroupBuilder:
         self._group_of = group_of
         self._channel_of = channel_of
         self._readers: dict[int, list[Reader]] = {}
+        self._loops: dict[int, list[Reader]] = {}
         self._blocks: dict[int, dict[bytes, np.ndarray]] = {}
         self._streams: set[int] = set()
         self._seen: set[int] = set()
@@ -80,6 +84,11 @@ class GroupBuilder:
         """Note a kernel that reads these elements."""
         for group, channels in self._parts(ids):
             self._readers.setdefault(group, []).append(Reader(node, channels))
+
+    def add_loop(self, node: str, ids: np.ndarray) -> None:
+        """Note a recurrent layer that these elements are the units of."""
+        for group, channels in self._parts(ids):
+            self._loops.setdefault(group, []).append(Reader(node, channels))
 
     def add_tensor(self, ids: np.ndarray) -> None:
         """Note a tensor whose channels all belong to one group: it would be empty without them."""
@@ -111,6 +120,7 @@ class GroupBuilder:
             producers=tuple(name for name, _ in producers),
             producer_channels=channels,
             readers=tuple(self._readers.get(number, ())),
+            loops=tuple(self._loops.get(number, ())),
             is_stream=number in self._streams and len(producers) > 1,
             blocks=tuple(self._blocks.get(number, {}).values()),
         )

@@ -9,7 +9,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.common import global_state
 
+from utils import own_objects
 from utils.errors import InputError
 from utils.graph.ir import INPUT_LAYER, Graph, Node, Ref, map_leaves
 from utils.graph.keras_reading import Reading, check_safe, first_line, functional_model
@@ -31,8 +33,13 @@ def from_keras(model: keras.Model, *, allow_unsafe: bool = False) -> Graph:
 
     Raises:
         InputError: if the model is not built, or holds a layer that could not be built anew:
-            Python code, an unregistered class, one without `get_config()`.
+            Python code, a class without `get_config()`, a table inside another layer.
     """
+    return read(model, allow_unsafe=allow_unsafe)[0]
+
+
+def read(model: keras.Model, *, allow_unsafe: bool = False) -> tuple[Graph, dict[str, Any]]:
+    """Read a Keras model, see `from_keras`; also give its operations by layer name."""
     functional = functional_model(model)
     with _deep_recursion(len(functional.operations)):
         reading = Reading(allow_unsafe)
@@ -49,7 +56,7 @@ def from_keras(model: keras.Model, *, allow_unsafe: bool = False) -> Graph:
         allow_unsafe=allow_unsafe,
     )
     _check_weight_count(model, graph)
-    return graph
+    return graph, reading.operations
 
 
 def to_keras(graph: Graph) -> keras.Model:
@@ -73,6 +80,11 @@ def to_keras_with_tensors(graph: Graph) -> tuple[keras.Model, dict[Ref, Any]]:
             does not allow it.
         ValueError: if a weight or an output has another shape than the graph says.
     """
+    return build(graph)[:2]
+
+
+def build(graph: Graph) -> tuple[keras.Model, dict[Ref, Any], dict[str, Any]]:
+    """Build a model, see `to_keras_with_tensors`; also give its operations by layer name."""
     with _deep_recursion(len(graph.nodes)):
         operations, tensors = _replay(graph)
         model = keras.Model(
@@ -82,7 +94,7 @@ def to_keras_with_tensors(graph: Graph) -> tuple[keras.Model, dict[Ref, Any]]:
         )
     for layer, arrays in graph.params.items():
         _set_weights(operations[layer], layer, arrays)
-    return model, tensors
+    return model, tensors, operations
 
 
 def dry_run(graph: Graph) -> None:
@@ -95,10 +107,23 @@ def dry_run(graph: Graph) -> None:
         InputError: if a layer cannot be built or called.
         ValueError: if an output's shape or a weight's shape or type is another than the graph's.
     """
-    with _deep_recursion(len(graph.nodes)), keras.StatelessScope(initialize_variables=False):
+    with _deep_recursion(len(graph.nodes)), without_memory():
         operations, _ = _replay(graph)
     for layer, operation in operations.items():
         _check_weights(operation, layer, graph.params.get(layer, {}))
+
+
+@contextlib.contextmanager
+def without_memory() -> Iterator[None]:
+    """Let layers be built whose variables have shape and type, but never any memory."""
+    waiting = "uninitialized_variables"  # Keras makes up for them when it next leaves a scope
+    earlier = global_state.get_global_attribute(waiting)
+    global_state.set_global_attribute(waiting, [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute(waiting, earlier)
 
 
 def _replay(graph: Graph) -> tuple[dict[str, Any], dict[Ref, Any]]:
@@ -122,15 +147,16 @@ def build_operation(node: Node, *, allow_unsafe: bool = False) -> Any:
     """
     check_safe(node.op, node.layer, allow_unsafe)
     module, _, class_name = node.op.rpartition(".")
-    registered = None
+    registered, objects = None, {}
     if ">" in node.op:
-        cls = keras.saving.get_registered_object(node.op)
+        cls = keras.saving.get_registered_object(node.op) or own_objects.own_class(node.op)
         if cls is None:
             raise InputError(
                 f"layer {node.layer!r}: the class {node.op!r} is not registered. Decorate it with "
                 "@keras.saving.register_keras_serializable() in a module that is imported first."
             )
         module, class_name, registered = cls.__module__, cls.__name__, node.op
+        objects = {node.op: cls}
     config = {
         "module": module,
         "class_name": class_name,
@@ -138,7 +164,10 @@ def build_operation(node: Node, *, allow_unsafe: bool = False) -> Any:
         "registered_name": registered,
     }
     try:
-        operation = keras.saving.deserialize_keras_object(config, safe_mode=not allow_unsafe)
+        with own_objects.scope():
+            operation = keras.saving.deserialize_keras_object(
+                config, custom_objects=objects, safe_mode=not allow_unsafe
+            )
     except Exception as error:  # whatever a constructor makes of a foreign config
         raise InputError(
             f"layer {node.layer!r}: {node.op} cannot be built from its attrs "
@@ -147,6 +176,7 @@ def build_operation(node: Node, *, allow_unsafe: bool = False) -> Any:
     if not isinstance(operation, keras.Operation):
         raise InputError(f"layer {node.layer!r}: {node.op!r} is no Keras layer or operation.")
     operation.name = node.layer  # operations without a `name` argument invent one
+    own_objects.restore_lambdas(operation, node.attrs)
     return operation
 
 
@@ -188,8 +218,9 @@ def _set_weights(operation: Any, layer: str, arrays: Mapping[str, np.ndarray]) -
     _check_weights(operation, layer, arrays)
     for weight, array in zip(operation.weights, arrays.values(), strict=True):
         weight.assign(array)
-    if hasattr(operation, "finalize_state"):  # Normalization derives tensors from its weights
-        operation.finalize_state()
+    for part in operation._flatten_layers():
+        if hasattr(part, "finalize_state"):  # Normalization derives tensors from its weights
+            part.finalize_state()
 
 
 def _check_weight_count(model: keras.Model, graph: Graph) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras.src.models.functional import Functional
 
+from utils import own_objects
 from utils.errors import InputError
 from utils.graph.ir import Capability, Node, Ref, leaves, map_leaves, unique_name
+from utils.graph.tables import with_tables
 
 # Classes whose config or call runs code that is not Keras' own.
 UNSAFE_OPS = frozenset(
@@ -30,14 +32,41 @@ def check_safe(op: str, layer: str, allow_unsafe: bool) -> None:
     if op in UNSAFE_OPS and not allow_unsafe:
         raise InputError(
             f"layer {layer!r} is a {op.rpartition('.')[2]}: it runs Python code that a graph "
-            "cannot describe. Replace it by keras.ops calls or a registered layer, or pass "
-            "allow_unsafe=True if you trust it."
+            "cannot describe. Replace it by keras.ops calls or a registered layer, or allow it, if "
+            "you trust it, with --allow_unsafe (in Python: allow_unsafe=True)."
         )
 
 
+def refuse_code(value: Any, layer: str) -> None:
+    """Refuse a serialized lambda or unsafe layer anywhere in a layer's attrs.
+
+    Raises:
+        InputError: if there is one.
+    """
+    if isinstance(value, Mapping):
+        inner = value.get("class_name")
+        if isinstance(inner, str):
+            name = "Lambda" if inner == "__lambda__" else inner
+            check_safe(f"keras.layers.{name}", layer, allow_unsafe=False)
+    if isinstance(value, (list, tuple, Mapping)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            refuse_code(item, layer)
+
+
 def first_line(error: Exception) -> str:
-    """Shorten an exception's text to its first line."""
-    return (str(error).strip() or "no message").splitlines()[0]
+    """Shorten an exception's text to the line that says what happened.
+
+    Keras puts a line in front of what a layer raised, and colours.
+
+    Example:
+        >>> wrapped = chr(10).join(["Exception encountered when calling Lambda.call().", "", "No."])
+        >>> first_line(ValueError(wrapped))
+        'No.'
+    """
+    text = re.sub(r"\x1b\[\d*m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no message"]
+    wrapped = len(lines) > 1 and lines[0].startswith("Exception encountered when calling")
+    return lines[wrapped]
 
 
 def functional_model(model: keras.Model) -> Functional:
@@ -107,6 +136,7 @@ class Reading:
         self.notes: list[Capability] = []
         self._by_name: dict[str, Node] = {}
         self._names: set[str] = set()  # of nodes and layers
+        self._own: dict[str, Any] = {}  # unregistered classes and functions
         self._described: dict[int, tuple[Any, str, str, dict[str, Any]]] = {}
         self._calls: dict[str, int] = {}
 
@@ -209,6 +239,9 @@ class Reading:
             return self._described[id(operation)][1:]
         op, attrs = _serialize(operation)
         check_safe(op, operation.name, self.allow_unsafe)
+        if not self.allow_unsafe:
+            refuse_code(attrs, operation.name)
+        self._note_own(operation, attrs)
         layer = unique_name(operation.name, self._names)
         self._names.add(layer)
         if layer != operation.name and "name" in attrs:
@@ -218,8 +251,21 @@ class Reading:
         weights = getattr(operation, "weights", [])
         if weights:
             values = [np.array(keras.ops.convert_to_numpy(weight.value)) for weight in weights]
-            self.params[layer] = dict(zip(_weight_names(weights), values, strict=True))
+            self.params[layer] = dict(zip(_weight_names(operation), values, strict=True))
         return layer, op, attrs
+
+    def _note_own(self, operation: Any, attrs: Mapping[str, Any]) -> None:
+        """Keep what Keras could not find when the operation is built anew."""
+        found = own_objects.objects_of(operation)
+        for value in found.values():
+            own_objects.add_object(self._own, value)
+        own_objects.remember(found)
+        own_objects.remember_lambdas(operation, attrs)
+
+    @property
+    def operations(self) -> dict[str, Any]:
+        """The operations met, by layer name."""
+        return {layer: operation for operation, layer, _, _ in self._described.values()}
 
     def ordered_params(self, functional: Functional) -> dict[str, dict[str, np.ndarray]]:
         """Sort the weights as the model's own `weights` are, nested models included."""
@@ -255,24 +301,41 @@ def _serialize(operation: Any) -> tuple[str, dict[str, Any]]:
             f"layer {operation.name!r} ({type(operation).__name__}) has no usable get_config(), so "
             "it could not be built anew. Give it one that returns its constructor's arguments."
         ) from error
-    if written["module"].split(".")[0] == "keras":
-        return f"{written['module']}.{written['class_name']}", dict(written["config"])
+    # Keras leaves the module out for what stands in the script that runs (`__main__`).
+    module, cls = written["module"] or type(operation).__module__, type(operation)
+    attrs = with_tables(operation, dict(written["config"]))
+    if module.split(".")[0] == "keras":
+        return f"{module}.{written['class_name']}", attrs
     registered = written["registered_name"]
-    if keras.saving.get_registered_object(registered) is not type(operation):
-        raise InputError(
-            f"layer {operation.name!r}: the class {type(operation).__name__} is not registered. "
-            "Decorate it with @keras.saving.register_keras_serializable()."
-        )
-    return registered, dict(written["config"])
+    if ">" in registered and keras.saving.get_registered_object(registered) is cls:
+        return registered, attrs
+    return own_objects.own_op(cls), attrs
 
 
-def _weight_names(weights: list[Any]) -> list[str]:
+def _weight_names(operation: Any) -> list[str]:
     """Names of a layer's weights: `kernel`, or `query/kernel` where sublayers repeat a name."""
     # An unnamed weight is called `variable`, then `variable_1`, …, counted over the whole process.
+    weights = operation.weights
     names = [re.sub(r"^variable_\d+$", "variable", weight.name) for weight in weights]
     if len(set(names)) < len(names):
-        names = ["/".join(weight.path.split("/")[1:]) or weight.name for weight in weights]
+        paths = dict(_paths_inside(operation, ""))
+        names = [paths.get(id(weight), weight.name) for weight in weights]
     taken: list[str] = []
     for name in names:
         taken.append(unique_name(name, taken))
     return taken
+
+
+def _paths_inside(layer: Any, prefix: str) -> Iterator[tuple[int, str]]:
+    """Name each weight, by its `id`, after the sublayers that it lies in.
+
+    Keras' own `path` lacks those that were built before the layer around them, as on loading.
+    """
+    inside: set[int] = set()
+    for sublayer in layer._flatten_layers(include_self=False, recursive=False):
+        for key, name in _paths_inside(sublayer, f"{prefix}{sublayer.name}/"):
+            inside.add(key)
+            yield key, name
+    for weight in layer.weights:
+        if id(weight) not in inside:
+            yield id(weight), f"{prefix}{weight.name}"

@@ -110,4 +110,4 @@ def relative_error(expected: Any, actual: Any) -> float:
         first, second = np.asarray(first), np.asarray(second)
         scale = np.abs(first).max(initial=0.0) or 1.0
         errors.append(float(np.abs(first - second).max(initial=0.0) / scale))
-    return max(errors)
+    return float(np.max(errors))  # NaN, which `max` may pass over

@@ -96,5 +96,6 @@ ROWS: dict[str, Op] = {
         weights={"kernel": {}, "bias": {}},  # the equation says which axis is which
         uses={"kernel": _uses},
         kernel="kernel",
+        timed=frozenset({"equation", "activation", "bias_axes"}),
     ),
 }

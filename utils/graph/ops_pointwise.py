@@ -235,12 +235,31 @@ def _spatial(node: Node, scope: Scope, row: Op) -> list[Label | None]:
     return [Label(1 if len(scope.shape(Ref(node.name))) == 2 else label.axis, label.ids)]
 
 
+def scale_and_shift(
+    arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write batch normalization as `scale · x + shift`.
+
+    Args:
+        arrays: `moving_mean`, `moving_variance`, and where the layer has them `gamma`, `beta`;
+            float arrays [channels].
+        attrs: `epsilon`, added to the variance.
+
+    Returns:
+        `scale` and `shift`, float64 arrays [channels].
+    """
+    variance = arrays["moving_variance"].astype(np.float64)
+    scale = arrays.get("gamma", 1.0) / np.sqrt(variance + attrs["epsilon"])
+    return scale, arrays.get("beta", 0.0) - scale * arrays["moving_mean"]
+
+
 _ALONE = "each channel alone"
 _SUM = Op(
     couple=elementwise(stream=True),
     note="couples its operands' channels one to one: a residual stream",
     resize=_resize_constants,
 )
+_ADD = dataclasses.replace(_SUM, adds=True)
 _PRODUCT = Op(
     couple=elementwise(stream=False),
     note="couples its operands' channels one to one",
@@ -252,8 +271,10 @@ _PINNED = Op(couple=_pinned, note="channels that reach it are not cut")
 _DROPOUT = Op(couple=_dropout, note=_ALONE, resize=_resize_dropout)
 
 _NAMES: tuple[tuple[str, Op, str], ...] = (
-    ("keras.layers", _SUM, "Add Average Maximum Minimum Subtract"),
-    ("keras.src.ops.numpy", _SUM, "Add Fmax Fmin Maximum Minimum Subtract Where"),
+    ("keras.layers", _ADD, "Add"),
+    ("keras.src.ops.numpy", _ADD, "Add"),
+    ("keras.layers", _SUM, "Average Maximum Minimum Subtract"),
+    ("keras.src.ops.numpy", _SUM, "Fmax Fmin Maximum Minimum Subtract Where"),
     (
         "keras.layers",
         _PRODUCT,
@@ -285,7 +306,7 @@ _NAMES: tuple[tuple[str, Op, str], ...] = (
     (
         "keras.layers",
         _PINNED,
-        "InputLayer CategoryEncoding CenterCrop RandomBrightness RandomContrast RandomCrop "
+        "InputLayer Masking CategoryEncoding CenterCrop RandomBrightness RandomContrast RandomCrop "
         "RandomFlip RandomRotation RandomTranslation RandomZoom",
     ),
     ("keras.layers", _SPATIAL, "Resizing"),
@@ -323,6 +344,8 @@ ROWS: dict[str, Op] = {
         couple=_batch_norm,
         note="parameters follow the channels",
         weights=dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), _PER_CHANNEL),
+        affine=scale_and_shift,
+        absorbs=("moving_mean", -1.0),
     ),
     "keras.layers.GroupNormalization": Op(
         couple=_group_norm,

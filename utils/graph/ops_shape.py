@@ -309,5 +309,5 @@ ROWS: dict[str, Op] = {
         couple=_pad, note="padding channels come and go with what they meet", resize=_resize_pad
     ),
 }
-for _name in ["Amax", "Amin", "Max", "Mean", "Min", "Prod", "Std", "Sum", "Var"]:
+for _name in "All Amax Amin Any Max Mean Min Prod Std Sum Var".split():
     ROWS[f"{_NUMPY}.{_name}"] = _REDUCE

@@ -137,7 +137,12 @@ ROWS: dict[str, Op] = {
         note="channels that the slice picks keep their identity",
         resize=_resize_get_item,
     ),
-    _TAKE: Op(couple=_take, note="channels that it picks keep their identity", resize=_resize_take),
+    _TAKE: Op(
+        couple=_take,
+        note="channels that it picks keep their identity",
+        resize=_resize_take,
+        picks=True,
+    ),
     f"{_NUMPY}.Split": _SPLIT,
     f"{_NUMPY}.ArraySplit": _SPLIT,
 }

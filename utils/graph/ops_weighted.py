@@ -9,7 +9,7 @@ import numpy as np
 
 from utils.graph.ir import Node, Ref
 from utils.graph.positions import position_uses, transposed_uses, window_uses
-from utils.graph.row import IN, MID, OUT, Cut, Label, Op, Scope, Uses, channel_axis
+from utils.graph.row import IN, MID, OUT, Cut, Label, Op, Scope, Uses, Window, channel_axis
 
 # Activations that treat each channel alone; all others (softmax, glu, unknown ones) mix them.
 ELEMENTWISE_ACTIVATIONS = frozenset(
@@ -46,12 +46,12 @@ def is_elementwise(activation: Any) -> bool:
     )
 
 
-def freeze_mixed(node: Node, scope: Scope, ids: np.ndarray) -> None:
+def freeze_mixed(node: Node, scope: Scope, ids: np.ndarray, attribute: str = "activation") -> None:
     """Freeze the channels that an activation mixes."""
-    activation = node.attrs.get("activation")
+    activation = node.attrs.get(attribute)
     if not is_elementwise(activation):
         name = activation.get("config") if isinstance(activation, Mapping) else activation
-        scope.freeze(ids, f"the activation {name!r} of {node.layer!r} mixes them")
+        scope.freeze(ids, f"the {attribute} {name!r} of {node.layer!r} mixes them")
 
 
 def source_ids(node: Node, scope: Scope, axis: int) -> np.ndarray | None:
@@ -165,7 +165,24 @@ def _resize_last(attribute: str) -> Any:
     return resize
 
 
-def _conv(kernel_axes: Mapping[int, str], uses: Uses) -> Op:
+def _window(attrs: Mapping[str, Any]) -> Window | None:
+    """Read a two-dimensional convolution of channels-last maps."""
+    if attrs.get("groups", 1) != 1 or attrs.get("data_format") == "channels_first":
+        return None
+    height, width = attrs["kernel_size"]
+    rows, columns = attrs["strides"]
+    down, across = attrs["dilation_rate"]
+    same = attrs["padding"] == "same"
+    return Window((height, width), (rows, columns), (down, across), same)
+
+
+_TIMED_DENSE = frozenset({"activation", "use_bias"})
+_TIMED = _TIMED_DENSE | set(
+    "kernel_size strides padding dilation_rate groups depth_multiplier".split()
+)
+
+
+def _conv(kernel_axes: Mapping[int, str], uses: Uses, *, maps_rows: bool = False) -> Op:
     out_axis = next(axis for axis, role in kernel_axes.items() if role == OUT)
     return Op(
         couple=_convolution,
@@ -175,6 +192,8 @@ def _conv(kernel_axes: Mapping[int, str], uses: Uses) -> Op:
         uses={"kernel": uses},
         kernel="kernel",
         folds=("kernel", (out_axis,)),
+        window=_window if maps_rows else None,
+        timed=_TIMED,
     )
 
 
@@ -184,6 +203,7 @@ _DEPTHWISE = Op(
     weights={"kernel": {-2: IN}, "bias": {-1: OUT}},
     uses={"kernel": window_uses},
     folds=("kernel", (-2, -1)),
+    timed=_TIMED,
 )
 _SEPARABLE = Op(
     couple=_separable,
@@ -197,6 +217,7 @@ _SEPARABLE = Op(
     uses={"depthwise_kernel": window_uses, "pointwise_kernel": position_uses},
     kernel="pointwise_kernel",
     folds=("pointwise_kernel", (-1,)),
+    timed=_TIMED,
 )
 
 ROWS: dict[str, Op] = {
@@ -208,6 +229,8 @@ ROWS: dict[str, Op] = {
         uses={"kernel": position_uses},
         kernel="kernel",
         folds=("kernel", (-1,)),
+        window=lambda attrs: Window(),
+        timed=_TIMED_DENSE,
     ),
     "keras.layers.Embedding": Op(
         couple=_embedding,
@@ -217,7 +240,7 @@ ROWS: dict[str, Op] = {
     ),
 }
 for _rank in (1, 2, 3):
-    ROWS[f"keras.layers.Conv{_rank}D"] = _conv({-2: IN, -1: OUT}, window_uses)
+    ROWS[f"keras.layers.Conv{_rank}D"] = _conv({-2: IN, -1: OUT}, window_uses, maps_rows=_rank == 2)
     ROWS[f"keras.layers.Conv{_rank}DTranspose"] = _conv({-1: IN, -2: OUT}, transposed_uses)
 for _rank in (1, 2):
     ROWS[f"keras.layers.DepthwiseConv{_rank}D"] = _DEPTHWISE

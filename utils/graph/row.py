@@ -13,8 +13,9 @@ from utils.graph.ir import Graph, Node, Ref, Shape
 FIXED = -1
 """Element id of an index that belongs to no cuttable channel."""
 
-# Roles: which channels an axis of a weight follows.
-IN, MID, OUT = "in", "mid", "out"
+# Roles: which channels an axis of a weight follows. SELF: those that the layer itself makes, read
+# through a recurrent kernel.
+IN, MID, OUT, SELF = "in", "mid", "out", "self"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ class Scope(Protocol):
 
     def read(self, node: Node, axis: int, ids: np.ndarray) -> None:
         """Note that a kernel reads these channels along its input's `axis`."""
+
+    def feed_back(self, node: Node, ids: np.ndarray) -> None:
+        """Note that the layer that makes these channels also reads them (its SELF axes)."""
 
     def follow(self, node: Node, roles: Mapping[str, np.ndarray | None]) -> None:
         """Tie the layer's weights, by their roles in the row, to channels (None: to nothing)."""
@@ -90,6 +94,39 @@ def unchanged(node: Node, cut: Cut) -> tuple[Node, ...]:
 Uses = Callable[[Graph, Node, bool], np.ndarray]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Window:
+    """How a layer reads its input map as rows: `Y = X W`, W its kernel [positions * channels, out].
+
+    Attributes:
+        kernel_size: (height, width) of the kernel; (1, 1) for Dense.
+        strides: of the convolution, (height, width).
+        dilation: of the convolution, (height, width).
+        same: zero padding as in `padding="same"`.
+    """
+
+    kernel_size: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    same: bool = False
+
+    @property
+    def num_positions(self) -> int:
+        """Spatial positions of the kernel."""
+        return self.kernel_size[0] * self.kernel_size[1]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Height and width of the input window of one output position."""
+        return (
+            (self.kernel_size[0] - 1) * self.dilation[0] + 1,
+            (self.kernel_size[1] - 1) * self.dilation[1] + 1,
+        )
+
+
+Affine = Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], tuple[np.ndarray, np.ndarray]]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Op:
     """One row: all that channels, surgery, folding, complexity and exporters know of an op.
@@ -111,6 +148,19 @@ class Op:
             multiplied into (batch norm folding); None if there is none.
         activation: given the attrs, the value of a layer's `activation` that does the same as the
             op; None if there is none.
+        window: given the attrs, how the layer is the linear map `Y = X W` of rows of its input map;
+            None where it is none.
+        affine: given the weights and the attrs, (scale, shift) float64 [channels] of the map that
+            the op is in inference; None if it is no such map.
+        absorbs: the weight that can take up an offset of the op's input, and its sign there; None
+            if there is none.
+        adds: whether the output is the sum of the inputs.
+        picks: whether the op picks channels by their indices: a gather.
+        timed: the attrs that, beside its shapes, a layer's latency depends on; None for ops that
+            are not timed alone.
+        of: for a layer around others: the row as it is for one node (given the graph, the node and
+            the row), or the reason why it is opaque. None where one row serves all nodes.
+        inner: what `of` found for the layer inside.
         moves: given the node and a tensor, the same values at the places where the op puts them;
             None where it changes values.
     """
@@ -123,6 +173,14 @@ class Op:
     kernel: str | None = None
     folds: tuple[str, tuple[int, ...]] | None = None
     activation: Callable[[Mapping[str, Any]], Any] | None = None
+    window: Callable[[Mapping[str, Any]], Window | None] | None = None
+    affine: Affine | None = None
+    absorbs: tuple[str, float] | None = None
+    adds: bool = False
+    picks: bool = False
+    timed: frozenset[str] | None = None
+    of: Callable[[Graph, Node, Op], Op | str] | None = None
+    inner: Op | None = None
     moves: Callable[[Node, np.ndarray], np.ndarray] | None = None
 
 

@@ -16,7 +16,7 @@ from utils.graph.channels import Coupling, Reading, coupling
 from utils.graph.ir import Graph, Node, Ref, Shape, rename_inputs, unique_name
 from utils.graph.keras_io import to_keras
 from utils.graph.ops_slice import take_node
-from utils.graph.row import IN, MID
+from utils.graph.row import IN, MID, SELF
 
 _MULTIPLY = "keras.src.ops.numpy.Multiply"
 Keep = Mapping[str, np.ndarray]
@@ -75,7 +75,7 @@ def masked_graph(graph: Graph, keep: Keep, reader_keep: Keep | None = None) -> G
             nodes.append(mask)
             node = rename_inputs(node, {node.inputs[0]: Ref(mask.name)})
         nodes.append(node)
-    return graph.replace(nodes=tuple(nodes))
+    return graph.replace(nodes=tuple(nodes), params=_masked_params(graph, found, alive))
 
 
 def masked_model(graph: Graph, keep: Keep, reader_keep: Keep | None = None) -> keras.Model:
@@ -88,12 +88,28 @@ def masked_model(graph: Graph, keep: Keep, reader_keep: Keep | None = None) -> k
 
     Returns:
         A model with a 0/1 Multiply on the input of every kernel that reads a cut channel, and
-        nothing else changed.
+        nothing else changed. Inside a recurrent layer, where its recurrent kernel reads its own
+        units, the Multiply is zeros in that kernel's rows, which is the same.
 
     Raises:
         ValueError: see `shrink`.
     """
     return to_keras(masked_graph(graph, keep, reader_keep))
+
+
+def _masked_params(
+    graph: Graph, found: Coupling, alive: np.ndarray
+) -> dict[str, Mapping[str, np.ndarray]]:
+    """Zero the rows by which recurrent layers read units of their own that are switched off."""
+    params = dict(graph.params)
+    for layer, axes in found.weight_axes.items():
+        for tied in axes:
+            mask = alive[tied.ids]
+            if tied.role == SELF and not mask.all():
+                array = np.moveaxis(params[layer][tied.weight].copy(), tied.axis, 0)
+                array[~mask] = 0
+                params[layer] = {**params[layer], tied.weight: np.moveaxis(array, 0, tied.axis)}
+    return params
 
 
 def _mask_node(graph: Graph, reading: Reading, mask: np.ndarray, name: str) -> Node:
@@ -210,8 +226,9 @@ class _Cutting:
     def resized(self, node: Node) -> tuple[Node, ...]:
         """Resize a node: the row changes its attrs, the labels give its shapes."""
         outputs = [Ref(node.name, index) for index in range(len(node.output_shapes))]
-        tensors = (*self._graph.node(node.name).inputs, *outputs)
-        if all(self.kept(ref) is None for ref in tensors):
+        inputs = self._graph.node(node.name).inputs
+        is_gathered = node.inputs != inputs
+        if not is_gathered and all(self.kept(ref) is None for ref in (*inputs, *outputs)):
             return (node,)
         row = ops.find(self._graph, node)
         changed = (node,) if row is None else row.resize(node, self)

@@ -14,6 +14,7 @@ from utils.training.metrics import Metric, Scores
 from utils.training.schedule import fine_tune_schedule
 from utils.training.scorer import Scorer, Tally
 from utils.training.state import TrainingState, read_state
+from utils.training.terms import Term, TermInputs, distillation, hint
 
 __all__ = [
     "BatchNormEstimator",
@@ -26,11 +27,15 @@ __all__ = [
     "Scores",
     "StatisticsRefresher",
     "Tally",
+    "Term",
+    "TermInputs",
     "TrainingState",
     "common_maps",
+    "distillation",
     "evaluate",
     "fine_tune_schedule",
     "fit",
+    "hint",
     "read_state",
     "reestimate_batch_norm",
 ]

@@ -171,6 +171,55 @@ class StateSaver(keras.callbacks.Callback):
         self._next_save = end + _SAVE_INTERVAL * (end - begin)
 
 
+class StopAskedError(Exception):
+    """The run is to stop; its state is saved, unless what the last steps left is no good."""
+
+
+class Stopper(keras.callbacks.Callback):
+    """Saves and ends the run where the user asks for it, at the end of a step.
+
+    Called last: what other callbacks do after the step is saved as well. A run that has made its
+    last step is left to end by itself.
+
+    Args:
+        recorder: counts the steps.
+        is_asked: tells whether the run is to stop.
+        save: called with `mid_epoch`.
+        steps_per_epoch: after an epoch's last step it waits for the epoch's row.
+        nb_steps: steps of the whole run.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        is_asked: Callable[[], bool],
+        save: Callable[..., None],
+        *,
+        steps_per_epoch: int,
+        nb_steps: int,
+    ) -> None:
+        super().__init__()
+        self._recorder = recorder
+        self._is_asked = is_asked
+        self._save = save
+        self._steps_per_epoch = steps_per_epoch
+        self._nb_steps = nb_steps
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Stop inside an epoch."""
+        if self._recorder.step % self._steps_per_epoch:
+            self._stop_if_asked(mid_epoch=True)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Stop behind an epoch."""
+        self._stop_if_asked(mid_epoch=False)
+
+    def _stop_if_asked(self, *, mid_epoch: bool) -> None:
+        if self._is_asked() and self._recorder.step < self._nb_steps:
+            self._save(mid_epoch=mid_epoch)
+            raise StopAskedError
+
+
 class MetricRestorer(keras.callbacks.Callback):
     """Gives the first epoch of a session the sums that its saved part had reached.
 

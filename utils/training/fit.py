@@ -12,14 +12,18 @@ import tensorflow as tf
 
 from utils.errors import InputError
 from utils.files import check_writable
+from utils.stopping import StopRequests
 from utils.training.callbacks import (
     MetricRestorer,
     NotFiniteError,
     Recorder,
     SegmentedCallbacks,
     StateSaver,
+    StopAskedError,
+    Stopper,
     Summaries,
 )
+from utils.training.divergence import DivergedError, DivergenceWatch
 from utils.training.job import FitJob, FitResult
 from utils.training.progress import ProgressLine, notice
 from utils.training.reproducible import fixed_order
@@ -32,6 +36,8 @@ from utils.training.state import (
     save_state,
 )
 from utils.training.trainee import Trainee
+from utils.training.wrapped_optimizer import optimizer_name, with_loss_scale
+from utils.training.zeros import MaskedOptimizer, sparse_kernels
 
 
 def fit(model: keras.Model, job: FitJob) -> FitResult:
@@ -50,8 +56,12 @@ def fit(model: keras.Model, job: FitJob) -> FitResult:
         History and speed.
 
     Raises:
-        InputError: if the state's path cannot be written, it holds another run, or the loss becomes
-            NaN or infinite; the model then has the last good weights.
+        ValueError: if the network to save does not share its variables with the model.
+        InputError: if the state's path cannot be written, it holds another run, or training
+            diverges (see `DivergenceWatch`; a loss or weights of NaN or infinity); the model then
+            has the last good weights.
+        Interrupted, Terminated: after SIGINT or SIGTERM, once the state is saved and a line says
+            how to go on. A second signal ends the program at once.
     """
     check_writable(job.state_path)
     saved = _matching_state(job)
@@ -63,7 +73,7 @@ def _fingerprint(job: FitJob) -> dict[str, Any]:
     own = {
         "seed": job.seed,
         "steps_per_epoch": job.steps_per_epoch,
-        "optimizer": type(job.optimizer).__name__,
+        "optimizer": optimizer_name(job.optimizer),
     }
     return json.loads(json.dumps({**own, **job.fingerprint}))
 
@@ -81,6 +91,30 @@ def _matching_state(job: FitJob) -> TrainingState | None:
     return saved
 
 
+def _masked_at_the_start(model: keras.Model, job: FitJob) -> tuple[int, ...]:
+    return sparse_kernels(model.trainable_variables) if job.keep_zeros else ()
+
+
+def _variables_beside(
+    plain: keras.Model, model: keras.Model, further: Sequence[keras.Variable]
+) -> list[keras.Variable]:
+    """List what is trained or changed besides the plain network's variables, each once.
+
+    Raises:
+        ValueError: if a variable of the plain network is not the model's, and would stay as it is.
+    """
+    given = {id(variable) for variable in model.variables}
+    for variable in plain.trainable_variables:
+        if id(variable) not in given:
+            raise ValueError(
+                "`saved` must share its variables with the model that is trained. Received: "
+                f"{variable.path!r} of {plain.name!r} is not among those of {model.name!r}."
+            )
+    own = {id(variable) for variable in plain.variables}
+    beside = {id(variable): variable for variable in (*model.variables, *further)}
+    return [variable for key, variable in beside.items() if key not in own]
+
+
 class _Run:
     """One session of a run."""
 
@@ -88,33 +122,55 @@ class _Run:
         self._model = model
         self._job = job
         self._saved = saved
-        self._optimizer = job.workers.distributed_optimizer(job.optimizer)
+        self._plain = model if job.saved is None else job.saved
+        self._extras = _variables_beside(self._plain, model, job.extra_variables)
+        # As they were when the run began: by now, others may be zero too.
+        self._masked = saved.masked if saved else _masked_at_the_start(model, job)
+        optimizer = job.optimizer
+        if self._masked:
+            optimizer = MaskedOptimizer(optimizer, self._masked)
+        self._optimizer = job.workers.distributed_optimizer(with_loss_scale(optimizer))
         self._recorder = Recorder(
             saved.step if saved else 0,
             saved.history if saved else (),
             job.workers.mean_metrics,
             saved.epoch_seconds if saved else 0.0,
         )
+        self._watch = DivergenceWatch(
+            self._recorder, job.steps_per_epoch, saved.start_loss if saved else None
+        )
+        self._stop = StopRequests()
+        self._last_save = self._recorder.step
+        self._first_rate = 0.0
         self._trainee: Trainee | None = None
 
     def execute(self) -> FitResult:
         """Restore, train, report."""
         if self._is_done():
-            self._restore_model()
-            self._notice(f"already done, taken from {self._job.state_path}")
+            self._begin("already done, taken")
             return self._result()
-        keras.utils.set_random_seed(self._job.seed)
+        with self._stop:
+            keras.utils.set_random_seed(self._job.seed)
+            self._begin(f"resumed at step {self._recorder.step}")
+            self._job.workers.broadcast(
+                [*self._plain.variables, *self._extras, *self._optimizer.variables]
+            )
+            if self._job.nb_steps:
+                self._train()
+        if self._stop.signal is not None:
+            self._say_how_to_go_on(self._stop.signal.name)
+            self._stop.raise_stop()
+        return self._result()
+
+    def _begin(self, said: str) -> None:
+        """Take up the saved state and say so, or save what training starts from."""
         self._optimizer.build(self._model.trainable_variables)
         if self._saved is None:
             self._save_first()
-        else:
-            self._restore_model()
-            self._restore(self._optimizer.variables, self._saved.optimizer)
-            self._notice(f"resumed at step {self._saved.step} from {self._job.state_path}")
-        self._job.workers.broadcast([*self._model.variables, *self._optimizer.variables])
-        if self._job.nb_steps:
-            self._train()
-        return self._result()
+            return
+        self._restore_from(self._saved)
+        self._restore(self._optimizer.variables, self._saved.optimizer)
+        self._notice(f"{said} from {self._job.state_path}")
 
     def _notice(self, text: str) -> None:
         if self._job.workers.is_chief and not self._job.quiet:
@@ -130,9 +186,9 @@ class _Run:
     def _restore(self, variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
         assign_variables(variables, values, self._job.state_path)
 
-    def _restore_model(self) -> None:
-        if self._saved is not None:
-            self._restore(self._model.variables, self._saved.network)
+    def _restore_from(self, state: TrainingState) -> None:
+        self._restore(self._plain.variables, state.network)
+        self._restore(self._extras, state.extra_variables)
 
     def _result(self) -> FitResult:
         return FitResult(
@@ -143,15 +199,27 @@ class _Run:
 
     def _train(self) -> None:
         dataset = self._job.make_train(self._recorder.step)
-        self._trainee = Trainee(self._model, self._job.loss, dataset.element_spec)
-        self._trainee.compile(optimizer=self._optimizer)
+        self._trainee = Trainee(
+            self._model, self._job.loss, dataset.element_spec, plain=self._job.saved
+        )
+        self._trainee.compile(optimizer=self._optimizer, auto_scale_loss=False)
+        self._first_rate = float(self._optimizer.learning_rate)
         callbacks = SegmentedCallbacks(self._callbacks(), add_history=True, model=self._trainee)
         try:
             with fixed_order(), callbacks.run():
                 self._fit_segments(self._trainee, dataset, callbacks)
+            self._watch.check_end()
             self._save(finished=True, mid_epoch=False)
         except NotFiniteError as error:
-            self._give_up(error)
+            self._give_up(error, f"{error.what} became NaN or infinite at step {error.step}")
+        except DivergedError as error:
+            self._give_up(
+                error,
+                f"training diverged: the loss was {error.start:.4g} at the first step and "
+                f"{error.loss:.4g} at step {error.step}",
+            )
+        except StopAskedError:
+            pass
 
     def _fit_segments(
         self, trainee: Trainee, dataset: tf.data.Dataset, callbacks: SegmentedCallbacks
@@ -187,7 +255,7 @@ class _Run:
     def _callbacks(self) -> list[keras.callbacks.Callback]:
         """List them in the order of their calls: saving after those that may change weights."""
         job, chief = self._job, self._job.workers.is_chief
-        callbacks = [self._recorder, *job.callbacks]
+        callbacks = [self._recorder, self._watch, *job.callbacks]
         if self._saved is not None and self._saved.metrics:
             callbacks.append(MetricRestorer(self._restore_metrics))
         if chief and job.log_dir is not None:
@@ -211,6 +279,15 @@ class _Run:
                     nb_steps=job.nb_steps,
                 )
             )
+        callbacks.append(
+            Stopper(
+                self._recorder,
+                lambda: self._stop.signal is not None,
+                self._save,
+                steps_per_epoch=job.steps_per_epoch,
+                nb_steps=job.nb_steps,
+            )
+        )
         return callbacks
 
     def _metric_variables(self) -> list[Any]:
@@ -227,12 +304,12 @@ class _Run:
             self._save(finished=self._job.nb_steps == 0, mid_epoch=False)
         except NotFiniteError as error:
             raise InputError(
-                f"the network {self._model.name!r} holds NaN or infinite weights before training. "
+                f"the network {self._plain.name!r} holds NaN or infinite weights before training. "
                 "Give a model with finite weights."
             ) from error
 
     def _save(self, *, finished: bool = False, mid_epoch: bool = False) -> None:
-        if not self._job.workers.is_chief:
+        if not self._job.workers.is_chief or (self._watch.is_adrift and not finished):
             return
         state = TrainingState(
             step=self._recorder.step,
@@ -240,7 +317,10 @@ class _Run:
             finished=finished,
             fingerprint=_fingerprint(self._job),
             history=tuple(self._recorder.history),
-            network=read_variables(self._model.variables),
+            network=read_variables(self._plain.variables),
+            extra_variables=read_variables(self._extras),
+            masked=self._masked,
+            start_loss=self._watch.start,
             optimizer=read_variables(self._optimizer.variables),
             metrics=read_variables(self._metric_variables()) if mid_epoch else (),
             epoch_seconds=self._recorder.epoch_seconds if mid_epoch else 0.0,
@@ -249,15 +329,28 @@ class _Run:
         # A finite loss may have had an infinite gradient: such weights must not replace good ones.
         if not state.is_finite:
             raise NotFiniteError("weights", self._recorder.step)
-        save_state(self._job.state_path, self._model, state)
+        save_state(self._job.state_path, self._plain, state)
+        self._last_save = state.step
 
-    def _give_up(self, error: NotFiniteError) -> None:
+    def _say_how_to_go_on(self, cause: str) -> None:
+        if self._job.workers.is_chief:
+            notice(
+                f"{self._job.stage}: stopped by {cause} at step {self._recorder.step} of "
+                f"{self._job.nb_steps}, step {self._last_save} is saved in {self._job.state_path}. "
+                "The same command goes on from there."
+            )
+
+    def _give_up(self, error: Exception, what: str) -> None:
         last_good = read_state(self._job.state_path)
         if last_good is None:
             raise InputError(f"{self._job.state_path} vanished during training.") from error
-        self._restore(self._model.variables, last_good.network)
+        rate = max(self._first_rate, float(self._optimizer.learning_rate))
+        self._restore_from(last_good)
+        advice = self._job.advice or (
+            "Lower --lrn_rate_ft (fine-tuning) or --lrn_rate_init (training from scratch): the "
+            f"rate was {rate:.3g}, try {rate / 10:.3g}."
+        )
         raise InputError(
-            f"{error.what} became NaN or infinite at step {error.step}; the last good model, of "
-            f"step {last_good.step}, is in {self._job.state_path}. Lower --lrn_rate_ft "
-            "(fine-tuning) or --lrn_rate_init (training from scratch)."
+            f"{what}; the last good model, of step {last_good.step}, is in {self._job.state_path}. "
+            f"{advice}"
         ) from error

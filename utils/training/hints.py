@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from utils.graph.keras_reading import functional_model
+from utils.training.inner import calls, layer_calls
 
 _MOVES_ONLY = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
 
@@ -44,51 +45,18 @@ def common_maps(network: keras.Model, teacher: keras.Model) -> tuple[str, ...]:
     return tuple(name for name in common if name in chosen)
 
 
-def with_maps(network: keras.Model, names: Sequence[str]) -> keras.Model:
-    """Make a model of the same layers that gives feature maps beside the outputs.
-
-    Args:
-        network: built model.
-        names: layers, each called once.
-
-    Returns:
-        Model with the outputs (the network's, list of the layers' outputs).
-    """
-    functional = functional_model(network)
-    outputs = {node.operation.name: node.output_tensors[0] for node in _calls(functional)}
-    return keras.Model(functional.input, (functional.output, [outputs[name] for name in names]))
-
-
 def _layer_names(network: keras.Model) -> list[str]:
     """Name the layers, once per call, sorted: networks may order parallel branches differently."""
-    return sorted(node.operation.name for node in _calls(functional_model(network)))
-
-
-def _calls(functional: Any) -> list[Any]:
-    """List the calls of layers, in the order of the computation, inputs left out.
-
-    A layer's own `output` is that of its first call, which may belong to another model: a
-    Sequential that was loaded from a file has called its layers several times.
-    """
-    return [
-        node
-        for node in _nodes(functional)
-        if isinstance(node.operation, keras.Layer) and not node.is_input
-    ]
-
-
-def _nodes(functional: Any) -> list[Any]:
-    by_depth = functional._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return sorted(node.operation.name for node in layer_calls(functional_model(network)))
 
 
 def _maps(functional: Any) -> dict[str, Any]:
     """Collect the calls that give a comparable map, by the layer's name."""
-    names = [node.operation.name for node in _calls(functional)]
+    names = [node.operation.name for node in layer_calls(functional)]
     learned: set[int] = set()  # tensors
     augmented: set[int] = set()
     maps = {}
-    for node in _nodes(functional):
+    for node in calls(functional):
         layer, before = node.operation, {id(tensor) for tensor in node.input_tensors}
         after = {id(tensor) for tensor in node.output_tensors}
         if before & learned or getattr(layer, "trainable_weights", None):

@@ -13,6 +13,7 @@ import tensorflow as tf
 from utils.errors import InputError
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.training.loss import LossComposer
+from utils.training.wrapped_optimizer import layers_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,14 @@ class FitJob:
         optimizer: a Keras optimizer that was not used before; it holds its schedule.
         loss: the loss to minimize.
         state_path: `.keras` file of the resumable state; plain Keras loads it too.
+        saved: the plain network that the state's file holds, where the model that is trained has
+            wrappers or auxiliary heads around it; it shares its variables with that. Its outputs
+            are the first of the model's and those that the loss of the helper is given. None for
+            the model itself.
+        extra_variables: further variables that are saved and resumed, of a callback or a term. What
+            the model has beside `saved` is kept anyway.
+        keep_zeros: hold the weights that are exactly zero at the start there, see
+            `MaskedOptimizer`; a network without zeros is trained as if it were off.
         val_data: finite data that is scored after each epoch, or None.
         save_step: steps between two saves; the end of an epoch is saved as well.
         summ_step: steps between two TensorBoard scalars.
@@ -36,6 +45,7 @@ class FitJob:
         callbacks: Keras callbacks, called after each step before the state is saved. Their
             `self.model.network` is the model that is trained, `self.model.optimizer.iterations` the
             number of steps done.
+        advice: what the user can do if training diverges; without it, to lower the rate.
         fingerprint: JSON-like values that must be equal for a run to be resumed.
         extra: JSON-like values of the caller's, kept in the state beside the network.
         resume: take up a saved state; False starts anew and replaces it.
@@ -49,6 +59,9 @@ class FitJob:
     optimizer: keras.optimizers.Optimizer
     loss: LossComposer
     state_path: str | os.PathLike[str]
+    saved: keras.Model | None = None
+    extra_variables: Sequence[keras.Variable] = ()
+    keep_zeros: bool = True
     val_data: tf.data.Dataset | None = None
     save_step: int = 10000
     summ_step: int = 100
@@ -56,6 +69,7 @@ class FitJob:
     seed: int = 0
     stage: str = "training"
     callbacks: Sequence[keras.callbacks.Callback] = ()
+    advice: str = ""
     fingerprint: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     resume: bool = True
@@ -73,7 +87,7 @@ class FitJob:
                 raise InputError(
                     f"`{name}` must be at least {lowest}. Received: {getattr(self, name)}."
                 )
-        if getattr(self.optimizer, "use_ema", False):
+        if any(getattr(layer, "use_ema", False) for layer in layers_of(self.optimizer)):
             raise InputError(
                 "the optimizer must have use_ema=False: averaged weights replace the trained ones "
                 "after the last save, so that a resumed run would differ. Received use_ema=True."

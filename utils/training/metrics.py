@@ -43,6 +43,7 @@ class Metric:
         is_accuracy: the fraction of the samples (pixels, labels) that is right.
         picks_class: an accuracy that takes the largest of the outputs for the answer.
         is_partial: of one output among several.
+        is_extra: nobody asked for it: it decides only where nothing else can.
         is_chosen: named by --metric.
     """
 
@@ -52,6 +53,7 @@ class Metric:
     is_accuracy: bool = False
     picks_class: bool = False
     is_partial: bool = False
+    is_extra: bool = False
     is_chosen: bool = False
 
     def merit(self, value: float) -> float:
@@ -219,6 +221,7 @@ def choose(
             )
         ranked = [the_accuracy(known), *known.values()]
         usable = [m for m in ranked if m is not None and _decides_by_itself(m)]
+        usable.sort(key=lambda metric: metric.is_extra)
         return usable[0] if usable else known.get(LOSS, scalar(LOSS))
     if wanted not in known:
         raise InputError(

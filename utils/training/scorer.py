@@ -63,7 +63,7 @@ class Scored(Protocol):
 
 
 class Scorer:
-    """Scores networks as one helper says.
+    """Says how networks are scored, as one helper wants it; `evaluate` does it.
 
     Args:
         helper: a ModelHelper; or just its `calc_loss`, whose accuracy, or else loss, then decides.
@@ -86,17 +86,6 @@ class Scorer:
         if self._deciding is None:
             raise RuntimeError("the deciding metric is known once a network was scored.")
         return self._deciding
-
-    def __call__(self, network: Any, dataset: tf.data.Dataset | None = None) -> Scores:
-        """Score a network once; see `Evaluator`.
-
-        Args:
-            network: a Keras model, or a function of a batch of images.
-            dataset: batches (images, labels); None for the helper's evaluation set.
-        """
-        from utils.training.evaluate import Evaluator
-
-        return Evaluator(network, self)(dataset)
 
     def tally(self, variables: Sequence[Any] = ()) -> Tally:
         """Begin to score a network, batch by batch.

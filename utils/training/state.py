@@ -8,12 +8,13 @@ the step and the history. It is replaced by one rename: network and state always
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -24,8 +25,11 @@ from utils.errors import InputError
 from utils.files import atomic_path, check_keras_archive
 
 _HEADER_ENTRY = "flowpress/state.json"
-_VERSION = 1
-_START_ANEW = "Start anew with --resume=False, or choose another --out_dir."
+_VERSION = 2
+GIVEN = "given"
+"""Entry of a fingerprint: a digest of the network that a fit was given."""
+
+START_ANEW = "Start anew with --resume=False, or choose another --out_dir."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,9 @@ class TrainingState:
         network: values of all variables of the network, in their order.
         optimizer: the same of the optimizer.
         metrics: the same of the current epoch's metrics; empty at the end of an epoch.
+        extra_variables: the same of what is trained beside the network: wrappers, heads.
+        start_loss: loss of the first step; None before it.
+        masked: indices of the trained variables that have a mask in the optimizer.
         epoch_seconds: spent on the current epoch; 0 at its end.
         extra: what the caller of `fit` keeps beside the network.
     """
@@ -53,16 +60,21 @@ class TrainingState:
     network: tuple[np.ndarray, ...]
     optimizer: tuple[np.ndarray, ...]
     metrics: tuple[np.ndarray, ...] = ()
+    extra_variables: tuple[np.ndarray, ...] = ()
+    masked: tuple[int, ...] = ()
+    start_loss: float | None = None
     epoch_seconds: float = 0.0
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_finite(self) -> bool:
         """Whether no value of the network or the optimizer is NaN or infinite."""
-        return all(np.isfinite(array).all() for array in (*self.network, *self.optimizer))
+        arrays = (*self.network, *self.optimizer, *self.extra_variables)
+        return all(np.isfinite(array).all() for array in arrays)
 
 
-_ARRAY_FIELDS = ("network", "optimizer", "metrics")
+_ARRAY_FIELDS = ("network", "optimizer", "metrics", "extra_variables")
+_TUPLE_FIELDS = ("history", "masked")
 
 
 def read_variables(variables: Iterable[Any]) -> tuple[np.ndarray, ...]:
@@ -94,13 +106,13 @@ def assign_variables(
     if len(variables) != len(values):
         raise InputError(
             f"{source}: its state has {len(values)} variables, this network {len(variables)}: it "
-            f"belongs to another network or optimizer. {_START_ANEW}"
+            f"belongs to another network or optimizer. {START_ANEW}"
         )
     for variable, value in zip(variables, values, strict=True):
         if tuple(variable.shape) != value.shape:
             raise InputError(
                 f"{source}: its state belongs to another network: {variable.path!r} has the shape "
-                f"{value.shape} there and {tuple(variable.shape)} here. {_START_ANEW}"
+                f"{value.shape} there and {tuple(variable.shape)} here. {START_ANEW}"
             )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -124,6 +136,8 @@ def save_state(path: str | os.PathLike[str], network: keras.Model, state: Traini
         "finished": state.finished,
         "fingerprint": dict(state.fingerprint),
         "history": [dict(row) for row in state.history],
+        "masked": list(state.masked),
+        "start_loss": state.start_loss,
         "epoch_seconds": state.epoch_seconds,
         "extra": dict(state.extra),
     } | {name: len(getattr(state, name)) for name in _ARRAY_FIELDS}
@@ -153,18 +167,37 @@ def read_state(path: str | os.PathLike[str]) -> TrainingState | None:
     Raises:
         InputError: if the file is damaged, or was written by another version of Flowpress.
     """
+    with _opened(path) as (archive, header):
+        if archive is None:
+            return None
+        for name in _ARRAY_FIELDS:
+            header[name] = tuple(read_npy(archive, _entry(name, i)) for i in range(header[name]))
+        return TrainingState(**header | {name: tuple(header[name]) for name in _TUPLE_FIELDS})
+
+
+def read_fingerprint(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
+    """Read a state's fingerprint alone; see `read_state`."""
+    with _opened(path) as (archive, header):
+        return None if archive is None else header["fingerprint"]
+
+
+@contextlib.contextmanager
+def _opened(
+    path: str | os.PathLike[str],
+) -> Iterator[tuple[zipfile.ZipFile | None, dict[str, Any]]]:
+    """Open a checked file with its header; None where there is no file or no state in it."""
     if not pathlib.Path(path).exists():
-        return None
+        yield None, {}
+        return
     check_keras_archive(path)
     with open_archive(path, ".keras") as archive:
         if _HEADER_ENTRY not in archive.namelist():
-            return None
+            yield None, {}
+            return
         header: dict[str, Any] = json.loads(archive.read(_HEADER_ENTRY))
         if header.pop("version", None) != _VERSION:
-            raise InputError(f"{path}: its state is of another version. {_START_ANEW}")
-        for name in _ARRAY_FIELDS:
-            header[name] = tuple(read_npy(archive, _entry(name, i)) for i in range(header[name]))
-        return TrainingState(**header | {"history": tuple(header["history"])})
+            raise InputError(f"{path}: its state is of another version. {START_ANEW}")
+        yield archive, header
 
 
 def check_fingerprint(
@@ -183,9 +216,12 @@ def check_fingerprint(
     names = [name for name in {**saved, **received} if saved.get(name) != received.get(name)]
     if names:
         differences = "; ".join(
-            f"{name}: saved {saved.get(name)!r}, received {received.get(name)!r}" for name in names
+            f"{name}: saved {saved.get(name)!r}, received {received.get(name)!r}"
+            if name != GIVEN
+            else "it was given another network"
+            for name in names
         )
         raise InputError(
             f"{path} holds a run that was started differently ({differences}). Repeat the call "
-            f"with the saved values to resume it. {_START_ANEW}"
+            f"with the saved values to resume it. {START_ANEW}"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from utils.errors import InputError
 from utils.graph.keras_reading import functional_model
-from utils.training.hints import with_maps
+from utils.training.inner import with_layers
 from utils.training.loss import CalcLoss, LossComposer
 
 
@@ -18,26 +18,43 @@ class Trainee(keras.Model):
     """A network together with its loss; training and validation are Keras' own.
 
     Args:
-        network: the model to train; only it is ever saved.
+        network: the model to train.
         loss: its loss. Validation uses the helper's part alone.
         element_spec: of the training data, (images, labels).
+        plain: the network that is saved, where `network` has wrappers or auxiliary heads around
+            it. The helper's loss is given its outputs, the first of `network`, and those of its
+            variables that are trained; the terms' layers are looked up in `network`.
+
+    Raises:
+        InputError: if the data are no pairs.
+        ValueError: if a term needs a layer that is not there or has the name of another metric, or
+            `network` has fewer outputs than `plain`.
     """
 
-    def __init__(self, network: keras.Model, loss: LossComposer, element_spec: Any) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        loss: LossComposer,
+        element_spec: Any,
+        plain: keras.Model | None = None,
+    ) -> None:
         super().__init__(name="trainee")
         self.network = network
         self.composer = loss
-        self._with_maps = with_maps(network, loss.hints) if loss.hints else None
+        self._with_layers = with_layers(network, loss.needs) if loss.needs else None
+        # Functions, not the model itself: Keras would take it for a layer of this one.
+        self._own_outputs = _chooser_of_outputs(network, plain)
+        self._decayed = _chooser_of_variables(network, plain)
         self.loss_metrics = {
             name: keras.metrics.Mean(name=name)
-            for name in _metric_names(network, loss, element_spec)
+            for name in _metric_names(loss, self._decayed(), plain or network, element_spec)
         }
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Run the network; in training with its feature maps, if the loss wants some."""
-        if training and self._with_maps is not None:
-            return self._with_maps(inputs, training=True)
+        """Run the network; in training with its inner tensors, if the loss wants some."""
+        if training and self._with_layers is not None:
+            return self._with_layers(inputs, training=True)
         return self.network(inputs, training=training)
 
     def compute_loss(
@@ -49,13 +66,15 @@ class Trainee(keras.Model):
         training: bool = True,
     ) -> tf.Tensor:
         """Compute the loss of a batch and note its metrics."""
-        variables = self.network.trainable_variables
+        variables = self._decayed()
         metrics: Mapping[str, Any]
         if training:
-            outputs, maps = (y_pred, ()) if self._with_maps is None else y_pred
-            loss, metrics = self.composer.training_loss(x, y, outputs, variables, maps)
+            outputs, tensors = (y_pred, ()) if self._with_layers is None else y_pred
+            loss, metrics = self.composer.training_loss(
+                x, y, self._own_outputs(outputs), variables, tensors
+            )
         else:
-            loss, metrics = self.composer.calc_loss(y, y_pred, variables)
+            loss, metrics = self.composer.calc_loss(y, self._own_outputs(y_pred), variables)
         size = keras.ops.shape(keras.tree.flatten(x)[0])[0]
         for name, value in metrics.items():
             self.loss_metrics[name].update_state(value, sample_weight=size)
@@ -67,24 +86,56 @@ class Trainee(keras.Model):
         return int(self._loss_tracker.count)
 
 
-def _metric_names(network: keras.Model, loss: LossComposer, element_spec: Any) -> list[str]:
+def _chooser_of_outputs(network: keras.Model, plain: keras.Model | None) -> Callable[[Any], Any]:
+    """Give a function that takes the plain network's outputs from all of the trained one's."""
+    if plain is None:
+        return lambda outputs: outputs
+    wanted = functional_model(plain).output
+    number = len(keras.tree.flatten(wanted))
+    given = len(keras.tree.flatten(functional_model(network).output))
+    if given < number:
+        raise ValueError(
+            f"the model that is trained must have the {number} outputs of the network that is "
+            f"saved, then its own. Received: {given} outputs."
+        )
+    return lambda outputs: keras.tree.pack_sequence_as(wanted, keras.tree.flatten(outputs)[:number])
+
+
+def _chooser_of_variables(network: keras.Model, plain: keras.Model | None) -> Callable[[], list]:
+    """Give a function that lists what is trained of the plain network: not scales, not heads."""
+    if plain is None:
+        return lambda: network.trainable_variables
+    own = {id(variable) for variable in plain.variables}
+    return lambda: [variable for variable in network.trainable_variables if id(variable) in own]
+
+
+def _metric_names(
+    loss: LossComposer, variables: list[Any], network: keras.Model, element_spec: Any
+) -> list[str]:
     """Trace the helper's loss alone, on shapes, to learn the names of its metrics."""
     if not isinstance(element_spec, tuple) or len(element_spec) != 2:
         raise InputError(
             "training data must give pairs (images, labels). Received elements of: "
             f"{element_spec}. Let the ModelHelper's build_dataset_train() give such pairs."
         )
-    return [*_traced_metrics(network, loss.calc_loss, element_spec[1]), *loss.terms]
+    names = ["loss", *_traced_metrics(loss.calc_loss, variables, network, element_spec[1])]
+    for term in loss.terms:
+        if term.name in names:
+            raise ValueError(
+                f"a loss term must not have the name of another metric. Received: {term.name!r}; "
+                f"the helper has {', '.join(names)}."
+            )
+    return [*names[1:], *(term.name for term in loss.terms)]
 
 
 def _traced_metrics(
-    network: keras.Model, calc_loss: CalcLoss, labels_spec: Any
+    calc_loss: CalcLoss, variables: list[Any], network: keras.Model, labels_spec: Any
 ) -> Mapping[str, Any]:
     outputs_spec = keras.tree.map_structure(
         lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), functional_model(network).output
     )
 
     def metrics(labels: Any, outputs: Any) -> Mapping[str, Any]:
-        return calc_loss(labels, outputs, network.trainable_variables)[1]
+        return calc_loss(labels, outputs, variables)[1]
 
     return tf.function(metrics).get_concrete_function(labels_spec, outputs_spec).structured_outputs

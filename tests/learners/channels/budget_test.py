@@ -8,7 +8,7 @@ from learners.channels.budget import ChannelBudget, channel_layers, count_choice
 from learners.channels.groups import prunable_groups
 from learners.channels.measured import MeasuredCost
 from learners.search.choices import largest, smallest
-from tests.learners.reconstruction import networks
+from tests.learners import networks
 from utils.errors import InputError
 from utils.export.tflite import convert
 from utils.graph import from_keras, to_keras

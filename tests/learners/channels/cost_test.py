@@ -6,7 +6,7 @@ from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.channels.cost import STORED, NetworkCost
 from learners.channels.groups import prunable_groups
 from nets import load_helper_class
-from tests.learners.reconstruction import networks
+from tests.learners import networks
 from utils.graph import complexity, from_keras
 
 HELPERS = {

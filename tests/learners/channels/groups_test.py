@@ -4,7 +4,7 @@ import pytest
 from learners.budget import parse_budget
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.channels.groups import budget_counts, prunable_groups, ratio_counts
-from tests.learners.reconstruction import networks
+from tests.learners import networks
 from utils.errors import InputError
 from utils.graph import complexity, from_keras, shrink
 

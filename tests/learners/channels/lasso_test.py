@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Lasso
 
-from learners.reconstruction import lasso
-from tests.learners.reconstruction.conftest import statistics_of
+from learners.channels import lasso
+from tests.learners.conftest import statistics_of
 
 
 def test_ista_matches_sklearn(layer):

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners.channels import latency_table
 from learners.channels.budget import channel_layers, latency_choices
 from learners.channels.cost import NetworkCost
 from learners.channels.groups import prunable_groups
 from learners.channels.latency_table import LatencyTable
 from learners.channels.measured import Measurements
-from learners.search import latency_table
 from learners.search.choices import largest
-from tests.learners.reconstruction import networks
+from tests.learners import networks
 from utils.graph import from_keras
 from utils.latency import LatencyStats
 

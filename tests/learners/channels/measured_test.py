@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners.channels import measured
 from learners.channels.cost import STORED, NetworkCost
 from learners.channels.groups import prunable_groups
 from learners.channels.measured import FileMeter, MeasuredCost, Measurements, line, measured_kinds
-from learners.search import measured
-from tests.learners.reconstruction import networks
+from tests.learners import networks
 from utils.errors import InputError
 from utils.export.tflite import convert
 from utils.graph import from_keras, to_keras

@@ -9,7 +9,7 @@ from learners.channels.problem import ChannelProblem
 from learners.search.config import AGENTS, SearchConfig
 from learners.search.environment import BudgetEnvironment
 from learners.search.rewards import Score
-from tests.learners.reconstruction import networks
+from tests.learners import networks
 from utils.graph import from_keras
 
 SCALES = {"conv1": 0.1, "conv2": 0.4, "conv3": 0.2, "fc1": 0.3}

@@ -10,7 +10,7 @@ from learners.channels.tables import ChannelTables
 from learners.reconstruction.sampling import Sampler
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.convnet_at_digits import ModelHelper
-from tests.learners.reconstruction import networks
+from tests.learners import networks
 from utils.graph import from_keras, to_keras
 
 
@@ -43,7 +43,9 @@ def make_scorer(model, residual="inner"):
 
 
 @pytest.mark.parametrize("residual", ["inner", "joint"])
-@pytest.mark.parametrize("name", ["residual", "vgg", "depthwise", "concat", "transposed"])
+@pytest.mark.parametrize(
+    "name", ["residual", "vgg", "depthwise", "concat", "transposed", "recurrent"]
+)
 def test_what_is_scored_computes_what_the_cut_network_would(name, residual):
     graph, groups, found, scorer = make_scorer(getattr(networks, name)(), residual)
     counts = {group.name: max(1, group.size // 2) for group in groups}
@@ -96,17 +98,16 @@ def test_batch_norm_can_be_taken_anew():
     assert scorer(half) == anew
 
 
-def test_brief_tuning_helps_keeps_zeros_and_leaves_nothing_behind():
-    graph, groups, found, scorer = make_scorer(networks.residual())
+@pytest.mark.parametrize("name", ["residual", "recurrent"])
+def test_brief_tuning_helps_keeps_zeros_and_leaves_nothing_behind(name):
+    graph, groups, found, scorer = make_scorer(getattr(networks, name)())
     half = {group.name: group.size // 2 for group in groups}
     plain = scorer(half)
     scorer.tune(BriefTuning(scorer, TinyHelper(), 40, lrn_rate=0.05))
     tuned = scorer(half)
     assert tuned.loss < plain.loss
     for key, (rows, axis) in scorer._dead_rows(half).items():
-        layer, weight = key
-        kernel = next(w for w in scorer.model.get_layer(layer).weights if w.name == weight)
-        assert not np.moveaxis(np.array(kernel), axis, 0)[rows].any()
+        assert not np.moveaxis(np.array(scorer._weights[key]), axis, 0)[rows].any()
     scorer({group.name: 1 for group in groups})
     assert scorer(half).loss == pytest.approx(tuned.loss, rel=1e-5)
 

@@ -6,26 +6,29 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
+from learners.channels import selection
+from learners.channels.criteria import CRITERIA
 from learners.channels.lasso import channel_quadratic, lasso_mask
 from learners.channels.segments import merged, segments
 from learners.channels.selection import ChannelSelection, SelectionOptions
-from learners.reconstruction import selection
+from learners.reconstruction import walk
 from learners.reconstruction.least_squares import refit_kernel
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics, row_channels
-from tests.learners.reconstruction import networks
-from tests.learners.reconstruction.conftest import statistics_of
+from tests.learners import networks
+from tests.learners.conftest import statistics_of
 from utils.graph import channel_groups, from_keras, masked_model, to_keras
+from utils.graph.law import relative_error
 
 IMAGES = networks.images()
-CRITERIA = ["lasso", "backward"]
 
 
 class Run:
     """One selection on a network of `networks`, run."""
 
-    def __init__(self, name, *, ratio=0.5, joint=False, seed=0, **options):
+    def __init__(self, name, *, ratio=0.5, joint=False, seed=0, criterion="backward", **options):
         self.given = getattr(networks, name)()
         self.graph = from_keras(self.given)
         self.groups = [
@@ -46,7 +49,7 @@ class Run:
                 num_positions=20,
                 seed=seed,
             ),
-            options=SelectionOptions(**options),
+            options=SelectionOptions(criterion=CRITERIA[criterion], **options),
             on_layer=lambda *visit: self.visits.append(visit),
         )
         self.result = self.selection.run()
@@ -54,7 +57,7 @@ class Run:
 
     def masked(self):
         """Build the network before, with refitted weights and the dropped channels at 0."""
-        refitted = self.graph.replace(params=self.selection._work_params())
+        refitted = self.graph.replace(params=self.selection._walk.params())
         return masked_model(refitted, merged(self.graph, self.result.keep))
 
     def error(self, model):
@@ -77,6 +80,7 @@ CASES = [
     {"name": "residual", "criterion": "backward"},
     {"name": "vgg", "criterion": "backward"},
     {"name": "grouped", "ratio": 0.7},
+    {"name": "recurrent"},
 ]
 
 
@@ -90,7 +94,7 @@ def test_result_is_the_masked_network_with_refitted_weights(case):
     outputs = outputs_of(run.model)
     tolerance = 2e-5 * np.abs(outputs).max()
     np.testing.assert_allclose(outputs, outputs_of(run.masked()), atol=tolerance)
-    np.testing.assert_allclose(outputs, outputs_of(run.selection._work), atol=tolerance)
+    np.testing.assert_allclose(outputs, outputs_of(run.selection._walk._work), atol=tolerance)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_name)
@@ -104,7 +108,7 @@ def test_counts_are_exact(case):
         assert all(run.result.keep[group.name][block].any() for block in group.blocks)
 
 
-@pytest.mark.parametrize("name", ["residual", "vgg", "depthwise", "concat"])
+@pytest.mark.parametrize("name", ["residual", "vgg", "depthwise", "concat", "recurrent"])
 def test_refitting_beats_switching_off(name):
     run = run_of(name)
     plain = masked_model(run.graph, merged(run.graph, run.result.keep))
@@ -124,6 +128,44 @@ def test_visits_every_layer_behind_a_cut_once():
     assert {visit[2] for visit in run.visits} == {"a2", "b1", "b2", "short", "head"}
     assert [visit[:2] for visit in run.visits] == [(number, 5) for number in range(1, 6)]
     assert set(run.result.errors) == {"a2", "b1", "b2", "short", "head"}
+
+
+def test_units_are_chosen_when_their_layer_is_visited():
+    run = run_of("recurrent")
+    assert [visit[2] for visit in run.visits] == ["gru", "each", "both", "head"]
+    assert list(run.result.keep) == ["first", "gru", "each", "both"]
+    assert set(run.result.errors) == {"gru", "each", "both", "head"}
+
+
+@pytest.mark.parametrize("kind", ["GRU", "GRU-reset-before", "LSTM", "SimpleRNN", "Bidirectional"])
+def test_a_recurrent_layer_makes_up_for_features_that_others_stand_in_for(kind, monkeypatch):
+    """Feature 3 is 2 · feature 0 + 0.5: kernel and bias of what reads it take it over exactly."""
+    exactly = functools.partial(refit_kernel, pull=1e-9)
+    monkeypatch.setattr(selection, "refit_kernel", exactly)
+    inputs = keras.Input((6, 4))
+    dense = layers.Dense(4, name="features")
+    options = {"reset_after": False} if kind == "GRU-reset-before" else {}
+    layer = layers.LSTM if kind == "Bidirectional" else getattr(layers, kind.partition("-")[0])
+    layer = layer(5, return_sequences=True, **options)
+    layer = layers.Bidirectional(layer) if kind == "Bidirectional" else layer
+    given = networks.randomised(keras.Model(inputs, layers.Dense(3)(layer(dense(inputs)))))
+    kernel, bias = (np.array(weight) for weight in dense.weights)
+    kernel[:, 3], bias[3] = 2 * kernel[:, 0], 2 * bias[0] + 0.5
+    dense.set_weights([kernel, bias])
+    graph = from_keras(given)
+    group = next(group for group in channel_groups(graph) if group.name == "features")
+    sequences = networks.images(64, (6, 4))
+    run = ChannelSelection(
+        graph,
+        [group],
+        {"features": 3},
+        Sampler([sequences], num_images=64, num_positions=6, seed=0),
+        options=SelectionOptions(),
+    ).run()
+    assert not run.keep["features"][[0, 3]].all()
+    expected = given(sequences)
+    assert relative_error(expected, to_keras(run.graph)(sequences)) < 1e-3
+    assert relative_error(expected, masked_model(graph, run.keep)(sequences)) > 0.05
 
 
 def test_without_refit_all_only_readers_of_cuts_are_refitted():
@@ -175,7 +217,7 @@ def test_little_memory_gives_the_same_result(monkeypatch):
         return targets(self, layers, model)
 
     monkeypatch.setattr(Sampler, "targets", counted)
-    monkeypatch.setattr(selection, "MAX_TARGET_BYTES", 1)
+    monkeypatch.setattr(walk, "MAX_TARGET_BYTES", 1)
     in_parts = Run("residual")
     assert passes == [1] * 5  # the targets of one layer in memory at a time
     for one, other in zip(run_of("residual").model.weights, in_parts.model.weights, strict=True):
@@ -219,7 +261,7 @@ def test_error_no_larger_than_the_original_algorithms(criterion, ratio):
     run = run_of("vgg", criterion=criterion, ratio=ratio)
     part = keras.Model(run.given.inputs, run.given.get_layer("conv1").output)
     x = patches(np.asarray(part([IMAGES])))
-    before, after = (model.get_layer("conv2") for model in (run.given, run.selection._work))
+    before, after = (model.get_layer("conv2") for model in (run.given, run.selection._walk._work))
     kernel = np.asarray(before.kernel, np.float64).reshape(-1, before.filters)
     moments = statistics_of(x, x @ kernel)
     rows = row_channels(np.arange(8), 9)

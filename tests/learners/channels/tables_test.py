@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners.channels import tables
 from learners.channels.groups import prunable_groups
-from learners.channels.tables import ChannelTables, lasso_path_order
+from learners.channels.lasso import lasso_path_order
+from learners.channels.tables import ChannelTables
 from learners.reconstruction.sampling import Sampler
-from learners.search import tables
-from tests.learners.reconstruction import networks
+from tests.learners import networks
 from utils.graph import from_keras
 
 

@@ -8,13 +8,13 @@ import pytest
 from learners.reconstruction.least_squares import (
     MAX_STEPS,
     PULL,
-    RIDGE,
     ReaderMoments,
     backward_order,
     refit_kernel,
     relative_error,
 )
-from tests.learners.reconstruction.conftest import statistics_of
+from learners.reconstruction.ridge import RIDGE
+from tests.learners.conftest import statistics_of
 
 
 @pytest.mark.parametrize("centred", [False, True])

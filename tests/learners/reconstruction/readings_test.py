@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from learners.reconstruction.readings import find_readings, kernel_input_axis
-from tests.learners.reconstruction import networks
+from learners.reconstruction.readings import Offset, find_readings
+from tests.learners import networks
 from utils.graph import Ref, from_keras
 
 
@@ -21,11 +21,12 @@ def test_residual_branches():
     assert list(found) == ["a1", "a2", "b2", "short", "head"]
     assert [reading.item.key for reading in found.values()] == [0, 1, 2, 3, 4]
     a1, a2, b2, short, head = found.values()
-    assert (a1.norm, a1.bias, a1.centred, a1.total) == ("a1_bn", False, True, None)
+    assert (a1.offsets, a1.centred) == ((Offset("a1_bn", "moving_mean", -1.0),), True)
+    assert a1.total is None
     assert (a2.total, a2.shortcut) == (Ref("sum_a"), Ref("stem_relu"))
     assert (b2.total, b2.shortcut) == (Ref("sum_b"), Ref("short_bn"))
     assert (short.total, short.shortcut) == (Ref("sum_b"), Ref("b2_bn"))
-    assert (head.norm, head.bias, head.centred, head.total) == (None, True, True, None)
+    assert (head.offsets, head.centred, head.total) == ((Offset("head", "bias"),), True, None)
     assert head.item.kernel.shape == (12, 5)
     assert a2.item.kernel.shape == (72, 8)
 
@@ -86,7 +87,7 @@ def test_norms_that_cannot_take_up_an_offset(what):
         "other axis": y,
     }[what]
     reading = readings(keras.Model(inputs, outputs), "conv")["conv"]
-    assert (reading.norm, reading.centred) == (None, False)
+    assert (reading.offsets, reading.centred) == ((), False)
     np.testing.assert_array_equal(reading.weights, np.ones(8))
 
 
@@ -105,24 +106,55 @@ def test_sums_that_a_branch_cannot_make_up_for(what):
     assert readings(model, "conv")["conv"].total is None
 
 
-@pytest.mark.parametrize(
-    ("layer", "weight", "size"),
-    [
-        (layers.Conv2D(5, 3, name="it"), "kernel", 3),
-        (layers.Dense(5, name="it"), "kernel", 3),
-        (layers.Conv2DTranspose(5, 3, name="it"), "kernel", 3),
-    ],
-)
-def test_axis_that_reads_channels(layer, weight, size):
-    inputs = keras.Input((8, 8, 3))
-    graph = from_keras(keras.Model(inputs, layer(inputs)))
-    name, axis = kernel_input_axis(graph, graph.node("it"))
-    assert name == weight
-    assert graph.params["it"][name].shape[axis] == size
+def test_recurrent_layers():
+    model = networks.recurrent()
+    found = readings(model, "gru", "each", "both", "head")
+    shapes = [reading.item.kernel.shape for reading in found.values()]
+    assert shapes == [(48, 24), (8, 10), (10, 48), (12, 5)]
+    assert all(
+        {place.weight.rpartition("/")[2] for place in reading.offsets} == {"bias"}
+        for reading in found.values()
+    )
+    both = model.get_layer("both")
+    kernels = [np.asarray(side.cell.kernel) for side in (both.forward_layer, both.backward_layer)]
+    np.testing.assert_array_equal(found["both"].item.kernel, np.concatenate(kernels, axis=1))
 
 
-def test_layers_without_a_kernel_are_refused():
-    inputs = keras.Input((8, 8, 3))
-    graph = from_keras(keras.Model(inputs, layers.ReLU(name="act")(inputs)))
-    with pytest.raises(ValueError, match=r"'act' \(keras.layers.ReLU\) has no weight that reads"):
-        kernel_input_axis(graph, graph.node("act"))
+def test_a_norm_behind_a_linear_recurrent_layer_is_none_of_its_kernel():
+    inputs = keras.Input((4, 3))
+    x = layers.SimpleRNN(5, activation="linear", return_sequences=True, name="rnn")(inputs)
+    reading = readings(keras.Model(inputs, layers.BatchNormalization()(x)), "rnn")["rnn"]
+    assert (reading.offsets, reading.total) == ((Offset("rnn", "bias"),), None)
+
+
+@pytest.mark.parametrize("name", ["gru", "both", "each"])
+def test_what_a_refit_changes_gives_the_refitted_kernel(name):
+    """Kernel and offset added up by hand, in front of the gates."""
+    model = networks.recurrent()
+    reading, graph = readings(model, name)[name], from_keras(model)
+    kernel = np.random.default_rng(0).normal(size=reading.item.kernel.shape)
+    offset = np.arange(kernel.shape[1], dtype=np.float64)
+    changed = reading.refitted(kernel, offset, lambda *key: graph.params[key[0]][key[1]])
+    layer = model.get_layer(name)
+    cells = {
+        "gru": lambda: [layer.cell],
+        "both": lambda: [layer.forward_layer.cell, layer.backward_layer.cell],
+        "each": lambda: [layer.layer],
+    }[name]()
+    kernels, biases = (
+        [np.array(getattr(cell, weight)) for cell in cells] for weight in ("kernel", "bias")
+    )
+    values = list(changed.values())
+    half = len(values) // 2
+    np.testing.assert_array_equal(np.concatenate(values[:half], axis=1), kernel)
+    assert [value.shape for value in values[:half]] == [array.shape for array in kernels]
+    added = [np.atleast_2d(new - old) for new, old in zip(values[half:], biases, strict=True)]
+    np.testing.assert_allclose(np.concatenate([rows[0] for rows in added]), offset, atol=1e-5)
+    assert not any(rows[1:].any() for rows in added)
+
+
+def test_a_convolution_at_every_time_step_is_left_out():
+    inputs = keras.Input((2, 6, 6, 3))
+    x = layers.TimeDistributed(layers.Conv2D(4, 3), name="frames")(inputs)
+    x = layers.TimeDistributed(layers.Dense(4), name="each")(layers.Reshape((2, -1))(x))
+    assert list(readings(keras.Model(inputs, x), "frames", "each")) == ["each"]

@@ -6,24 +6,27 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from learners.reconstruction.sampling import BranchTarget, ReadingLayer, Sampled, Sampler
-from tests.learners.reconstruction.conftest import statistics_of
-from utils.graph import from_keras
+from learners.reconstruction.sampling import BranchTarget, Sampled, Sampler, rows
+from tests.learners.conftest import statistics_of
+from utils.graph import from_keras, ops
+from utils.graph.row import Window
 
 MAPS = np.random.default_rng(0).normal(size=(3, 7, 6, 2)).astype(np.float32)
 
 
 def every_position(height, width, batch):
     """Positions that hit each output once, row by row."""
-    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
-    places = np.stack([(rows + 0.5) / height, (columns + 0.5) / width], axis=-1)
+    down, across = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    places = np.stack([(down + 0.5) / height, (across + 0.5) / width], axis=-1)
     return np.tile(places.reshape(1, -1, 2), (batch, 1, 1)).astype(np.float32)
 
 
 def described(layer, shape=MAPS.shape[1:]):
     inputs = keras.Input(shape)
     graph = from_keras(keras.Model(inputs, layer(inputs)))
-    return ReadingLayer.of(graph.nodes[-1])
+    node = graph.nodes[-1]
+    window = ops.find(graph, node).window
+    return None if window is None else window(node.attrs)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -38,30 +41,30 @@ def test_rows_times_kernel_are_the_convolution(size, strides, dilation, padding)
     wanted = np.asarray(layer(MAPS))
     reading = described(layer)
     positions = every_position(*wanted.shape[1:3], len(MAPS))
-    rows = reading.rows(tf.constant(MAPS), tf.constant(positions))
+    seen = rows(reading, tf.constant(MAPS), tf.constant(positions))
     kernel = np.asarray(layer.kernel)
     assert reading.num_positions == kernel.shape[0] * kernel.shape[1]
     np.testing.assert_allclose(
-        rows.numpy() @ kernel.reshape(-1, 4), wanted.reshape(-1, 4), atol=1e-5
+        seen.numpy() @ kernel.reshape(-1, 4), wanted.reshape(-1, 4), atol=1e-5
     )
 
 
 def test_the_last_position_is_never_passed():
-    reading = ReadingLayer((3, 3), same=True)
+    reading = Window((3, 3), same=True)
     positions = np.full((3, 1, 2), np.nextafter(np.float32(1), np.float32(0)), np.float32)
-    rows = reading.rows(tf.constant(MAPS), tf.constant(positions)).numpy().reshape(3, 3, 3, 2)
-    np.testing.assert_array_equal(rows[:, :2, :2], MAPS[:, -2:, -2:])
-    assert not rows[:, 2].any()
+    seen = rows(reading, tf.constant(MAPS), tf.constant(positions)).numpy().reshape(3, 3, 3, 2)
+    np.testing.assert_array_equal(seen[:, :2, :2], MAPS[:, -2:, -2:])
+    assert not seen[:, 2].any()
 
 
 def test_dense_reads_vectors_and_the_last_axis_of_maps():
     reading = described(layers.Dense(4))
-    assert reading == ReadingLayer()
+    assert reading == Window()
     vectors = tf.constant(MAPS[:, 0, 0])
-    assert reading.rows(vectors, tf.zeros((3, 5, 2))) is vectors
+    assert rows(reading, vectors, tf.zeros((3, 5, 2))) is vectors
     sequence = tf.constant(MAPS.reshape(3, 42, 2))
-    rows = reading.rows(sequence, tf.constant(every_position(1, 42, 3)))
-    np.testing.assert_array_equal(rows, MAPS.reshape(-1, 2))
+    seen = rows(reading, sequence, tf.constant(every_position(1, 42, 3)))
+    np.testing.assert_array_equal(seen, MAPS.reshape(-1, 2))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def identity():
 
 
 KERNEL = np.random.default_rng(2).normal(size=(18, 3)).astype(np.float32)
-ITEM = Sampled(key=5, layer=ReadingLayer((3, 3), same=True), kernel=KERNEL)
+ITEM = Sampled(key=5, window=Window((3, 3), same=True), kernel=KERNEL)
 
 
 def test_statistics_are_those_of_the_targets_rows():
@@ -111,7 +114,7 @@ def test_statistics_are_those_of_the_targets_rows():
 def test_every_position_taken_gives_the_moments_of_all_rows():
     image = MAPS[:1, :1, :1]  # one pixel: every random position is that one
     single = Sampler(tf.data.Dataset.from_tensors(image), num_images=1, num_positions=4, seed=0)
-    item = Sampled(key=0, layer=ReadingLayer(), kernel=KERNEL[:2])
+    item = Sampled(key=0, window=Window(), kernel=KERNEL[:2])
     inputs = keras.Input((1, 1, 2))
     model = keras.Model([inputs], [layers.Identity()(inputs)])
     targets = single.targets([item], model)[0]
@@ -123,7 +126,7 @@ def test_every_position_taken_gives_the_moments_of_all_rows():
 
 
 def test_positions_are_a_function_of_seed_layer_and_batch():
-    other = Sampled(key=6, layer=ITEM.layer, kernel=KERNEL)
+    other = Sampled(key=6, window=ITEM.window, kernel=KERNEL)
     first, second = sampler().targets([ITEM, other], identity_twice())
     again = sampler().targets([other], identity())[0]
     elsewhere = sampler(seed=1).targets([ITEM], identity())[0]
@@ -142,7 +145,7 @@ def test_branch_target_makes_up_for_the_shortcut():
     scale, mean, beta = np.array([2.0, 1.0, 1e-9]), np.array([1.0, 0.0, 0.0]), np.array([3.0, 0, 0])
     inverse = np.array([0.5, 1.0, 0.0], np.float32)
     branch = BranchTarget(inverse, (mean - beta * inverse).astype(np.float32))
-    item = Sampled(key=5, layer=ITEM.layer, kernel=KERNEL, branch=branch)
+    item = Sampled(key=5, window=ITEM.window, kernel=KERNEL, branch=branch)
     inputs = keras.Input((7, 6, 2))
     output = layers.Conv2D(3, 3, padding="same", use_bias=False, name="conv")(inputs)
     shortcut = keras.ops.concatenate([inputs, inputs[..., :1]], axis=-1)
@@ -157,7 +160,7 @@ def test_branch_target_makes_up_for_the_shortcut():
         return [maps, changed]
 
     stats = one.statistics(item, now, one.batches, targets)
-    plain = Sampled(key=5, layer=ITEM.layer, kernel=KERNEL)
+    plain = Sampled(key=5, window=ITEM.window, kernel=KERNEL)
     own = one.statistics(plain, lambda maps: [maps], one.batches, one.targets([plain], model)[0])
     # Outputs 1 and 2 have the whole shortcut still: their targets are their own outputs.
     np.testing.assert_allclose(stats.cross[:, 1], own.cross[:, 1], rtol=1e-3, atol=1e-2)

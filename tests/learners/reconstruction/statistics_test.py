@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from learners.reconstruction.statistics import LayerStatistics, row_channels
-from tests.learners.reconstruction.conftest import statistics_of
+from tests.learners.conftest import statistics_of
 
 
 def test_rows_follow_the_hwio_order():

@@ -4,7 +4,7 @@ import pytest
 from keras import layers, ops
 
 from utils.graph import from_keras, to_keras
-from utils.graph.fold import fold, scale_and_shift
+from utils.graph.fold import fold
 from utils.graph.law import relative_error
 
 
@@ -96,11 +96,3 @@ def test_shared_layers_stay():
 def test_folded_output_of_the_model():
     graph, error = folded(lambda x: layers.BatchNormalization()(layers.Conv2D(3, 3, name="c")(x)))
     assert [ref.node for ref in graph.outputs] == ["c"] and error <= 1e-5
-
-
-def test_scale_and_shift():
-    arrays = {"moving_mean": np.array([2.0]), "moving_variance": np.array([3.0])}
-    scale, shift = scale_and_shift({**arrays, "gamma": np.array([4.0])}, epsilon=1.0)
-    np.testing.assert_allclose((scale, shift), ([2.0], [-4.0]))
-    scale, shift = scale_and_shift({**arrays, "beta": np.array([1.0])}, epsilon=1.0)
-    np.testing.assert_allclose((scale, shift), ([0.5], [0.0]))

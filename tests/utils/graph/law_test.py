@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from tests.utils.graph import recurrent_networks
 from utils.graph import channel_groups, complexity, from_keras, shrink, to_keras
 from utils.graph.law import TOLERANCE, law_error, random_keep, relative_error
 from utils.graph.surgery import masked_model
@@ -488,9 +489,10 @@ TOPOLOGIES = {
     einsum_dense: (2, 3),
     embedding: (3, 4),
     opaque: (2, 4),
-    recurrent: (2, 4),
+    recurrent: (4, 5),
     attention: (1, 3),
     unknown_sizes: (3, 4),
+    **recurrent_networks.TOPOLOGIES,
 }
 
 
@@ -541,3 +543,7 @@ def test_law_in_half_precision():
     graph = from_keras(randomize(mixed_precision()))
     batch = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
     assert law_error(graph, random_keep(graph, 0.5, seed=0), batch) <= 2e-3  # float16: 11 bits
+
+
+def test_relative_error_of_what_is_no_number():
+    assert np.isnan(relative_error([np.ones(2), np.ones(2)], [np.ones(2), np.array([1.0, np.nan])]))

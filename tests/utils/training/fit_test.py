@@ -17,7 +17,8 @@ import tensorflow as tf
 from tests.utils.training.conftest import batches, calc_loss, network, optimizer
 from utils.errors import InputError
 from utils.files import load_keras_model
-from utils.training import FitJob, LossComposer, evaluate, fit, read_state
+from utils.stopping import Interrupted, Terminated
+from utils.training import FitJob, LossComposer, Term, evaluate, fit, read_state
 from utils.training.reproducible import fixed_order
 
 
@@ -141,6 +142,59 @@ def test_resumed_from_any_step_is_bit_equal(make_job: Any, step: int) -> None:
     assert result.resumed_from in (step, step // 8 * 8, 0)
     _assert_same_weights(whole, resumed)
     assert _without_times(result.history) == _without_times(expected.history)
+
+
+def _signalled_at(step: int, number: signal.Signals) -> AtStep:
+    return AtStep(step, lambda model: os.kill(os.getpid(), number))
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "raised"),
+    [(5, signal.SIGINT, KeyboardInterrupt), (8, signal.SIGTERM, SystemExit)],
+)
+def test_a_signal_saves_at_the_end_of_its_step(
+    make_job: Any, capsys: Any, step: int, number: signal.Signals, raised: type[BaseException]
+) -> None:
+    whole = network()
+    expected = fit(whole, make_job())
+    job = make_job(resume=False, optimizer=optimizer(), callbacks=[_signalled_at(step, number)])
+    with pytest.raises(raised) as stop:
+        fit(network(), job)
+    assert isinstance(stop.value, (Interrupted, Terminated))
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == (
+        f"training: stopped by {number.name} at step {step} of 20, step {step} is saved in "
+        f"{job.state_path}. The same command goes on from there."
+    )
+    resumed = network(7)
+    result = fit(resumed, make_job(optimizer=optimizer()))
+    assert result.resumed_from == step
+    _assert_same_weights(whole, resumed)
+    assert _without_times(result.history) == _without_times(expected.history)
+
+
+def test_a_signal_in_the_last_step_stops_a_finished_run(make_job: Any) -> None:
+    job = make_job(callbacks=[_signalled_at(20, signal.SIGINT)])
+    with pytest.raises(Interrupted):
+        fit(network(), job)
+    state = read_state(job.state_path)
+    assert state is not None
+    assert (state.step, state.finished) == (20, True)
+
+
+def test_a_second_signal_stops_at_once(make_job: Any) -> None:
+    def twice(model: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    job = make_job(callbacks=[AtStep(5, twice)])
+    with pytest.raises(KeyboardInterrupt) as stop:
+        fit(network(), job)
+    assert not isinstance(stop.value, Interrupted)
+    state = read_state(job.state_path)
+    assert state is not None
+    assert state.step == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_finished_run_is_not_repeated(make_job: Any) -> None:
@@ -272,6 +326,131 @@ def test_infinite_weights_before_training_are_refused(make_job: Any) -> None:
     model.get_layer("dense").bias.assign([np.nan] * 4)
     with pytest.raises(InputError, match="'small' holds NaN or infinite weights before training"):
         fit(model, make_job())
+
+
+class Scaled(keras.layers.Layer):
+    """A wrapper as a learner makes one: not registered, with a trained scale of its own."""
+
+    def __init__(self, inner: keras.Layer, **options: Any) -> None:
+        super().__init__(**options)
+        self.inner = inner
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(name="scale", initializer="ones")
+
+    def call(self, inputs: Any) -> Any:
+        return self.inner(inputs) * self.scale
+
+
+def wrapped(plain: keras.Model) -> keras.Model:
+    """The same variables, with a wrapper around the convolution."""
+    x = Scaled(plain.get_layer("conv"), name="scaled")(plain.input)
+    for layer in plain.layers[2:]:
+        x = layer(x)
+    return keras.Model(plain.input, x, name="wrapped")
+
+
+def test_wrappers_train_and_the_plain_network_is_saved(
+    make_job: Any, tmp_path: pathlib.Path
+) -> None:
+    """Against Keras' own fit of the wrapped model; a resumed run has new wrappers."""
+    bare = wrapped(network())
+    keras.utils.set_random_seed(0)
+    decayed = [variable for variable in bare.trainable_variables if variable.name != "scale"]
+    bare.compile(optimizer(), lambda y, p: calc_loss(tf.cast(y, tf.int64), p, decayed)[0])
+    with fixed_order():
+        bare.fit(batches(), steps_per_epoch=12, shuffle=False, verbose=0)
+
+    plain = network()
+    stopped = make_job(saved=plain, save_step=5, callbacks=[AtStep(7, _kill)], nb_steps=12)
+    with pytest.raises(KilledError):
+        fit(wrapped(plain), stopped)
+    loaded = load_keras_model(stopped.state_path)  # plain Keras: no class of ours in it
+    assert {type(layer).__module__.partition(".")[0] for layer in loaded.layers} == {"keras"}
+    model = wrapped(loaded)
+    model.get_layer("scaled").scale.assign(9.0)
+    result = fit(model, make_job(saved=loaded, optimizer=optimizer(), nb_steps=12))
+    assert result.resumed_from == 5
+    _assert_same_weights(model, bare)
+    assert float(model.get_layer("scaled").scale) not in (1.0, 9.0)
+    with pytest.raises(InputError, match="has 1 variables, this network 0"):
+        fit(network(), make_job(optimizer=optimizer(), nb_steps=12))
+
+
+def test_an_auxiliary_head_is_trained_and_not_saved(make_job: Any) -> None:
+    """Against a loop over plain Keras that adds the head's loss to the network's."""
+
+    def with_head(plain: keras.Model) -> tuple[keras.Model, keras.layers.Layer]:
+        keras.utils.set_random_seed(4)
+        head = keras.layers.Dense(4, name="head")
+        flat = keras.layers.GlobalAveragePooling2D(name="pool")(plain.get_layer("relu").output)
+        return keras.Model(plain.input, [plain.output, head(flat)]), head
+
+    def entropy(labels: Any, outputs: Any) -> Any:
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs))
+
+    def compute(batch: Any) -> Any:
+        return entropy(batch.labels, batch.tensors["head"])
+
+    plain = network()
+    extended, head = with_head(plain)
+    loss = LossComposer(calc_loss, [Term("auxiliary", 0.3, ("head",), compute)])
+    val_data = batches(seed=9).take(2)
+    job = make_job(saved=plain, loss=loss, nb_steps=8, val_data=val_data)
+    history = fit(extended, job).history
+
+    other = network()
+    both, other_head = with_head(other)
+    keras.utils.set_random_seed(0)
+    updates, variables = optimizer(), both.trainable_variables
+
+    @tf.function
+    def step(images: Any, labels: Any) -> None:
+        with tf.GradientTape() as tape:
+            outputs, auxiliary = both(images, training=True)
+            total = calc_loss(labels, outputs, other.trainable_variables)[0]
+            total += 0.3 * entropy(labels, auxiliary)
+        updates.apply(tape.gradient(total, variables), variables)
+
+    with fixed_order():
+        for images, labels in batches().take(8):
+            step(images, labels)
+    for one, theirs in zip(extended.variables, both.variables, strict=True):
+        np.testing.assert_allclose(one, theirs, rtol=1e-5, atol=1e-6, err_msg=one.path)
+    assert not np.array_equal(head.kernel, with_head(network())[1].kernel)
+    expected = evaluate(plain, val_data, calc_loss)
+    assert history[0]["val_accuracy"] == pytest.approx(expected["accuracy"])
+    assert {"auxiliary", "accuracy"} <= set(history[0])
+    assert load_keras_model(job.state_path).output_shape == (None, 4)
+
+
+def test_variables_of_a_callback_are_resumed(make_job: Any) -> None:
+    class Adding(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = keras.Variable(0.0, trainable=False, name="seen")
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.seen.assign_add(1.0)
+
+    first, second = Adding(), Adding()
+    stop = AtStep(7, _kill)
+    with pytest.raises(KilledError):
+        fit(
+            network(),
+            make_job(callbacks=[first, stop], extra_variables=[first.seen], save_step=3),
+        )
+    again = make_job(callbacks=[second], extra_variables=[second.seen], optimizer=optimizer())
+    fit(network(), again)
+    assert float(second.seen) == 20.0
+
+
+def test_a_saved_network_must_be_the_one_that_is_trained(make_job: Any) -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"`saved` must share its variables .* Received: 'conv/kernel' of 'small' is not",
+    ):
+        fit(wrapped(network()), make_job(saved=network(1)))
 
 
 def test_regularizers_count(make_job: Any) -> None:

@@ -8,10 +8,9 @@ import keras
 import numpy as np
 
 from nets.resnet_at_cifar10 import ModelHelper, ResnetAtCifar10Config
-from tests.utils.training.conftest import batches, network
 from utils.graph import from_keras, shrink, to_keras
 from utils.training import common_maps
-from utils.training.hints import with_maps
+from utils.training.inner import with_layers
 
 
 def _chain(widths: Sequence[int], name: str = "conv") -> keras.Model:
@@ -104,15 +103,6 @@ def test_a_sequential_network_that_was_loaded() -> None:
     model = keras.Sequential.from_config(made.get_config())
     assert common_maps(model, made) == ("conv0", "conv1", "conv2")
     images = np.ones((1, 8, 8, 3), "float32")
-    outputs, (last,) = with_maps(model, ("conv2",))(images)
+    outputs, (last,) = with_layers(model, ("conv2",))(images)
     np.testing.assert_array_equal(outputs, model(images))
     np.testing.assert_array_equal(np.reshape(last, (1, -1)), outputs)
-
-
-def test_maps_come_from_the_same_pass() -> None:
-    model = network()
-    images, _ = next(iter(batches()))
-    outputs, (relu, dropped) = with_maps(model, ("relu", "dropout"))(images, training=True)
-    kept = np.reshape(dropped, (len(images), -1))
-    np.testing.assert_allclose(outputs, model.get_layer("dense")(kept), rtol=1e-5)
-    assert np.sum(kept == 0) - np.sum(np.asarray(relu) == 0) > 0  # by Dropout, in that pass

@@ -9,111 +9,46 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.utils.training.conftest import batches, calc_loss, network
-from utils.training import LossComposer, fit
-from utils.training.hints import with_maps
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
-
-
-def _divergence(teacher: np.ndarray, student: np.ndarray, temperature: float) -> float:
-    p, q = _softmax(teacher / temperature), _softmax(student / temperature)
-    return float(np.mean(np.sum(p * np.log(p / q), -1)))
-
-
-@pytest.mark.parametrize("temperature", [1.0, 4.0])
-def test_distillation_is_the_closed_form(temperature: float) -> None:
-    generator = np.random.default_rng(0)
-    teacher, student = generator.normal(0, 3, (2, 5, 7)).astype("float32")
-    composer = LossComposer(calc_loss, tempr_dst=temperature)
-    value = composer.distillation_loss(teacher, tf.constant(student))
-    assert float(value) == pytest.approx(_divergence(teacher, student, temperature), rel=1e-4)
-    assert float(composer.distillation_loss(student, tf.constant(student))) == pytest.approx(
-        0, abs=1e-6
-    )
-
-
-def test_the_gradient_falls_with_the_square_of_the_temperature() -> None:
-    """For small logits it is (student - teacher) / (classes T^2) (Hinton, equation 4)."""
-    generator = np.random.default_rng(1)
-    teacher, student = 0.01 * generator.normal(size=(2, 1, 6)).astype("float32")
-    teacher, student = teacher - teacher.mean(), student - student.mean()
-    for temperature in (1.0, 4.0, 20.0):
-        logits = tf.Variable(student)
-        with tf.GradientTape() as tape:
-            loss = LossComposer(calc_loss, tempr_dst=temperature).distillation_loss(teacher, logits)
-        gradient = tape.gradient(loss, logits)
-        expected = (student - teacher) / (6 * temperature**2)
-        np.testing.assert_allclose(gradient, expected, atol=3e-5)
-
-
-def test_several_outputs_are_summed() -> None:
-    generator = np.random.default_rng(2)
-    a, b, c, d = generator.normal(size=(4, 3, 5)).astype("float32")
-    composer = LossComposer(calc_loss, tempr_dst=2.0)
-    value = composer.distillation_loss({"x": a, "y": b}, {"x": tf.constant(c), "y": tf.constant(d)})
-    assert float(value) == pytest.approx(_divergence(a, c, 2) + _divergence(b, d, 2), rel=1e-4)
+from tests.utils.training.conftest import batches, calc_loss, network, optimizer
+from tests.utils.training.terms_test import divergence
+from utils.training import LossComposer, Term, distillation, fit, hint
+from utils.training.inner import with_layers
+from utils.training.reproducible import fixed_order
 
 
 def test_training_loss_adds_the_weighted_distillation() -> None:
     teacher, student = network(1), network(2)
     images, labels = next(iter(batches()))
     outputs = student(images, training=True)
-    composer = LossComposer(calc_loss, teacher=teacher, loss_w_dst=3.0, tempr_dst=2.0)
+    composer = LossComposer(calc_loss, [distillation(3.0, 2.0)], teacher=teacher)
     loss, metrics = composer.training_loss(images, labels, outputs, student.trainable_variables)
     plain, _ = calc_loss(labels, outputs, student.trainable_variables)
-    distilled = _divergence(teacher(images, training=False).numpy(), outputs.numpy(), 2.0)
+    distilled = divergence(teacher(images, training=False).numpy(), outputs.numpy(), 2.0)
     assert float(metrics["distillation"]) == pytest.approx(distilled, rel=1e-4)
     assert float(loss) == pytest.approx(float(plain) + 3 * distilled, rel=1e-4)
     assert set(metrics) == {"accuracy", "distillation"}
 
 
-def test_hint_loss_is_the_closed_form() -> None:
-    generator = np.random.default_rng(3)
-    teacher, student = generator.normal(size=(2, 3, 5, 5, 2)).astype("float32")
-    wanted, received = (
-        (teacher, teacher[:, :2]),
-        (tf.constant(student), tf.constant(3 * teacher[:, :2])),
-    )
-    value = LossComposer(calc_loss).hint_loss(wanted, received)
-    expected = np.sum((student - teacher) ** 2) / np.sum(teacher**2) + 4.0
-    assert float(value) == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_map_of_zeros_does_not_spoil_the_loss() -> None:
-    zeros, ones = tf.zeros((1, 2, 2, 1)), tf.ones((1, 2, 2, 1))
-    assert float(LossComposer(calc_loss).hint_loss((zeros,), (ones,))) == 0.0
-
-
-def test_maps_of_sixteen_bits_do_not_overflow() -> None:
-    teacher, student = tf.fill((1, 8, 8, 4), 200.0), tf.fill((1, 8, 8, 4), 100.0)
-    halves = [tf.cast(tensor, tf.float16) for tensor in (teacher, student)]
-    assert float(LossComposer(calc_loss).hint_loss(halves[:1], halves[1:])) == pytest.approx(0.25)
-
-
 def test_hints_are_weighed_on_top() -> None:
     teacher, student = network(1), network(2)
     images, labels = next(iter(batches()))
-    outputs, maps = with_maps(student, ("norm",))(images)
+    outputs, maps = with_layers(student, ("norm",))(images)
     variables = student.trainable_variables
     values = {}
     for weight in (0.0, 2.0):
-        composer = LossComposer(calc_loss, teacher=teacher, loss_w_hint=weight, hints=("norm",))
+        terms = [distillation(), hint(weight, ("norm",))]
+        composer = LossComposer(calc_loss, terms, teacher=teacher)
         values[weight] = composer.training_loss(images, labels, outputs, variables, maps)
-    assert set(values[0.0][1]) == {"accuracy", "distillation"}
-    hint = float(values[2.0][1]["hint"])
-    assert hint > 0.1
-    assert float(values[2.0][0] - values[0.0][0]) == pytest.approx(2 * hint, rel=1e-4)
+    assert set(values[2.0][1]) == {"accuracy", "distillation", "hint"}
+    found = float(values[2.0][1]["hint"])
+    assert found > 0.1
+    assert float(values[2.0][0] - values[0.0][0]) == pytest.approx(2 * found, rel=1e-4)
 
 
 def test_training_follows_the_hints(make_job: Any) -> None:
     def last(weight: float) -> float:
-        composer = LossComposer(
-            calc_loss, teacher=network(1), loss_w_hint=weight, hints=("conv", "relu")
-        )
+        terms = [distillation(), hint(weight, ("conv", "relu"))]
+        composer = LossComposer(calc_loss, terms, teacher=network(1))
         return fit(network(2), make_job(loss=composer, resume=False)).history[-1]["hint"]
 
     assert last(1.0) < 0.7 * last(1e-9)
@@ -133,7 +68,7 @@ def test_without_a_teacher_it_is_the_helpers_loss() -> None:
 def test_training_leaves_the_teacher_alone(make_job: Any) -> None:
     teacher, student = network(1), network(2)
     before = [variable.numpy() for variable in teacher.variables]
-    result = fit(student, make_job(loss=LossComposer(calc_loss, teacher=teacher)))
+    result = fit(student, make_job(loss=LossComposer(calc_loss, [distillation()], teacher=teacher)))
     assert result.history[-1]["distillation"] < result.history[0]["distillation"]
     assert "val_distillation" not in result.history[0]
     assert teacher.trainable
@@ -141,22 +76,103 @@ def test_training_leaves_the_teacher_alone(make_job: Any) -> None:
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
-def test_the_trap_of_the_default_is_still_there() -> None:
-    """Should this fail, Keras has mended its default and our comment about it can go."""
-    teacher, student = np.float32([[2.0, -1.0, 0.5]]), np.float32([[-1.0, 1.0, 0.0]])
-    default = keras.distillation.LogitsDistillation(temperature=1.0)
-    value = float(default.compute_loss(teacher, student))
-    assert value != pytest.approx(_divergence(teacher, student, 1.0), rel=1e-3)
+def _energy(batch: Any) -> tf.Tensor:
+    return tf.reduce_mean(tf.square(batch.tensors["relu"]))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"loss_w_dst": -1.0}, r"`loss_w_dst` must be at least 0\. Received: -1\.0"),
-        ({"loss_w_hint": -2.0}, r"`loss_w_hint` must be at least 0\. Received: -2\.0"),
-        ({"tempr_dst": 0.0}, r"`tempr_dst` must be larger than 0\. Received: 0\.0"),
-    ],
-)
-def test_bad_arguments(arguments: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        LossComposer(calc_loss, **arguments)
+def test_a_term_on_an_inner_layer_is_that_of_a_plain_loop(make_job: Any) -> None:
+    """A penalty on activations, against a loop over plain Keras' layers."""
+    ours, plain = network(), network()
+    composer = LossComposer(calc_loss).plus(Term("energy", 0.5, ("relu",), _energy))
+    result = fit(ours, make_job(loss=composer, nb_steps=8))
+    keras.utils.set_random_seed(0)
+    inner = keras.Model(plain.input, [plain.output, plain.get_layer("relu").output])
+    updates, energies = optimizer(), []
+
+    @tf.function
+    def step(images: Any, labels: Any) -> Any:
+        with tf.GradientTape() as tape:
+            outputs, relu = inner(images, training=True)
+            energy = tf.reduce_mean(relu**2)
+            loss = calc_loss(labels, outputs, plain.trainable_variables)[0] + 0.5 * energy
+        gradients = tape.gradient(loss, plain.trainable_variables)
+        updates.apply_gradients(zip(gradients, plain.trainable_variables, strict=True))
+        return energy
+
+    with fixed_order():
+        for images, labels in batches().take(8):
+            energies.append(float(step(images, labels)))
+    assert result.history[0]["energy"] == pytest.approx(np.mean(energies), rel=1e-5)
+    for one, other in zip(ours.variables, plain.variables, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6, err_msg=one.path)
+
+
+def test_the_teacher_runs_once_for_all_terms() -> None:
+    runs = []
+
+    class Counting(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            runs.append(1)
+            return inputs
+
+    inner = network(1)
+    inputs = keras.Input((6, 6, 2))
+    teacher = keras.Model(inputs, Counting(name="counting")(inner(inputs)))
+    terms = [
+        distillation(),
+        Term("outputs", 1.0, (), lambda b: tf.reduce_sum(b.teacher_outputs), teacher_needs=()),
+        Term(
+            "inner",
+            1.0,
+            (),
+            lambda b: tf.reduce_sum(b.teacher_tensors["counting"]),
+            teacher_needs=("counting",),
+        ),
+    ]
+    composer, student = LossComposer(calc_loss, terms, teacher=teacher), network(2)
+    images, labels = next(iter(batches()))
+    runs.clear()
+    _, metrics = composer.training_loss(images, labels, student(images), student.variables[:1])
+    assert len(runs) == 1
+    assert float(metrics["outputs"]) == float(metrics["inner"])
+
+
+def test_a_teacher_that_no_term_needs_does_not_run() -> None:
+    student = network()
+    images, labels = next(iter(batches()))
+    composer = LossComposer(calc_loss, [Term("one", 2.0, (), lambda _: 1.0)], teacher=network(1))
+    composer._teacher = None  # calling it would fail
+    loss, _ = composer.training_loss(images, labels, student(images), student.trainable_variables)
+    plain = LossComposer(calc_loss).training_loss(
+        images, labels, student(images), student.trainable_variables
+    )
+    assert float(loss) == pytest.approx(float(plain[0]) + 2.0)
+
+
+def test_refusals() -> None:
+    one = Term("one", 1.0, (), lambda _: 0.0)
+    with pytest.raises(ValueError, match=r"must have different names\. Received: \['one', 'one'\]"):
+        LossComposer(calc_loss, [one]).plus(one)
+    with pytest.raises(
+        ValueError, match=r"'distillation' needs a teacher\. Received: teacher=None"
+    ):
+        LossComposer(calc_loss, [distillation()])
+    with pytest.raises(
+        ValueError, match=r"layer 'map': network 'small' has none\. It can be one of"
+    ):
+        LossComposer(calc_loss, [hint(1.0, ("map",))], teacher=network())
+
+
+def test_a_weight_that_changes() -> None:
+    weight, student = keras.Variable(1.0, trainable=False), network()
+    images, labels = next(iter(batches()))
+    composer = LossComposer(calc_loss, [Term("one", weight, (), lambda _: tf.constant(3.0))])
+
+    @tf.function
+    def loss() -> Any:
+        return composer.training_loss(images, labels, student(images), student.trainable_variables)
+
+    first, metrics = loss()
+    weight.assign(2.0)
+    assert float(loss()[0]) == pytest.approx(float(first) + 3.0)
+    assert float(metrics["one"]) == 3.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -122,6 +123,9 @@ def test_what_decides_by_itself() -> None:
     assert choose(known(UNKNOWN, AUC, MAE)).name == "auc"
     assert choose(known(UNKNOWN, AUC, ACCURACY)).name == "acc"
     assert choose(known(UNKNOWN)).name == "loss"
+    extra = dataclasses.replace(ACCURACY, is_extra=True)
+    assert choose(known(UNKNOWN, AUC, extra)).name == "auc"
+    assert choose(known(UNKNOWN, extra)).name == "acc"
 
 
 def test_of_several_outputs_the_loss_decides() -> None:

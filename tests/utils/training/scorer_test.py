@@ -113,14 +113,14 @@ def test_metrics_see_the_whole_set(model: keras.Model, kind: str) -> None:
     def function(inputs: np.ndarray) -> np.ndarray:
         return model(inputs).numpy()
 
-    scores = Scorer(Binary())(model if kind == "model" else function)
+    scores = evaluate(model if kind == "model" else function, None, Scorer(Binary()))
     assert scores == pytest.approx(reference(model(INPUTS).numpy()), abs=1e-5)
     assert list(scores) == ["loss", "accuracy", "auc", "f1_0"]
 
 
 def test_a_second_pass_begins_anew(model: keras.Model) -> None:
     scorer = Scorer(Binary())
-    assert scorer(model) == scorer(model)
+    assert evaluate(model, None, scorer) == evaluate(model, None, scorer)
 
 
 def test_tallies_at_the_same_time_are_independent(model: keras.Model) -> None:
@@ -137,16 +137,16 @@ def test_the_flag_chooses_what_decides(model: keras.Model) -> None:
     scorer = Scorer(Binary(HelperConfig(metric="auc")))
     with pytest.raises(RuntimeError, match=r"known once a network was scored"):
         _ = scorer.deciding
-    scores = scorer(model)
+    scores = evaluate(model, None, scorer)
     assert scores.value == scores["auc"]
     assert scorer.deciding.name == "auc" and scorer.deciding.is_chosen
     with pytest.raises(InputError, match=r"no metric 'recall'"):
-        Scorer(Binary(HelperConfig(metric="recall")))(model)
+        evaluate(model, None, Scorer(Binary(HelperConfig(metric="recall"))))
 
 
 def test_outputs_are_collected_in_the_documented_order(model: keras.Model) -> None:
     helper = Dumping()
-    scores = Scorer(helper)(model)
+    scores = evaluate(model, None, Scorer(helper))
     assert helper.calls == ["init", *["dump"] * 5, "eval"]
     assert scores["hits"] == pytest.approx(scores["accuracy"])
 
@@ -162,7 +162,7 @@ def test_without_labels_only_the_evaluation_set_is_collected(model: keras.Model)
     assert labelled.value == labelled["hits"] == pytest.approx(labelled["accuracy"])
     misnamed = Dumping(HelperConfig(metric="hit", metric_mode="max"))
     with pytest.raises(InputError, match=r"no metric 'hit'. Did you mean 'hits'"):
-        Scorer(misnamed)(model)
+        evaluate(model, None, Scorer(misnamed))
 
 
 def test_stand_ins_are_named_like_the_variables(model: keras.Model) -> None:
@@ -180,4 +180,4 @@ def test_stand_ins_are_named_like_the_variables(model: keras.Model) -> None:
 
 def test_a_loss_function_has_no_evaluation_set(model: keras.Model) -> None:
     with pytest.raises(ValueError, match=r"`dataset` must be given"):
-        Scorer(Binary().calc_loss)(model)
+        evaluate(model, None, Scorer(Binary().calc_loss))

@@ -7,19 +7,20 @@ import pytest
 
 from tests.utils.training.conftest import batches, calc_loss, network
 from utils.errors import InputError
-from utils.training import LossComposer
+from utils.training import LossComposer, Term, distillation, hint
 from utils.training.trainee import Trainee
 
 
 def test_metrics_are_those_of_the_loss() -> None:
     teacher = network(1)
-    trainee = Trainee(network(), LossComposer(calc_loss, teacher=teacher), batches().element_spec)
+    composer = LossComposer(calc_loss, [distillation()], teacher=teacher)
+    trainee = Trainee(network(), composer, batches().element_spec)
     assert list(trainee.loss_metrics) == ["accuracy", "distillation"]
 
 
 def test_only_the_network_is_trained() -> None:
     model = network()
-    composer = LossComposer(calc_loss, teacher=network(1))
+    composer = LossComposer(calc_loss, [distillation()], teacher=network(1))
     trainee = Trainee(model, composer, batches().element_spec)
     assert [v.path for v in trainee.trainable_variables] == [
         v.path for v in model.trainable_variables
@@ -28,7 +29,8 @@ def test_only_the_network_is_trained() -> None:
 
 def test_hints_add_a_metric_and_nothing_to_train() -> None:
     model = network()
-    composer = LossComposer(calc_loss, teacher=network(1), loss_w_hint=1.0, hints=("norm",))
+    terms = [distillation(), hint(1.0, ("norm",))]
+    composer = LossComposer(calc_loss, terms, teacher=network(1))
     trainee = Trainee(model, composer, batches().element_spec)
     assert list(trainee.loss_metrics) == ["accuracy", "distillation", "hint"]
     assert [v.path for v in trainee.trainable_variables] == [
@@ -44,7 +46,8 @@ def test_penalties_count_once_with_hints() -> None:
         )
         x = keras.layers.Flatten()(conv(inputs))
         model = keras.Model(inputs, keras.layers.Dense(4, kernel_initializer="ones")(x))
-        composer = LossComposer(calc_loss, teacher=model, loss_w_hint=weight, hints=("conv",))
+        terms = [distillation(), *([hint(weight, ("conv",))] if weight else [])]
+        composer = LossComposer(calc_loss, terms, teacher=model)
         trainee = Trainee(model, composer, batches().element_spec)
         images, labels = next(iter(batches()))
         return float(trainee.compute_loss(images, labels, trainee(images, training=True)))
@@ -60,9 +63,30 @@ def test_a_sequential_network() -> None:
     assert list(trainee.loss_metrics) == ["accuracy"]
 
 
+def test_outputs_and_variables_of_the_plain_network_come_first() -> None:
+    plain = network()
+    head = keras.layers.Dense(2, name="head")(plain.get_layer("flatten").output)
+    model = keras.Model(plain.input, {"main": plain.output, "other": head})
+    trainee = Trainee(model, LossComposer(calc_loss), batches().element_spec, plain=plain)
+    images, labels = next(iter(batches()))
+    loss = trainee.compute_loss(images, labels, trainee(images), training=False)
+    expected = calc_loss(labels, plain(images), plain.trainable_variables)[0]
+    assert float(loss) == pytest.approx(float(expected), rel=1e-6)
+    assert len(trainee.trainable_variables) == len(plain.trainable_variables) + 2
+    with pytest.raises(ValueError, match=r"must have the 2 outputs .*\. Received: 1 outputs"):
+        Trainee(plain, LossComposer(calc_loss), batches().element_spec, plain=model)
+
+
 def test_data_must_be_pairs() -> None:
     images = batches().map(lambda images, labels: images)
     with pytest.raises(
         InputError, match=r"must give pairs \(images, labels\)\. Received elements of"
     ):
         Trainee(network(), LossComposer(calc_loss), images.element_spec)
+
+
+def test_a_term_must_not_take_the_name_of_a_metric() -> None:
+    for name in ("accuracy", "loss"):
+        composer = LossComposer(calc_loss, [Term(name, 1.0, (), lambda _: 0.0)])
+        with pytest.raises(ValueError, match=rf"Received: '{name}'; the helper has loss, accuracy"):
+            Trainee(network(), composer, batches().element_spec)

@@ -103,3 +103,13 @@ def grouped() -> keras.Model:
     x = conv(x, 4, "third")
     x = layers.GlobalAveragePooling2D()(x)
     return randomised(keras.Model(inputs, layers.Dense(5, name="head")(x), name="grouped"))
+
+
+def recurrent() -> keras.Model:
+    """Recurrent layers over the rows of a map, one of them in both directions."""
+    inputs = keras.Input(IMAGE_SHAPE)
+    x = layers.Reshape((8, 48), name="steps")(conv(inputs, 6, "first"))
+    x = layers.GRU(8, return_sequences=True, name="gru")(x)
+    x = layers.TimeDistributed(layers.Dense(10, activation="relu"), name="each")(x)
+    x = layers.Bidirectional(layers.LSTM(6), name="both")(x)
+    return randomised(keras.Model(inputs, layers.Dense(5, name="head")(x), name="recurrent"))

@@ -1,0 +1,165 @@
+"""The walk that all closed-form methods share: layer after layer, from the input to the output.
+
+For each layer rows X are sampled from the network as compressed so far and targets Y from the one
+before; their moments (`X^T X`, `X^T Y`) go to a *solver*, a pure function that gives the layer's
+new kernel; the kernel is put back, and the walk goes on behind it. What the solver is after (fewer
+inputs, zeros, a coarse grid) is not known here.
+
+Nothing changes its shape on the way: one network serves all layers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from learners.reconstruction.frontier import Frontier
+from learners.reconstruction.least_squares import relative_error
+from learners.reconstruction.readings import Reading, find_readings
+from learners.reconstruction.sampling import Sampler
+from learners.reconstruction.statistics import LayerStatistics
+from utils.graph import Graph, to_keras_with_tensors
+
+MAX_TARGET_BYTES = 256 * 2**20  # targets of several layers that wait in memory at a time
+
+
+class Solver(Protocol):
+    """Gives a layer's kernel from its moments."""
+
+    def __call__(
+        self, statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Solve.
+
+        Args:
+            statistics: the layer's moments.
+            kernel: float32 [P, O], the kernel before, as a matrix.
+            centred: an offset may be fitted too.
+
+        Returns:
+            The kernel, float [P, O], and the offset [O] to add to the layer's output.
+        """
+
+
+class Walk:
+    """Goes through a network; iterating over it visits the layers, see the module.
+
+    Args:
+        graph: the network before.
+        names: the nodes to visit, in the order of the network.
+        sampler: the images.
+        compensate: layers at the end of a residual branch make up for the error of their shortcut.
+        on_layer: called with (layers done, layers in all, name) after each layer.
+
+    Attributes:
+        readings: of the nodes, those that can be sampled and solved.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        names: Sequence[str],
+        sampler: Sampler,
+        *,
+        compensate: bool,
+        on_layer: Callable[[int, int, str], None] = lambda done, total, name: None,
+    ) -> None:
+        self._graph = graph
+        self._names = list(names)
+        self._sampler = sampler
+        self._on_layer = on_layer
+        found = find_readings(graph, self._names, compensate=compensate)
+        self.readings: dict[str, Reading] = {reading.name: reading for reading in found}
+        self._original = to_keras_with_tensors(graph)
+        self._work, tensors = to_keras_with_tensors(graph)
+        self._frontier = Frontier(graph, self._work, tensors, sampler.batches, sampler.num_images)
+        self._targets: dict[str, list[np.ndarray]] = {}
+        self._fresh: dict[str, LayerStatistics] = {}
+        self._here = ""
+
+    def __iter__(self) -> Iterator[str]:
+        """Visit the nodes: all in front of the one at hand is final."""
+        for done, name in enumerate(self._names, start=1):
+            self._here, self._fresh = name, {}
+            self._frontier.advance(name)
+            yield name
+            self._targets.pop(name, None)
+            self._on_layer(done, len(self._names), name)
+
+    def statistics(self, name: str) -> LayerStatistics:
+        """Sample a layer's moments, at hand or further on, in the network as it is now."""
+        if name not in self._fresh:
+            if name not in self._targets:
+                self._sample_targets(name)
+            reading = self.readings[name]
+            wanted = [reading.source, *([reading.shortcut] if reading.shortcut else [])]
+            model = self._frontier.submodel(wanted)
+            self._fresh[name] = self._sampler.statistics(
+                reading.item, model, self._frontier, self._targets[name]
+            )
+        return self._fresh[name]
+
+    def solve(self, name: str, solver: Solver) -> float:
+        """Solve a layer and put its kernel back.
+
+        Returns:
+            The relative squared error of its new output on the samples.
+        """
+        reading, statistics = self.readings[name], self.statistics(name)
+        kernel, offset = solver(statistics, reading.item.kernel, centred=reading.centred)
+        changed = reading.refitted(kernel, offset, lambda *key: np.asarray(self._weight(*key)))
+        for key, values in changed.items():
+            self._assign(self._weight(*key), values)
+        return relative_error(statistics, kernel, centred=reading.centred)
+
+    def zero(self, layer: str, weight: str, axis: int, dropped: np.ndarray) -> None:
+        """Give zeros to a slice of a layer's weight.
+
+        Args:
+            layer: the layer.
+            weight: its weight.
+            axis: of the weight, counted from the back.
+            dropped: boolean [size of the axis]; True becomes zero.
+        """
+        variable = self._weight(layer, weight)
+        values = np.array(variable)
+        np.moveaxis(values, axis, 0)[dropped] = 0.0
+        self._assign(variable, values)
+
+    def params(self) -> dict[str, dict[str, np.ndarray]]:
+        """Give the weights as they are now, by layer and name."""
+        return {
+            layer: {name: np.asarray(self._weight(layer, name)) for name in arrays}
+            for layer, arrays in self._graph.params.items()
+        }
+
+    def _assign(self, variable: Any, values: np.ndarray) -> None:
+        """Change a weight; what was sampled behind it is no longer true."""
+        variable.assign(values)
+        here = self._fresh.get(self._here)  # the layer at hand reads nothing that changes now
+        self._fresh = {} if here is None else {self._here: here}
+
+    def _sample_targets(self, first: str) -> None:
+        """Sample the targets of a layer and of as many after it as fit in memory, in one pass."""
+        names = list(self.readings)
+        chosen: list[Reading] = []
+        size = 0
+        for name in names[names.index(first) :]:
+            num_outputs = self.readings[name].item.kernel.shape[1]
+            size += self._sampler.num_images * self._sampler.num_positions * num_outputs * 4
+            if chosen and size > MAX_TARGET_BYTES:
+                break
+            if name not in self._targets:
+                chosen.append(self.readings[name])
+        wanted = [reading.source for reading in chosen]
+        wanted += [reading.total for reading in chosen if reading.total is not None]
+        model, tensors = self._original
+        part = keras.Model(model.inputs, [tensors[ref] for ref in wanted])
+        targets = self._sampler.targets([reading.item for reading in chosen], part)
+        self._targets |= zip((reading.name for reading in chosen), targets, strict=True)
+
+    def _weight(self, layer: str, name: str) -> Any:
+        # By place: layers inside a layer repeat each other's weight names.
+        names = self._graph.params[layer]
+        return self._work.get_layer(layer).weights[list(names).index(name)]

@@ -1,0 +1,75 @@
+"""Criteria: one signature; scores that give what the algorithms behind them give."""
+
+import numpy as np
+import pytest
+
+from learners.channels.criteria import CRITERIA, GroupReader
+from learners.channels.lasso import channel_quadratic, largest, lasso_mask
+from learners.reconstruction.least_squares import ReaderMoments
+from tests.learners.conftest import statistics_of
+
+
+@pytest.fixture
+def reader(layer):
+    x, kernel, rows = layer
+    return GroupReader(ReaderMoments(statistics_of(x, x @ kernel), rows, True), kernel)
+
+
+def error_without(layer, dropped):
+    """Least squares on the rows left, by NumPy."""
+    x, kernel, rows = layer
+    y = x @ kernel
+    x, y = x - x.mean(0), y - y.mean(0)
+    left = x[:, ~np.isin(rows, dropped)]
+    return np.sum((y - left @ np.linalg.lstsq(left, y, rcond=None)[0]) ** 2)
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.parametrize("num_keep", [None, 1, 3, 6])
+def test_a_score_for_each_channel(reader, name, num_keep):
+    scores = CRITERIA[name]([reader], 6, num_keep, num_iterations=100)
+    assert scores.shape == (6,)
+    assert np.isfinite(scores).all()
+    assert np.unique(scores).size == 6
+
+
+def test_backward_lets_the_least_missed_go_first(layer, reader):
+    scores = CRITERIA["backward"]([reader], 6, None)
+    alone = [error_without(layer, [channel]) for channel in range(6)]
+    assert np.argmin(scores) == np.argmin(alone)
+    order = np.argsort(scores)
+    pairs = [error_without(layer, [order[0], channel]) for channel in order[1:]]
+    assert np.argmin(pairs) == 0
+
+
+@pytest.mark.parametrize("num_keep", [1, 2, 3, 4, 5])
+def test_lasso_keeps_what_the_bisection_keeps(layer, reader, num_keep):
+    x, kernel, rows = layer
+    quadratic, linear = channel_quadratic(reader.moments.statistics, kernel, rows, 6, centred=True)
+    scores = CRITERIA["lasso"]([reader], 6, num_keep)
+    np.testing.assert_array_equal(
+        largest(scores, num_keep), lasso_mask(quadratic, linear, num_keep)
+    )
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_a_silent_channel_goes_first(layer, name):
+    x, kernel, rows = layer
+    kernel = kernel * (rows != 4)[:, None]
+    reader = GroupReader(ReaderMoments(statistics_of(x, x @ kernel), rows, True), kernel)
+    for num_keep in (None, 5):
+        assert np.argmin(CRITERIA[name]([reader], 6, num_keep)) == 4
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_readers_decide_together(layer, name):
+    """A reader that only looks at some channels moves the choice towards them."""
+    x, kernel, rows = layer
+    others = kernel * (rows < 2)[:, None]
+    readers = [
+        GroupReader(ReaderMoments(statistics_of(x, x @ each), rows, True), each)
+        for each in (kernel, others)
+    ]
+    alone, together = (CRITERIA[name](given, 6, 2) for given in ([readers[1]], readers))
+    assert set(np.flatnonzero(largest(alone, 2))) == {0, 1}
+    assert set(np.flatnonzero(largest(together, 2))) & {0, 1}

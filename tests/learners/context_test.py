@@ -1,0 +1,73 @@
+import dataclasses
+
+import pytest
+
+from learners.budget import parse_budget
+from learners.context import StageContext
+from tests.learners.runs import make_run
+
+BOTH = "full-prec,chn-pruned-rmt"
+
+
+def decisive(stage, tmp_path, teacher=None, **values):
+    """The flags that decide one stage of a run of both learners."""
+    plan, helper = make_run(BOTH, tmp_path, **values)
+    context = StageContext(
+        run=plan.run,
+        stage=plan.stages[stage],
+        helper=helper,
+        budget=plan.budget_of(plan.stages[stage]),
+        log_dir=plan.log_dir,
+        teacher=teacher,
+    )
+    return context.decisive_flags()
+
+
+@pytest.mark.parametrize(
+    ("values", "stages"),
+    [
+        ({"cpr_prune_ratio": 0.25}, [1]),
+        ({"budget": "flops:0.5"}, [1]),
+        ({"lrn_rate_ft": 0.5}, [1]),
+        ({"enbl_warm_start": True}, [0]),
+        ({"lrn_rate_init": 0.5}, [0, 1]),
+        ({"seed": 5}, [0, 1]),
+        ({"model_helper": "resnet_at_cifar10"}, [0, 1]),
+        ({"ddpg_tau": 0.5}, []),
+        ({"loss_w_dst": 1.0}, []),  # no teacher
+        ({"tflite": "int8"}, []),
+        ({"save_step": 3, "log_dir": "x", "nb_epochs": "2", "nb_threads": 2}, []),
+        ({"cpr_save_path": "x.keras", "cpr_lstsq_nb_iters": 7}, []),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_which_stages_a_flag_decides(values, stages, tmp_path):
+    changed = [
+        stage
+        for stage in (0, 1)
+        if decisive(stage, tmp_path, **values) != decisive(stage, tmp_path)
+    ]
+    assert changed == stages
+
+
+def test_distillation_and_agents_decide_where_they_are_used(tmp_path):
+    def names(stage, **options):
+        values = decisive(stage, tmp_path, **options)
+        return {name for name, value in values.items() if value is not None}
+
+    teacher = object()
+    assert not {"enbl_dst", "loss_w_dst", "ddpg_tau"} & names(1)
+    assert {"enbl_dst", "loss_w_dst"} <= names(1, teacher=teacher, enbl_dst=True)
+    searched = {"cpr_search": True, "budget": "flops:0.5"}
+    assert "ddpg_tau" in names(1, **searched)
+    assert "ddpg_tau" not in names(0, **searched)
+
+
+def test_the_budget_of_a_stage_decides_it(tmp_path):
+    plan, helper = make_run("chn-pruned-rmt", tmp_path, budget="flops:0.5,params:0.6")
+    context = StageContext(
+        run=plan.run, stage=plan.stages[0], helper=helper, log_dir=plan.log_dir
+    )  # fmt: skip
+    assert context.decisive_flags()["budget"] is None
+    own = dataclasses.replace(context, budget=parse_budget("params:0.6"))
+    assert own.decisive_flags()["budget"] == "params:0.6"
