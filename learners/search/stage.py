@@ -14,10 +14,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
-from learners.base import AbstractLearner
+from learners.base import AbstractLearner, Trained
 from learners.budget import KINDS
 from learners.quantity import QUANTITIES
 from learners.search.agents import AGENTS, default_agent, problem_agent
@@ -41,7 +40,7 @@ class _Tuned:
 
     values: np.ndarray
     trial: Trial | None
-    model: keras.Model
+    trained: Trained
     learner: AbstractLearner
     held_out: float
     reward: float
@@ -67,7 +66,7 @@ class SearchedStage:
             learner.helper, self._config.nb_smpls_search, problem.num_sampled, final=True
         )
 
-    def run(self) -> keras.Model:
+    def run(self) -> Trained:
         """Search, compare, keep the better network; its facts go into the learner."""
         with self._learner.timed("search"):
             best = self.search()
@@ -82,7 +81,7 @@ class SearchedStage:
                 tuned["winner"] = self._tuned("winner", winner, best)
             kept = max(tuned, key=lambda name: (tuned[name].reward, name == "winner"))
         self._report(tuned, kept)
-        return tuned[kept].model
+        return tuned[kept].trained
 
     def search(self) -> Trial | None:
         """Make the roll-outs that are left; give the best of all, None where all failed."""
@@ -148,13 +147,13 @@ class SearchedStage:
         setting = self._problem.setting(values)
         own = dataclasses.replace(context, stage=stage, setting=setting, holds_out=self._held_out)
         child = type(learner)(own, learner.model)
-        model = child.train().model
-        score = Score.of(evaluate(model, self._images, learner.helper))
+        trained = child.train()
+        score = Score.of(evaluate(trained.model, self._images, learner.helper))
         reward = self._problem.reward(score, values)
         return _Tuned(
             values=values,
             trial=trial,
-            model=model,
+            trained=trained,
             learner=child,
             held_out=score.value,
             reward=reward if math.isfinite(reward) else -math.inf,
@@ -211,7 +210,7 @@ class SearchedStage:
         if tuned is None:
             return None
         helper = self._learner.helper
-        scores = evaluate(tuned.model, None, helper)
+        scores = evaluate(tuned.trained.model, None, helper)
         return Candidate(
             index=None if tuned.trial is None else tuned.trial.index,
             reward=self._rollout_reward(tuned),

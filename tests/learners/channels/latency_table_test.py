@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -90,3 +91,24 @@ def test_real_layers_take_real_time():
     layers = channel_layers(graph, groups, [(4, 8)])
     table = LatencyTable(NetworkCost(graph, groups), layers, Measurements())
     assert 0.0 < table(np.array([[8]]))[0] < 100.0
+
+
+def key_of(layer):
+    inputs = keras.Input((6, 4))
+    graph = from_keras(keras.Model(inputs, layer(inputs)))
+    return latency_table._key(graph, graph.nodes[-1])
+
+
+def test_layers_inside_others_are_told_apart():
+    """Equal shapes, other times: what is inside counts, its name does not."""
+    layers = keras.layers
+    different = [
+        layers.Bidirectional(layers.GRU(4)),
+        layers.Bidirectional(layers.LSTM(4)),
+        layers.Bidirectional(layers.GRU(4, unroll=True)),
+        layers.Bidirectional(layers.GRU(4), backward_layer=layers.LSTM(4, go_backwards=True)),
+        layers.GRU(8),
+        layers.GRU(8, reset_after=False),
+    ]
+    assert len({key_of(layer) for layer in different}) == len(different)
+    assert key_of(layers.Bidirectional(layers.GRU(4, name="other"))) == key_of(different[0])
