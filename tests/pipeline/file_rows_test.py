@@ -79,9 +79,7 @@ def test_what_is_not_known_is_not_said(pair):
     other_metric = result("after", after, gap=0.3)
     blind = result("after", after, hits=None, error=float("nan"), gap=float("nan"))
     unheld = result("after", after, checked=False)
-    rows = file_rows(
-        DeviceFiles(files.networks, [failed, other_metric, blind, unheld], timings={})
-    )
+    rows = file_rows(DeviceFiles(files.networks, [failed, other_metric, blind, unheld], timings={}))
     assert (rows[0].failed, rows[0].passed, rows[0].file_bytes) == ("it crashed.", None, None)
     assert (rows[1].gap, rows[1].gap_interval, rows[1].change) == (0.3, None, None)
     assert (rows[2].gap, rows[2].error, rows[2].top1_interval) == (None, None, None)

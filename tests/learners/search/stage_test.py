@@ -79,24 +79,24 @@ def finished(tmp_path_factory):
 
 def test_the_report_has_every_roll_out_the_winner_and_uniform(finished):
     _, report = finished
-    assert report.search.agent == "greedy"
-    assert report.search.budget == "flops:0.4"
-    assert [rollout.index for rollout in report.search.rollouts] == list(range(8))
-    bests = [rollout.best for rollout in report.search.rollouts]
+    assert report.searches[0].agent == "greedy"
+    assert report.searches[0].budget == "flops:0.4"
+    assert [rollout.index for rollout in report.searches[0].rollouts] == list(range(8))
+    bests = [rollout.best for rollout in report.searches[0].rollouts]
     assert bests == sorted(bests)
-    assert report.search.uniform.setting.keys() == {"conv1", "conv2", "conv3", "fc1"}
-    assert report.search.uniform.reward == report.search.rollouts[0].reward
-    assert report.search.uniform.top1 is not None
-    if report.search.winner is not None:
-        assert report.search.winner.reward == max(bests)
-        assert report.search.winner.top1 is not None
+    assert report.searches[0].uniform.setting.keys() == {"conv1", "conv2", "conv3", "fc1"}
+    assert report.searches[0].uniform.reward == report.searches[0].rollouts[0].reward
+    assert report.searches[0].uniform.top1 is not None
+    if report.searches[0].winner is not None:
+        assert report.searches[0].winner.reward == max(bests)
+        assert report.searches[0].winner.top1 is not None
     assert {"search", "tables", "selection", "fine_tuning"} <= report.seconds.keys()
     assert any(note.startswith("search: 8 roll-outs by greedy, 0 failed") for note in report.notes)
 
 
 def test_the_network_is_that_of_the_kept_setting_and_within_the_budget(finished):
     folder, report = finished
-    kept = getattr(report.search, report.search.kept)
+    kept = getattr(report.search, report.searches[0].kept)
     for name, ratio in kept.setting.items():
         (layer,) = (layer for layer in report.layers if layer.name == name)
         assert layer.channels_out_after == round((1 - ratio) * layer.channels_out_before)
@@ -271,10 +271,10 @@ def test_without_an_agent_multi_obj_takes_one_that_may_stay_below(tmp_path):
 def test_uniform_as_the_best_setting_is_tuned_once(tmp_path):
     rollouts = {"cpr_nb_rlouts": 1, "cpr_nb_rlouts_min": 1}
     report = compress("chn-pruned-rmt", tmp_path, **(SEARCH | rollouts))
-    assert report.search.kept == "uniform"
-    assert report.search.winner.index == 0
-    assert report.search.winner.setting == report.search.uniform.setting
-    assert report.search.winner.top1 == report.search.uniform.top1 == report.after.top1
+    assert report.searches[0].kept == "uniform"
+    assert report.searches[0].winner.index == 0
+    assert report.searches[0].winner.setting == report.searches[0].uniform.setting
+    assert report.searches[0].winner.top1 == report.searches[0].uniform.top1 == report.after.top1
     assert len([point for point in report.training if point.epoch == 1]) == 1
 
 
