@@ -1,5 +1,7 @@
 """Rows of files: intervals from who is right on which sample, ratios from the same turns."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -22,10 +24,10 @@ def stats(blocks):
     return LatencyStats(p50=middle, p95=2 * middle, mean=middle, n=60, block_p50=tuple(blocks))
 
 
-def result(network, hits, **changes):
-    values = {"kind": "int8", "network": network, "num_samples": len(hits), "hits": hits}
-    values |= {"top1": float(hits.mean()), "file_bytes": 100, "path": f"{network}.tflite"}
-    return CheckResult(**(values | changes))
+def result(network, own, **changes):
+    values = {"kind": "int8", "network": network, "num_samples": len(own), "hits": own}
+    values |= {"top1": float(own.mean()), "file_bytes": 100, "path": f"{network}.tflite"}
+    return dataclasses.replace(CheckResult(**values), **changes)
 
 
 @pytest.fixture
