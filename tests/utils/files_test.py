@@ -21,7 +21,6 @@ from utils.files import (
     save_npz,
 )
 
-
 FACTOR = 2.0
 
 
