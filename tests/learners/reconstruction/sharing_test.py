@@ -69,6 +69,19 @@ def lower_hull(values):
     return np.array(corners), values[corners]
 
 
+def test_curves_of_several_lengths():
+    """Against the optimum over all allocations, at the corners of its hull."""
+    rng = np.random.default_rng(1)
+    errors = [np.concatenate([[0.0], np.cumsum(np.sort(rng.exponential(size=n)))]) for n in (2, 5)]
+    order = turns(errors)
+    np.testing.assert_array_equal(np.bincount(order), [2, 5])
+    expected = [
+        min(errors[0][n] + errors[1][m] for n in range(3) for m in range(6) if n + m == total)
+        for total in range(8)
+    ]
+    np.testing.assert_allclose(errors_by_turns(errors, order), expected)
+
+
 def test_nothing_to_share():
     assert turns(np.zeros((3, 1))).size == 0
     np.testing.assert_array_equal(errors_by_turns(np.ones((3, 1)), np.empty(0, int)), [3.0])
