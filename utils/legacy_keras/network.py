@@ -165,7 +165,7 @@ class Building:
         while waiting:
             left = [item for item in waiting if not item.call_all(calls)]
             if len(left) == len(waiting) and not any(item.progressed for item in left):
-                names = ", ".join(repr(item.name) for item in left[:3])
+                names = ", ".join(f"{item.name!r:.80}" for item in left[:3])
                 raise InputError(f"the layers {names} read what no layer makes.")
             waiting = left
         try:

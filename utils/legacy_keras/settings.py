@@ -109,7 +109,7 @@ def layer_class(class_name: Any, layer: str) -> type:
     found = own or getattr(keras.layers, str(_RENAMED.get(str(class_name), class_name)), None)
     if not inspect.isclass(found) or not issubclass(found, keras.Layer):
         raise InputError(
-            f"layer {layer!r}: the class {class_name!r} is unknown to the installed Keras. "
+            f"layer {layer!r}: the class {class_name!r:.80} is unknown to the installed Keras. "
             "Register a class of your own with @keras.saving.register_keras_serializable(); one "
             "that Keras no longer has must be replaced where the network was made."
         )

@@ -124,7 +124,11 @@ def test_a_frozen_network_stays_frozen():
         ),
         (functional(layer("InputLayer", "i"), outputs=["i"]), r"the input 'i' has no shape"),
         (
-            functional(image_input(3), layer("Dense", "d", 5, units=2), outputs=[[3]]),
+            functional(
+                image_input(3),
+                layer("Dense", "d", units=2) | {"inbound_nodes": 5},
+                outputs=["d"],
+            ),
             r"its description of the network is malformed \(\w+: ",
         ),
         (
