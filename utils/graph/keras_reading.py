@@ -21,6 +21,7 @@ UNSAFE_OPS = frozenset(
     for name in ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 )
 _CAST = "keras.src.ops.core.Cast"
+_MAX_SHOWN = 300  # characters of a foreign message
 
 
 def check_safe(op: str, layer: str, allow_unsafe: bool) -> None:
@@ -66,7 +67,7 @@ def first_line(error: Exception) -> str:
     text = re.sub(r"\x1b\[\d*m", "", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no message"]
     wrapped = len(lines) > 1 and lines[0].startswith("Exception encountered when calling")
-    return lines[wrapped]
+    return lines[wrapped][:_MAX_SHOWN]
 
 
 def functional_model(model: keras.Model) -> Functional:

@@ -60,7 +60,7 @@ def load_archive(path: _Path, *, allow_unsafe: bool = False) -> keras.Model:
 
         def build() -> tuple[Building, keras.Model]:
             building = Building(is_keras_2=True, allow_unsafe=allow_unsafe)
-            return building, building.model(description)
+            return building, building.network(description)
 
         with without_memory():
             _refuse_other_size(build()[1], weights)

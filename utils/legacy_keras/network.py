@@ -32,6 +32,7 @@ class Building:
     Attributes:
         is_keras_2: whether Keras 2 wrote the file.
         allow_unsafe: admit Python code.
+        old_bilinear: whether the file is from before TensorFlow 2, which interpolated otherwise.
         names: what layers are called here by their names in the file, where these differ: today's
             names hold no slash.
         taken: names of layers, in the file and here.
@@ -40,9 +41,26 @@ class Building:
 
     is_keras_2: bool
     allow_unsafe: bool = False
+    old_bilinear: bool = False
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     taken: set[str] = dataclasses.field(default_factory=set)
     scaled: list[Any] = dataclasses.field(default_factory=list)
+
+    def network(self, written: Any) -> keras.Model:
+        """Build the network that a file describes, see `model`.
+
+        Raises:
+            InputError: if it cannot be built, whatever the description is.
+        """
+        try:
+            return self.model(written)
+        except InputError:
+            raise
+        except Exception as error:  # a foreign description may be anything
+            raise InputError(
+                f"its description of the network is malformed ({type(error).__name__}: "
+                f"{first_line(error)})."
+            ) from error
 
     def model(self, written: Any) -> keras.Model:
         """Build a network with fresh weights.
@@ -93,6 +111,11 @@ class Building:
         config = dict(written.get("config") or {})
         config["name"] = self._name(config.get("name") or written.get("name"))
         anew = written_anew({**written, "config": config}, allow_unsafe=self.allow_unsafe)
+        if self.old_bilinear and anew["config"].get("interpolation") == "bilinear":
+            raise InputError(
+                f"layer {config['name']!r}: bilinear interpolation was another one before "
+                "TensorFlow 2. Use nearest, or train the network anew."
+            )
         try:
             with own_objects.scope():
                 return keras.saving.deserialize_keras_object(anew, safe_mode=not self.allow_unsafe)
@@ -142,7 +165,7 @@ class Building:
         while waiting:
             left = [item for item in waiting if not item.call_all(calls)]
             if len(left) == len(waiting) and not any(item.progressed for item in left):
-                names = ", ".join(repr(item.name) for item in left[:3])
+                names = ", ".join(f"{item.name!r:.80}" for item in left[:3])
                 raise InputError(f"the layers {names} read what no layer makes.")
             waiting = left
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -72,9 +73,13 @@ def load_network(path: _Path, *, allow_unsafe: bool = False) -> keras.Model:
         description = _parsed(file, written)
         stored = stored_weights(file, file.group(file.root, _WEIGHTS))
 
+        version = file.text(file.root, "keras_version") or ""
+        is_keras_2 = _is_keras_2(file, file.root)
+        old_bilinear = re.fullmatch(r"2\.[0-2]\.\d+", version) is not None
+
         def build() -> tuple[Building, keras.Model, list[Any]]:
-            building = Building(_is_keras_2(file, file.root), allow_unsafe)
-            model = building.model(description)
+            building = Building(is_keras_2, allow_unsafe, old_bilinear)
+            model = building.network(description)
             return building, model, pairs_by_name(model, stored, building.names)
 
         with without_memory():

@@ -105,11 +105,11 @@ def layer_class(class_name: Any, layer: str) -> type:
     Raises:
         InputError: if there is none.
     """
-    own = keras.saving.get_registered_object(class_name)
-    found = own or getattr(keras.layers, str(_RENAMED.get(class_name, class_name)), None)
+    own = keras.saving.get_registered_object(str(class_name))
+    found = own or getattr(keras.layers, str(_RENAMED.get(str(class_name), class_name)), None)
     if not inspect.isclass(found) or not issubclass(found, keras.Layer):
         raise InputError(
-            f"layer {layer!r}: the class {class_name!r} is unknown to the installed Keras. "
+            f"layer {layer!r}: the class {class_name!r:.80} is unknown to the installed Keras. "
             "Register a class of your own with @keras.saving.register_keras_serializable(); one "
             "that Keras no longer has must be replaced where the network was made."
         )

@@ -12,7 +12,7 @@ X = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 
 def built(description, **options):
     building = Building(is_keras_2=True, **options)
-    return building, building.model(description)
+    return building, building.network(description)
 
 
 def test_layers_stand_in_any_order_and_names_lose_their_slashes():
@@ -123,6 +123,14 @@ def test_a_frozen_network_stays_frozen():
             r"layer 'i': ragged inputs are not read",
         ),
         (functional(layer("InputLayer", "i"), outputs=["i"]), r"the input 'i' has no shape"),
+        (
+            functional(
+                image_input(3),
+                layer("Dense", "d", units=2) | {"inbound_nodes": 5},
+                outputs=["d"],
+            ),
+            r"its description of the network is malformed \(\w+: ",
+        ),
         (
             functional(image_input(3), layer("Conv2D", "c", "input_1", filters=2, kernel_size=3),
                        outputs=["c"]),

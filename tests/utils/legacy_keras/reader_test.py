@@ -394,6 +394,19 @@ def test_other_writers(options, message, tmp_path):
         load_network(write(tmp_path / "a.h5", SMALL, WEIGHTS, **options))
 
 
+def test_bilinear_interpolation_of_tensorflow_1(tmp_path):
+    """Its corners lay elsewhere; `2.2.4-tf` is that of TensorFlow 2.0, which is today's."""
+    config = sequential_of_2_1(
+        ("UpSampling2D", {"name": "up", "size": [2, 2], "interpolation": "bilinear"}),
+        shape=(2, 2, 1),
+    )
+    with pytest.raises(InputError, match=r"layer 'up': bilinear interpolation was another one"):
+        load_network(write(tmp_path / "a.h5", config, {"up": []}, version="2.2.4"))
+    loaded = load_network(write(tmp_path / "a.h5", config, {"up": []}, version="2.2.4-tf"))
+    x = np.array([0.0, 4.0, 8.0, 12.0]).reshape(1, 2, 2, 1)
+    np.testing.assert_allclose(np.asarray(loaded(x))[0, 0, :, 0], [0, 1, 3, 4])
+
+
 def test_a_layer_that_wants_terabytes_is_refused_before_it_gets_them(tmp_path):
     """Its description says 10^12 units, the file holds six numbers."""
     config = sequential_of_2_1(
