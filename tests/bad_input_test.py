@@ -468,7 +468,7 @@ def test_is_refused_by_the_command(name, folder):
 
 
 def test_loss_that_becomes_nan_keeps_the_last_good_model(folder, capfd):
-    late = ("images[35] = np.nan  # behind the batches that are tried at the start\nlabels = np.ara")
+    late = "images[35] = np.nan  # not among the batches tried at the start\nlabels = np.ara"
     helper_file(("random((24,", "random((40,"), ("labels = np.ara", late), ("nge(24)", "nge(40)"))()
     args = [OWN, "--batch_size=8", "--lrn_rate_init=1e-3", "--nb_epochs=4", NO_TFLITE]
     status = main.run(["--out_dir=out", *args])
