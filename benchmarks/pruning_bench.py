@@ -89,7 +89,7 @@ def selection(context: Context) -> dict[str, object]:
     report = _run(context, context.seed, "flops:0.5", "--nb_epochs=0", "--tflite=none")
     return {
         "seconds": report["seconds"]["selection"],
-        "layers_refitted": sum(row["error"] is not None for row in report["layers"]),
+        "layers_refitted": sum("error" in row["facts"] for row in report["layers"]),
         "top1": report["after"]["top1"],
         "peer": {"seconds": 565.0},
     }
@@ -273,7 +273,7 @@ def learning_rate(context: Context) -> dict[str, object]:
         job = training.FitJob(
             make_train=lambda step: helper.build_dataset_train(True, first_step=step)[0],
             steps_per_epoch=helper.steps_per_epoch,
-            nb_steps=num_steps,
+            num_steps=num_steps,
             optimizer=helper.build_optimizer(training.fine_tune_schedule(rate, num_steps)),
             loss=training.LossComposer(
                 helper.calc_loss,

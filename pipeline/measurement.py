@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
-
 from nets.abstract_model_helper import AbstractModelHelper
 from pipeline.control import NAME as CONTROL
 from pipeline.control import Control, train_control
@@ -25,7 +23,14 @@ from utils import flags
 from utils.export.check import require_passed
 from utils.export.errors import ExportError
 from utils.files import save_keras_model
-from utils.graph import Complexity, Graph, capability_report, complexity, from_keras
+from utils.graph import (
+    Complexity,
+    Graph,
+    capability_report,
+    complexity,
+    copy_network,
+    from_keras,
+)
 from utils.report import Capability, Estimate, Network, Report, Search, TrainingPoint, network_facts
 from utils.training import Metric, Scores, evaluate
 
@@ -41,9 +46,18 @@ def score(helper: AbstractModelHelper, network: Any, dataset: Any = None) -> Sco
     return evaluate(network, dataset, helper)
 
 
-def baseline_path(artefact: pathlib.Path) -> pathlib.Path:
-    """Name the file of the network before, which lies beside the resulting one."""
-    return artefact.with_name("model_before.keras")
+def companion_path(artefact: pathlib.Path, network: str) -> pathlib.Path:
+    """Name the file of another network of a run, which lies beside the resulting one.
+
+    Args:
+        artefact: the resulting network.
+        network: "before" or "control".
+
+    Example:
+        >>> companion_path(pathlib.Path("runs/demo/model.keras"), "before").as_posix()
+        'runs/demo/model_before.keras'
+    """
+    return artefact.with_name(f"model_{network}.keras")
 
 
 def report_on(
@@ -84,9 +98,9 @@ class _Measurement:
         self._plan, self._helper, self._outcome = plan, helper, outcome
         artefact = plan.stages[-1].artefact_path
         self._models = {BEFORE: outcome.before, AFTER: outcome.after.model}
-        paths = {BEFORE: baseline_path(artefact), AFTER: artefact}
-        self._paths: dict[str, pathlib.Path | None] = {AFTER: artefact}
-        self._paths[BEFORE] = steps.run("saving", lambda: self._saved(paths[BEFORE]), None)
+        paths = {BEFORE: companion_path(artefact, BEFORE), AFTER: artefact}
+        self._paths: dict[str, pathlib.Path] = {AFTER: artefact}
+        steps.run("saving", lambda: self._save(BEFORE, outcome.before), None)
         self._control = steps.run("control", self._train_control, None)
         others = {} if self._control is None else {CONTROL: self._control.model}
         self.files: DeviceFiles = measure_files(
@@ -96,16 +110,18 @@ class _Measurement:
         self._counts: dict[str, Complexity] = {}
         steps.run("counting", self._count, None)
 
-    def _saved(self, path: pathlib.Path) -> pathlib.Path:
-        save_keras_model(self._outcome.before, path)
-        return path
+    def _save(self, name: str, model: Any) -> None:
+        path = companion_path(self._paths[AFTER], name)
+        save_keras_model(model, path)
+        self._paths[name] = path
 
     def _train_control(self) -> Control | None:
         if not self._plan.run.control:
             return None
-        copy = keras.models.clone_model(self._outcome.before)
-        copy.set_weights(self._outcome.before.get_weights())
-        return train_control(self._plan, self._helper, self._outcome, copy)
+        copy = copy_network(self._outcome.before, allow_unsafe=self._plan.run.allow_unsafe)
+        control = train_control(self._plan, self._helper, self._outcome, copy)
+        self._save(CONTROL, control.model)
+        return control
 
     def _count(self) -> None:
         unsafe = self._plan.run.allow_unsafe

@@ -211,9 +211,10 @@ def _learner(
 
 def _remove_stale(artefact: pathlib.Path) -> None:
     """Delete what an earlier run left beside an artefact: it belongs to another network."""
-    networks = (artefact, measurement.baseline_path(artefact))
-    stale = [tflite_path(path, kind) for path in networks for kind in KINDS]
-    for path in (*stale, artefact.with_name("report.json"), artefact.with_name("report.html")):
+    before, control = (measurement.companion_path(artefact, name) for name in ("before", "control"))
+    stale = [tflite_path(path, kind) for path in (artefact, before) for kind in KINDS]
+    stale += [before, control, artefact.with_name("report.json"), artefact.with_name("report.html")]
+    for path in stale:
         path.unlink(missing_ok=True)
 
 

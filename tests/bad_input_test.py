@@ -319,7 +319,7 @@ TABLE = [
     Bad("weights that are missing", "--pretrained_path=gone.keras",
         ("`pretrained_path`", "gone.keras")),
     Bad("weights of PyTorch", "--pretrained_path=net.pt",
-        ("`pretrained_path` must end in .keras, .h5, .hdf5, .weights.h5, .npz", "'net.pt'"),
+        ("`pretrained_path` must end in .keras, .h5, .hdf5, .npz", "'net.pt'"),
         lambda: pathlib.Path("net.pt").write_bytes(b"x")),
     Bad("truncated network", "--pretrained_path=half.keras",
         ("half.keras", "truncated or damaged at byte"), truncated("half.keras")),
@@ -468,7 +468,7 @@ def test_is_refused_by_the_command(name, folder):
 
 
 def test_loss_that_becomes_nan_keeps_the_last_good_model(folder, capfd):
-    late = "images[35] = np.nan  # not among the batches tried at the start\nlabels = np.ara"
+    late = "images[35] = np.nan  # behind the batches that are tried at the start\nlabels = np.ara"
     helper_file(("random((24,", "random((40,"), ("labels = np.ara", late), ("nge(24)", "nge(40)"))()
     args = [OWN, "--batch_size=8", "--lrn_rate_init=1e-3", "--nb_epochs=4", NO_TFLITE]
     status = main.run(["--out_dir=out", *args])

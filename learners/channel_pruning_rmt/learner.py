@@ -41,9 +41,7 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def train(self) -> Trained:
         """Carry out the recipe."""
         if self.config.searching.search and self.context.setting is None:
-            return Trained(
-                self.searched(from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe))
-            )
+            return self.searched(from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe))
         saved = self.saved_network()
         if saved is not None:  # a killed run: the selection is done
             model = saved
@@ -100,7 +98,7 @@ class ChannelPrunedRmtLearner(AbstractLearner):
         self.notes += channels.remarks(values)
         return channels.by_name(values)
 
-    def searched(self, graph: Graph) -> keras.Model:
+    def searched(self, graph: Graph) -> Trained:
         """Let an agent settle the counts, compare with uniform ones, keep the better network."""
         groups = prunable_groups(graph, self.config)
         budget = self.context.budget

@@ -20,6 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 
 NUM_BUCKETS = 10_000
+_SLACK = 1e-9  # what rounding errors of floating point may take a cost for
+_LARGEST = 2.0**53  # whole numbers below it are exact
 
 
 def least_error(
@@ -94,23 +96,22 @@ def _weights(
     """Count costs >= 0 in buckets: int per choice, and how many buckets there are."""
     unit = _common_unit(costs)
     if unit and room / unit < num_buckets + 1:
-        return [np.rint(column / unit).astype(int) for column in costs], int(room / unit)
+        return [np.rint(column / unit).astype(int) for column in costs], int(room / unit + _SLACK)
     size = room / num_buckets
     if size <= 0.0:
         return [np.where(column > 0.0, 1, 0) for column in costs], 0
-    # A cost of a whole number of buckets but for rounding is one of that many.
-    most = num_buckets + 1.0  # what costs more than all there is can not be had, however much more
-    return [
-        np.minimum(np.ceil(column / size - 1e-9), most).astype(int) for column in costs
-    ], num_buckets
+    most = num_buckets + 1.0  # what costs more than there is cannot be had, however much more
+    counts = [np.minimum(np.ceil(column / size - _SLACK), most) for column in costs]
+    return [column.astype(int) for column in counts], num_buckets
 
 
 def _common_unit(costs: Sequence[np.ndarray]) -> int:
     """Find the greatest common divisor of whole numbers; 0 where there are others, or only 0."""
     together = np.concatenate(costs)
-    if together.max() >= 2.0**53 or np.any(together != np.rint(together)):
+    whole = np.rint(together)
+    if together.max() >= _LARGEST or np.abs(together - whole).max() > _SLACK * together.max():
         return 0
-    return int(np.gcd.reduce(together.astype(np.int64)))
+    return int(np.gcd.reduce(whole.astype(np.int64)))
 
 
 def _with_layer(

@@ -14,10 +14,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
-from learners.base import AbstractLearner
+from learners.base import AbstractLearner, Trained
 from learners.budget import KINDS
 from learners.quantity import QUANTITIES
 from learners.search.agents import AGENTS, default_agent, problem_agent
@@ -41,7 +40,7 @@ class _Tuned:
 
     values: np.ndarray
     trial: Trial | None
-    model: keras.Model
+    trained: Trained
     learner: AbstractLearner
     held_out: float
     reward: float
@@ -67,7 +66,7 @@ class SearchedStage:
             learner.helper, self._config.nb_smpls_search, problem.num_sampled, final=True
         )
 
-    def run(self) -> keras.Model:
+    def run(self) -> Trained:
         """Search, compare, keep the better network; its facts go into the learner."""
         with self._learner.timed("search"):
             best = self.search()
@@ -82,7 +81,7 @@ class SearchedStage:
                 tuned["winner"] = self._tuned("winner", winner, best)
             kept = max(tuned, key=lambda name: (tuned[name].reward, name == "winner"))
         self._report(tuned, kept)
-        return tuned[kept].model
+        return tuned[kept].trained
 
     def search(self) -> Trial | None:
         """Make the roll-outs that are left; give the best of all, None where all failed."""
@@ -108,12 +107,12 @@ class SearchedStage:
                 on_trial=on_trial,
             )
             if done:
-                state = "finished" if run.is_over else f"going on at roll-out {done}"
-                notes.print(
-                    f"{self._learner.context.stage.learner}: the search by {self._agent_name} is "
-                    f"{state} of {planned}; {_in_words(run.best)}",
-                    markup=False,
+                state = (
+                    f"finished after {done} of {planned} roll-outs"
+                    if run.is_over
+                    else f"going on at roll-out {done} of {planned}"
                 )
+                self._say(f"the search by {self._agent_name} is {state}; {_in_words(run.best)}")
             run.run()
         return run.best
 
@@ -135,7 +134,7 @@ class SearchedStage:
     def _tuned(self, name: str, values: np.ndarray, trial: Trial | None) -> _Tuned:
         """Make, as the learner does, the network of a setting."""
         context, learner = self._learner.context, self._learner
-        notes.print(f"{context.stage.learner}: the {name} setting, selected and fine-tuned anew")
+        self._say(f"the {name} setting, selected and fine-tuned anew")
         state = context.stage.state_path
         label = context.stage.learner if name == "winner" else f"{context.stage.learner}:{name}"
         # Another winner, of a search that was given more time, has a state of its own.
@@ -148,13 +147,13 @@ class SearchedStage:
         setting = self._problem.setting(values)
         own = dataclasses.replace(context, stage=stage, setting=setting, holds_out=self._held_out)
         child = type(learner)(own, learner.model)
-        model = child.train().model
-        score = Score.of(evaluate(model, self._images, learner.helper))
+        trained = child.train()
+        score = Score.of(evaluate(trained.model, self._images, learner.helper))
         reward = self._problem.reward(score, values)
         return _Tuned(
             values=values,
             trial=trial,
-            model=model,
+            trained=trained,
             learner=child,
             held_out=score.value,
             reward=reward if math.isfinite(reward) else -math.inf,
@@ -171,7 +170,7 @@ class SearchedStage:
         learner.notes += chosen.learner.notes + self._problem.remarks(chosen.values)
         verdict = self._verdict(tuned, kept)
         learner.notes.append(verdict)
-        notes.print(f"{learner.context.stage.learner}: {verdict}", markup=False)
+        self._say(verdict)
         best, rollouts = None, []
         for trial in self._journal.trials:
             if trial.reward is not None:
@@ -180,7 +179,6 @@ class SearchedStage:
                 Rollout(index=trial.index, reward=trial.reward, best=best, seconds=trial.seconds)
             )
         learner.search = Search(
-            stage=learner.context.stage.learner,
             agent=self._agent_name,
             quantity=self._problem.quantity,
             budget=self._problem.budget.text,
@@ -191,6 +189,9 @@ class SearchedStage:
         )
         cost = self._problem.measured(chosen.values)
         self._save_setting(chosen.values, chosen.trial, cost)
+
+    def _say(self, sentence: str) -> None:
+        notes.print(f"{self._learner.context.stage.learner}: {sentence}", markup=False)
 
     def _verdict(self, tuned: Mapping[str, _Tuned], kept: str) -> str:
         figures = ", ".join(f"{name} {each.held_out:.4f}" for name, each in tuned.items())
@@ -209,7 +210,7 @@ class SearchedStage:
         if tuned is None:
             return None
         helper = self._learner.helper
-        scores = evaluate(tuned.model, None, helper)
+        scores = evaluate(tuned.trained.model, None, helper)
         return Candidate(
             index=None if tuned.trial is None else tuned.trial.index,
             reward=self._rollout_reward(tuned),
@@ -258,4 +259,6 @@ class SearchedStage:
 
 
 def _in_words(best: Trial | None) -> str:
-    return "" if best is None else f"best {best.reward:.4g} (roll-out {best.index})"
+    if best is None:
+        return "none has succeeded"
+    return f"best {best.reward:.4g} (roll-out {best.index})"

@@ -1,49 +1,11 @@
 """Figures of a run; that a report is complete is in `tests/contract`."""
 
-import types
-
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from pipeline import measurement
 from tests.learners.runs import make_run
-from utils.graph import complexity, from_keras, shrink
 from utils.training.metrics import Metric, scalar
-
-
-@pytest.fixture(scope="module")
-def pair():
-    """Graphs of a small network before and after one of two channels of `first` is cut."""
-    inputs = keras.Input((6, 6, 1))
-    x = layers.Conv2D(4, 3, name="first")(inputs)
-    x = layers.BatchNormalization(name="norm")(x)
-    x = layers.ReLU(name="act")(x)
-    x = layers.Conv2D(2, 3, name="second")(x)
-    before = from_keras(keras.Model(inputs, layers.Dense(3, name="head")(layers.Flatten()(x))))
-    return before, shrink(before, {"first": np.array([True, False, True, False])})
-
-
-def test_rows_of_layers(pair):
-    counts = [complexity(graph) for graph in pair]
-    rows = measurement._layers(pair, counts, {"second": {"error": 0.125}})
-    assert [row.name for row in rows] == ["first", "norm", "second", "head"]
-    first, _, second, head = rows
-    assert (first.channels_in_before, first.channels_out_before) == (1, 4)
-    assert (first.channels_in_after, first.channels_out_after) == (1, 2)
-    assert (second.channels_in_before, second.channels_in_after) == (4, 2)
-    assert (second.ratio, second.error) == (0.5, 0.125)
-    assert (second.params_before, second.params_after) == (4 * 9 * 2 + 2, 2 * 9 * 2 + 2)
-    assert (second.flops_before, second.flops_after) == (4 * 9 * 2 * 4, 2 * 9 * 2 * 4)
-    assert (head.ratio, head.error) == (0.0, None)
-
-
-def test_layers_that_are_gone_have_no_row(pair):
-    counts = [complexity(graph) for graph in pair]
-    counts[1] = types.SimpleNamespace(rows=[row for row in counts[1].rows if row.name != "norm"])
-    rows = measurement._layers(pair, counts, {})
-    assert [row.name for row in rows] == ["first", "second", "head"]
 
 
 def test_unknown_metrics_of_an_epoch_are_kept():

@@ -94,7 +94,7 @@ def test_several_inputs(as_dict):
     )  # fmt: skip
     found = {name: report.before.metrics[name] for name in wanted}
     assert found == pytest.approx(wanted, rel=1e-5)
-    assert report.tflite[0].gap == 0.0 and report.tflite[0].agreement == 1.0
+    assert report.files[-1].gap == 0.0 and report.files[-1].agreement == 1.0
 
 
 @pytest.mark.parametrize(

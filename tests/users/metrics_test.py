@@ -183,8 +183,8 @@ def test_rewards_of_a_search():
         "nb_rlouts_min": 1, "nb_smpls_search": 64, "nb_smpls_bn": 0,
     }  # fmt: skip
     report = short(model, data, data, **PRUNING | options)
-    assert report.search is not None
-    rewards = [rollout.reward for rollout in report.search.rollouts]
+    (search,) = report.searches
+    rewards = [rollout.reward for rollout in search.rollouts]
     assert all(0.3 < reward <= 1.0 for reward in rewards)
 
 

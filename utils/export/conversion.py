@@ -235,6 +235,9 @@ class _Process:
             )
         except (EOFError, BrokenPipeError):
             return Conversion(failed=self._crash(kind, part))
+        except BaseException:  # Ctrl-C: the answer to come must not be taken for the next one's
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the process."""
@@ -295,7 +298,6 @@ def _process() -> _Process:
     if not _current or not _current[0].is_alive:
         close()
         _current.append(_Process())
-        atexit.register(close)
     return _current[0]
 
 
@@ -304,3 +306,6 @@ def close() -> None:
     for process in _current:
         process.close()
     _current.clear()
+
+
+atexit.register(close)

@@ -33,11 +33,6 @@ def test_what_is_not_finite_gives_nan(policy, score):
     assert math.isnan(reward(score, 1e6, policy=policy, noise_tolerance=0.1))
 
 
-def test_scores_are_taken_from_what_an_evaluation_gave():
-    assert Score.of({"loss": 0.5, "accuracy": 0.75, "top5": 0.9}) == Score(0.75, 0.5)
-    assert Score.of({"loss": 0.5}) == Score(None, 0.5)
-
-
 def test_unknown_policies_are_refused():
     with pytest.raises(ValueError, match=r"`policy` must be one of accuracy, flops. Received: 'x'"):
         reward(Score(0.9, 0.3), 1e6, policy="x", noise_tolerance=0.15)

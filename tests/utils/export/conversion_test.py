@@ -182,6 +182,20 @@ def test_a_limit_of_time(network):
     assert convert_all(networks, ["float32"], CONFIG, None)["after", "float32"].content
 
 
+def test_an_interrupted_request_is_not_answered_later(network, monkeypatch):
+    networks = [Exported(name="after", model=network)]
+
+    def interrupted(self, deadline):
+        raise KeyboardInterrupt
+
+    process = conversion._process()
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion._Process, "_receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            convert_all(networks, ["float32"], CONFIG, None)
+    assert not process.is_alive and conversion._process() is not process
+
+
 def test_a_process_that_is_killed():
     process = conversion._process()
     os.kill(process._process.pid, signal.SIGSTOP)  # it takes no request before it is killed
