@@ -122,7 +122,7 @@ def _file_phrase(
 ) -> str:
     old, new = saved.get(name), received.get(name)
     if name == "setting":
-        return "--setting keeps other amounts" if old and new else _switched("--setting", old, new)
+        return "--setting says something else" if old and new else _switched("--setting", old, new)
     if name == "teacher":
         another = "the teacher is another one"
         return another if old and new else _switched("distillation (--enbl_dst)", old, new)

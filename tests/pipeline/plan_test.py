@@ -218,7 +218,7 @@ def test_a_budget_is_shared_out_by_kind(uniform):
 
 
 def test_a_setting_belongs_to_the_stage_of_its_quantity(uniform, folder):
-    Setting(quantity="channels", network={"a": 8}, keep={"a": 4}).save(folder / "ratios.json")
+    Setting(quantity="channels", network={"a": 8}, values={"a": 4}).save(folder / "ratios.json")
     full, channels = (learners.config_class(n)() for n in ("full-prec", "chn-pruned-rmt"))
     plan = plan_of(
         learner="full-prec,chn-pruned-rmt,uniform",

@@ -58,7 +58,7 @@ def test_files_that_changed():
     received = {**saved, "start": "b2", "teacher": "t2", "setting": {"conv": 4}}
     assert differences(saved, received, SPECS) == [
         "the teacher is another one",
-        "--setting keeps other amounts",
+        "--setting says something else",
         "the network it starts from is another one (w.keras changed)",
     ]
 
