@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from rl_agents.base import Agent
     from rl_agents.problems import Problem
 
-SOURCES = ("rl_agents",)
+SOURCES = ("rl_agents", "learners/search/agents.py")
 NUM_SEEDS = 3
 UPDATES_PER_CALL = 15  # a roll-out over 15 layers, one update each
 BATCH_SIZE, STATE_DIM = 64, 30
 
 
 def _agent(name: str, problem: Problem, num_rollouts: int, seed: int, **options: Any) -> Agent:
-    from rl_agents import create_agent
+    from learners.search.agents import create_agent
 
     sizes = (problem.num_layers, problem.state_dim)
     return create_agent(name, *sizes, seed=seed, num_rollouts=num_rollouts, **options)

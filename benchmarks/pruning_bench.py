@@ -270,7 +270,7 @@ def learning_rate(context: Context) -> dict[str, object]:
         job = training.FitJob(
             make_train=lambda step: helper.build_dataset_train(True, first_step=step)[0],
             steps_per_epoch=helper.steps_per_epoch,
-            nb_steps=num_steps,
+            num_steps=num_steps,
             optimizer=helper.build_optimizer(training.fine_tune_schedule(rate, num_steps)),
             loss=training.LossComposer(
                 helper.calc_loss,

@@ -18,8 +18,6 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchmarks import Context, Row, SkipRow, real_data
 
 if TYPE_CHECKING:
@@ -62,15 +60,16 @@ def _run(folder: pathlib.Path, *options: str) -> dict[str, Any]:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
-def _problem(context: Context, seed: int) -> tuple[ChannelProblem, np.ndarray, dict[str, float]]:
-    """Set the search problem up as the learner does; its uniform candidate, seconds per part."""
+def _problem(context: Context, seed: int) -> tuple[ChannelProblem, dict[str, float]]:
+    """Set the search problem up as the learner does; seconds per part."""
     from learners.budget import parse_budget
     from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
     from learners.channels.groups import channel_budget, prunable_groups
     from learners.channels.problem import ChannelProblem
-    from learners.channels.scoring import ChannelScorer, held_out_images
+    from learners.channels.scoring import ChannelScorer
     from learners.channels.tables import ChannelTables
     from learners.reconstruction.sampling import Sampler
+    from learners.search.scoring import NetworkScorer, held_out_images
     from nets import load_helper_class
     from nets.pretrained import load_pretrained
     from utils import flags
@@ -85,23 +84,27 @@ def _problem(context: Context, seed: int) -> tuple[ChannelProblem, np.ndarray, d
     load_pretrained(model, path, helper.npz_to_weights)
     graph, config = from_keras(model), ChannelPrunedRmtConfig()
     groups = prunable_groups(graph, config)
-    budget = channel_budget(graph, groups, config, parse_budget(BUDGET))
+    budget = parse_budget(BUDGET)
+    choices = channel_budget(graph, groups, config, budget)
     start = time.perf_counter()
     batches = helper.build_dataset_calibration(config.nb_smpls).map(lambda images, *_: images)
     sampler = Sampler(batches, num_images=config.nb_smpls, num_positions=10, seed=seed)
     tables = ChannelTables(graph, groups, sampler, criterion=config.criterion)
     seconds = {"tables": time.perf_counter() - start}
     images, _ = held_out_images(helper, config.searching.nb_smpls_search, config.nb_smpls)
-    scorer = ChannelScorer(graph, groups, tables, helper, images)
-    scorer.estimate_batch_norm(helper.build_dataset_calibration(config.searching.nb_smpls_bn))
-    return ChannelProblem(budget, lambda: scorer, config.searching), budget.uniform(), seconds
+    network = NetworkScorer(graph, helper, images)
+    num_images = config.channel_search.nb_smpls_bn
+    network.estimate_batch_norm(helper.build_dataset_calibration(num_images))
+    scorer = ChannelScorer(graph, groups, tables, network)
+    problem = ChannelProblem(budget, lambda: choices, lambda: scorer, config.searching)
+    return problem, seconds
 
 
 def rollouts(context: Context) -> dict[str, object]:
     """Build the tables and make roll-outs that were never tried before, by random search."""
-    problem, uniform, seconds = _problem(context, context.seed)
+    problem, seconds = _problem(context, context.seed)
     start = time.process_time()
-    anew = functools.partial(_search, context, problem, uniform, "random", resume=False)
+    anew = functools.partial(_search, context, problem, "random", resume=False)
     anew(seed=0, num_rollouts=5, name="warm_up")
     wall, cpu = time.perf_counter(), time.process_time()
     num_rollouts = 40
@@ -119,7 +122,6 @@ def rollouts(context: Context) -> dict[str, object]:
 def _search(
     context: Context,
     problem: ChannelProblem,
-    uniform: np.ndarray,
     agent: str,
     *,
     seed: int,
@@ -128,11 +130,13 @@ def _search(
     resume: bool = True,
 ) -> list[Any]:
     """Search, or go on with a search that was stopped; returns its trials."""
+    from learners.search.agents import problem_agent
     from learners.search.driver import Limits, SearchRun
     from learners.search.journal import Journal
 
     def make_agent(env: Any) -> Any:
-        return problem.agent(agent, env, initial=uniform, seed=seed, num_rollouts=num_rollouts)
+        options = {"seed": seed, "num_rollouts": num_rollouts}
+        return problem_agent(agent, problem, env, initial=problem.uniform(), **options)
 
     folder = context.work_dir / name
     journal = Journal(folder, {"agent": agent, "seed": seed}, resume=resume)
@@ -162,36 +166,37 @@ def searched(context: Context) -> dict[str, object]:
             f"--seed={seed}",
             *TUNING,
         )
-        search = report["search"]
+        (search,) = report["searches"]
         gains.append(search["winner"]["top1"] - search["uniform"]["top1"])
-        figures.append(report)
+        figures.append((report, search))
         context.log(f"seed {seed}: {search['kept']}, {gains[-1]:+.4f} over uniform")
+    flops_kept = figures[0][0]["after"]["flops"] / figures[0][0]["before"]["flops"]
     return {
         "gain": statistics.mean(gains),
         "gain_lowest": min(gains),
-        "top1": statistics.mean(report["search"]["winner"]["top1"] for report in figures),
-        "top1_kept": statistics.mean(report["after"]["top1"] for report in figures),
-        "flops_kept": figures[0]["after"]["flops"] / figures[0]["before"]["flops"],
-        "search_seconds": statistics.mean(r["seconds"]["search"] for r in figures),
+        "top1": statistics.mean(search["winner"]["top1"] for _, search in figures),
+        "top1_kept": statistics.mean(report["after"]["top1"] for report, _ in figures),
+        "flops_kept": flops_kept,
+        "search_seconds": statistics.mean(report["seconds"]["search"] for report, _ in figures),
         "peer": {
-            "top1": statistics.mean(r["search"]["uniform"]["top1"] for r in figures),
-            "flops_kept": figures[0]["after"]["flops"] / figures[0]["before"]["flops"],
+            "top1": statistics.mean(search["uniform"]["top1"] for _, search in figures),
+            "flops_kept": flops_kept,
         },
     }
 
 
 def agent_row(context: Context, agent: str) -> dict[str, object]:
     """Search with one agent and select what it found, uniform beside it."""
-    from learners.search.greedy import harm_places
+    from learners.search.harms import harm_places, harm_points
 
     found: dict[str, list[float]] = {"best_reward": [], "top1": [], "uniform": [], "first": []}
     for seed in range(context.seed, context.seed + NUM_AGENT_SEEDS):
-        problem, uniform, _ = _problem(context, seed)
-        spent = sum(len(harm_places(layer, problem.harm_points)) for layer in problem.layers)
+        problem, _ = _problem(context, seed)
+        points = harm_points(len(problem.layers))
+        spent = sum(len(harm_places(layer, points)) for layer in problem.layers)
         trials = _search(
             context,
             problem,
-            uniform,
             agent,
             seed=seed,
             num_rollouts=NUM_ROLLOUTS - (spent if agent == "greedy" else 0),
@@ -230,7 +235,7 @@ def _selected(
     counts = "_".join(map(str, choices.values()))
     folder = _CACHE / f"{code}_{seed}_{counts}"
     network = {layer.name: layer.choices[-1] for layer in problem.layers}
-    Setting(quantity="channels", network=network, keep=choices).save(folder / "ratios.json")
+    Setting(quantity="channels", network=network, values=choices).save(folder / "ratios.json")
     options = (f"--setting={folder / 'ratios.json'}", f"--seed={seed}", *SELECTION_ONLY)
     report = _run(folder, *_resnet_flags(context), *options)
     for name in ("state", "logs"):  # large, and not needed any more

@@ -72,7 +72,7 @@ def _train_ours(
     job = FitJob(
         make_train=lambda first_step: helper.build_dataset_train(first_step=first_step),
         steps_per_epoch=steps_per_epoch,
-        nb_steps=_NUM_EPOCHS * steps_per_epoch,
+        num_steps=_NUM_EPOCHS * steps_per_epoch,
         optimizer=_optimizer(helper),
         loss=LossComposer(helper.calc_loss),
         state_path=context.work_dir / "state.keras",

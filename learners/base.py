@@ -134,7 +134,7 @@ class AbstractLearner(abc.ABC):
             "start": self._start,
             "teacher": None if teacher is None else network_digest(teacher),
             **self.context.decisive_flags(),
-            "setting": None if setting is None else dict(setting.keep),
+            "setting": None if setting is None else dict(setting.values),
         }
 
     def saved_network(self) -> keras.Model | None:
@@ -233,7 +233,7 @@ class AbstractLearner(abc.ABC):
         job = FitJob(
             make_train=self._training_batches,
             steps_per_epoch=self.helper.steps_per_epoch,
-            nb_steps=num_steps,
+            num_steps=num_steps,
             optimizer=optimizer or self.helper.build_optimizer(schedule),
             loss=loss or self.default_loss(model, saved),
             state_path=place.path,
@@ -280,8 +280,8 @@ class AbstractLearner(abc.ABC):
     def _refresher(self, num_steps: int) -> StatisticsRefresher:
         return StatisticsRefresher(
             lambda: self._training_batches(0),
-            nb_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
-            nb_steps=num_steps,
+            num_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
+            num_steps=num_steps,
         )
 
     def _advice(self, part: str) -> str:

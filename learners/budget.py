@@ -1,20 +1,37 @@
-"""Budgets: what a network may keep of its multiply-adds, parameters, file or time."""
+"""Budgets: what a network may keep of its multiply-adds, weights, bits, file or time."""
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from utils.errors import InputError
 
-# How far the result may be from the target, by kind: latency cannot be repeated more exactly.
-TOLERANCES = {"flops": 0.02, "params": 0.02, "bytes": 0.02, "latency": 0.05}
-KINDS = tuple(TOLERANCES)
-MEASURED_KINDS = ("bytes", "latency")  # of the exported file; the others are counted
-_UNITS = {
-    "flops": {"k": 1e3, "M": 1e6, "G": 1e9},
-    "params": {"k": 1e3, "M": 1e6},
-    "bytes": {"kB": 1e3, "MB": 1e6, "B": 1.0},
-    "latency": {"ms": 1.0},
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of cost that can be limited.
+
+    Attributes:
+        units: what amounts are written in -> how much that is.
+        tolerance: how far a result may be from the target, as a share of it.
+        measured: whether it is that of the exported file; the others are counted.
+        of_machine: whether another machine measures something else.
+    """
+
+    units: Mapping[str, float]
+    tolerance: float = 0.02
+    measured: bool = False
+    of_machine: bool = False
+
+
+KINDS = {
+    "flops": Kind(units={"k": 1e3, "M": 1e6, "G": 1e9}),
+    "params": Kind(units={"k": 1e3, "M": 1e6}),
+    "nonzeros": Kind(units={"k": 1e3, "M": 1e6}),
+    "bits": Kind(units={"k": 1e3, "M": 1e6}),
+    "bytes": Kind(units={"kB": 1e3, "MB": 1e6, "B": 1.0}, measured=True),
+    # Latency cannot be repeated more exactly.
+    "latency": Kind(units={"ms": 1.0}, tolerance=0.05, measured=True, of_machine=True),
 }
 
 
@@ -23,10 +40,11 @@ class Limit:
     """What may be kept of one kind of cost: a share or an amount, the other is None.
 
     Attributes:
-        kind: `flops` (multiply-adds), `params`, `bytes` of the float32 `.tflite` file, or `latency`
-            of that file on this machine, one image on one thread.
+        kind: `flops` (multiply-adds), `params`, `nonzeros` (weights that are not zero), `bits` of
+            all weights together, `bytes` of the exported `.tflite` file, or `latency` of that file
+            on this machine, one image on one thread.
         share: of the uncompressed network's, in (0, 1].
-        amount: multiply-adds, parameters, bytes or milliseconds.
+        amount: multiply-adds, parameters, weights, bits, bytes or milliseconds.
     """
 
     kind: str
@@ -66,12 +84,15 @@ class Budget:
         """
         return {limit.kind: limit.target(full[limit.kind]) for limit in self.limits}
 
-    def check_reachable(self, full: Mapping[str, float], least: Mapping[str, float]) -> None:
+    def check_reachable(
+        self, full: Mapping[str, float], least: Mapping[str, float], *, hint: str = ""
+    ) -> None:
         """Refuse a budget that no choice meets.
 
         Args:
             full: kind -> what the uncompressed network costs.
             least: kind -> what the smallest network costs.
+            hint: what else can be done, to follow "Choose a target in that range, or ".
 
         Raises:
             InputError: gives the reachable range of the kind that cannot be met, or of all kinds
@@ -79,47 +100,56 @@ class Budget:
         """
         targets = self.targets(full)
         for kind, target in targets.items():
-            if target < least[kind] * (1.0 - TOLERANCES[kind]):
-                raise InputError(self._out_of_reach((kind,), full, least))
-        if all(targets[kind] > full[kind] * (1.0 + TOLERANCES[kind]) for kind in targets):
-            raise InputError(self._out_of_reach(self.kinds, full, least))
+            if target < least[kind] * (1.0 - KINDS[kind].tolerance):
+                raise InputError(self._out_of_reach((kind,), full, least, hint))
+        if all(targets[kind] > full[kind] * (1.0 + KINDS[kind].tolerance) for kind in targets):
+            raise InputError(self._out_of_reach(self.kinds, full, least, hint))
 
     def _out_of_reach(
-        self, kinds: tuple[str, ...], full: Mapping[str, float], least: Mapping[str, float]
+        self,
+        kinds: tuple[str, ...],
+        full: Mapping[str, float],
+        least: Mapping[str, float],
+        hint: str,
     ) -> str:
         ranges = "; ".join(
             f"{kind} between {least[kind] / full[kind]:.3f} ({describe(kind, least[kind])}) and "
             f"1.000 ({describe(kind, full[kind])})"
             for kind in kinds
         )
-        return (
-            f"The budget {self.text} cannot be met: this network can keep {ranges}. Choose a "
-            "target in that range, or let more layers be pruned (--cpr_residual=joint, fewer "
-            "--cpr_skip_*)."
-        )
+        advice = f"Choose a target in that range{', or ' if hint else ''}{hint}."
+        return f"The budget {self.text} cannot be met: this network can keep {ranges}. {advice}"
 
 
-def parse_budget(text: str) -> Budget:
+def parse_budget(text: str, kinds: Iterable[str] = KINDS) -> Budget:
     """Read a budget such as `flops:0.5`, `latency:2.5ms` or `params:0.4,bytes:300kB`.
 
+    Args:
+        text: limits, separated by commas.
+        kinds: those that can be limited here, e.g. a quantity's (`learners.quantity`).
+
+    Returns:
+        The budget.
+
     Raises:
-        InputError: for an unknown kind, a kind given twice, a share outside (0, 1], an amount with
-            a unit that the kind does not have.
+        InputError: for an unknown kind or one that cannot be limited here, a kind given twice, a
+            share outside (0, 1], an amount with a unit that the kind does not have.
 
     Example:
         >>> parse_budget("latency:2.5ms").limits
         (Limit(kind='latency', share=None, amount=2.5),)
     """
-    limits = tuple(_parse_limit(part.strip(), text) for part in text.split(","))
-    kinds = [limit.kind for limit in limits]
-    if len(set(kinds)) < len(kinds):
+    allowed = tuple(kinds)
+    limits = tuple(_parse_limit(part.strip(), text, allowed) for part in text.split(","))
+    given = [limit.kind for limit in limits]
+    if len(set(given)) < len(given):
         raise InputError(f"`budget` must give each kind once. Received: {text!r}.")
     return Budget(text, limits)
 
 
-def _parse_limit(part: str, text: str) -> Limit:
+def _parse_limit(part: str, text: str, kinds: tuple[str, ...]) -> Limit:
     kind, _, amount = part.partition(":")
-    units = _UNITS.get(kind, {})
+    units = KINDS[kind].units if kind in kinds else {}
     unit = next((unit for unit in units if amount.endswith(unit)), "")
     try:
         number = float(amount.removesuffix(unit) if unit else amount)
@@ -129,10 +159,11 @@ def _parse_limit(part: str, text: str) -> Limit:
         return Limit(kind, amount=number * units[unit])
     if units and not unit and 0.0 < number <= 1.0:
         return Limit(kind, share=number)
-    allowed = ", ".join(f"{kind} (or an amount in {'/'.join(_UNITS[kind])})" for kind in KINDS)
+    allowed = ", ".join(f"{each} (or an amount in {'/'.join(KINDS[each].units)})" for each in kinds)
+    examples = f"{kinds[0]}:0.5 or {kinds[-1]}:2.5{next(iter(KINDS[kinds[-1]].units))}"
     raise InputError(
         "`budget` must be KIND:SHARE with the share that is kept in (0, 1], several separated by "
-        f"commas, e.g. flops:0.5 or latency:2.5ms. Kinds: {allowed}. Received: {text!r}."
+        f"commas, e.g. {examples}. Kinds: {allowed}. Received: {text!r}."
     )
 
 
@@ -143,10 +174,12 @@ def describe(kind: str, amount: float) -> str:
         >>> describe("latency", 0.4312), describe("flops", 40.6e6), describe("bytes", 1092696)
         ('0.431 ms', '40.6 M', '1.09 MB')
     """
-    for unit, factor in sorted(_UNITS[kind].items(), key=lambda item: -item[1]):
+    units = KINDS[kind].units
+    for unit, factor in sorted(units.items(), key=lambda item: -item[1]):
         if amount >= factor:
             return f"{amount / factor:.3g} {unit}"
-    return f"{amount:.3g} ms" if kind == "latency" else f"{amount:.0f}"
+    single = next((unit for unit, factor in units.items() if factor == 1.0), None)
+    return f"{amount:.0f}" if single is None else f"{amount:.3g} {single}"
 
 
 def keep_count(size: int, ratio: float, round_to: int) -> int:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from learners.search.config import AGENTS, DEFAULT_AGENT, MULTI_OBJ_AGENT
+from learners.search.agents import AGENTS, DEFAULT_AGENT, MULTI_OBJ_AGENT
 from rl_agents.ddpg.config import DdpgConfig
 from utils.errors import InputError
 from utils.export.config import ExportConfig
@@ -36,7 +36,8 @@ class DistillationConfig:
     )
     save_path_dst: str = flag(
         "./models_dst/model.keras",
-        "The teacher; where no file is, the network before the first compressing stage teaches.",
+        "The teacher, .keras or .h5; where no file is, the network before the first compressing "
+        "stage teaches.",
         path=True,
         needs=_TEACHER,
     )
@@ -75,7 +76,8 @@ class RunConfig:
     )
     pretrained_path: str | None = flag(
         None,
-        "Start from these weights: .keras, .h5, .weights.h5 (of Keras 2 too), or .npz by name.",
+        "Start from these weights: .keras, .h5 or .weights.h5 (of Keras 2 too), or a .npz of named "
+        "arrays.",
         path=True,
     )
     nb_epochs: str | None = flag(
@@ -94,7 +96,7 @@ class RunConfig:
         None,
         f"Who searches, where a learner's search is on; without it {DEFAULT_AGENT}, with "
         f"multi-obj rewards {MULTI_OBJ_AGENT}.",
-        choices=AGENTS,
+        choices=tuple(AGENTS),
         resumable=True,
     )
     search_minutes: float | None = flag(

@@ -83,6 +83,6 @@ class StageContext:
         unused = ["enbl_warm_start"] if fine_tunes else ["lrn_rate_ft"]
         if self.teacher is None:
             unused += [spec.name for spec in flags.describe(DistillationConfig)]
-        if not self.stage.config.wants_search():
-            unused += [spec.name for spec in flags.describe(DdpgConfig)]
+        if not self.stage.config.wants_search():  # neither agents nor rewards
+            unused += [spec.name for spec in flags.describe(DdpgConfig)] + ["metric", "metric_mode"]
         return values | {name: None for name in unused if name in values}

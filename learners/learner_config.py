@@ -4,7 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
-    from learners.search.config import SearchConfig
+    from learners.search.config import RolloutConfig
 
 
 class Choice(NamedTuple):
@@ -34,7 +34,7 @@ class LearnerConfig:
     if TYPE_CHECKING:
 
         @property
-        def searching(self) -> SearchConfig | None:
+        def searching(self) -> RolloutConfig | None:
             """Flags of the search; a field of the class in learners that have one."""
     else:
         searching = None  # no property: a field of a subclass could not be set over it

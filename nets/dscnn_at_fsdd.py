@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from datasets import fsdd_dataset
+from datasets import load_dataset
 from datasets.fsdd_dataset import FsddDataConfig
 from nets.classification_helper import ClassificationHelper
 from nets.config import HelperConfig
@@ -29,7 +29,7 @@ class ModelHelper(ClassificationHelper):
     """One convolution and four depthwise-separable ones on 51 x 40 spectrograms."""
 
     config_class = DscnnAtFsddConfig
-    dataset = fsdd_dataset
+    dataset = load_dataset("fsdd")
     num_epochs = 20
     epochs_decay = (10, 16)
     decay_rates = (1.0, 0.1, 0.01)

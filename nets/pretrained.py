@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from utils.archives import WEIGHTS_ENTRY
+from utils.command import notes
 from utils.errors import InputError
 from utils.files import NETWORK_ENDINGS, check_keras_archive, load_keras_model, load_npz
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 Translate = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
-_ENDINGS = (*NETWORK_ENDINGS, ".weights.h5", ".npz")
+_ENDINGS = (*NETWORK_ENDINGS, ".npz")  # `.h5` is the end of `.weights.h5` too
 _NOT_THE_NETWORK = ("optimizer/", "metrics/")  # in the weights of a whole `.keras` file
 
 
@@ -97,6 +98,7 @@ def _load_archive(model: keras.Model, path: str, allow_unsafe: bool) -> None:
                 _load_h5(model, archive.extract(WEIGHTS_ENTRY, folder))
             except InputError:
                 raise error from None
+        notes.print(f"note: {error} Its weights fit and are taken.", markup=False)
     else:
         _assign(model, _aligned(source, model), path)
 
@@ -108,16 +110,20 @@ def _load_hdf5(model: keras.Model, path: str, allow_unsafe: bool) -> None:
     if not legacy_keras.is_legacy_weights(path):
         _load_h5(model, path)
         return
-    if legacy_keras.holds_network(path):
-        legacy_keras.check_network(model, path)
+    if not legacy_keras.holds_network(path):
+        legacy_keras.load_weights(model, path)
+        return
+    legacy_keras.check_network(model, path)
+    try:
+        source = load_keras_model(path, allow_unsafe)
+    except InputError as error:  # as above
         try:
-            source = load_keras_model(path, allow_unsafe)
-        except InputError:  # a class or code that is not there: the weights may fit all the same
-            pass
-        else:
-            _assign(model, _aligned(source, model), path)
-            return
-    legacy_keras.load_weights(model, path)
+            legacy_keras.load_weights(model, path)
+        except InputError:
+            raise error from None
+        notes.print(f"note: {error} Its weights fit and are taken.", markup=False)
+    else:
+        _assign(model, _aligned(source, model), path)
 
 
 def _translated(

@@ -243,8 +243,9 @@ def _teacher_path(run: RunConfig, notices: list[str]) -> pathlib.Path | None:
     distillation = run.distillation
     if not distillation.enbl_dst:
         return None
-    given = pathlib.Path(distillation.save_path_dst)
-    path = given if given.suffix in NETWORK_ENDINGS else _keras_path(str(given), notices)
+    path = pathlib.Path(distillation.save_path_dst)
+    if path.suffix not in NETWORK_ENDINGS:
+        path = _keras_path(distillation.save_path_dst, notices)
     if path.is_file():
         return path
     if distillation.save_path_dst != type(distillation)().save_path_dst:

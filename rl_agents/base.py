@@ -1,6 +1,6 @@
 """What every agent is: `ask` for a roll-out, `tell` its reward.
 
-    agent = create_agent("ddpg", num_layers=env.num_layers, state_dim=env.state_dim, seed=1)
+    agent = DdpgAgent(num_layers=env.num_layers, state_dim=env.state_dim, seed=1)
     for _ in range(num_rollouts):
         actions = agent.ask(env)
         agent.tell(actions, score(actions))
@@ -52,8 +52,8 @@ class Environment(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Rollout:
-    """One walk through the environment.
+class Walk:
+    """One walk through the environment: what an agent learns from.
 
     Attributes:
         states: float32 [num_layers, state_dim].
@@ -68,7 +68,7 @@ class Rollout:
     terminals: np.ndarray
 
 
-def walk(env: Environment, policy: Policy) -> Rollout:
+def walk(env: Environment, policy: Policy) -> Walk:
     """Step a policy through the whole environment.
 
     Args:
@@ -101,7 +101,7 @@ def walk(env: Environment, policy: Policy) -> Rollout:
                 f"The environment ended after step {index}; a roll-out has {num_layers} steps "
                 "(`num_layers`)."
             )
-    return Rollout(states[:-1], actions, states[1:], terminals)
+    return Walk(states[:-1], actions, states[1:], terminals)
 
 
 def _checked_state(state: Any, state_dim: int, index: int) -> np.ndarray:
@@ -153,7 +153,7 @@ class Agent(abc.ABC):
         self.initial = tuple(self._checked_actions(vector) for vector in initial)
         self.num_told = 0
         self._worst = math.nan
-        self._pending: Rollout | None = None
+        self._pending: Walk | None = None
 
     def ask(self, env: Environment) -> np.ndarray:
         """Walk through the environment and return the actions it applied.
@@ -247,7 +247,7 @@ class Agent(abc.ABC):
         """Give the policy of the current roll-out; must not change the agent."""
 
     @abc.abstractmethod
-    def _learn(self, rollout: Rollout, rewards: np.ndarray) -> None:
+    def _learn(self, rollout: Walk, rewards: np.ndarray) -> None:
         """Learn from a scored roll-out; rewards: finite float64 [num_layers]."""
 
     @abc.abstractmethod

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_agents.base import Rollout, VectorAgent
+from rl_agents.base import VectorAgent, Walk
 
 TOURNAMENT_SHARE = 0.25  # of the population
 CROSSOVER_RATE = 0.3
@@ -53,7 +53,7 @@ class EvolutionAgent(VectorAgent):
         entrants = generator.choice(len(self._members), size=size, replace=False)
         return int(entrants[np.argmax(self._scores[entrants])])
 
-    def _learn(self, rollout: Rollout, rewards: np.ndarray) -> None:
+    def _learn(self, rollout: Walk, rewards: np.ndarray) -> None:
         self._members = np.vstack([self._members, rollout.actions])
         self._scores = np.append(self._scores, rewards.mean())
         if len(self._scores) > self.population_size:

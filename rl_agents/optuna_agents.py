@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_agents.base import ASK_STREAM, Rollout, VectorAgent
+from rl_agents.base import ASK_STREAM, VectorAgent, Walk
 from utils.errors import InputError
 
 INITIAL_STEP = 0.2  # CMA-ES: standard deviation of the first generation
@@ -79,7 +79,7 @@ class OptunaAgent(VectorAgent):
             self._asked = (self.num_told, proposal, dict(closed.system_attrs))
         return self._asked[1]
 
-    def _learn(self, rollout: Rollout, rewards: np.ndarray) -> None:
+    def _learn(self, rollout: Walk, rewards: np.ndarray) -> None:
         self._add_trial(rollout.actions, float(rewards.mean()))
 
     def _add_trial(self, actions: np.ndarray, score: float) -> None:

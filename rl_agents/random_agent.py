@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rl_agents.base import Rollout, VectorAgent
+from rl_agents.base import VectorAgent, Walk
 
 
 class RandomAgent(VectorAgent):
@@ -17,7 +17,7 @@ class RandomAgent(VectorAgent):
     def _propose(self, generator: np.random.Generator) -> np.ndarray:
         return generator.random(self.num_layers)
 
-    def _learn(self, rollout: Rollout, rewards: np.ndarray) -> None:
+    def _learn(self, rollout: Walk, rewards: np.ndarray) -> None:
         """Nothing to learn: the base class counts the roll-out, which moves the seed on."""
 
     def _state(self) -> dict[str, np.ndarray]:

@@ -16,6 +16,8 @@ import pytest
 
 import main
 from datasets.cifar10_dataset import INFO as CIFAR10
+from datasets.fsdd_dataset import INFO as FSDD
+from datasets.fsdd_dataset import SPEAKERS
 from datasets.idx_format import FILES as IDX_FILES
 from nets import load_helper_class
 from nets.backbones import convnet
@@ -155,6 +157,30 @@ def corrupt_fmnist() -> None:
     path.write_bytes(data)
 
 
+def fsdd_file(**changes: np.ndarray) -> Callable[[], None]:
+    """Write a file of the spoken digits' shapes, one sample each, with other arrays in it."""
+
+    def write() -> None:
+        os.mkdir("data")
+        arrays = {
+            "pcm": np.random.default_rng(0).integers(-99, 99, 3000, np.int16),
+            "offset": np.arange(3001),
+            **{name: np.zeros(3000, np.uint8) for name in ("label", "speaker", "take")},
+            "speakers": np.array(SPEAKERS),
+        }
+        np.savez_compressed(f"data/{FSDD.files[0][0]}", **{**arrays, **changes})
+
+    return write
+
+
+def damaged_fsdd() -> None:
+    fsdd_file()()
+    path = pathlib.Path("data", FSDD.files[0][0])
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 255  # among the samples, which come first
+    path.write_bytes(data)
+
+
 def damaged_state() -> None:
     os.makedirs("out/state")
     truncated("out/state/1_full_prec.keras")()
@@ -273,6 +299,19 @@ TABLE = [
         "--model_helper=convnet_at_fmnist --data_dir_local=data",
         (IDX_FILES[1], "record 7", "byte 15", "in 0..9", "Received: 200"),
         fmnist_files(label=200)),
+    Bad("no recordings", "--model_helper=dscnn_at_fsdd --data_dir_local=data",
+        ("Free Spoken Digit Dataset: fsdd_8k_int16.npz was not found", "docs/fsdd.md"),
+        empty_folder),
+    Bad("damaged recordings", "--model_helper=gru_at_fsdd --data_dir_local=data",
+        ("fsdd_8k_int16.npz: entry 'pcm.npy' at byte 0 is damaged", "anew"), damaged_fsdd),
+    Bad("recordings of another kind", "--model_helper=gru_at_fsdd --data_dir_local=data",
+        ("'pcm' must be a vector of int16", "Received: float64, (3000,)", "Fetch it again"),
+        fsdd_file(pcm=np.zeros(3000))),
+    Bad("too many recordings", "--model_helper=gru_at_fsdd --data_dir_local=data",
+        ("fsdd_8k_int16.npz: unpacks to 100,", "more than the limit of 67,108,864"),
+        fsdd_file(pcm=np.zeros(50_000_000, np.int16))),
+    Bad("no such speaker", "--model_helper=gru_at_fsdd --split=speaker:me",
+        ("`split` must be one of 'official', 'speaker:george'", "'speaker:me'")),
     Bad("batch larger than the data", "--batch_size=100000", ("100000", "1438"), started=True),
     # networks
     Bad("nothing to start from", PRUNE,
@@ -280,7 +319,7 @@ TABLE = [
     Bad("weights that are missing", "--pretrained_path=gone.keras",
         ("`pretrained_path`", "gone.keras")),
     Bad("weights of PyTorch", "--pretrained_path=net.pt",
-        ("`pretrained_path` must end in .keras, .weights.h5, .npz", "'net.pt'"),
+        ("`pretrained_path` must end in .keras, .h5, .hdf5, .npz", "'net.pt'"),
         lambda: pathlib.Path("net.pt").write_bytes(b"x")),
     Bad("truncated network", "--pretrained_path=half.keras",
         ("half.keras", "truncated or damaged at byte"), truncated("half.keras")),
@@ -318,8 +357,8 @@ TABLE = [
         "--log_dir=file/logs", ("cannot write", "file is a file, not a folder")),
     Bad("wrong ending", "--save_path=model.h5",
         ("must end in .keras", "'model.h5'")),
-    Bad("teacher with a wrong ending", "--enbl_dst --save_path_dst=teacher.h5",
-        ("must end in .keras", "'teacher.h5'")),
+    Bad("teacher with a wrong ending", "--enbl_dst --save_path_dst=teacher.pt",
+        ("must end in .keras", "'teacher.pt'")),
     Bad("hints without a teacher", "--loss_w_hint=1",
         ("`loss_w_hint`", "without a teacher", "Received: 1.", "Add --enbl_dst")),
     Bad("negative weight of hints", "--enbl_dst --loss_w_hint=-1", ("`loss_w_hint`", "-1")),
@@ -429,8 +468,9 @@ def test_is_refused_by_the_command(name, folder):
 
 
 def test_loss_that_becomes_nan_keeps_the_last_good_model(folder, capfd):
-    helper_file()()
-    args = [OWN, "--batch_size=8", "--lrn_rate_init=1e30", "--nb_epochs=4", NO_TFLITE]
+    late = "images[35] = np.nan  # behind the batches that are tried at the start\nlabels = np.ara"
+    helper_file(("random((24,", "random((40,"), ("labels = np.ara", late), ("nge(24)", "nge(40)"))()
+    args = [OWN, "--batch_size=8", "--lrn_rate_init=1e-3", "--nb_epochs=4", NO_TFLITE]
     status = main.run(["--out_dir=out", *args])
     line = refusal(capfd.readouterr().err, started=True)
     assert status == 2
@@ -438,7 +478,7 @@ def test_loss_that_becomes_nan_keeps_the_last_good_model(folder, capfd):
         r"became NaN or infinite at step [1-9]\d*; the last good model, of step \d", line
     )
     assert "out/state/1_full_prec.keras" in line
-    assert "Lower --lrn_rate_init: it was 1e+30, try --lrn_rate_init=0.1." in line
+    assert "Lower --lrn_rate_init: it was 0.001, try --lrn_rate_init=0.0001." in line
     model = keras.saving.load_model("out/state/1_full_prec.keras", compile=False)
     assert all(np.isfinite(np.asarray(weight)).all() for weight in model.weights)
     assert not pathlib.Path("out/model.keras").exists()

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 _Path = str | os.PathLike[str]
 _H5_ENDINGS = (".h5", ".hdf5")
+_LAMBDA_OUTPUT = "of the Lambda's output"  # in what Keras says where one fails
+_LAMBDA_LACKS = (
+    "its Lambda layer does not run: a file lacks what the function uses from outside, such as "
+    "`tf`. Import that inside the function, or replace the layer by keras.ops calls."
+)
 NETWORK_ENDINGS = (".keras", *_H5_ENDINGS)
 """Endings of the files that `load_keras_model` reads."""
 
@@ -237,11 +242,15 @@ def _loaded(path: _Path, allow_unsafe: bool) -> keras.Model:
 
     try:
         with own_objects.scope(), _known_lambdas(path, allow_unsafe) as (source, lambdas):
-            return keras.saving.load_model(
+            model = keras.saving.load_model(
                 source, custom_objects=lambdas, compile=False, safe_mode=not allow_unsafe
             )
     except Exception as error:  # whatever a foreign configuration makes a constructor raise
         raise InputError(f"{path}: Keras cannot load it: {_cause(error)}") from error
+    gave_up = isinstance(model, keras.Sequential) and model._functional is None
+    if gave_up and any(isinstance(layer, keras.layers.Lambda) for layer in model.layers):
+        raise InputError(f"{path}: Keras cannot load it: {_LAMBDA_LACKS}")
+    return model
 
 
 @contextlib.contextmanager
@@ -280,11 +289,8 @@ def _cause(error: Exception) -> str:
             "trust its source, load it with --allow_unsafe (in Python: allow_unsafe=True); better, "
             "replace the layer by keras.ops calls."
         )
-    if "of the Lambda's output" in text:  # Keras hides what its function raised
-        return (
-            "its Lambda layer does not run: a file lacks what the function uses from outside, such "
-            "as `tf`. Import that inside the function, or replace the layer by keras.ops calls."
-        )
+    if _LAMBDA_OUTPUT in text:  # Keras hides what its function raised
+        return _LAMBDA_LACKS
     unknown = re.search(r"Could not locate (?:class|function) '?([\w>.]+)", text)
     if unknown:
         return (

@@ -7,9 +7,12 @@ it is in this file at all.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import mmap
 import os
 import pathlib
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +31,7 @@ from utils.archives import (
 from utils.errors import InputError
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_HEAP = b"GCOL"  # of a collection of objects of variable length
 _Path = str | os.PathLike[str]
 
 
@@ -122,10 +126,24 @@ class CheckedHdf5:
         count = math.prod(identity.shape)
         size, limit = count * identity.dtype.itemsize, MAX_CONFIG_BYTES
         if identity.dtype.hasobject:  # texts elsewhere in the file, perhaps one many times
-            size, limit = count * self._file_bytes, MAX_ARCHIVE_BYTES
+            size, limit = count * self._longest_text, MAX_ARCHIVE_BYTES
         if size > limit:
             raise refused(self.path, f"its attribute {name!r} may take {size:,} bytes")
         return group.attrs[name]
+
+    @functools.cached_property
+    def _longest_text(self) -> int:
+        """Bytes of the longest text of variable length: these lie in heaps that can be found."""
+        longest = 0
+        with (
+            self.path.open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            place = content.find(_HEAP)
+            while place >= 0:
+                longest = max(longest, _longest_in_heap(content, place))
+                place = content.find(_HEAP, place + 1)
+        return longest
 
     def group(self, parent: h5py.Group, place: str) -> h5py.Group:
         """Find a group below another.
@@ -172,3 +190,23 @@ class CheckedHdf5:
         if self._budget < 0:
             raise refused(self.path, f"its arrays unpack {self._file_bytes:,} bytes to far more")
         return np.asarray(dataset[()])
+
+
+def _longest_in_heap(content: mmap.mmap, place: int) -> int:
+    """Find the size of the largest object in a global heap (HDF5 file format, section III.E).
+
+    The heap's header is the signature, four bytes and its size; an object is its number, count of
+    references, four bytes, its size and its bytes, filled up to a multiple of 8. Number 0 ends it.
+    """
+    header = content[place : place + 16]
+    if len(header) < 16:
+        return 0
+    end = min(place + struct.unpack_from("<Q", header, 8)[0], len(content))
+    longest, place = 0, place + 16
+    while place + 16 <= end:
+        number, size = struct.unpack_from("<H6xQ", content, place)
+        if number == 0:
+            break
+        longest = max(longest, min(size, len(content)))
+        place += 16 + -(-size // 8) * 8
+    return longest

@@ -19,7 +19,7 @@ import keras
 from utils.errors import InputError
 
 _by_op: dict[str, type] = {}  # "module>Class" -> class
-_by_name: dict[str, Any] = {}  # the name that Keras writes -> class or function
+_by_name: dict[str, Any] = {}  # the name that Keras writes -> class or function, None for several
 _by_code: dict[str, Any] = {}  # a lambda as Keras writes it -> the lambda itself
 
 
@@ -31,36 +31,50 @@ def objects_of(operation: Any) -> dict[str, Any]:
             operation.
 
     Returns:
-        Classes and functions by the name that Keras writes for them.
+        Classes and functions by the name that Keras writes for them; None where two have one name.
 
     Raises:
-        InputError: if two of them have one name: Keras could not tell them apart.
+        InputError: if two classes of layers among them have one name.
     """
     found: dict[str, Any] = {}
     for part in _parts(operation):
-        for value in (type(part), *map(_definition, vars(part).values())):
+        # Keras puts a layer's own methods, wrapped, among its attributes.
+        values = [v for name, v in vars(part).items() if not hasattr(type(part), name)]
+        for value in (type(part), *map(_definition, values)):
             if value is not None and _is_own(value):
                 add_object(found, value)
     return found
 
 
 def add_object(found: dict[str, Any], value: Any) -> None:
-    """Add a class or function to those found.
+    """Add a class or function to those found; of two with one name Keras gets neither.
 
     Raises:
-        InputError: if another one has its name.
+        InputError: if both are classes of layers.
     """
     name = value.__name__
-    if found.setdefault(name, value) is not value:
+    known = found.setdefault(name, value)
+    if known is value:
+        return
+    if _is_layer(known) and _is_layer(value):
         raise InputError(
-            f"two classes or functions of this network are called {name!r}, in "
-            f"{found[name].__module__!r} and {value.__module__!r}: Keras could not tell them "
-            "apart. Register them with @keras.saving.register_keras_serializable(package=…)."
+            f"two classes of layers are called {name!r}, in {known.__module__!r} and "
+            f"{value.__module__!r}: Keras could not tell them apart in a file. Register them with "
+            "@keras.saving.register_keras_serializable(package=…)."
         )
+    found[name] = None
+
+
+def merge_object(found: dict[str, Any], name: str, value: Any) -> None:
+    """Add what was found in another part; see `add_object`."""
+    if value is None:
+        found[name] = None
+    else:
+        add_object(found, value)
 
 
 def remember(objects: Mapping[str, Any]) -> None:
-    """Let `scope` offer these from now on; of one name the newest counts."""
+    """Let `scope` offer these from now on; of one name the newest counts, None for nothing."""
     _by_name.update(objects)
 
 
@@ -68,12 +82,12 @@ def remember_model(model: keras.Model) -> None:
     """Remember all that a model is made of.
 
     Raises:
-        InputError: if two of its classes or functions have one name.
+        InputError: if two classes of its layers have one name.
     """
     found: dict[str, Any] = {}
     for layer in model._flatten_layers(include_self=False):
-        for value in objects_of(layer).values():
-            add_object(found, value)
+        for name, value in objects_of(layer).items():
+            merge_object(found, name, value)
         if isinstance(layer, keras.layers.Lambda):
             remember_lambdas(layer, layer.get_config())
     remember(found)
@@ -81,7 +95,7 @@ def remember_model(model: keras.Model) -> None:
 
 def scope() -> Any:
     """Open a scope in which Keras finds what was remembered."""
-    return keras.saving.custom_object_scope(_by_name)
+    return keras.saving.custom_object_scope({k: v for k, v in _by_name.items() if v is not None})
 
 
 def own_op(cls: type) -> str:
@@ -167,6 +181,10 @@ def _definition(value: Any) -> Any:
     if isinstance(value, types.FunctionType):
         return value
     return type(value) if hasattr(type(value), "get_config") else None
+
+
+def _is_layer(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, keras.Layer)
 
 
 def _is_own(value: Any) -> bool:

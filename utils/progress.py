@@ -17,11 +17,13 @@ class WorkProgress:
     Args:
         label: what is being done.
         unit: what is counted, in the plural.
+        done: how many were done in an earlier session, which says nothing about the rate now.
     """
 
-    def __init__(self, label: str, unit: str) -> None:
+    def __init__(self, label: str, unit: str, *, done: int = 0) -> None:
         self._label = label
         self._unit = unit
+        self._before = done
         self._start = self._shown = time.perf_counter()
         self._bar: Progress | None = None
 
@@ -58,7 +60,7 @@ class WorkProgress:
         if now - self._shown < _LINE_SECONDS and done < total:
             return
         self._shown = now
-        rate = done / max(now - self._start, 1e-9)
+        rate = max(done - self._before, 1e-9) / max(now - self._start, 1e-9)
         left = (total - done) / rate
         notes.print(
             f"{self._label}: {done}/{total} {self._unit}, {rate:.2g} a second, {left:.0f} s left"

@@ -4,8 +4,9 @@ import dataclasses
 import pathlib
 from typing import ClassVar
 
+from learners.channels.config import ChannelSearchConfig
 from learners.learner_config import Choice, LearnerConfig
-from learners.search.config import SearchConfig
+from learners.search.config import RolloutConfig
 from utils.errors import InputError
 from utils.flags import flag, group
 
@@ -93,7 +94,8 @@ class ChannelPrunedRmtConfig(LearnerConfig):
     round_to: int = flag(
         1, "Keep multiples of this many channels where the ratio allows.", unit="channels", lower=1
     )
-    searching: SearchConfig = group(SearchConfig)
+    searching: RolloutConfig = group(RolloutConfig)
+    channel_search: ChannelSearchConfig = group(ChannelSearchConfig)
 
     def choice(self) -> Choice | None:
         """A warm start takes the channels as they were chosen."""

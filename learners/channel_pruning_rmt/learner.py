@@ -10,19 +10,17 @@ ICCV 2017, arXiv:1707.06168:
 4. fine-tune, with distillation from the network before where asked.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from learners.base import AbstractLearner, Trained
-from learners.budget import parse_budget
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.channels.criteria import CRITERIA
 from learners.channels.gathers import gather_note
 from learners.channels.groups import channel_budget, prunable_groups, ratio_counts
-from learners.channels.scoring import make_scorer
+from learners.channels.problem import channel_problem
 from learners.channels.selection import (
     ChannelSelection,
     SelectionOptions,
@@ -43,9 +41,7 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def train(self) -> Trained:
         """Carry out the recipe."""
         if self.config.searching.search and self.context.setting is None:
-            return Trained(
-                self.searched(from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe))
-            )
+            return self.searched(from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe))
         saved = self.saved_network()
         if saved is not None:  # a killed run: the selection is done
             model = saved
@@ -94,24 +90,22 @@ class ChannelPrunedRmtLearner(AbstractLearner):
     def counts(self, graph: Graph, groups: Sequence[ChannelGroup]) -> dict[str, int]:
         """Settle how many channels of each group stay."""
         if self.context.setting is not None:
-            return self.context.setting.counts_for({group.name: group.size for group in groups})
+            return self.context.setting.values_for({group.name: group.size for group in groups})
         if self.context.budget is None:
             return ratio_counts(groups, self.config)
         channels = channel_budget(graph, groups, self.config, self.context.budget)
         values = channels.refined(channels.uniform())
         self.notes += channels.remarks(values)
-        return channels.counts(values)
+        return channels.by_name(values)
 
-    def searched(self, graph: Graph) -> keras.Model:
+    def searched(self, graph: Graph) -> Trained:
         """Let an agent settle the counts, compare with uniform ones, keep the better network."""
         groups = prunable_groups(graph, self.config)
-        budget = parse_budget(str(self.context.run.budget))  # a search has one
-        stage = SearchedStage(
-            self,
-            make_budget=functools.partial(channel_budget, graph, groups, self.config, budget),
-            make_scorer=lambda: make_scorer(self, graph, groups, self.sampler()),
-        )
-        return stage.run()
+        budget = self.context.budget
+        if budget is None:
+            raise ValueError("a search needs `context.budget`. Received: None.")
+        problem = channel_problem(self, graph, groups, budget, self.sampler)
+        return SearchedStage(self, problem).run()
 
     def options(self) -> SelectionOptions:
         """Translate the flags."""

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class LatencyFlags(Protocol):
-    """See `learners/search/config.py`."""
+    """See `learners/channels/config.py`."""
 
     @property
     def latency_step(self) -> int:
@@ -43,5 +43,5 @@ class ChannelFlags(Protocol):
         """Parts of the names of layers that are left alone, separated by commas."""
 
     @property
-    def searching(self) -> LatencyFlags:
-        """Flags of the search."""
+    def channel_search(self) -> LatencyFlags:
+        """Flags of a search for channel counts."""

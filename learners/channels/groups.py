@@ -99,8 +99,9 @@ def channel_budget(
         groups,
         budget,
         round_to=config.round_to,
-        latency_step=config.searching.latency_step,
+        latency_step=config.channel_search.latency_step,
         measurements_path=measurements_path,
+        prefix=config.PREFIX,
     )
 
 
@@ -112,4 +113,4 @@ def budget_counts(
 ) -> dict[str, int]:
     """Say how many channels of each group stay within a budget, at one uniform ratio."""
     channels = channel_budget(graph, groups, config, budget)
-    return channels.counts(channels.refined(channels.uniform()))
+    return channels.by_name(channels.refined(channels.uniform()))

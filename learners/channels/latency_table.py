@@ -15,7 +15,7 @@ import numpy as np
 
 from learners.channels.cost import NetworkCost
 from learners.channels.measured import Measurements
-from learners.search.choices import ChoiceLayer, largest
+from learners.search.choices import ChoiceLayer, untouched
 from utils.export.runner import timed_call
 from utils.export.tflite import convert
 from utils.graph import Graph, Node, ops
@@ -42,7 +42,7 @@ class LatencyTable:
     ) -> None:
         self._measurements = measurements
         self._points = [_spread(layer.choices) for layer in layers]
-        full = largest(layers)
+        full = untouched(layers)
         whole = cost.cut(full)
         timed = [node for node in whole.nodes if _is_timed(whole, node)]
         keys = {node.name: _key(whole, node) for node in timed}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from learners.budget import MEASURED_KINDS
+from learners.budget import KINDS
 from learners.channels.cost import STORED, NetworkCost
 from utils.errors import InputError
 from utils.export.runner import timed_call
@@ -182,4 +182,4 @@ def line(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
 
 def measured_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     """Say which of some kinds need a file."""
-    return tuple(kind for kind in kinds if kind in MEASURED_KINDS)
+    return tuple(kind for kind in kinds if KINDS[kind].measured)

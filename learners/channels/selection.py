@@ -120,24 +120,21 @@ class ChannelSelection:
         small = cut(refitted, self._groups, keep)
         return SelectionResult(keep=keep, graph=small, errors=errors)
 
-    def _layers_to_visit(self) -> list[str]:
-        """List the readers and loops of pruned groups and, to be refitted, the layers behind."""
-        pruned = {g.name for g in self._groups if self._counts[g.name] < g.size}
-        readers = {
-            reader.node
-            for group in self._groups
-            if group.name in pruned
-            for reader in (*group.readers, *group.loops)
-        }
-        visited, behind = [], set()
+    def _layers_to_visit(self) -> dict[str, bool]:
+        """Give the layers that a cut concerns, in order; True for those that may be refitted."""
+        pruned = [group for group in self._groups if self._counts[group.name] < group.size]
+        readers = {reader.node for group in pruned for reader in group.readers}
+        loops = {loop.node for group in pruned for loop in group.loops}
+        visited: dict[str, bool] = {}
+        behind: set[str] = set()
         for node in self._graph.nodes:
             changed = any(ref.node in behind for ref in node.inputs)
-            if node.name in readers or changed:
+            if changed or node.name in readers | loops:
                 behind.add(node.name)
             row = ops.find(self._graph, node)
             refits = self._options.refit_all and row is not None and row.window is not None
-            if node.name in readers or (changed and refits):
-                visited.append(node.name)
+            if node.name in readers | loops or (changed and refits):
+                visited[node.name] = node.name in readers or (changed and refits)
         return visited
 
     def _chosen(self, group: ChannelGroup) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from learners.channels.criteria import CRITERIA, Criterion, GroupReader
 from learners.reconstruction.least_squares import ReaderMoments, refit_kernel
+from learners.reconstruction.nested import nested_errors
 from learners.reconstruction.readings import find_readings
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics, row_channels
@@ -64,6 +65,22 @@ class ChannelTables:
         mask = np.zeros(self._groups[group].size, dtype=bool)
         mask[self._orders[group][mask.size - count :]] = True
         return mask
+
+    def errors(self, group: str) -> np.ndarray:
+        """Say how wrong a group's readers get, refitted, by how many of its channels stay.
+
+        Args:
+            group: its name.
+
+        Returns:
+            float64 [size]: for 1, 2, … all channels the relative squared errors of its readers'
+            outputs, summed; 0 for all. Where no reader can be sampled the share that is dropped.
+        """
+        order, readers = self._orders[group], self._readers(self._groups[group])
+        if not readers:
+            return 1.0 - np.arange(1, order.size + 1) / order.size
+        errors = np.sum([nested_errors(each.moments, order)[1:] for each in readers], axis=0)
+        return np.maximum(errors - errors[-1], 0.0)
 
     def refit(self, name: str, counts: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
         """Look up a reading layer's kernel at given counts.

@@ -8,7 +8,7 @@ inputs, zeros, a coarse grid) is not known here.
 Nothing changes its shape on the way: one network serves all layers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import keras
@@ -47,7 +47,7 @@ class Walk:
 
     Args:
         graph: the network before.
-        names: the nodes to visit, in the order of the network.
+        names: the nodes to visit, in the order of the network; True for those that may be solved.
         sampler: the images.
         compensate: layers at the end of a residual branch make up for the error of their shortcut.
         on_layer: called with (layers done, layers in all, name) after each layer.
@@ -59,7 +59,7 @@ class Walk:
     def __init__(
         self,
         graph: Graph,
-        names: Sequence[str],
+        names: Mapping[str, bool],
         sampler: Sampler,
         *,
         compensate: bool,
@@ -69,7 +69,8 @@ class Walk:
         self._names = list(names)
         self._sampler = sampler
         self._on_layer = on_layer
-        found = find_readings(graph, self._names, compensate=compensate)
+        solved = [name for name, is_solved in names.items() if is_solved]
+        found = find_readings(graph, solved, compensate=compensate)
         self.readings: dict[str, Reading] = {reading.name: reading for reading in found}
         self._original = to_keras_with_tensors(graph)
         self._work, tensors = to_keras_with_tensors(graph)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from learners import Entry
 from learners.learner_config import LearnerConfig
-from learners.search.config import SearchConfig
+from learners.search.agents import AGENTS
+from learners.search.config import RolloutConfig
 from learners.setting import Setting, read_setting
 from utils.errors import InputError
 
@@ -55,7 +56,7 @@ def _refuse_idle(run: "RunConfig", stage_configs: Sequence[LearnerConfig]) -> No
             )
 
 
-def _check_searching(run: "RunConfig", config: SearchConfig, prefix: str) -> None:
+def _check_searching(run: "RunConfig", config: RolloutConfig, prefix: str) -> None:
     if run.budget is None:
         raise InputError(
             f"--{prefix}search needs a budget that every candidate keeps. Give one, e.g. "
@@ -74,10 +75,11 @@ def _check_searching(run: "RunConfig", config: SearchConfig, prefix: str) -> Non
             f"accuracy leaves the cost out. Give --{prefix}reward_policy=flops, or "
             f"--{prefix}reward_type=single-obj."
         )
-    if config.reward_type == "multi-obj" and run.agent == "greedy":
+    spends = run.agent is not None and AGENTS[run.agent].needs_problem
+    if config.reward_type == "multi-obj" and spends:
         raise InputError(
             f"`{prefix}reward_type` multi-obj wants candidates below the budget too, and --agent="
-            "greedy always uses it up. Leave --agent out, or choose another."
+            f"{run.agent} always uses it up. Leave --agent out, or choose another."
         )
     if run.enbl_multi_gpu:
         raise InputError(
@@ -87,7 +89,7 @@ def _check_searching(run: "RunConfig", config: SearchConfig, prefix: str) -> Non
 
 
 def _default(field: str) -> Any:
-    return SearchConfig.__dataclass_fields__[field].default
+    return RolloutConfig.__dataclass_fields__[field].default
 
 
 def _checked_setting(

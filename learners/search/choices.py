@@ -2,7 +2,7 @@
 
 A layer's choices are ordered from the smallest to the untouched one; a vector of values, one per
 layer, is a candidate. `Load` says what part of its budget a candidate takes, and the functions here
-move candidates onto the budget. What the numbers mean (channels kept, bits, …) is not known here.
+move candidates onto the budget. What the numbers mean (bits, weights kept, …) is not known here.
 """
 
 import dataclasses
@@ -88,7 +88,7 @@ def smallest(layers: Sequence[ChoiceLayer]) -> np.ndarray:
     return np.array([layer.choices[0] for layer in layers])
 
 
-def largest(layers: Sequence[ChoiceLayer]) -> np.ndarray:
+def untouched(layers: Sequence[ChoiceLayer]) -> np.ndarray:
     """Leave every layer as it is."""
     return np.array([layer.choices[-1] for layer in layers])
 
@@ -153,7 +153,7 @@ def uniform_in_multiples(
 
 
 def _at_ratio(layers: Sequence[ChoiceLayer], ratio: float) -> np.ndarray:
-    wishes = (1.0 - ratio) * largest(layers)
+    wishes = (1.0 - ratio) * untouched(layers)
     return np.array([_nearest(la.choices, w) for la, w in zip(layers, wishes, strict=True)])
 
 

@@ -5,19 +5,10 @@ import dataclasses
 from learners.search.rewards import POLICIES, TYPES
 from utils.flags import flag
 
-AGENTS = ("greedy", "ddpg", "tpe", "cma-es", "evolution", "random")
-DEFAULT_AGENT = "greedy"
-MULTI_OBJ_AGENT = "evolution"  # `greedy` takes what the budget allows and never less
-
-
-def default_agent(reward_type: str) -> str:
-    """Say who searches where `--agent` does not."""
-    return MULTI_OBJ_AGENT if reward_type == "multi-obj" else DEFAULT_AGENT
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SearchConfig:
-    """How the choice for each layer is searched."""
+class RolloutConfig:
+    """How the choice for each layer is searched, whatever is chosen."""
 
     search: bool = flag(
         False, "Let an agent choose for each layer, within --budget, instead of one ratio for all."
@@ -37,8 +28,8 @@ class SearchConfig:
     )
     reward_policy: str = flag(
         "accuracy",
-        "accuracy: the reward is the accuracy. flops: -max(error, noise_tolerance) * "
-        "ln(multiply-adds).",
+        "accuracy: the reward is the accuracy. flops: -max(error, noise_tolerance) * ln(cost), "
+        "the cost being the multiply-adds, or what the learner saves instead (weights, bits).",
         choices=POLICIES,
     )
     noise_tolerance: float = flag(
@@ -49,24 +40,4 @@ class SearchConfig:
     )
     nb_smpls_search: int = flag(
         1000, "Held-out training images that a roll-out is scored on.", lower=1
-    )
-    nb_smpls_bn: int = flag(
-        250,
-        "Training images from which each roll-out takes its batch-norm statistics anew; 0 leaves "
-        "them to the offsets that least squares fits.",
-        lower=0,
-        upper=250,
-    )
-    nb_iters_tune: int = flag(
-        0,
-        "Training steps of the whole network in each roll-out before it is scored; undone after. "
-        "Layer by layer every roll-out is tuned by least squares, in closed form.",
-        lower=0,
-    )
-    latency_step: int = flag(
-        16,
-        "With a latency budget counts are multiples of this many channels, where processors have "
-        "their steps; of a quarter of the group where it is smaller than four steps.",
-        unit="channels",
-        lower=1,
     )

@@ -3,40 +3,17 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 
-from learners.search.choices import ChoiceLayer, Load
 from learners.search.environment import BudgetEnvironment
 from learners.search.journal import Journal, Trial
+from learners.search.problem import Problem
 from learners.search.rewards import Score
 from rl_agents.base import Agent
 
 MAX_FAILURES = 20  # a search whose first roll-outs all fail, this many, has nothing to find
-
-
-class Problem(Protocol):
-    """What is searched: layers and choices, what they cost, how good they are."""
-
-    @property
-    def layers(self) -> Sequence[ChoiceLayer]:
-        """The layers, in the order in which an agent steps through them."""
-
-    @property
-    def load(self) -> Load:
-        """What part of the budget candidates take."""
-
-    @property
-    def floor(self) -> float:
-        """The least load of a result, see `BudgetEnvironment`."""
-
-    def score(self, values: np.ndarray) -> Score:
-        """Try a candidate, int [layers]."""
-
-    def reward(self, score: Score, values: np.ndarray) -> float:
-        """Give the reward of a candidate that scored so."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +75,7 @@ class SearchRun:
             All roll-outs, those of earlier sessions included.
         """
         agent = self._restored_agent()
-        while not self._is_over():
+        while not self.is_over:
             start = time.perf_counter()
             agent.ask(self._env)
             values = self._env.settled()
@@ -126,7 +103,9 @@ class SearchRun:
                 self._scores[key] = Score(trial.accuracy, trial.loss)
         return agent
 
-    def _is_over(self) -> bool:
+    @property
+    def is_over(self) -> bool:
+        """Whether no roll-out is left to be made."""
         trials, limits = self._journal.trials, self._limits
         if len(trials) >= limits.num_rollouts:
             return True

@@ -30,9 +30,9 @@ from learners.search.choices import (
     FLOOR,
     ChoiceLayer,
     LoadFunction,
-    largest,
     polish,
     smallest,
+    untouched,
 )
 
 SHAPE_ENTRIES = 4
@@ -60,7 +60,7 @@ class BudgetEnvironment:
         self.num_layers = len(self.layers)
         self._facts = self._layer_facts()
         self.state_dim = self.num_layers + self._facts.shape[1] + 3
-        self._least, self._most = smallest(self.layers), largest(self.layers)
+        self._least, self._most = smallest(self.layers), untouched(self.layers)
         self._full_load, self._least_load = self.load(np.stack([self._most, self._least]))
         self._chosen: list[int] = []
         self._action = 0.0
@@ -136,7 +136,7 @@ class BudgetEnvironment:
             row[SHAPE_ENTRIES - len(tail) :] = tail
         sizes = np.log1p(shapes)
         params = np.array([layer.num_params for layer in self.layers], float)
-        full = largest(self.layers)
+        full = untouched(self.layers)
         alone = np.repeat(full[None], self.num_layers, axis=0)
         np.fill_diagonal(alone, smallest(self.layers))
         savings = 1.0 - self.load(alone) / self.load(full[None])[0]

@@ -14,14 +14,15 @@ References:
     Strategies: A Comprehensive Introduction", Natural Computing 1, 2002.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
-from learners.search.choices import CEILING, ChoiceLayer, LoadFunction, largest
-from rl_agents.base import Rollout, VectorAgent
+from learners.search.choices import CEILING, ChoiceLayer, LoadFunction, untouched
+from learners.search.harms import measured_harms
+from learners.search.problem import Problem
+from rl_agents.base import VectorAgent, Walk
 
 STEP_START, STEP_END = 0.4, 0.1  # standard deviation of the logarithm of a weight, over the search
 MOVED_LAYERS = 3.0  # expected number of weights that a roll-out disturbs
@@ -50,7 +51,7 @@ def allocate(
         array([2, 1])
     """
     at = np.array([len(layer.choices) - 1 for layer in layers])
-    values = largest(layers)
+    values = untouched(layers)
     now = float(load(values[None])[0])
     while now > CEILING:
         steps = [
@@ -77,53 +78,14 @@ def _steps_down(at: int) -> list[int]:
     return [*jumps, 0] if at > 0 else []
 
 
-def harm_curve(layer: ChoiceLayer, measure: Callable[[int], float], num_points: int) -> np.ndarray:
-    """Measure how the loss grows as a layer's choice shrinks.
-
-    Args:
-        layer: the layer.
-        measure: value -> the loss when this layer takes it.
-        num_points: values that are measured: the largest, halvings of it, the smallest. Between
-            them it is interpolated by a monotone cubic, over the logarithm of the value.
-
-    Returns:
-        float64 [choices], never rising with the value, 0 for the largest.
-    """
-    last = len(layer.choices) - 1
-    places = harm_places(layer, num_points)
-    losses = np.array([measure(layer.choices[place]) for place in places])
-    finite = losses[np.isfinite(losses)]
-    if not finite.size:
-        return np.linspace(1.0, 0.0, last + 1)
-    losses = np.where(np.isfinite(losses), losses, finite.max())
-    falling = np.maximum.accumulate(losses[::-1])[::-1]
-    known = np.log([layer.choices[place] for place in places])
-    curve = PchipInterpolator(known, falling) if len(places) > 1 else None
-    harm = falling if curve is None else curve(np.log(layer.choices))
-    return harm - harm[-1]
-
-
-def harm_places(layer: ChoiceLayer, num_points: int) -> list[int]:
-    """Say which of a layer's choices `harm_curve` measures, at most `num_points`, ascending.
-
-    Example:
-        >>> harm_places(ChoiceLayer("conv", tuple(range(1, 33)), (), 0), 6)
-        [0, 2, 4, 8, 16, 31]
-    """
-    last = len(layer.choices) - 1
-    shares = 0.5 ** np.arange(1, num_points - 1)
-    return sorted({0, last, *(round(last * share) for share in shares)})
-
-
 class GreedyAgent(VectorAgent):
     """Greedy allocation with searched weights; see the module.
 
     Args:
         num_layers: see `Agent`.
         state_dim: see `Agent`.
-        layers: the layers and their choices.
-        load: candidates -> load.
-        measure_harms: measures the harm curves; called once, at the first proposal.
+        problem: its harms are measured once, at the first proposal.
+        around: the candidate around which they are measured, int [layers].
         **options: `seed`, `num_rollouts`, `initial`, see `Agent`.
     """
 
@@ -132,22 +94,20 @@ class GreedyAgent(VectorAgent):
         num_layers: int,
         state_dim: int,
         *,
-        layers: Sequence[ChoiceLayer],
-        load: LoadFunction,
-        measure_harms: Callable[[], list[np.ndarray]],
+        problem: Problem,
+        around: np.ndarray,
         **options: Any,
     ) -> None:
         super().__init__(num_layers, state_dim, **options)
-        self._layers = tuple(layers)
-        self._load_of = load
-        self._measure_harms = measure_harms
+        self._problem = problem
+        self._around = around
+        self._layers = tuple(problem.layers)
         self._harms: list[np.ndarray] = []
         self._weights = np.zeros(num_layers)  # their logarithms, of the best allocation
         self._best = -np.inf
         self._tried = np.empty((0, num_layers), int)
-        self._proposal: tuple[int, np.ndarray, np.ndarray] | None = (
-            None  # roll-out, weights, values
-        )
+        # Roll-out, weights, values.
+        self._proposal: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def _propose(self, generator: np.random.Generator) -> np.ndarray:
         if self._proposal is None or self._proposal[0] != self.num_told:
@@ -172,16 +132,16 @@ class GreedyAgent(VectorAgent):
 
     def _allocated(self, weights: np.ndarray) -> np.ndarray:
         pairs = zip(self._harm_curves(), np.exp(weights), strict=True)
-        return allocate([harm * weight for harm, weight in pairs], self._layers, self._load_of)
+        return allocate([harm * weight for harm, weight in pairs], self._layers, self._problem.load)
 
     def _harm_curves(self) -> list[np.ndarray]:
         if not self._harms:
-            curves = self._measure_harms()
+            curves = measured_harms(self._problem, self._around)
             least = _LEAST_HARM * max(max(curve.max() for curve in curves), _LEAST_HARM)
             self._harms = [curve + least * np.linspace(1.0, 0.0, curve.size) for curve in curves]
         return self._harms
 
-    def _learn(self, rollout: Rollout, rewards: np.ndarray) -> None:
+    def _learn(self, rollout: Walk, rewards: np.ndarray) -> None:
         if self.num_told < len(self.initial) or self._proposal is None:
             return
         _, weights, values = self._proposal

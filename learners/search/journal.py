@@ -175,3 +175,16 @@ class Journal:
                 f"{self.path} is of a search with other flags: {listed}. Give the flags that it "
                 f"was begun with. {_START_ANEW}"
             )
+
+
+def search_folder(artefact: pathlib.Path) -> pathlib.Path:
+    """Say where a stage's search writes: beside its artefact, or, where that is one stage's among
+    several, in a folder of its name.
+
+    Example:
+        >>> search_folder(pathlib.Path("runs/a/model.keras")).as_posix()
+        'runs/a'
+        >>> search_folder(pathlib.Path("runs/a/model_1_chn_pruned_rmt.keras")).as_posix()
+        'runs/a/model_1_chn_pruned_rmt'
+    """
+    return artefact.parent if artefact.stem == "model" else artefact.with_suffix("")

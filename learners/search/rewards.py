@@ -64,22 +64,22 @@ def refuse_blind(whole: "Scores", policy: str) -> None:
         )
 
 
-def reward(score: Score, flops: float, *, policy: str, noise_tolerance: float) -> float:
+def reward(score: Score, cost: float, *, policy: str, noise_tolerance: float) -> float:
     """Turn a roll-out's score and cost into its reward.
 
     `accuracy`: the accuracy alone, `R = accuracy`. The cost stands still, because every roll-out
     uses the budget up. `flops`: the documents' cp_reward_policy, after AMC's equation (4),
 
-        R = -max(error, noise_tolerance) * ln(flops),   error = 1 - accuracy,
+        R = -max(error, noise_tolerance) * ln(cost),   error = 1 - accuracy,
 
     for roll-outs whose cost is free below the budget (multi-obj): a network with half the error is
-    worth as much as one with the square root of the multiply-adds. Below `noise_tolerance` a
-    smaller error earns nothing any more and only the multiply-adds count, so that noise in the
-    accuracy of an almost perfect network is not taken for progress.
+    worth as much as one with the square root of the cost. Below `noise_tolerance` a smaller error
+    earns nothing any more and only the cost counts, so that noise in the accuracy of an almost
+    perfect network is not taken for progress.
 
     Args:
         score: of the network.
-        flops: its multiply-adds.
+        cost: its multiply-adds, or what else the first kind of the quantity's budgets counts.
         policy: `accuracy` or `flops`.
         noise_tolerance: the error that is as good as none.
 
@@ -99,7 +99,7 @@ def reward(score: Score, flops: float, *, policy: str, noise_tolerance: float) -
         He et al., "AMC", ECCV 2018, arXiv:1802.03494, section 3.4: `R_FLOPs = -Error * log(FLOPs)`.
 
     Departs from the paper: the floor under the error, which is the documents'; without classes the
-    loss stands for the error.
+    loss stands for the error; costs of other kinds than multiply-adds.
     """
     if policy not in POLICIES:
         raise ValueError(f"`policy` must be one of {', '.join(POLICIES)}. Received: {policy!r}.")
@@ -108,4 +108,4 @@ def reward(score: Score, flops: float, *, policy: str, noise_tolerance: float) -
     if policy == "accuracy":
         return score.value
     error = score.loss if score.accuracy is None else 1.0 - score.accuracy
-    return -max(error, noise_tolerance) * math.log(max(flops, 1.0))
+    return -max(error, noise_tolerance) * math.log(max(cost, 1.0))

@@ -1,32 +1,32 @@
 """A searched stage of a run: roll-outs, then the winner against uniform, and the better one kept.
 
-1. Roll-outs (`driver.py`) on networks whose layers are looked up in tables; every one on disk, the
-   best so far as a setting file.
+1. Roll-outs (`driver.py`) on a network whose weights are looked up in tables; every one on disk,
+   the best so far as a setting file.
 2. The winner and the uniform setting each become a network as the learner makes one from a given
-   setting: channels selected anew, layer by layer; cut; fine-tuned, both alike.
+   setting, fine-tuned, both alike.
 3. The one with the better reward on held-out training images is kept. Neither the roll-outs saw
    them, nor, where the helper can hold images out, fine-tuning.
 """
 
 import dataclasses
 import math
-import pathlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
-from learners.base import AbstractLearner
-from learners.channels.budget import ChannelBudget
-from learners.channels.problem import ChannelProblem, Scorer, least_load
-from learners.channels.scoring import held_out_images
-from learners.search.config import SearchConfig, default_agent
+from learners.base import AbstractLearner, Trained
+from learners.budget import KINDS
+from learners.quantity import QUANTITIES
+from learners.search.agents import AGENTS, default_agent, problem_agent
+from learners.search.config import RolloutConfig
 from learners.search.driver import Limits, SearchRun
-from learners.search.journal import Journal, Trial
+from learners.search.environment import BudgetEnvironment
+from learners.search.journal import Journal, Trial, search_folder
+from learners.search.problem import Problem
 from learners.search.rewards import Score
-from learners.setting import Setting
+from learners.search.scoring import held_out_images
 from rl_agents.base import Agent
 from utils.command import notes
 from utils.progress import WorkProgress
@@ -40,7 +40,7 @@ class _Tuned:
 
     values: np.ndarray
     trial: Trial | None
-    model: keras.Model
+    trained: Trained
     learner: AbstractLearner
     held_out: float
     reward: float
@@ -51,41 +51,28 @@ class SearchedStage:
 
     Args:
         learner: whose search it is; another of its kind makes a network of each setting.
-        make_budget: path where measurements are kept -> the budget.
-        make_scorer: budget -> scorer; the tables are made here.
+        problem: what is searched.
     """
 
-    def __init__(
-        self,
-        learner: AbstractLearner,
-        *,
-        make_budget: Callable[[pathlib.Path], ChannelBudget],
-        make_scorer: Callable[[], Scorer],
-    ) -> None:
+    def __init__(self, learner: AbstractLearner, problem: Problem) -> None:
         self._learner = learner
-        self._config: SearchConfig = learner.config.searching
+        self._problem = problem
+        self._config: RolloutConfig = learner.config.searching
         self._run = learner.context.run
         self._folder = search_folder(learner.context.stage.artefact_path)
-        costs = self._folder / "search_costs.json"
-        if not self._run.resume:
-            costs.unlink(missing_ok=True)
         self._agent_name = self._run.agent or default_agent(self._config.reward_type)
         self._journal = Journal(self._folder, self._fingerprint(), resume=self._run.resume)
-        self._budget = make_budget(costs)
-        self._problem = ChannelProblem(self._budget, make_scorer, self._config)
-        self._floor = least_load(self._config)
         self._images, self._held_out = held_out_images(
-            learner.helper, self._config.nb_smpls_search, learner.config.nb_smpls, final=True
+            learner.helper, self._config.nb_smpls_search, problem.num_sampled, final=True
         )
 
-    def run(self) -> keras.Model:
+    def run(self) -> Trained:
         """Search, compare, keep the better network; its facts go into the learner."""
-        uniform = self._budget.uniform()
         with self._learner.timed("search"):
-            best = self.search(uniform)
-            uniform = self._budget.refined(uniform)
+            best = self.search()
+            uniform = self._problem.refined(self._problem.uniform())
         tuned = {"uniform": self._tuned("uniform", uniform, None)}
-        winner = None if best is None else self._refined_winner(best)
+        winner = None if best is None else self._problem.refined(self._values(best))
         if winner is not None and np.array_equal(winner, uniform):
             tuned["winner"] = dataclasses.replace(tuned["uniform"], trial=best)
             kept = "uniform"
@@ -94,55 +81,60 @@ class SearchedStage:
                 tuned["winner"] = self._tuned("winner", winner, best)
             kept = max(tuned, key=lambda name: (tuned[name].reward, name == "winner"))
         self._report(tuned, kept)
-        return tuned[kept].model
+        return tuned[kept].trained
 
-    def search(self, uniform: np.ndarray) -> Trial | None:
+    def search(self) -> Trial | None:
         """Make the roll-outs that are left; give the best of all, None where all failed."""
+        done, planned = len(self._journal.trials), self._config.nb_rlouts
         limits = Limits(
-            num_rollouts=self._config.nb_rlouts,
+            num_rollouts=planned,
             min_rollouts=self._config.nb_rlouts_min,
             minutes=self._run.search_minutes,
         )
-
-        def make_agent(env: Any) -> Agent:
-            ddpg = {"config": self._run.ddpg} if self._agent_name == "ddpg" else {}
-            return self._problem.agent(
-                self._agent_name,
-                env,
-                initial=uniform,
-                seed=self._run.seed,
-                num_rollouts=self._config.nb_rlouts,
-                **ddpg,
-            )
-
-        with WorkProgress("searching", "roll-outs") as progress:
+        with WorkProgress("searching", "roll-outs", done=done) as progress:
 
             def on_trial(trial: Trial, best: Trial | None) -> None:
                 if best is not None and best.index == trial.index:
-                    self._save_setting(trial.choices, trial, trial.cost)
-                shown = "" if best is None else f"best {best.reward:.4g} (roll-out {best.index})"
-                progress.update(trial.index + 1, self._config.nb_rlouts, shown)
+                    self._save_setting(self._values(trial), trial, trial.cost)
+                progress.update(trial.index + 1, planned, _in_words(best))
 
             run = SearchRun(
                 self._problem,
-                make_agent,
+                self._agent,
                 self._journal,
                 limits,
                 seed=self._run.seed,
                 on_trial=on_trial,
             )
+            if done:
+                state = (
+                    f"finished after {done} of {planned} roll-outs"
+                    if run.is_over
+                    else f"going on at roll-out {done} of {planned}"
+                )
+                self._say(f"the search by {self._agent_name} is {state}; {_in_words(run.best)}")
             run.run()
         return run.best
 
-    def _refined_winner(self, best: Trial) -> np.ndarray:
-        """Move the winner until its file, measured, meets the budget."""
-        values = np.array([best.choices[layer.name] for layer in self._budget.layers])
-        return self._budget.refined(values, floor=self._floor)
+    def _agent(self, env: BudgetEnvironment) -> Agent:
+        group = AGENTS[self._agent_name].config
+        return problem_agent(
+            self._agent_name,
+            self._problem,
+            env,
+            initial=self._problem.uniform(),
+            seed=self._run.seed,
+            num_rollouts=self._config.nb_rlouts,
+            config=None if group is None else getattr(self._run, group),
+        )
+
+    def _values(self, trial: Trial) -> np.ndarray:
+        return np.array([trial.choices[layer.name] for layer in self._problem.layers])
 
     def _tuned(self, name: str, values: np.ndarray, trial: Trial | None) -> _Tuned:
         """Make, as the learner does, the network of a setting."""
         context, learner = self._learner.context, self._learner
-        notes.print(f"{context.stage.learner}: the {name} setting, selected and fine-tuned anew")
+        self._say(f"the {name} setting, selected and fine-tuned anew")
         state = context.stage.state_path
         label = context.stage.learner if name == "winner" else f"{context.stage.learner}:{name}"
         # Another winner, of a search that was given more time, has a state of its own.
@@ -152,16 +144,16 @@ class SearchedStage:
             learner=label,
             state_path=state.with_stem(f"{state.stem}_{name}_{number:08x}"),
         )
-        setting = self._setting(self._budget.counts(values))
+        setting = self._problem.setting(values)
         own = dataclasses.replace(context, stage=stage, setting=setting, holds_out=self._held_out)
         child = type(learner)(own, learner.model)
-        model = child.train().model
-        score = Score.of(evaluate(model, self._images, learner.helper))
+        trained = child.train()
+        score = Score.of(evaluate(trained.model, self._images, learner.helper))
         reward = self._problem.reward(score, values)
         return _Tuned(
             values=values,
             trial=trial,
-            model=model,
+            trained=trained,
             learner=child,
             held_out=score.value,
             reward=reward if math.isfinite(reward) else -math.inf,
@@ -175,10 +167,10 @@ class SearchedStage:
             learner.history += child.history
             for part, seconds in child.seconds.items():
                 learner.seconds[part] = learner.seconds.get(part, 0.0) + seconds
-        learner.notes += chosen.learner.notes + self._budget.remarks(
-            chosen.values, floor=self._floor
-        )
-        learner.notes.append(self._verdict(tuned, kept))
+        learner.notes += chosen.learner.notes + self._problem.remarks(chosen.values)
+        verdict = self._verdict(tuned, kept)
+        learner.notes.append(verdict)
+        self._say(verdict)
         best, rollouts = None, []
         for trial in self._journal.trials:
             if trial.reward is not None:
@@ -188,14 +180,18 @@ class SearchedStage:
             )
         learner.search = Search(
             agent=self._agent_name,
-            budget=self._run.budget or "",
+            quantity=self._problem.quantity,
+            budget=self._problem.budget.text,
             rollouts=tuple(rollouts),
             winner=self._candidate(tuned.get("winner")),
             uniform=self._candidate(tuned["uniform"]),
             kept=kept,
         )
-        cost = self._budget.measured(chosen.values)
-        self._save_setting(self._budget.counts(chosen.values), chosen.trial, cost)
+        cost = self._problem.measured(chosen.values)
+        self._save_setting(chosen.values, chosen.trial, cost)
+
+    def _say(self, sentence: str) -> None:
+        notes.print(f"{self._learner.context.stage.learner}: {sentence}", markup=False)
 
     def _verdict(self, tuned: Mapping[str, _Tuned], kept: str) -> str:
         figures = ", ".join(f"{name} {each.held_out:.4f}" for name, each in tuned.items())
@@ -214,57 +210,55 @@ class SearchedStage:
         if tuned is None:
             return None
         helper = self._learner.helper
-        scores = evaluate(tuned.model, None, helper)
-        pairs = zip(self._budget.layers, tuned.values, strict=True)
+        scores = evaluate(tuned.trained.model, None, helper)
         return Candidate(
             index=None if tuned.trial is None else tuned.trial.index,
             reward=self._rollout_reward(tuned),
             top1=scores.top1,
-            setting={la.name: float(1.0 - value / la.choices[-1]) for la, value in pairs},
+            setting=self._shown(tuned.values),
         )
+
+    def _shown(self, values: np.ndarray) -> dict[str, float]:
+        """Give a candidate as the report shows it: fractions removed, or what each layer gets."""
+        is_share = QUANTITIES[self._problem.quantity].most is None
+        return {
+            layer.name: float(1.0 - value / layer.choices[-1] if is_share else value)
+            for layer, value in zip(self._problem.layers, values, strict=True)
+        }
 
     def _rollout_reward(self, tuned: _Tuned) -> float | None:
         """Reward in the search; None where what was tuned was moved to a measured budget since."""
         trial = tuned.trial or next(iter(self._journal.trials), None)  # uniform is the first
-        keep = self._budget.counts(tuned.values)
-        return trial.reward if trial is not None and trial.choices == keep else None
-
-    def _setting(self, keep: Mapping[str, int], **facts: Any) -> Setting:
-        sizes = {layer.name: layer.choices[-1] for layer in self._budget.layers}
-        return Setting(quantity="channels", network=sizes, keep=dict(keep), facts=facts)
+        if trial is None or not np.array_equal(self._values(trial), tuned.values):
+            return None
+        return trial.reward
 
     def _save_setting(
-        self, keep: Mapping[str, int], trial: Trial | None, cost: Mapping[str, float]
+        self, values: np.ndarray, trial: Trial | None, cost: Mapping[str, float]
     ) -> None:
-        scored = trial is not None and trial.choices == keep  # else it was moved to the budget
-        setting = self._setting(
-            keep,
-            cost=dict(cost),
-            reward=trial.reward if trial is not None and scored else None,
-            accuracy=trial.accuracy if trial is not None and scored else None,
-            rollout=None if trial is None else trial.index,
-            budget=self._run.budget,
-            agent=self._agent_name,
-            seed=self._run.seed,
-        )
-        setting.save(self._folder / "ratios.json")
+        # What was moved to a measured budget since was not scored.
+        scored = trial if trial and np.array_equal(self._values(trial), values) else None
+        facts = {
+            "cost": dict(cost),
+            "reward": None if scored is None else scored.reward,
+            "accuracy": None if scored is None else scored.accuracy,
+            "rollout": None if trial is None else trial.index,
+            "budget": self._problem.budget.text,
+            "agent": self._agent_name,
+            "seed": self._run.seed,
+        }
+        setting = dataclasses.replace(self._problem.setting(values), facts=facts)
+        setting.save(self._folder / QUANTITIES[self._problem.quantity].file)
 
     def _fingerprint(self) -> dict[str, Any]:
-        """What a continued search must share: flags, network, agent; for latency the machine."""
+        """What a continued search must share: flags, network, agent; with latency the machine."""
         values = {**self._learner.fingerprint(), "agent": self._agent_name}
-        if "latency" in (self._run.budget or ""):
+        if any(KINDS[kind].of_machine for kind in self._problem.budget.kinds):
             values["machine"] = this_machine().to_dict()
         return values
 
 
-def search_folder(artefact: pathlib.Path) -> pathlib.Path:
-    """Say where a stage's search writes: beside its artefact, or, where that is one stage's among
-    several, in a folder of its name.
-
-    Example:
-        >>> search_folder(pathlib.Path("runs/a/model.keras")).as_posix()
-        'runs/a'
-        >>> search_folder(pathlib.Path("runs/a/model_1_chn_pruned_rmt.keras")).as_posix()
-        'runs/a/model_1_chn_pruned_rmt'
-    """
-    return artefact.parent if artefact.stem == "model" else artefact.with_suffix("")
+def _in_words(best: Trial | None) -> str:
+    if best is None:
+        return "none has succeeded"
+    return f"best {best.reward:.4g} (roll-out {best.index})"

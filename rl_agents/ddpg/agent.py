@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_agents.base import TELL_STREAM, Agent, Policy, Rollout
+from rl_agents.base import TELL_STREAM, Agent, Policy, Walk
 from rl_agents.ddpg.actor_critic import ActorCritic, prefixed, without_prefix
 from rl_agents.ddpg.config import DdpgConfig
 from rl_agents.ddpg.noise import adapted_std, decayed_std, truncated_normal
@@ -103,7 +103,7 @@ class DdpgAgent(Agent):
             float(networks.act(self._normalised(state[None]))[0]), std, generator
         )
 
-    def _learn(self, rollout: Rollout, rewards: np.ndarray) -> None:
+    def _learn(self, rollout: Walk, rewards: np.ndarray) -> None:
         self._remember(rollout, rewards)
         if self.num_told + 1 < self.num_explored:
             return
@@ -114,7 +114,7 @@ class DdpgAgent(Agent):
                 self._adapt_noise(batch["states"], generator)
             self._losses = self.networks.update(batch)
 
-    def _remember(self, rollout: Rollout, rewards: np.ndarray) -> None:
+    def _remember(self, rollout: Walk, rewards: np.ndarray) -> None:
         recorded = slice(None, None, self.config.record_step)
         transitions = {
             "states": rollout.states[recorded],

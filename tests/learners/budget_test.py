@@ -1,6 +1,7 @@
 import pytest
 
-from learners.budget import Limit, describe, keep_count, parse_budget
+from learners.budget import KINDS, Limit, describe, keep_count, parse_budget
+from learners.quantity import QUANTITIES
 from utils.errors import InputError
 
 
@@ -14,6 +15,9 @@ from utils.errors import InputError
         ("bytes:512B", (Limit("bytes", amount=512.0),)),
         ("latency:2.5ms", (Limit("latency", amount=2.5),)),
         ("latency:1", (Limit("latency", share=1.0),)),
+        ("nonzeros:50k", (Limit("nonzeros", amount=5e4),)),
+        ("bits:0.125", (Limit("bits", share=0.125),)),
+        ("bits:1.2M", (Limit("bits", amount=1.2e6),)),
         ("flops:0.5, params:0.4", (Limit("flops", share=0.5), Limit("params", share=0.4))),
     ],
 )
@@ -31,6 +35,19 @@ def test_other_texts_are_refused(text):
         parse_budget(text)
 
 
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_kinds_of_another_quantity_are_refused_with_those_of_this_one(quantity):
+    own = QUANTITIES[quantity].kinds
+    for kind in KINDS:
+        if kind in own:
+            assert parse_budget(f"{kind}:0.5", own).kinds == (kind,)
+        else:
+            listed = ", ".join(rf"{each} \(or an amount in .*\)" for each in own)
+            message = rf"e\.g\. {own[0]}:0\.5 or .* Kinds: {listed}\. Received: '{kind}:0.5'"
+            with pytest.raises(InputError, match=message):
+                parse_budget(f"{kind}:0.5", own)
+
+
 def test_a_kind_given_twice_is_refused():
     with pytest.raises(InputError, match=r"each kind once. Received: 'flops:0.5,flops:0.4'"):
         parse_budget("flops:0.5,flops:0.4")
@@ -46,6 +63,14 @@ def test_a_budget_below_the_smallest_network_says_the_range():
     budget = parse_budget("flops:0.1")
     with pytest.raises(InputError, match=r"flops:0.1 cannot be met: .* flops between 0.300 \(30\)"):
         budget.check_reachable({"flops": 100.0}, {"flops": 30.0})
+
+
+def test_what_else_can_be_done_is_said_by_who_knows():
+    budget = parse_budget("bits:0.01")
+    with pytest.raises(InputError, match=r"Choose a target in that range\.$"):
+        budget.check_reachable({"bits": 3200.0}, {"bits": 200.0})
+    with pytest.raises(InputError, match=r"in that range, or quantize more layers\.$"):
+        budget.check_reachable({"bits": 3200.0}, {"bits": 200.0}, hint="quantize more layers")
 
 
 def test_an_amount_above_the_whole_network_is_refused():
@@ -66,6 +91,9 @@ def test_within_the_tolerance_of_the_range_is_met():
 def test_amounts_for_people():
     assert describe("flops", 500.0) == "500"
     assert describe("latency", 12.3456) == "12.3 ms"
+    assert describe("latency", 0.02) == "0.02 ms"
+    assert describe("bytes", 512.0) == "512 B"
+    assert describe("bits", 1.25e6) == "1.25 M"
 
 
 def test_counts_round_to_multiples_where_the_group_is_large_enough():

@@ -33,7 +33,7 @@ def decisive(stage, tmp_path, teacher=None, **values):
         ({"lrn_rate_init": 0.5}, [0, 1]),
         ({"seed": 5}, [0, 1]),
         ({"model_helper": "resnet_at_cifar10"}, [0, 1]),
-        ({"ddpg_tau": 0.5}, []),
+        ({"ddpg_tau": 0.5, "metric": "accuracy", "metric_mode": "max"}, []),
         ({"loss_w_dst": 1.0}, []),  # no teacher
         ({"tflite": "int8"}, []),
         ({"save_step": 3, "log_dir": "x", "nb_epochs": "2", "nb_threads": 2}, []),

@@ -5,7 +5,7 @@ import pytest
 
 import learners
 from learners.learner_config import Choice, LearnerConfig
-from learners.search.config import SearchConfig
+from learners.search.config import RolloutConfig
 from utils import flags
 from utils.flags import flag, group
 
@@ -20,7 +20,7 @@ class Documented(LearnerConfig):
     tune_save_path: str = flag("./rl_tune_models/model.keras", "State.", path=True)
     save_quant_model_path: str = flag("./uql_quant_models/model.keras", "Artefact.", path=True)
     lrn_rate_ft: float = flag(1e-4, "Rate.", lower=0.0)
-    searching: SearchConfig = group(SearchConfig)
+    searching: RolloutConfig = group(RolloutConfig)
 
     @property
     def fine_tune_lrn_rate(self) -> float | None:

@@ -95,6 +95,20 @@ def transposed() -> keras.Model:
     return randomised(keras.Model(inputs, layers.Conv2D(2, 1, name="head")(x), name="transposed"))
 
 
+def layers_inside() -> keras.Model:
+    """Layers with layers inside between convolutions: their weights have each other's names."""
+    inputs = keras.Input(IMAGE_SHAPE)
+    x = conv(conv(inputs, 6, "first"), 4, "second", strides=2)
+    x = layers.Reshape((16, 4))(x)
+    x = layers.MultiHeadAttention(2, 3, name="attention")(x, x)
+    x = layers.Bidirectional(layers.GRU(3, return_sequences=True), name="both")(x)
+    x = layers.TimeDistributed(layers.Dense(6), name="each")(x)
+    x = conv(layers.Reshape((4, 4, 6))(x), 6, "third")
+    x = conv(x, 4, "fourth")
+    x = layers.GlobalAveragePooling2D()(x)
+    return randomised(keras.Model(inputs, layers.Dense(5, name="head")(x), name="layers_inside"))
+
+
 def grouped() -> keras.Model:
     """A convolution in two groups reads channels: it cannot be sampled."""
     inputs = keras.Input(IMAGE_SHAPE)

@@ -188,6 +188,40 @@ def test_older_pair_of_forwards():
     assert not np.array_equal(before, model.get_layer("bn").moving_mean)
 
 
+def test_older_pair_around_statistics_of_the_data():
+    """The network without fixed `training` is a copy: it forgets nothing and draws nothing."""
+    statistics = layers.Normalization(name="statistics")
+    statistics.adapt(IMAGES)
+    made = []
+
+    class Adapted(Tiny):
+        def forward_train(self, inputs):
+            x = layers.BatchNormalization(name="bn")(statistics(inputs), training=True)
+            made.append(layers.Dense(3, name="fc"))
+            return made[-1](layers.Flatten()(x))
+
+        forward = AbstractModelHelper.forward
+
+    model = helper(Adapted).build_model()
+    x = (IMAGES - IMAGES.mean()) / IMAGES.std() / np.sqrt(1.001)
+    expected = x.reshape(20, -1) @ np.asarray(made[0].kernel)
+    np.testing.assert_allclose(model(IMAGES), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_names_that_tensorflow_does_not_take(capsys):
+    class Odd(Tiny):
+        model_name = "Mein Netz ü"
+
+        def forward(self, inputs):
+            return layers.Dense(3, name="letzte Schicht")(layers.Flatten()(inputs))
+
+    model = helper(Odd).build_model()
+    assert model.name == "Mein_Netz_u"
+    assert [layer.name for layer in model.layers][::2] == ["images", "letzte_Schicht"]
+    assert "'letzte Schicht' is called 'letzte_Schicht'" in capsys.readouterr().err
+    assert tf.function(model)(IMAGES).shape == (20, 3)
+
+
 def test_no_forward_at_all():
     class Empty(Tiny):
         forward = AbstractModelHelper.forward

@@ -127,7 +127,7 @@ def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
         ({"out_dir": "file/x"}, r"cannot write 'file/x/state/1_full_prec.keras': .*file is a file"),
         ({"log_dir": "file/x"}, r"cannot write 'file/x/events'"),
         ({"pretrained_path": "x.keras"}, r"`pretrained_path`: there is no file 'x.keras'"),
-        ({"pretrained_path": "x.pt"}, r"`pretrained_path` must end in .keras, .h5, .hdf5, .wei"),
+        ({"pretrained_path": "x.pt"}, r"`pretrained_path` must end in .keras, .h5, .hdf5, .npz"),
         (
             {"distillation": DistillationConfig(enbl_dst=True)},
             r"`enbl_dst` has no teacher here: without a learner that compresses",
@@ -143,6 +143,15 @@ def test_refusals(run, message, folder):
     (folder / "file").write_text("")
     with pytest.raises(InputError, match=message):
         plan_of(True, **run)
+
+
+def test_teachers_of_keras_2(folder):
+    (folder / "old.h5").write_bytes(b"")
+    distillation = DistillationConfig(enbl_dst=True, save_path_dst="old.h5")
+    assert plan_of(True, distillation=distillation).teacher_path == pathlib.Path("old.h5")
+    distillation = DistillationConfig(enbl_dst=True, save_path_dst="gone.hdf5")
+    with pytest.raises(InputError, match=r"`save_path_dst`: there is no teacher 'gone.hdf5'"):
+        plan_of(True, distillation=distillation)
 
 
 def test_scoring_needs_no_place_to_write(folder):

@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pytest
 
-from rl_agents import create_agent
+from learners.search.agents import create_agent
 from rl_agents.problems import SharedBudget, play
 from utils.errors import InputError
 

@@ -159,9 +159,9 @@ def test_a_file_is_scored_as_the_network_is():
     report, wanted = check(
         model, YES[ORDER], IMAGES[ORDER], tflite="int8", tflite_max_gap=1, tflite_max_error=9
     )
-    outputs = interpreted(report.file("int8").path, IMAGES[ORDER])
+    outputs = interpreted(report.tflite[0].path, IMAGES[ORDER])
     auc = over_all(keras.metrics.AUC(), YES[ORDER], outputs)
-    assert report.file("int8").gap == pytest.approx(wanted["auc"] - auc, abs=1e-5)
+    assert report.tflite[0].gap == pytest.approx(wanted["auc"] - auc, abs=1e-5)
 
 
 def test_a_file_that_loses_is_not_passed_over():
@@ -183,8 +183,8 @@ def test_rewards_of_a_search():
         "nb_rlouts_min": 1, "nb_smpls_search": 64, "nb_smpls_bn": 0,
     }  # fmt: skip
     report = short(model, data, data, **PRUNING | options)
-    assert len(report.searches) == 1
-    rewards = [rollout.reward for rollout in report.searches[0].rollouts]
+    (search,) = report.searches
+    rewards = [rollout.reward for rollout in search.rollouts]
     assert all(0.3 < reward <= 1.0 for reward in rewards)
 
 
@@ -274,4 +274,4 @@ def test_a_helper_of_ones_own():
     assert found["loss"] == pytest.approx(float(np.mean(loss)), rel=1e-5)
     file = interpreted("out/model_int8.tflite", IMAGES[order])
     of_file = over_all(keras.metrics.AUC(from_logits=True), YES[order], file)
-    assert report["files"][-1]["gap"] == pytest.approx(auc - of_file, abs=1e-5)
+    assert report["tflite"][0]["gap"] == pytest.approx(auc - of_file, abs=1e-5)

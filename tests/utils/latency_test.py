@@ -138,13 +138,24 @@ def test_keras_call_refuses_open_shapes():
 def test_files_of_both_kinds(tmp_path, network):
     save_keras_model(network, tmp_path / "a.keras")
     (tmp_path / "a.tflite").write_bytes(convert(network, "float32"))
-    calls = {name: file_call(tmp_path / f"a.{name}") for name in ("keras", "tflite")}
+    network.save(tmp_path / "a.h5")
+    calls = {name: file_call(tmp_path / f"a.{name}") for name in ("keras", "h5", "tflite")}
     stats = measure(calls, repeats=4, warmup=1)
     assert all(row.p50 > 0 for row in stats.values())
 
 
+def test_python_code_is_asked_for(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x + 1.0)])
+    model.save(tmp_path / "a.keras")
+    with pytest.raises(InputError, match=r"a.keras: .*Lambda layer.*--allow_unsafe"):
+        file_call(tmp_path / "a.keras")
+    assert np.asarray(file_call(tmp_path / "a.keras", allow_unsafe=True)()).shape == (1, 3)
+
+
 def test_refuses_other_files(tmp_path):
-    with pytest.raises(InputError, match=r"of .keras and .tflite files. Received: '.*a\.onnx'"):
+    with pytest.raises(
+        InputError, match=r"of .keras, .h5 and .tflite files. Received: '.*a\.onnx'"
+    ):
         file_call(tmp_path / "a.onnx")
     with pytest.raises(InputError, match=r"no such file"):
         file_call(tmp_path / "a.keras")

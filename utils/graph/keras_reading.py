@@ -257,9 +257,9 @@ class Reading:
     def _note_own(self, operation: Any, attrs: Mapping[str, Any]) -> None:
         """Keep what Keras could not find when the operation is built anew."""
         found = own_objects.objects_of(operation)
-        for value in found.values():
-            own_objects.add_object(self._own, value)
-        own_objects.remember(found)
+        for name, value in found.items():
+            own_objects.merge_object(self._own, name, value)
+        own_objects.remember(self._own)
         own_objects.remember_lambdas(operation, attrs)
 
     @property

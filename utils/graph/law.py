@@ -6,6 +6,7 @@ It holds by construction (see `utils.graph.channels`); this measures it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -83,9 +84,8 @@ def in_float64(graph: Graph) -> Graph:
     """
 
     def node_in_float64(node: Node) -> Node:
-        attrs = {**node.attrs, "dtype": _DOUBLE} if "dtype" in node.attrs else node.attrs
         dtypes = tuple(_DOUBLE if dtype == _SINGLE else dtype for dtype in node.output_dtypes)
-        return node.replace(attrs=attrs, output_dtypes=dtypes)
+        return node.replace(attrs=_attrs_in_float64(node.attrs), output_dtypes=dtypes)
 
     params = {
         layer: {
@@ -95,6 +95,15 @@ def in_float64(graph: Graph) -> Graph:
         for layer, arrays in graph.params.items()
     }
     return graph.replace(nodes=tuple(map(node_in_float64, graph.nodes)), params=params)
+
+
+def _attrs_in_float64(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a layer's attrs, and those of layers inside of it, in double precision."""
+    found = {**attrs, "dtype": _DOUBLE} if "dtype" in attrs else dict(attrs)
+    for key, value in attrs.items():
+        if isinstance(value, Mapping) and value.get("module") == "keras.layers":
+            found[key] = {**value, "config": _attrs_in_float64(value["config"])}
+    return found
 
 
 def relative_error(expected: Any, actual: Any) -> float:

@@ -34,12 +34,14 @@ class Building:
         allow_unsafe: admit Python code.
         names: what layers are called here by their names in the file, where these differ: today's
             names hold no slash.
+        taken: names of layers, in the file and here.
         scaled: hard sigmoids behind a Rescaling of their own.
     """
 
     is_keras_2: bool
     allow_unsafe: bool = False
     names: dict[str, str] = dataclasses.field(default_factory=dict)
+    taken: set[str] = dataclasses.field(default_factory=set)
     scaled: list[Any] = dataclasses.field(default_factory=list)
 
     def model(self, written: Any) -> keras.Model:
@@ -65,6 +67,8 @@ class Building:
             config = {"layers": config}
         if not isinstance(config, Mapping) or not isinstance(config.get("layers"), list):
             raise InputError(f"the {class_name} has no list of layers.")
+        names = (entry["name"] for entry in map(_named, config["layers"]) if "name" in entry)
+        self.taken.update(str(name) for name in names)
         build = self._sequential if class_name == "Sequential" else self._functional
         model = build(config)
         if config.get("trainable") is False:
@@ -75,7 +79,8 @@ class Building:
         """Give a layer's name, without slashes."""
         name = str(written)
         if "/" in name and name not in self.names:
-            self.names[name] = unique_name(name.replace("/", "_"), set(self.names.values()))
+            self.names[name] = unique_name(name.replace("/", "_"), self.taken)
+            self.taken.add(self.names[name])
         return self.names.get(name, name)
 
     def _model_name(self, config: Mapping[str, Any]) -> str | None:
@@ -205,6 +210,12 @@ def _checked(entry: Any) -> Mapping[str, Any]:
     if isinstance(entry["config"], list):
         return {**entry, "config": {"layers": entry["config"], "name": entry.get("name")}}
     return entry
+
+
+def _named(entry: Any) -> Mapping[str, Any]:
+    """Give the part of a layer's description that its name is in."""
+    config = entry.get("config") if isinstance(entry, Mapping) else None
+    return config if isinstance(config, Mapping) else {}
 
 
 def _nothing() -> None:

@@ -56,7 +56,7 @@ _SETTINGS = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.6,
 }
-_UNITS = {"ratio": (100, "% removed"), "sparsity": (100, "% zero"), "bits": (1, "bits")}
+_UNITS = {"channels": (100, "% removed"), "sparsity": (100, "% zero"), "bits": (1, "bits")}
 #: More layers than this are drawn as a profile over their position, without names.
 MAX_NAMED_LAYERS = 60
 _MAX_NAME = 22

@@ -287,12 +287,12 @@ class Search(Record):
     """How a learner found the choice for each layer."""
 
     stage: str = entry("the learner that searched", default="")
-    agent: str = entry("ddpg, tpe, cmaes, evolution, random, greedy …")
+    agent: str = entry("who proposed: dp, greedy, ddpg, tpe, cma-es, evolution, random …")
     quantity: str = entry(
         "what was chosen for each layer: the fraction of channels removed, bits, or the fraction "
         "of weights made zero",
-        choices=("ratio", "bits", "sparsity"),
-        default="ratio",
+        choices=("channels", "bits", "sparsity"),
+        default="channels",
     )
     budget: str = entry("the budget that every trial kept", default="")
     rollouts: tuple[Rollout, ...] = entry("the trials, in order")

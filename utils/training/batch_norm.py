@@ -40,31 +40,31 @@ class BatchNormEstimator:
         self._kept = [v for v in model.non_trainable_variables if not _contains(self._moving, v)]
         self._step = tf.function(self._sums, reduce_retracing=True)
 
-    def __call__(self, dataset: tf.data.Dataset, nb_batches: int) -> None:
+    def __call__(self, dataset: tf.data.Dataset, num_batches: int) -> None:
         """Set the moving statistics.
 
         Args:
             dataset: elements are (images, labels) or images.
-            nb_batches: batches to use at most.
+            num_batches: batches to use at most.
 
         Raises:
-            InputError: if the data set is empty or `nb_batches` not positive.
+            InputError: if the data set is empty or `num_batches` not positive.
         """
-        if nb_batches < 1:
-            raise InputError(f"`nb_batches` must be at least 1. Received: {nb_batches}.")
+        if num_batches < 1:
+            raise InputError(f"`num_batches` must be at least 1. Received: {num_batches}.")
         if not self._layers:
             return
         kept = [tf.identity(variable.value) for variable in self._kept]
-        nb_images, totals = 0, [tf.zeros(variable.shape, tf.float64) for variable in self._moving]
+        num_images, totals = 0, [tf.zeros(variable.shape, tf.float64) for variable in self._moving]
         with _momentum_free(self._layers), _dropout_off(self._model):
-            for element in dataset.take(nb_batches):
+            for element in dataset.take(num_batches):
                 images = element[0] if isinstance(element, tuple) else element
                 size = len(keras.tree.flatten(images)[0])
-                nb_images += size
+                num_images += size
                 totals = [t + size * s for t, s in zip(totals, self._step(images), strict=True)]
-        if not nb_images:
+        if not num_images:
             raise InputError("data for batch normalization is empty. Give at least one batch.")
-        self._assign([total / nb_images for total in totals])
+        self._assign([total / num_images for total in totals])
         for variable, value in zip(self._kept, kept, strict=True):
             variable.assign(value)
 
@@ -84,9 +84,9 @@ class BatchNormEstimator:
             layer.moving_variance.assign(tf.cast(variance, layer.moving_variance.dtype))
 
 
-def reestimate_batch_norm(model: keras.Model, dataset: tf.data.Dataset, nb_batches: int) -> None:
+def reestimate_batch_norm(model: keras.Model, dataset: tf.data.Dataset, num_batches: int) -> None:
     """Set a model's moving statistics from data once; see `BatchNormEstimator`."""
-    BatchNormEstimator(model)(dataset, nb_batches)
+    BatchNormEstimator(model)(dataset, num_batches)
 
 
 class StatisticsRefresher(keras.callbacks.Callback):
@@ -97,25 +97,25 @@ class StatisticsRefresher(keras.callbacks.Callback):
 
     Args:
         make_images: gives the data set that they are taken from.
-        nb_batches: batches of it to use at most.
-        nb_steps: steps of the whole run. One that ends earlier is left as it is.
+        num_batches: batches of it to use at most.
+        num_steps: steps of the whole run. One that ends earlier is left as it is.
     """
 
     def __init__(
-        self, make_images: Callable[[], tf.data.Dataset], *, nb_batches: int, nb_steps: int
+        self, make_images: Callable[[], tf.data.Dataset], *, num_batches: int, num_steps: int
     ) -> None:
         super().__init__()
         self._make_images = make_images
-        self._nb_batches = nb_batches
-        self._nb_steps = nb_steps
+        self._num_batches = num_batches
+        self._num_steps = num_steps
 
     def on_train_end(self, logs: Any = None) -> None:
         """Take them anew, before the state is saved for the last time."""
         network = self.model.network
         momenta = [layer.momentum for layer in _normalizations(network)]
-        done = int(self.model.optimizer.iterations) >= self._nb_steps
-        if done and max(momenta, default=0.0) ** self._nb_steps > _STALE_SHARE:
-            reestimate_batch_norm(network, self._make_images(), self._nb_batches)
+        done = int(self.model.optimizer.iterations) >= self._num_steps
+        if done and max(momenta, default=0.0) ** self._num_steps > _STALE_SHARE:
+            reestimate_batch_norm(network, self._make_images(), self._num_batches)
 
 
 def _normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:

@@ -70,15 +70,15 @@ class Recorder(keras.callbacks.Callback):
         # `loss` is the epoch's running mean: one value that is not finite spoils it at that step.
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             raise NotFiniteError("loss", self.step)
-        self._clock.tick(self.model.nb_images_seen)
+        self._clock.tick(self.model.num_images_seen)
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Read the number of images before validation sets it back."""
-        self._clock.stop(self.model.nb_images_seen())
+        self._clock.stop(self.model.num_images_seen())
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Write the row."""
-        self._clock.stop(self.model.nb_images_seen())
+        self._clock.stop(self.model.num_images_seen())
         self.history.append(
             {
                 "epoch": epoch + 1,
@@ -102,21 +102,21 @@ class _Clock:
         self._last = self.begin
         self._stopped = False
 
-    def tick(self, nb_images: Callable[[], int]) -> None:
+    def tick(self, num_images: Callable[[], int]) -> None:
         """Note the end of a step."""
         self._last = time.perf_counter()
         if self._first is None:
-            self._first = (self._last, nb_images())
+            self._first = (self._last, num_images())
 
-    def stop(self, nb_images: int) -> None:
+    def stop(self, num_images: int) -> None:
         """Compute the rate; only the first call counts."""
         if self._stopped:
             return
         self._stopped = True
         since, before = self._first or (self.begin, 0)
-        if nb_images <= before:  # one step only
+        if num_images <= before:  # one step only
             since, before = self.begin, 0
-        self.rate = (nb_images - before) / max(self._last - since, 1e-9)
+        self.rate = (num_images - before) / max(self._last - since, 1e-9)
 
 
 class StateSaver(keras.callbacks.Callback):
@@ -131,7 +131,7 @@ class StateSaver(keras.callbacks.Callback):
         save: called with `mid_epoch`.
         save_step: steps between two saves.
         steps_per_epoch: an epoch's last step is saved with the epoch.
-        nb_steps: steps of the whole run.
+        num_steps: steps of the whole run.
     """
 
     def __init__(
@@ -141,26 +141,26 @@ class StateSaver(keras.callbacks.Callback):
         *,
         save_step: int,
         steps_per_epoch: int,
-        nb_steps: int,
+        num_steps: int,
     ) -> None:
         super().__init__()
         self._recorder = recorder
         self._save = save
         self._save_step = save_step
         self._steps_per_epoch = steps_per_epoch
-        self._nb_steps = nb_steps
+        self._num_steps = num_steps
         self._next_save = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Save inside an epoch."""
         step = self._recorder.step
-        ends_epoch = step % self._steps_per_epoch == 0 or step >= self._nb_steps
+        ends_epoch = step % self._steps_per_epoch == 0 or step >= self._num_steps
         if step % self._save_step == 0 and not ends_epoch:
             self._timed_save(mid_epoch=True)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Save with the epoch's row."""
-        ends_run = self._recorder.step >= self._nb_steps or self.model.stop_training
+        ends_run = self._recorder.step >= self._num_steps or self.model.stop_training
         if not ends_run and time.perf_counter() >= self._next_save:
             self._timed_save()
 
@@ -186,7 +186,7 @@ class Stopper(keras.callbacks.Callback):
         is_asked: tells whether the run is to stop.
         save: called with `mid_epoch`.
         steps_per_epoch: after an epoch's last step it waits for the epoch's row.
-        nb_steps: steps of the whole run.
+        num_steps: steps of the whole run.
     """
 
     def __init__(
@@ -196,14 +196,14 @@ class Stopper(keras.callbacks.Callback):
         save: Callable[..., None],
         *,
         steps_per_epoch: int,
-        nb_steps: int,
+        num_steps: int,
     ) -> None:
         super().__init__()
         self._recorder = recorder
         self._is_asked = is_asked
         self._save = save
         self._steps_per_epoch = steps_per_epoch
-        self._nb_steps = nb_steps
+        self._num_steps = num_steps
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Stop inside an epoch."""
@@ -215,7 +215,7 @@ class Stopper(keras.callbacks.Callback):
         self._stop_if_asked(mid_epoch=False)
 
     def _stop_if_asked(self, *, mid_epoch: bool) -> None:
-        if self._is_asked() and self._recorder.step < self._nb_steps:
+        if self._is_asked() and self._recorder.step < self._num_steps:
             self._save(mid_epoch=mid_epoch)
             raise StopAskedError
 

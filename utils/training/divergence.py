@@ -66,7 +66,7 @@ class DivergenceWatch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the step's loss; Keras tells the epoch's mean so far."""
-        mean, images = (logs or {}).get("loss", 0.0), self.model.nb_images_seen()
+        mean, images = (logs or {}).get("loss", 0.0), self.model.num_images_seen()
         total, since = self._before or (0.0, 0)
         self._before = mean * images, images
         # Of an epoch that an earlier session began, the first step here has the mean for its loss.

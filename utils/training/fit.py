@@ -82,10 +82,10 @@ def _matching_state(job: FitJob) -> TrainingState | None:
     saved = read_state(job.state_path) if job.resume else None
     if saved is not None:
         check_fingerprint(job.state_path, saved.fingerprint, _fingerprint(job))
-        if saved.step > job.nb_steps:
+        if saved.step > job.num_steps:
             raise InputError(
                 f"{job.state_path} holds a run that is {saved.step} steps long already; "
-                f"{job.nb_steps} were asked for. Ask for at least as many, or start anew with "
+                f"{job.num_steps} were asked for. Ask for at least as many, or start anew with "
                 "--resume=False or another --out_dir."
             )
     return saved
@@ -155,7 +155,7 @@ class _Run:
             self._job.workers.broadcast(
                 [*self._plain.variables, *self._extras, *self._optimizer.variables]
             )
-            if self._job.nb_steps:
+            if self._job.num_steps:
                 self._train()
         if self._stop.signal is not None:
             self._say_how_to_go_on(self._stop.signal.name)
@@ -179,8 +179,8 @@ class _Run:
     def _is_done(self) -> bool:
         saved = self._saved
         return saved is not None and (
-            saved.step >= self._job.nb_steps
-            or (saved.finished and saved.nb_steps >= self._job.nb_steps)
+            saved.step >= self._job.num_steps
+            or (saved.finished and saved.num_steps >= self._job.num_steps)
         )
 
     def _restore(self, variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
@@ -193,7 +193,7 @@ class _Run:
     def _result(self) -> FitResult:
         return FitResult(
             history=tuple(self._recorder.history),
-            nb_steps=self._recorder.step,
+            num_steps=self._recorder.step,
             resumed_from=self._saved.step if self._saved else None,
         )
 
@@ -244,9 +244,9 @@ class _Run:
         length = self._job.steps_per_epoch
         epoch, done = divmod(self._recorder.step, length)
         if done:
-            yield epoch, epoch + 1, min(length - done, self._job.nb_steps - self._recorder.step)
+            yield epoch, epoch + 1, min(length - done, self._job.num_steps - self._recorder.step)
             epoch += 1
-        last, rest = divmod(self._job.nb_steps, length)
+        last, rest = divmod(self._job.num_steps, length)
         if last > epoch:
             yield epoch, last, length
         if rest and last >= epoch:
@@ -265,8 +265,8 @@ class _Run:
                 ProgressLine(
                     self._recorder,
                     stage=job.stage,
-                    nb_epochs=job.nb_epochs,
-                    nb_steps=job.nb_steps,
+                    num_epochs=job.num_epochs,
+                    num_steps=job.num_steps,
                 )
             )
         if chief:
@@ -276,7 +276,7 @@ class _Run:
                     self._save,
                     save_step=job.save_step,
                     steps_per_epoch=job.steps_per_epoch,
-                    nb_steps=job.nb_steps,
+                    num_steps=job.num_steps,
                 )
             )
         callbacks.append(
@@ -285,7 +285,7 @@ class _Run:
                 lambda: self._stop.signal is not None,
                 self._save,
                 steps_per_epoch=job.steps_per_epoch,
-                nb_steps=job.nb_steps,
+                num_steps=job.num_steps,
             )
         )
         return callbacks
@@ -301,7 +301,7 @@ class _Run:
     def _save_first(self) -> None:
         """Save what training starts from: the last good model until there is a better one."""
         try:
-            self._save(finished=self._job.nb_steps == 0, mid_epoch=False)
+            self._save(finished=self._job.num_steps == 0, mid_epoch=False)
         except NotFiniteError as error:
             raise InputError(
                 f"the network {self._plain.name!r} holds NaN or infinite weights before training. "
@@ -313,7 +313,7 @@ class _Run:
             return
         state = TrainingState(
             step=self._recorder.step,
-            nb_steps=self._job.nb_steps,
+            num_steps=self._job.num_steps,
             finished=finished,
             fingerprint=_fingerprint(self._job),
             history=tuple(self._recorder.history),
@@ -336,8 +336,8 @@ class _Run:
         if self._job.workers.is_chief:
             notice(
                 f"{self._job.stage}: stopped by {cause} at step {self._recorder.step} of "
-                f"{self._job.nb_steps}, step {self._last_save} is saved in {self._job.state_path}. "
-                "The same command goes on from there."
+                f"{self._job.num_steps}, step {self._last_save} is saved in "
+                f"{self._job.state_path}. The same command goes on from there."
             )
 
     def _give_up(self, error: Exception, what: str) -> None:

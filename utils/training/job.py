@@ -24,7 +24,7 @@ class FitJob:
         make_train: gives the infinite training data from batch `first_step` on; elements are
             (images, labels). A batch must depend on its index only, else a resumed run differs.
         steps_per_epoch: steps (batches) of an epoch.
-        nb_steps: steps of the whole run; the last epoch may be a part of one.
+        num_steps: steps of the whole run; the last epoch may be a part of one.
         optimizer: a Keras optimizer that was not used before; it holds its schedule.
         loss: the loss to minimize.
         state_path: `.keras` file of the resumable state; plain Keras loads it too.
@@ -55,7 +55,7 @@ class FitJob:
 
     make_train: Callable[[int], tf.data.Dataset]
     steps_per_epoch: int
-    nb_steps: int
+    num_steps: int
     optimizer: keras.optimizers.Optimizer
     loss: LossComposer
     state_path: str | os.PathLike[str]
@@ -79,7 +79,7 @@ class FitJob:
     def __post_init__(self) -> None:
         for name, lowest in {
             "steps_per_epoch": 1,
-            "nb_steps": 0,
+            "num_steps": 0,
             "save_step": 1,
             "summ_step": 1,
         }.items():
@@ -94,9 +94,9 @@ class FitJob:
             )
 
     @property
-    def nb_epochs(self) -> int:
+    def num_epochs(self) -> int:
         """Number of epochs, the last one possibly a part."""
-        return -(-self.nb_steps // self.steps_per_epoch)
+        return -(-self.num_steps // self.steps_per_epoch)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,12 +107,12 @@ class FitResult:
         history: a row per epoch: `epoch` and `step` (both counted from 1, at its end), `loss`, the
             loss' metrics such as `accuracy`, both again with `val_` for the validation data,
             `lrn_rate` (of the next step), `seconds`, `images_per_second`.
-        nb_steps: steps done.
+        num_steps: steps done.
         resumed_from: step at which this session took up a saved state; None for a new run.
     """
 
     history: tuple[Mapping[str, float], ...]
-    nb_steps: int
+    num_steps: int
     resumed_from: int | None = None
 
     @property

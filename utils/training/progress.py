@@ -26,8 +26,8 @@ class ProgressLine(keras.callbacks.Callback):
     Args:
         recorder: counts the steps.
         stage: name of what is running.
-        nb_epochs: epochs of the whole run.
-        nb_steps: steps of the whole run.
+        num_epochs: epochs of the whole run.
+        num_steps: steps of the whole run.
         console: where to; standard error by default, so that results can be piped.
     """
 
@@ -36,15 +36,15 @@ class ProgressLine(keras.callbacks.Callback):
         recorder: Recorder,
         *,
         stage: str,
-        nb_epochs: int,
-        nb_steps: int,
+        num_epochs: int,
+        num_steps: int,
         console: Console | None = None,
     ) -> None:
         super().__init__()
         self._recorder = recorder
         self._stage = stage
-        self._nb_epochs = nb_epochs
-        self._nb_steps = nb_steps
+        self._num_epochs = num_epochs
+        self._num_steps = num_steps
         self._console = console or Console(stderr=True)
         self._interval = _BAR_INTERVAL if self._console.is_terminal else _LINE_INTERVAL
         self._bar: Progress | None = None
@@ -63,7 +63,7 @@ class ProgressLine(keras.callbacks.Callback):
                 console=self._console,
                 auto_refresh=False,
             )
-            self._bar.add_task(self._stage, total=self._nb_steps, completed=self._recorder.step)
+            self._bar.add_task(self._stage, total=self._num_steps, completed=self._recorder.step)
             self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -75,7 +75,7 @@ class ProgressLine(keras.callbacks.Callback):
         """Show the line if it is time."""
         now = time.perf_counter()
         if self._start is None:
-            self._start = (self._recorder.step, now, self.model.nb_images_seen())
+            self._start = (self._recorder.step, now, self.model.num_images_seen())
         elif now - self._shown_at >= self._interval:
             self._shown_at = now
             self._show(self._text(logs or {}, now))
@@ -94,8 +94,8 @@ class ProgressLine(keras.callbacks.Callback):
 
     def _position(self) -> str:
         return (
-            f"{self._stage}: epoch {self._epoch}/{self._nb_epochs}, "
-            f"step {self._recorder.step}/{self._nb_steps}"
+            f"{self._stage}: epoch {self._epoch}/{self._num_epochs}, "
+            f"step {self._recorder.step}/{self._num_steps}"
         )
 
     def _text(self, logs: Mapping[str, float], now: float) -> str:
@@ -103,8 +103,8 @@ class ProgressLine(keras.callbacks.Callback):
         step, since, images = self._start or (self._recorder.step, now, 0)
         if self._recorder.step > step:
             seconds = now - since
-            left = (self._nb_steps - self._recorder.step) * seconds / (self._recorder.step - step)
-            rate = (self.model.nb_images_seen() - images) / seconds
+            left = (self._num_steps - self._recorder.step) * seconds / (self._recorder.step - step)
+            rate = (self.model.num_images_seen() - images) / seconds
             parts += [f"{rate:,.0f} images/s", f"{_duration(left)} left"]
         return ", ".join([*parts, *_scores(logs)])
 

@@ -6,14 +6,14 @@ import keras
 
 
 def fine_tune_schedule(
-    lrn_rate: float, nb_steps: int, *, nb_steps_warmup: int = 0
+    lrn_rate: float, num_steps: int, *, num_steps_warmup: int = 0
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Fall from a learning rate to 0 along half a cosine, after an optional linear warm-up.
 
     Args:
         lrn_rate: the highest learning rate.
-        nb_steps: steps of the whole run.
-        nb_steps_warmup: the first of them, which rise linearly from 0.
+        num_steps: steps of the whole run.
+        num_steps_warmup: the first of them, which rise linearly from 0.
 
     Returns:
         Schedule over steps.
@@ -22,7 +22,7 @@ def fine_tune_schedule(
         ValueError: if the warm-up is negative or takes the whole run.
 
     Example:
-        >>> schedule = fine_tune_schedule(0.01, 120, nb_steps_warmup=20)
+        >>> schedule = fine_tune_schedule(0.01, 120, num_steps_warmup=20)
         >>> [round(float(schedule(step)), 5) for step in (0, 10, 20, 70, 120)]
         [0.0, 0.005, 0.01, 0.005, 0.0]
 
@@ -30,14 +30,14 @@ def fine_tune_schedule(
         Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017,
         arXiv:1608.03983 (one period, no restart).
     """
-    if not 0 <= nb_steps_warmup < max(nb_steps, 1):
+    if not 0 <= num_steps_warmup < max(num_steps, 1):
         raise ValueError(
-            "`nb_steps_warmup` must be in [0, nb_steps). Received: "
-            f"{nb_steps_warmup} of {nb_steps}."
+            "`num_steps_warmup` must be in [0, num_steps). Received: "
+            f"{num_steps_warmup} of {num_steps}."
         )
-    decay_steps = max(nb_steps - nb_steps_warmup, 1)
-    if not nb_steps_warmup:
+    decay_steps = max(num_steps - num_steps_warmup, 1)
+    if not num_steps_warmup:
         return keras.optimizers.schedules.CosineDecay(lrn_rate, decay_steps)
     return keras.optimizers.schedules.CosineDecay(
-        0.0, decay_steps, warmup_target=lrn_rate, warmup_steps=nb_steps_warmup
+        0.0, decay_steps, warmup_target=lrn_rate, warmup_steps=num_steps_warmup
     )

@@ -38,7 +38,7 @@ class TrainingState:
 
     Attributes:
         step: steps done.
-        nb_steps: steps of the whole run as it was saved.
+        num_steps: steps of the whole run as it was saved.
         finished: the run reached its end (or a callback ended it).
         fingerprint: values that must be equal for a run to be resumed.
         history: row per finished epoch, see `FitResult`.
@@ -53,7 +53,7 @@ class TrainingState:
     """
 
     step: int
-    nb_steps: int
+    num_steps: int
     finished: bool
     fingerprint: Mapping[str, Any]
     history: tuple[Mapping[str, float], ...]
@@ -132,7 +132,7 @@ def save_state(path: str | os.PathLike[str], network: keras.Model, state: Traini
     header = {
         "version": _VERSION,
         "step": state.step,
-        "nb_steps": state.nb_steps,
+        "num_steps": state.num_steps,
         "finished": state.finished,
         "fingerprint": dict(state.fingerprint),
         "history": [dict(row) for row in state.history],

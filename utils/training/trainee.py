@@ -81,7 +81,7 @@ class Trainee(keras.Model):
         penalties = self.losses  # of the network's regularizers, if it has any
         return loss + keras.ops.sum(penalties) if penalties else loss
 
-    def nb_images_seen(self) -> int:
+    def num_images_seen(self) -> int:
         """Count the images of this epoch; Keras weighs its loss tracker by them."""
         return int(self._loss_tracker.count)
 

@@ -7,7 +7,7 @@ from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.channels.budget import ChannelBudget, channel_layers, count_choices, latency_choices
 from learners.channels.groups import prunable_groups
 from learners.channels.measured import MeasuredCost
-from learners.search.choices import largest, smallest
+from learners.search.choices import smallest, untouched
 from tests.learners import networks
 from utils.errors import InputError
 from utils.export.tflite import convert
@@ -52,13 +52,13 @@ def test_uniform_candidates_meet_what_is_counted(text):
     assert 0.98 <= budget.load.of(values) <= 1.0
     assert np.array_equal(budget.refined(values), values)
     assert budget.remarks(values) == []
-    assert budget.counts(values).keys() == {"conv1", "conv2", "conv3", "fc1"}
+    assert budget.by_name(values).keys() == {"conv1", "conv2", "conv3", "fc1"}
 
 
 def test_round_counts_near_the_budget_are_preferred_and_set_its_size():
     exact = make("flops:0.5", build=wide)
-    (full,) = exact.cost(largest(exact.layers)[None])["flops"]
-    (round_counts,) = exact.cost(largest(exact.layers)[None] // 2)["flops"]
+    (full,) = exact.cost(untouched(exact.layers)[None])["flops"]
+    (round_counts,) = exact.cost(untouched(exact.layers)[None] // 2)["flops"]
     for share, inside in ((0.985, True), (1.015, True), (1.04, False), (0.96, False)):
         budget = make(f"flops:{round_counts / full / share:.6f}", build=wide)
         values = budget.uniform()
@@ -74,15 +74,16 @@ def test_bytes_are_met_by_the_exported_file():
     values = budget.refined(budget.uniform())
     whole, small = (
         len(convert(to_keras(budget.cost._counted.cut(v)), "float32"))
-        for v in (largest(budget.layers), values)
+        for v in (untouched(budget.layers), values)
     )
     assert small / whole == pytest.approx(0.6, rel=0.02)
     assert budget.measured(values)["bytes"] == small
 
 
-def test_a_budget_out_of_reach_says_the_range():
-    with pytest.raises(InputError, match=r"flops:0.001 cannot be met: .* flops between 0\.0"):
-        make("flops:0.001")
+def test_a_budget_out_of_reach_says_the_range_and_which_flags_help():
+    message = r"flops:0.001 cannot be met: .* flops between 0\.0.*--dcp_residual=joint"
+    with pytest.raises(InputError, match=message):
+        make("flops:0.001", prefix="dcp_")
 
 
 def test_the_nearest_reachable_point_is_stated():
@@ -114,7 +115,9 @@ class Drifting(MeasuredCost):
 
 
 def drifting(monkeypatch, text="latency:0.6"):
-    monkeypatch.setattr(ChannelBudget, "_cost_model", lambda self, path: Drifting(self._counted))
+    monkeypatch.setattr(
+        "learners.channels.budget.cost_model", lambda counted, *_: Drifting(counted)
+    )
     return make(text, round_to=2)
 
 

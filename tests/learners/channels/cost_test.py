@@ -37,7 +37,7 @@ def network(name, monkeypatch):
 @pytest.mark.parametrize("residual", ["inner", "joint", "gather"])
 @pytest.mark.parametrize(
     "name",
-    [*HELPERS, "residual", "vgg", "depthwise", "concat", "transposed"],
+    [*HELPERS, "residual", "vgg", "depthwise", "concat", "transposed", "recurrent"],
 )
 def test_counting_equals_cutting(name, residual, monkeypatch):
     graph = from_keras(network(name, monkeypatch))

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -43,6 +44,17 @@ def test_in_the_order_of_the_first_readers():
 )
 def test_skipped_layers_keep_their_inputs(config, left):
     assert names(networks.vgg(), **config) == left
+
+
+def test_layers_inside_others_count_as_first_and_last():
+    inputs = keras.Input((6, 4))
+    x = keras.layers.Embedding(9, 6, name="words")(keras.ops.cast(inputs[..., 0], "int32"))
+    x = keras.layers.Bidirectional(keras.layers.GRU(4, return_sequences=True), name="both")(x)
+    x = keras.layers.Bidirectional(keras.layers.LSTM(3), name="last")(x)
+    model = keras.Model(inputs, keras.layers.Softmax()(x))
+    assert names(model, skip_frst_layer=False) == ["words", "both"]
+    assert names(model) == ["both"]
+    assert names(model, skip_frst_layer=False, skip_last_layer=True) == ["words"]
 
 
 def test_first_layer_reads_the_image_only():

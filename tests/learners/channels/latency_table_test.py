@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -8,7 +9,7 @@ from learners.channels.cost import NetworkCost
 from learners.channels.groups import prunable_groups
 from learners.channels.latency_table import LatencyTable
 from learners.channels.measured import Measurements
-from learners.search.choices import largest
+from learners.search.choices import untouched
 from tests.learners import networks
 from utils.graph import from_keras
 from utils.latency import LatencyStats
@@ -51,7 +52,7 @@ def setup(model):
 def test_layers_add_up_and_groups_multiply(timed, name):
     cost, layers = setup(getattr(networks, name)())
     table = LatencyTable(cost, layers, Measurements())
-    candidates = np.array([largest(layers), [layer.choices[1] for layer in layers]])
+    candidates = np.array([untouched(layers), [layer.choices[1] for layer in layers]])
     assert table(candidates) == pytest.approx(cost(candidates)["flops"])
 
 
@@ -90,3 +91,24 @@ def test_real_layers_take_real_time():
     layers = channel_layers(graph, groups, [(4, 8)])
     table = LatencyTable(NetworkCost(graph, groups), layers, Measurements())
     assert 0.0 < table(np.array([[8]]))[0] < 100.0
+
+
+def key_of(layer):
+    inputs = keras.Input((6, 4))
+    graph = from_keras(keras.Model(inputs, layer(inputs)))
+    return latency_table._key(graph, graph.nodes[-1])
+
+
+def test_layers_inside_others_are_told_apart():
+    """Equal shapes, other times: what is inside counts, its name does not."""
+    layers = keras.layers
+    different = [
+        layers.Bidirectional(layers.GRU(4)),
+        layers.Bidirectional(layers.LSTM(4)),
+        layers.Bidirectional(layers.GRU(4, unroll=True)),
+        layers.Bidirectional(layers.GRU(4), backward_layer=layers.LSTM(4, go_backwards=True)),
+        layers.GRU(8),
+        layers.GRU(8, reset_after=False),
+    ]
+    assert len({key_of(layer) for layer in different}) == len(different)
+    assert key_of(layers.Bidirectional(layers.GRU(4, name="other"))) == key_of(different[0])

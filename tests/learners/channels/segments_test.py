@@ -74,3 +74,39 @@ def test_gathers_and_shared_cuts_together(growing):
     keep = {part.name: np.arange(part.size) % 2 == 0 for part in parts if part.prunable}
     model = to_keras(cut(growing, parts, keep))
     assert model(np.zeros((1, 8, 8, 3), "float32")).shape == (1, 8, 8, 2)
+
+
+def recurrent_stream():
+    """Four units that continue, zero-padded, as the first four of eight."""
+    x = keras.Input((5, 3))
+    narrow = keras.layers.LSTM(4, return_sequences=True, name="narrow")(x)
+    y = keras.layers.Dense(6, name="inner")(narrow)
+    y = keras.layers.GRU(8, return_sequences=True, name="wide")(y)
+    wide = keras.layers.Add()([keras.ops.pad(narrow, ((0, 0), (0, 0), (0, 4))), y])
+    return from_keras(keras.Model(x, keras.layers.Dense(2, name="head")(wide)))
+
+
+def test_segments_of_units_have_their_part_of_the_loops():
+    group = next(g for g in channel_groups(recurrent_stream()) if g.size == 8)
+    assert {loop.node: loop.channels.tolist() for loop in group.loops} == {
+        "narrow": [0, 1, 2, 3],
+        "wide": [0, 1, 2, 3, 4, 5, 6, 7],
+    }
+    first, second = segments(group)
+    assert {loop.node: loop.channels.tolist() for loop in first.loops} == {
+        "narrow": [0, 1, 2, 3],
+        "wide": [0, 1, 2, 3, -1, -1, -1, -1],
+    }
+    assert {loop.node: loop.channels.tolist() for loop in second.loops} == {
+        "wide": [-1, -1, -1, -1, 0, 1, 2, 3]
+    }
+
+
+def test_a_reader_that_chooses_for_itself_takes_no_unit_away():
+    graph = recurrent_stream()
+    group = next(g for g in channel_groups(graph) if g.size == 8)
+    parts = per_reader(group)
+    assert [part.loops for part in parts] == [(), ()]
+    small = cut(graph, parts, {"narrow@head": np.arange(8) < 5})
+    assert small.params["head"]["kernel"].shape == (5, 2)
+    assert small.node("wide").attrs["units"] == 8

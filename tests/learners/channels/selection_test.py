@@ -81,6 +81,7 @@ CASES = [
     {"name": "vgg", "criterion": "backward"},
     {"name": "grouped", "ratio": 0.7},
     {"name": "recurrent"},
+    {"name": "layers_inside"},
 ]
 
 
@@ -113,6 +114,16 @@ def test_refitting_beats_switching_off(name):
     run = run_of(name)
     plain = masked_model(run.graph, merged(run.graph, run.result.keep))
     assert run.error(run.model) < 0.7 * run.error(plain)
+
+
+def test_layers_with_layers_inside_keep_their_weights():
+    """The network around them is cut; theirs come out as they went in, each in its place."""
+    run = run_of(name="layers_inside")
+    assert set(run.result.keep) == {"first", "third", "fourth"}
+    for name in ("attention", "both", "each"):
+        given, cut = (model.get_layer(name) for model in (run.given, run.model))
+        for weight, value in zip(cut.get_weights(), given.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, value)
 
 
 def test_given_network_is_not_changed():
@@ -193,6 +204,27 @@ def test_layers_that_cannot_be_sampled_are_cut_but_not_refitted():
     np.testing.assert_array_equal(after, kernel[:, :, run.result.keep["up"]])
     norms = np.sum(np.asarray(before) ** 2, axis=(0, 1, 2))
     np.testing.assert_array_equal(np.sort(norms[kept]), np.sort(norms)[-kept.sum() :])
+
+
+def test_layers_with_layers_inside_stand_by():
+    """Attention is opaque and has four kernels; the convolutions in front of it are cut."""
+    inputs = keras.Input(networks.IMAGE_SHAPE)
+    x = networks.conv(networks.conv(inputs, 6, "first"), 4, "second")
+    x = layers.Reshape((16, 16))(x)
+    x = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = layers.Dense(3)(layers.GlobalAveragePooling1D()(x))
+    graph = from_keras(networks.randomised(keras.Model(inputs, x)))
+    (group,) = (group for group in channel_groups(graph) if group.prunable)
+    run = ChannelSelection(
+        graph,
+        [group],
+        {"first": 3},
+        Sampler([IMAGES], num_images=48, num_positions=10, seed=0),
+        options=SelectionOptions(),
+    ).run()
+    assert run.keep["first"].sum() == 3
+    for name, array in graph.params["attention"].items():
+        np.testing.assert_array_equal(run.graph.params["attention"][name], array)
 
 
 def test_nothing_to_cut_changes_nothing():

@@ -9,6 +9,8 @@ from learners.channels import tables
 from learners.channels.groups import prunable_groups
 from learners.channels.lasso import lasso_path_order
 from learners.channels.tables import ChannelTables
+from learners.reconstruction.least_squares import refit_kernel, relative_error
+from learners.reconstruction.ridge import RIDGE
 from learners.reconstruction.sampling import Sampler
 from tests.learners import networks
 from utils.graph import from_keras
@@ -70,6 +72,31 @@ def test_a_layer_that_reads_two_groups_drops_the_rows_of_both():
     kernel, _ = found.refit("join", counts | {"left": 2, "right": 1})
     alive = np.abs(kernel).reshape(9, -1, kernel.shape[1]).sum(axis=(0, 2)) > 0
     assert alive.sum() == alive.size - (left.size - 2) - (right.size - 1)
+
+
+@pytest.mark.parametrize("name", ["vgg", "concat", "residual"])
+def test_errors_are_those_of_the_refitted_kernels(name):
+    _, groups, found = make_tables(getattr(networks, name)())
+    for group in groups:
+        errors = found.errors(group.name)
+        assert errors.shape == (group.size,)
+        assert errors[-1] == 0.0
+        assert np.all(np.diff(errors) <= 1e-12)
+        count = max(1, group.size // 2)
+        kept, expected = found.mask(group.name, count), 0.0
+        for reader in group.readers:
+            reading = found.readings[reader.node]
+            moments = found._statistics[reader.node].weighted(reading.weights)
+            rows = np.tile(reader.channels, reading.item.window.num_positions)
+            kernel, _ = refit_kernel(
+                moments,
+                reading.item.kernel * reading.weights,
+                (rows < 0) | kept[np.maximum(rows, 0)],
+                centred=reading.centred,
+                pull=RIDGE,
+            )
+            expected += relative_error(moments, kernel, centred=reading.centred)
+        assert errors[count - 1] == pytest.approx(expected, rel=1e-2, abs=1e-5)
 
 
 @pytest.mark.parametrize("residual", ["joint", "gather"])

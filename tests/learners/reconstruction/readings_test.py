@@ -42,6 +42,28 @@ def test_weights_are_the_scale_of_the_norm_behind():
     np.testing.assert_allclose(reading.item.branch.shift, mean - beta / scale, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("scale", "center"), [(False, True), (True, False), (False, False)])
+def test_norms_without_scale_or_shift(scale, center):
+    """y = (x - mean) / s, times gamma and plus beta where they are."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(3, 1, name="conv")(inputs)
+    norm = layers.BatchNormalization(scale=scale, center=center, name="bn")
+    total = layers.Add(name="total")([norm(x), inputs])
+    model = networks.randomised(keras.Model(inputs, total))
+    slope = 1 / np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
+    slope = slope * np.asarray(norm.gamma) if scale else slope
+    reading = readings(model, "conv")["conv"]
+    np.testing.assert_allclose(reading.weights, slope, rtol=1e-6)
+    images = networks.images(4)
+    linear = np.asarray(keras.Model(inputs, x)(images)) - np.asarray(model.get_layer("conv").bias)
+    wanted = np.asarray(model(images)) - images
+    branch = reading.item.branch
+    # The target, from the sum and the shortcut, is the layer's own linear map.
+    np.testing.assert_allclose(
+        wanted * branch.inverse_scale + branch.shift, linear, rtol=1e-4, atol=1e-4
+    )
+
+
 def test_outputs_of_a_vanishing_scale_keep_their_own_target():
     model = networks.residual()
     gamma = np.ones(8, np.float32)

@@ -22,7 +22,13 @@ def walk_of(model, names=NAMES, *, compensate=False, visits=None):
         seed=3,
     )
     on_layer = (lambda *visit: None) if visits is None else (lambda *visit: visits.append(visit))
-    return Walk(from_keras(model), names, sampler, compensate=compensate, on_layer=on_layer)
+    return Walk(
+        from_keras(model),
+        dict.fromkeys(names, True),
+        sampler,
+        compensate=compensate,
+        on_layer=on_layer,
+    )
 
 
 def as_it_was(statistics, kernel, *, centred):

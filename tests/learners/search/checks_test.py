@@ -82,13 +82,13 @@ def test_unknown_agents_are_refused_with_the_list():
 
 @pytest.fixture
 def path(tmp_path):
-    setting = Setting(quantity="channels", network={"conv": 8}, keep={"conv": 4})
+    setting = Setting(quantity="channels", network={"conv": 8}, values={"conv": 4})
     setting.save(tmp_path / "ratios.json")
     return str(tmp_path / "ratios.json")
 
 
 def test_a_setting_is_read(path):
-    assert check({"setting": path}).keep == {"conv": 4}
+    assert check({"setting": path}).values == {"conv": 4}
 
 
 @pytest.mark.parametrize(

@@ -3,29 +3,18 @@ import math
 import numpy as np
 import pytest
 
+from learners.search.agents import AGENTS, problem_agent
 from learners.search.driver import Limits, SearchRun
 from learners.search.environment import BudgetEnvironment
-from learners.search.greedy import GreedyAgent
+from learners.search.harms import HARM_POINTS, harm_places
 from learners.search.journal import Journal
 from learners.search.rewards import Score
-from rl_agents import AGENTS, create_agent
 from tests.learners.search.toy import ToyProblem
 
-NAMES = [*AGENTS, "greedy"]
 
-
-def make_agent(name, problem, env, *, seed=0, num_rollouts=120):
-    options = {"seed": seed, "num_rollouts": num_rollouts, "initial": [env.actions([4, 4, 4, 4])]}
-    if name != "greedy":
-        return create_agent(name, env.num_layers, env.state_dim, **options)
-    return GreedyAgent(
-        env.num_layers,
-        env.state_dim,
-        layers=problem.layers,
-        load=problem.load,
-        measure_harms=problem.harms,
-        **options,
-    )
+def make_agent(name, problem, env, *, num_rollouts):
+    initial = np.array([4, 4, 4, 4])
+    return problem_agent(name, problem, env, initial=initial, seed=0, num_rollouts=num_rollouts)
 
 
 def search(folder, problem, name="random", *, num_rollouts=12, resume=True, planned=12, **limits):
@@ -64,7 +53,7 @@ def test_uniform_comes_first_and_every_roll_out_is_within_the_budget(tmp_path):
     for trial in trials:
         values = np.array(list(trial.choices.values()))
         assert 0.98 <= problem.load.of(values) <= 1.0
-        assert trial.cost == {"flops": float(problem.cost(values)["flops"])}
+        assert trial.cost == {"bits": float(problem.cost(values)["bits"])}
         env = BudgetEnvironment(problem.layers, problem.load)
         assert trial.actions == pytest.approx(env.actions(values))
 
@@ -73,7 +62,10 @@ def test_equal_candidates_are_scored_once(tmp_path):
     problem = ToyProblem()
     run = search(tmp_path, problem, "greedy", num_rollouts=40, planned=40)
     trials = Journal(tmp_path, {"name": "greedy"}, resume=True).trials
-    assert problem.num_scored == len({tuple(trial.choices.values()) for trial in trials}) < 40
+    distinct = len({tuple(trial.choices.values()) for trial in trials})
+    spent = sum(len(harm_places(layer, HARM_POINTS)) for layer in problem.layers)
+    assert problem.num_scored == spent + distinct
+    assert distinct < 40
     assert run.best.index == min(t.index for t in trials if t.rank == run.best.rank)
 
 
@@ -82,19 +74,20 @@ class Killed(BaseException):
 
 
 class Dying(ToyProblem):
-    """Dies like a killed process at the given roll-out, or after it was written."""
+    """Dies like a killed process once a roll-out is scored, before it is written."""
 
     def __init__(self, at):
         super().__init__()
-        self.at = at
+        self.left = at
 
-    def score(self, values):
-        if self.num_scored == self.at:
+    def reward(self, score, values):
+        if not self.left:
             raise Killed
-        return super().score(values)
+        self.left -= 1
+        return super().reward(score, values)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AGENTS)
 def test_a_killed_search_goes_on_as_it_would_have(name, tmp_path):
     whole = search(tmp_path / "whole", ToyProblem(), name, num_rollouts=30, planned=30)
     with pytest.raises(Killed):
@@ -133,10 +126,14 @@ def test_a_finished_search_scores_nothing_again(tmp_path):
 
 
 class Failing(ToyProblem):
-    """Fails in different ways, more and more of its roll-outs."""
+    """Fails in different ways, and in all that is measured for a roll-out that fails."""
+
+    def __init__(self, journal):
+        super().__init__()
+        self.journal = journal
 
     def score(self, values):
-        number = self.num_scored
+        number = len(self.journal.read_bytes().splitlines()) - 1
         score = super().score(values)
         if number in (0, 3):  # logits that are NaN still give a class
             return Score(math.nan if number == 0 else 0.1, math.nan)
@@ -145,9 +142,9 @@ class Failing(ToyProblem):
         return score
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AGENTS)
 def test_failed_trials_are_written_and_the_search_goes_on(name, tmp_path):
-    run = search(tmp_path, Failing(), name, num_rollouts=14, planned=14)
+    run = search(tmp_path, Failing(tmp_path / "search.jsonl"), name, num_rollouts=14, planned=14)
     trials = Journal(tmp_path, {"name": name}, resume=True).trials
     assert len(trials) == 14
     assert trials[0].reward is None

@@ -1,9 +1,10 @@
 import json
+import pathlib
 
 import numpy as np
 import pytest
 
-from learners.search.journal import Journal, Trial
+from learners.search.journal import Journal, Trial, search_folder
 from utils.errors import InputError
 
 FLAGS = {"budget": "flops:0.5", "seed": 0, "ratio": 0.5}
@@ -106,3 +107,8 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 def test_trials_rank_by_reward_then_loss_failures_last():
     better = Trial(**{**vars(trial(0, 0.5)), "loss": 0.1})
     assert max(trial(0, 0.5), better, trial(1, None), key=lambda t: t.rank) is better
+
+
+def test_where_a_search_writes():
+    assert search_folder(pathlib.Path("a/model.keras")) == pathlib.Path("a")
+    assert search_folder(pathlib.Path("a/model_1_x.keras")) == pathlib.Path("a/model_1_x")

@@ -1,4 +1,3 @@
-import functools
 import json
 import pathlib
 import signal
@@ -10,13 +9,12 @@ import pytest
 
 from learners import learner_class
 from learners.base import Trained
-from learners.budget import parse_budget
-from learners.channels.groups import channel_budget, prunable_groups
-from learners.channels.scoring import make_scorer
+from learners.channels.groups import prunable_groups
+from learners.channels.problem import channel_problem
 from learners.context import StageContext
 from learners.search.journal import Journal
 from learners.search.rewards import Score
-from learners.search.stage import SearchedStage, search_folder
+from learners.search.stage import SearchedStage
 from learners.setting import read_setting
 from pipeline import stages
 from tests.learners.runs import TWO_STEPS, compress, make_run
@@ -39,16 +37,20 @@ def make_stage(folder, scorer=None, **values):
     """A searched stage of an untrained network; `scorer` replaces the real one."""
     plan, helper = make_run("chn-pruned-rmt", pathlib.Path(folder), **(SEARCH | values))
     model = stages.initial_network(plan, helper)
-    context = StageContext(run=plan.run, stage=plan.stages[0], helper=helper, log_dir=plan.log_dir)
+    context = StageContext(
+        run=plan.run,
+        stage=plan.stages[0],
+        helper=helper,
+        budget=plan.budget,
+        log_dir=plan.log_dir,
+    )
     learner = learner_class("chn-pruned-rmt")(context, model)
     graph = from_keras(model)
     groups = prunable_groups(graph, learner.config)
-    budget = parse_budget(str(plan.run.budget))
-    return SearchedStage(
-        learner,
-        make_budget=functools.partial(channel_budget, graph, groups, learner.config, budget),
-        make_scorer=lambda: scorer or make_scorer(learner, graph, groups, learner.sampler()),
-    )
+    problem = channel_problem(learner, graph, groups, plan.budget, learner.sampler)
+    if scorer is not None:
+        problem._scorer = scorer
+    return SearchedStage(learner, problem)
 
 
 def pretend(counts):
@@ -62,7 +64,7 @@ def pretend(counts):
 
 def search(folder, **values):
     stage = make_stage(folder, **values)
-    best = stage.search(stage._budget.uniform())
+    best = stage.search()
     return best, stage._journal.trials
 
 
@@ -79,24 +81,27 @@ def finished(tmp_path_factory):
 
 def test_the_report_has_every_roll_out_the_winner_and_uniform(finished):
     _, report = finished
-    assert report.searches[0].agent == "greedy"
-    assert report.searches[0].budget == "flops:0.4"
-    assert [rollout.index for rollout in report.searches[0].rollouts] == list(range(8))
-    bests = [rollout.best for rollout in report.searches[0].rollouts]
+    (search,) = report.searches
+    assert (search.stage, search.quantity) == ("chn-pruned-rmt", "channels")
+    assert search.agent == "greedy"
+    assert search.budget == "flops:0.4"
+    assert [rollout.index for rollout in search.rollouts] == list(range(8))
+    bests = [rollout.best for rollout in search.rollouts]
     assert bests == sorted(bests)
-    assert report.searches[0].uniform.setting.keys() == {"conv1", "conv2", "conv3", "fc1"}
-    assert report.searches[0].uniform.reward == report.searches[0].rollouts[0].reward
-    assert report.searches[0].uniform.top1 is not None
-    if report.searches[0].winner is not None:
-        assert report.searches[0].winner.reward == max(bests)
-        assert report.searches[0].winner.top1 is not None
+    assert search.uniform.setting.keys() == {"conv1", "conv2", "conv3", "fc1"}
+    assert search.uniform.reward == search.rollouts[0].reward
+    assert search.uniform.top1 is not None
+    if search.winner is not None:
+        assert search.winner.reward == max(bests)
+        assert search.winner.top1 is not None
     assert {"search", "tables", "selection", "fine_tuning"} <= report.seconds.keys()
     assert any(note.startswith("search: 8 roll-outs by greedy, 0 failed") for note in report.notes)
 
 
 def test_the_network_is_that_of_the_kept_setting_and_within_the_budget(finished):
     folder, report = finished
-    kept = getattr(report.search, report.searches[0].kept)
+    (search,) = report.searches
+    kept = getattr(search, search.kept)
     for name, ratio in kept.setting.items():
         (layer,) = (layer for layer in report.layers if layer.name == name)
         assert layer.channels_out_after == round((1 - ratio) * layer.channels_out_before)
@@ -114,7 +119,7 @@ def test_nothing_is_fine_tuned_on_what_is_held_out(tmp_path, monkeypatch):
         return Trained(learner.model)
 
     monkeypatch.setattr(type(stage._learner), "train", train)
-    stage._tuned("uniform", stage._budget.uniform(), None)
+    stage._tuned("uniform", stage._problem.uniform(), None)
     assert trained == [True]
 
 
@@ -132,7 +137,7 @@ def test_a_finished_run_is_not_searched_again(finished, monkeypatch):
     again = compress(
         "chn-pruned-rmt", folder, **(SEARCH | {"agent": "greedy", "search_minutes": 60.0})
     )
-    assert again.search == report.search
+    assert again.searches == report.searches
     assert [layer.params_after for layer in again.layers] == [
         layer.params_after for layer in report.layers
     ]
@@ -148,7 +153,7 @@ def test_a_setting_gives_the_same_network_without_a_search(finished, tmp_path):
     )
     assert again.after.params == report.after.params
     assert again.after.flops == report.after.flops
-    assert again.search is None
+    assert again.searches == ()
 
 
 def test_a_setting_of_another_network_is_refused(tmp_path):
@@ -207,6 +212,39 @@ def test_a_resume_with_other_weights_is_refused(tmp_path, monkeypatch):
         search(tmp_path, scorer=pretend)
 
 
+def test_a_resumed_search_says_where_it_goes_on(tmp_path, capsys, monkeypatch):
+    append = Journal.append
+
+    def killing(self, trial):
+        append(self, trial)
+        if trial.index == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "append", killing)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, scorer=pretend, agent="random")
+    assert "going on" not in capsys.readouterr().err
+    monkeypatch.setattr(Journal, "append", append)
+    _, trials = search(tmp_path, scorer=pretend, agent="random")
+    best = max(trials[:5], key=lambda trial: trial.rank)
+    assert (
+        "chn-pruned-rmt: the search by random is going on at roll-out 5 of 8; best "
+        f"{best.reward:.4g} (roll-out {best.index})"
+    ) in capsys.readouterr().err
+    search(tmp_path, scorer=pretend, agent="random")
+    assert "the search by random is finished after 8 of 8 roll-outs" in capsys.readouterr().err
+
+
+def test_who_won_is_printed(tmp_path, monkeypatch, capsys):
+    stage = make_stage(tmp_path, scorer=pretend, agent="random")
+    monkeypatch.setattr(type(stage._learner), "train", lambda learner: Trained(learner.model))
+    stage.run()
+    verdict = next(note for note in stage._learner.notes if note.startswith("search: "))
+    assert verdict.startswith("search: 8 roll-outs by random, 0 failed; after the same fine-tuning")
+    assert verdict.endswith(("kept: winner.", "kept: uniform."))
+    assert f"chn-pruned-rmt: {verdict}" in capsys.readouterr().err
+
+
 def test_another_time_limit_is_no_change(tmp_path):
     best, trials = search(tmp_path, scorer=pretend)
     again, same = search(tmp_path, scorer=pretend, search_minutes=5.0)
@@ -255,7 +293,7 @@ def test_multi_obj_keeps_the_better_reward(tmp_path, monkeypatch):
         "learners.search.stage.evaluate",
         lambda *_: Scores({"accuracy": next(accuracies), "loss": 0.5}, scalar("accuracy")),
     )
-    monkeypatch.setattr(type(stage._learner), "train", lambda learner: learner.model)
+    monkeypatch.setattr(type(stage._learner), "train", lambda learner: Trained(learner.model))
     kept = []
     monkeypatch.setattr(SearchedStage, "_report", lambda stage, tuned, name: kept.append(name))
     stage.run()
@@ -271,13 +309,9 @@ def test_without_an_agent_multi_obj_takes_one_that_may_stay_below(tmp_path):
 def test_uniform_as_the_best_setting_is_tuned_once(tmp_path):
     rollouts = {"cpr_nb_rlouts": 1, "cpr_nb_rlouts_min": 1}
     report = compress("chn-pruned-rmt", tmp_path, **(SEARCH | rollouts))
-    assert report.searches[0].kept == "uniform"
-    assert report.searches[0].winner.index == 0
-    assert report.searches[0].winner.setting == report.searches[0].uniform.setting
-    assert report.searches[0].winner.top1 == report.searches[0].uniform.top1 == report.after.top1
+    (search,) = report.searches
+    assert search.kept == "uniform"
+    assert search.winner.index == 0
+    assert search.winner.setting == search.uniform.setting
+    assert search.winner.top1 == search.uniform.top1 == report.after.top1
     assert len([point for point in report.training if point.epoch == 1]) == 1
-
-
-def test_where_a_search_writes():
-    assert search_folder(pathlib.Path("a/model.keras")) == pathlib.Path("a")
-    assert search_folder(pathlib.Path("a/model_1_x.keras")) == pathlib.Path("a/model_1_x")

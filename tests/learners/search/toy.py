@@ -1,10 +1,15 @@
 """A search problem small enough to try every candidate."""
 
+import functools
 import itertools
 
 import numpy as np
 
-from learners.search.choices import FLOOR, ChoiceLayer, Load
+from learners.budget import parse_budget
+from learners.search.budget import ChoiceBudget
+from learners.search.choices import ChoiceLayer
+from learners.search.config import RolloutConfig
+from learners.search.problem import BudgetedProblem
 from learners.search.rewards import Score
 
 COSTS = np.array([4.0, 1.0, 2.0, 3.0])
@@ -12,32 +17,31 @@ HARMS = np.array([0.05, 0.4, 0.1, 0.3])
 SIZE = 8
 
 
-class ToyProblem:
-    """Four layers with counts 1 to 8; `HARMS` says how much each is missed, `COSTS` what it costs.
+class ToyProblem(BudgetedProblem):
+    """Four layers with 1 to 8 bits; `HARMS` says how much each is missed, `COSTS` what a bit costs.
 
     The accuracy is `1 - sum(HARMS * (1 - v / 8) ** 2)`; half of the cost may be kept.
     """
 
-    floor = FLOOR
+    def __init__(self, text: str = "bits:0.5", config: RolloutConfig | None = None) -> None:
+        super().__init__(parse_budget(text), config or RolloutConfig())
+        self.num_scored = 0
 
-    def __init__(self, share: float = 0.5) -> None:
-        self.layers = [
+    @functools.cached_property
+    def choices(self):
+        layers = [
             ChoiceLayer(f"layer{i}", tuple(range(1, SIZE + 1)), (3, 3, SIZE, SIZE), 9 * SIZE**2)
             for i in range(len(COSTS))
         ]
-        self.load = Load(self.cost, {"flops": share * SIZE * COSTS.sum()})
-        self.num_scored = 0
+        return ChoiceBudget("bits", layers, self.cost, self.budget)
 
     def cost(self, values):
-        return {"flops": np.asarray(values) @ COSTS}
+        return {"bits": np.asarray(values) @ COSTS}
 
     def score(self, values):
         self.num_scored += 1
         accuracy = self.accuracy(values)
         return Score(accuracy, 1.0 - accuracy)
-
-    def reward(self, score, values):
-        return score.value
 
     @staticmethod
     def accuracy(values):
@@ -49,6 +53,6 @@ class ToyProblem:
         inside = candidates[self.load(candidates) <= 1.0]
         return max(inside, key=self.accuracy)
 
-    def harms(self):
+    def errors(self):
         counts = np.arange(1, SIZE + 1)
         return [harm * (1.0 - counts / SIZE) ** 2 for harm in HARMS]

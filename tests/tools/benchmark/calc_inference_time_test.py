@@ -55,8 +55,8 @@ def test_repeated_flag_and_older_flags(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "`model_file` must name a .keras or .tflite file. Received: none."),
-        (["--model_file={}/a.onnx"], "`model_file` must end in .keras or .tflite. Received:"),
+        ([], "`model_file` must name a .keras, .h5 or .tflite file. Received: none."),
+        (["--model_file={}/a.onnx"], "`model_file` must end in .keras, .h5 or .tflite. Received:"),
         (["--model_file={}/none.tflite"], "`model_file`: there is no file"),
         (["--model_file={0}/a.keras,{0}/a.keras"], "`model_file` must name each file once"),
         (["--model_file={}/broken.tflite"], "{}/broken.tflite cannot be run:"),

@@ -60,7 +60,7 @@ def test_draws(file, tmp_path):
     ("arguments", "message"),
     [
         (["--model_file={}"], "`out_dir` must name a folder. Received: none. Give --out_dir=path."),
-        (["--out_dir=x"], "`model_file` must name a .keras file or a graph's folder"),
+        (["--out_dir=x"], "`model_file` must name a .keras or .h5 file or a graph's folder"),
         (["--model_file={}", "--out_dir={}"], "cannot write"),
         (["--model_file={}", "--out_dir=/tmp/x", "--picture=pdf"], "`picture` must be one of"),
     ],

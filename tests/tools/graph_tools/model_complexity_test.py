@@ -29,6 +29,7 @@ def folder(model, tmp_path_factory):
     disk.save(from_keras(model), path / "graph")
     (path / "broken.keras").write_bytes(b"nothing")
     (path / "net.h5").write_bytes(b"")
+    (path / "net.pt").write_bytes(b"")
     return path
 
 
@@ -69,9 +70,13 @@ def test_table(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "`model_file` must name a .keras file or a graph's folder. Received: none."),
+        ([], "`model_file` must name a .keras or .h5 file or a graph's folder. Received: none."),
         (["--model_file={}/none.keras"], "`model_file`: there is no file or folder"),
-        (["--model_file={}/net.h5"], "`model_file` must be a .keras file or a folder. Received:"),
+        (
+            ["--model_file={}/net.pt"],
+            "`model_file` must be a .keras or .h5 file or a folder. Received:",
+        ),
+        (["--model_file={}/net.h5"], "net.h5: is not an .h5 file (HDF5)."),
         (["--model_file={}/broken.keras"], "broken.keras: is not a .keras file"),
         (["--model_file={}"], "graph.json: no such file"),
         (["--model_file={}/net.keras", "--format=xml"], "`format` must be one of"),

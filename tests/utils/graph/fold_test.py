@@ -48,6 +48,18 @@ def test_folds_norm_and_activation(layer):
     assert error <= 1e-5
 
 
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_folds_norms_without_scale_or_shift(scale, center, use_bias):
+    def build(x):
+        x = layers.Conv2D(4, 3, use_bias=use_bias, name="conv")(x)
+        return layers.BatchNormalization(scale=scale, center=center)(x)
+
+    graph, error = folded(build)
+    assert [node.name for node in graph.nodes][1:] == ["conv"] and error <= 1e-5
+
+
 def test_folds_a_chain_and_leaves_the_original():
     inputs = keras.Input((8, 8, 3))
     x = inputs

@@ -13,7 +13,17 @@ from keras import layers, ops
 from tensorflow.python.framework.ops import get_stats_for_node_def
 
 from utils.errors import InputError
-from utils.graph import channel_groups, complexity, from_keras, masked_model, shrink, to_keras
+from utils.graph import (
+    Ref,
+    capability_report,
+    channel_groups,
+    complexity,
+    from_keras,
+    masked_model,
+    shrink,
+    to_keras,
+)
+from utils.graph.keras_io import dry_run
 from utils.graph.law import (
     TOLERANCE,
     TOLERANCE_FLOAT64,
@@ -274,8 +284,27 @@ class Untraceable(keras.Model):
 
 
 class Unregistered(layers.Layer):
+    """A composite of a user's, with weights of one name."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.first, self.second = layers.Dense(units, "relu"), layers.Dense(units)
+
+    def build(self, shape):
+        self.first.build(shape)
+        self.second.build((*shape[:-1], self.units))
+        super().build(shape)
+
     def call(self, x):
-        return x
+        return self.second(self.first(x))
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def curve(x):
+    return ops.relu(x) - 0.1 * x
 
 
 def _model_of(layer):
@@ -297,7 +326,6 @@ def _called(model):
         (lambda: _called(Subclassed(own_weight=True)), r"move weights made by the model itself"),
         (lambda: _called(Untraceable()), r"cannot be traced: .*Use Keras layers and keras.ops"),
         (lambda: _model_of(layers.Lambda(lambda x: x + 1)), r"is a Lambda: it runs Python code"),
-        (lambda: _model_of(Unregistered()), r"the class Unregistered is not registered"),
     ],
 )
 def test_refuses_models_it_cannot_rebuild(make, message):
@@ -305,11 +333,65 @@ def test_refuses_models_it_cannot_rebuild(make, message):
         from_keras(make())
 
 
+def test_unregistered_classes_and_functions_of_this_process():
+    model = _model_of(layers.Dense(3, activation=curve, name="curved"))
+    model = keras.Sequential([model, Unregistered(4, name="mine"), layers.Dropout(0.5)])
+    graph = from_keras(model)
+    assert graph.node("mine").op == f"{__name__}>Unregistered"
+    weights = list(graph.params["mine"])
+    assert len(set(weights)) == 4 and weights[0].endswith("/kernel")
+    rebuilt, x = to_keras(graph), np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    np.testing.assert_array_equal(rebuilt(x), model(x))
+    again = to_keras(from_keras(rebuilt))
+    np.testing.assert_array_equal(again(x), model(x))
+    lines = [line for line in capability_report(graph) if line.layer == "mine"]
+    assert [line.action for line in lines] == ["opaque"]
+
+
+def test_classes_of_the_script_that_runs():
+    """Keras writes no module for what stands in `__main__`."""
+
+    class Block(Unregistered):
+        __module__ = "__main__"
+
+    for make in (Block, keras.saving.register_keras_serializable("script")(Block)):
+        model = _model_of(make(3, name="b"))
+        assert keras.saving.serialize_keras_object(model.get_layer("b"))["module"] is None
+        graph = from_keras(model)
+        x = np.ones((2, 4), "float32")
+        np.testing.assert_array_equal(to_keras(graph)(x), model(x))
+    assert graph.node("b").op == "script>Block"
+
+
+def test_two_unregistered_classes_of_one_name():
+    other = type("Unregistered", (Unregistered,), {})
+    model = keras.Sequential([keras.Input((4,)), Unregistered(4), other(4)])
+    with pytest.raises(InputError, match=r"two classes of layers are called 'Unregistered'"):
+        from_keras(model)
+
+
+def test_what_a_dry_run_put_off_is_never_made_up_for():
+    """Keras would make its variables, of a terabyte, when the next layer is called."""
+    graph = from_keras(_model_of(layers.Dense(3, use_bias=False, name="d")))
+    huge = graph.node("d").with_attrs(units=10**12).replace(output_shapes=((None, 10**12),))
+    graph = graph.replace(nodes=(graph.nodes[0], huge), output_structure=Ref("d"))
+    with pytest.raises(ValueError, match=r"layer 'd': its weights must have"):
+        dry_run(graph)
+    assert layers.Dense(1)(keras.Input((2,))).shape == (None, 1)
+
+
+def test_lambdas_keep_what_they_use_from_outside():
+    model = _model_of(layers.Lambda(lambda x: tf.nn.relu(x) * np.float32(2)))
+    rebuilt = to_keras(from_keras(model, allow_unsafe=True))
+    x = np.array([[-1.0, 0.5, 1.0, 2.0]], "float32")
+    np.testing.assert_array_equal(rebuilt(x), [[0.0, 1.0, 2.0, 4.0]])
+
+
 def test_lambda_with_leave():
     model = _model_of(layers.Lambda(lambda x: x + 1.0))
     graph = from_keras(model, allow_unsafe=True)
     np.testing.assert_array_equal(to_keras(graph)(np.zeros((1, 4))), np.ones((1, 4)))
-    with pytest.raises(InputError, match=r"pass allow_unsafe=True if you trust it"):
+    with pytest.raises(InputError, match=r"with --allow_unsafe \(in Python: allow_unsafe=True\)"):
         to_keras(graph.replace(allow_unsafe=False))
 
 

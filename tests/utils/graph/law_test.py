@@ -336,6 +336,21 @@ def preprocessing():
     return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(conv(x, 7))))
 
 
+def bare_norms():
+    """Batch norms without scale, without shift, without either; statistics of the data first."""
+
+    def norm(x, filters, **options):
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        return layers.ReLU()(layers.BatchNormalization(**options)(x))
+
+    return image(
+        layers.Normalization(),
+        lambda x: norm(x, 8, scale=False),
+        lambda x: norm(x, 7, center=False),
+        lambda x: norm(x, 6, scale=False, center=False),
+    )
+
+
 def constants():
     scale = np.linspace(0.5, 1.5, 8, dtype="float32")
 
@@ -480,6 +495,7 @@ TOPOLOGIES = {
     nested: (2, 3),
     several_outputs: (3, 5),
     preprocessing: (1, 2),
+    bare_norms: (3, 4),
     constants: (2, 3),
     ops_of_shape: (2, 3),
     spatial_attention: (2, 4),

@@ -8,7 +8,13 @@ from keras import layers
 from tests.utils.graph.recurrent_networks import classifier, sequence
 from utils.graph import capability_report, channel_groups, complexity, from_keras, ops, shrink
 from utils.graph.keras_io import to_keras
-from utils.graph.law import TOLERANCE, law_error, relative_error
+from utils.graph.law import (
+    TOLERANCE,
+    TOLERANCE_FLOAT64,
+    in_float64,
+    law_error,
+    relative_error,
+)
 from utils.graph.surgery import masked_model
 
 BATCH = np.random.default_rng(0).normal(size=(3, 5, 3)).astype("float32")
@@ -239,6 +245,15 @@ def test_cut_network_survives_its_file(tmp_path):
     again = from_keras(loaded)  # its layers inside were built before those around them
     assert again.params["both"].keys() == graph.params["both"].keys()
     assert [group.prunable for group in channel_groups(again)] == [True, True, False]
+
+
+def test_law_in_double_precision():
+    inputs = sequence()
+    x = layers.Bidirectional(layers.GRU(6, return_sequences=True), name="both")(inputs)
+    x = layers.TimeDistributed(layers.Dense(6, activation="relu"), name="each")(x)
+    graph = in_float64(from_keras(randomize(classifier(inputs, layers.LSTM(6, name="lstm")(x)))))
+    keep = {"both": KEEP, "each": ~KEEP, "lstm": KEEP}
+    assert law_error(graph, keep, BATCH.astype("float64")) <= TOLERANCE_FLOAT64
 
 
 def test_different_numbers_of_units_are_opaque():

@@ -105,7 +105,7 @@ def test_images_alone_and_models_without_statistics() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(InputError, match=r"`nb_batches` must be at least 1\. Received: 0"):
+    with pytest.raises(InputError, match=r"`num_batches` must be at least 1\. Received: 0"):
         reestimate_batch_norm(network(), batches(), 0)
     with pytest.raises(InputError, match="data for batch normalization is empty"):
         reestimate_batch_norm(network(), batches().take(0), 2)
@@ -122,7 +122,7 @@ def test_a_short_run_ends_with_fresh_statistics(
         return model
 
     data = batches().take(3)
-    plain, model = trained(), trained(StatisticsRefresher(batches, nb_batches=3, nb_steps=20))
+    plain, model = trained(), trained(StatisticsRefresher(batches, num_batches=3, num_steps=20))
     if fresh:
         reestimate_batch_norm(plain, data, 3)
     for one, other in zip(plain.variables, model.variables, strict=True):
@@ -131,12 +131,12 @@ def test_a_short_run_ends_with_fresh_statistics(
 
 def test_fresh_statistics_are_in_the_state(make_job: Any) -> None:
     data = batches().take(3)
-    job = make_job(callbacks=[StatisticsRefresher(batches, nb_batches=3, nb_steps=20)])
+    job = make_job(callbacks=[StatisticsRefresher(batches, num_batches=3, num_steps=20)])
     model, again = network(), network(5)
     fit(model, job)
     reestimate_batch_norm(expected := keras.models.load_model(job.state_path), data, 3)
     fit(
-        again, make_job(callbacks=[StatisticsRefresher(batches, nb_batches=3, nb_steps=20)])
+        again, make_job(callbacks=[StatisticsRefresher(batches, num_batches=3, num_steps=20)])
     )  # had ended
     for name in ("moving_mean", "moving_variance"):
         wanted = getattr(expected.get_layer("norm"), name)

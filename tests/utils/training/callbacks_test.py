@@ -18,7 +18,7 @@ class _Model:
     images = 0
     optimizer = keras.optimizers.SGD(0.5)
 
-    def nb_images_seen(self) -> int:
+    def num_images_seen(self) -> int:
         return self.images
 
 
@@ -111,7 +111,7 @@ def _saves(time: _Time, *, step_seconds: float, save_seconds: float, save_step: 
         time.now += save_seconds
         saves.append((recorder.step, mid_epoch))
 
-    saver = StateSaver(recorder, save, save_step=save_step, steps_per_epoch=4, nb_steps=12)
+    saver = StateSaver(recorder, save, save_step=save_step, steps_per_epoch=4, num_steps=12)
     saver.set_model(model)
     for epoch in range(3):
         recorder.on_epoch_begin(epoch)

@@ -62,7 +62,7 @@ def make_job(tmp_path: pathlib.Path) -> Callable[..., FitJob]:
         defaults: dict[str, Any] = {
             "make_train": batches,
             "steps_per_epoch": 8,
-            "nb_steps": 20,
+            "num_steps": 20,
             "optimizer": optimizer(),
             "loss": LossComposer(calc_loss),
             "state_path": tmp_path / "state.keras",

@@ -26,7 +26,7 @@ class _Model:
     images = 0
     optimizer = keras.optimizers.SGD(0.5)
 
-    def nb_images_seen(self) -> int:
+    def num_images_seen(self) -> int:
         return self.images
 
 
@@ -109,7 +109,7 @@ def test_training_that_diverges_keeps_the_last_good_state(make_job: Any, capsys:
     def job(**changes: Any) -> FitJob:
         sgd = keras.optimizers.SGD(0.02)
         loss = LossComposer(squares)
-        return make_job(loss=loss, optimizer=sgd, nb_steps=24, save_step=2, **changes)
+        return make_job(loss=loss, optimizer=sgd, num_steps=24, save_step=2, **changes)
 
     def train(model: keras.Model) -> None:
         with pytest.raises(

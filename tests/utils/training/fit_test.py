@@ -64,14 +64,14 @@ def test_history_and_result(make_job: Any) -> None:
     assert last["val_accuracy"] == pytest.approx(scores["accuracy"], abs=1e-6)
     assert last["val_loss"] == pytest.approx(scores["loss"], abs=1e-6)
     assert last["lrn_rate"] == pytest.approx(0.05 * (1 + np.cos(np.pi * 20 / 40)) / 2)
-    assert (result.nb_steps, result.resumed_from) == (20, None)
+    assert (result.num_steps, result.resumed_from) == (20, None)
     assert result.seconds > 0
     assert result.images_per_second > 0
 
 
 def test_equals_a_bare_keras_fit(make_job: Any) -> None:
     ours, bare = network(), network()
-    fit(ours, make_job(nb_steps=16))
+    fit(ours, make_job(num_steps=16))
     keras.utils.set_random_seed(0)
     bare.compile(
         optimizer(),
@@ -99,7 +99,7 @@ from utils.training import FitJob, LossComposer, fit
 
 kill = AtStep(14, lambda model: os.kill(os.getpid(), signal.SIGKILL))
 job = FitJob(
-    make_train=batches, steps_per_epoch=8, nb_steps=20, optimizer=optimizer(sys.argv[2]),
+    make_train=batches, steps_per_epoch=8, num_steps=20, optimizer=optimizer(sys.argv[2]),
     loss=LossComposer(calc_loss), state_path=sys.argv[1], quiet=True, save_step=3, callbacks=[kill],
 )
 fit(network(), job)
@@ -209,11 +209,11 @@ def test_finished_run_is_not_repeated(make_job: Any) -> None:
 
 def test_more_steps_continue_a_finished_run(make_job: Any) -> None:
     whole = network()
-    fit(whole, make_job(nb_steps=28))
+    fit(whole, make_job(num_steps=28))
     fit(network(), make_job(optimizer=optimizer(), resume=False))
     grown = network(seed=3)
-    result = fit(grown, make_job(optimizer=optimizer(), nb_steps=28))
-    assert (result.resumed_from, result.nb_steps) == (20, 28)
+    result = fit(grown, make_job(optimizer=optimizer(), num_steps=28))
+    assert (result.resumed_from, result.num_steps) == (20, 28)
     _assert_same_weights(whole, grown)
 
 
@@ -223,11 +223,11 @@ def test_a_callback_may_end_the_run(make_job: Any) -> None:
 
     job = make_job(callbacks=[AtStep(5, stop)])
     result = fit(network(), job)
-    assert (result.nb_steps, len(result.history)) == (5, 1)
+    assert (result.num_steps, len(result.history)) == (5, 1)
     state = read_state(job.state_path)
     assert state is not None
     assert state.finished
-    assert fit(network(), make_job(optimizer=optimizer())).nb_steps == 5
+    assert fit(network(), make_job(optimizer=optimizer())).num_steps == 5
 
 
 def test_callbacks_that_change_weights_are_saved(make_job: Any) -> None:
@@ -241,9 +241,9 @@ def test_callbacks_that_change_weights_are_saved(make_job: Any) -> None:
 
 
 def test_no_steps_save_the_model_as_it_is(make_job: Any) -> None:
-    model, job = network(), make_job(nb_steps=0)
+    model, job = network(), make_job(num_steps=0)
     result = fit(model, job)
-    assert (result.history, result.nb_steps, result.images_per_second) == ((), 0, 0.0)
+    assert (result.history, result.num_steps, result.images_per_second) == ((), 0, 0.0)
     _assert_same_weights(model, network())
     assert read_state(job.state_path) is not None
 
@@ -294,7 +294,7 @@ def test_bad_loss_stops_and_keeps_the_last_good_model(make_job: Any, value: str)
         )
 
     good, model = network(), network()
-    fit(good, make_job(nb_steps=8, resume=False))
+    fit(good, make_job(num_steps=8, resume=False))
     job = make_job(optimizer=optimizer(), make_train=poisoned, save_step=8, resume=False)
     with pytest.raises(
         InputError,
@@ -362,19 +362,19 @@ def test_wrappers_train_and_the_plain_network_is_saved(
         bare.fit(batches(), steps_per_epoch=12, shuffle=False, verbose=0)
 
     plain = network()
-    stopped = make_job(saved=plain, save_step=5, callbacks=[AtStep(7, _kill)], nb_steps=12)
+    stopped = make_job(saved=plain, save_step=5, callbacks=[AtStep(7, _kill)], num_steps=12)
     with pytest.raises(KilledError):
         fit(wrapped(plain), stopped)
     loaded = load_keras_model(stopped.state_path)  # plain Keras: no class of ours in it
     assert {type(layer).__module__.partition(".")[0] for layer in loaded.layers} == {"keras"}
     model = wrapped(loaded)
     model.get_layer("scaled").scale.assign(9.0)
-    result = fit(model, make_job(saved=loaded, optimizer=optimizer(), nb_steps=12))
+    result = fit(model, make_job(saved=loaded, optimizer=optimizer(), num_steps=12))
     assert result.resumed_from == 5
     _assert_same_weights(model, bare)
     assert float(model.get_layer("scaled").scale) not in (1.0, 9.0)
     with pytest.raises(InputError, match="has 1 variables, this network 0"):
-        fit(network(), make_job(optimizer=optimizer(), nb_steps=12))
+        fit(network(), make_job(optimizer=optimizer(), num_steps=12))
 
 
 def test_an_auxiliary_head_is_trained_and_not_saved(make_job: Any) -> None:
@@ -396,7 +396,7 @@ def test_an_auxiliary_head_is_trained_and_not_saved(make_job: Any) -> None:
     extended, head = with_head(plain)
     loss = LossComposer(calc_loss, [Term("auxiliary", 0.3, ("head",), compute)])
     val_data = batches(seed=9).take(2)
-    job = make_job(saved=plain, loss=loss, nb_steps=8, val_data=val_data)
+    job = make_job(saved=plain, loss=loss, num_steps=8, val_data=val_data)
     history = fit(extended, job).history
 
     other = network()
@@ -463,7 +463,7 @@ def test_regularizers_count(make_job: Any) -> None:
     )
     kernel = model.layers[-1].kernel.numpy()
     result = fit(
-        model, make_job(nb_steps=1, loss=LossComposer(lambda y, p, v: (0.0 * p[0, 0], {})))
+        model, make_job(num_steps=1, loss=LossComposer(lambda y, p, v: (0.0 * p[0, 0], {})))
     )
     assert result.history[0]["loss"] == pytest.approx(10 * np.sum(kernel**2), rel=1e-5)
 
@@ -476,7 +476,7 @@ def test_traces_once(make_job: Any) -> None:
         return calc_loss(labels, outputs, variables)
 
     job: FitJob = make_job(
-        nb_steps=44, loss=LossComposer(counted), val_data=batches(seed=9).take(1)
+        num_steps=44, loss=LossComposer(counted), val_data=batches(seed=9).take(1)
     )
     fit(network(), job)
     assert len(traces) == 3  # names of the metrics, training, validation

@@ -84,7 +84,7 @@ def test_a_term_on_an_inner_layer_is_that_of_a_plain_loop(make_job: Any) -> None
     """A penalty on activations, against a loop over plain Keras' layers."""
     ours, plain = network(), network()
     composer = LossComposer(calc_loss).plus(Term("energy", 0.5, ("relu",), _energy))
-    result = fit(ours, make_job(loss=composer, nb_steps=8))
+    result = fit(ours, make_job(loss=composer, num_steps=8))
     keras.utils.set_random_seed(0)
     inner = keras.Model(plain.input, [plain.output, plain.get_layer("relu").output])
     updates, energies = optimizer(), []

@@ -17,7 +17,7 @@ def _write(path: pathlib.Path, parts: Sequence[str]) -> None:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     state = TrainingState(
         step=0,
-        nb_steps=0,
+        num_steps=0,
         finished=True,
         fingerprint={PARTS: list(parts)},
         history=(),

@@ -21,7 +21,7 @@ class _Recorder:
 class _Model:
     images = 0
 
-    def nb_images_seen(self) -> int:
+    def num_images_seen(self) -> int:
         return self.images
 
 
@@ -36,7 +36,9 @@ def _run(monkeypatch: pytest.MonkeyPatch, console: Console) -> None:
     """Train 6 steps of 32 images in 3 s each."""
     time, recorder, model = _Time(), _Recorder(), _Model()
     monkeypatch.setattr(progress, "time", time)
-    line = ProgressLine(recorder, stage="fine-tuning", nb_epochs=4, nb_steps=1206, console=console)
+    line = ProgressLine(
+        recorder, stage="fine-tuning", num_epochs=4, num_steps=1206, console=console
+    )
     line.set_model(model)
     line.on_train_begin()
     line.on_epoch_begin(0)
@@ -78,11 +80,11 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fit_is_quiet_or_says_that_it_resumes(
     make_job: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit(network(), make_job(nb_steps=8))
+    fit(network(), make_job(num_steps=8))
     assert capsys.readouterr().err == ""
-    fit(network(), make_job(nb_steps=8, quiet=False, stage="pruning"))
+    fit(network(), make_job(num_steps=8, quiet=False, stage="pruning"))
     assert "pruning: already done, taken from" in capsys.readouterr().err
-    fit(network(), make_job(nb_steps=16, quiet=False, optimizer=optimizer()))
+    fit(network(), make_job(num_steps=16, quiet=False, optimizer=optimizer()))
     error = capsys.readouterr().err
     assert "training: resumed at step 8 from" in error
     assert "training: epoch 2/2, step 16/16" in error

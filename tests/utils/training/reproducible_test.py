@@ -34,7 +34,7 @@ def test_two_runs_of_a_resnet_are_bit_equal(make_job: Any) -> None:
             model,
             make_job(
                 make_train=_batches,
-                nb_steps=3,
+                num_steps=3,
                 optimizer=optimizer(),
                 loss=LossComposer(calc_loss),
                 resume=False,

@@ -15,21 +15,21 @@ def test_fine_tuning_falls_to_zero() -> None:
 
 
 def test_fine_tuning_warms_up() -> None:
-    schedule = fine_tune_schedule(0.02, 100, nb_steps_warmup=10)
+    schedule = fine_tune_schedule(0.02, 100, num_steps_warmup=10)
     rates = [float(schedule(step)) for step in (0, 5, 10, 55, 100)]
     assert rates == pytest.approx([0.0, 0.01, 0.02, 0.01, 0.0], abs=1e-7)
 
 
-@pytest.mark.parametrize("nb_steps_warmup", [-1, 100])
-def test_fine_tuning_refuses(nb_steps_warmup: int) -> None:
+@pytest.mark.parametrize("num_steps_warmup", [-1, 100])
+def test_fine_tuning_refuses(num_steps_warmup: int) -> None:
     with pytest.raises(
-        ValueError, match=rf"in \[0, nb_steps\)\. Received: {nb_steps_warmup} of 100"
+        ValueError, match=rf"in \[0, num_steps\)\. Received: {num_steps_warmup} of 100"
     ):
-        fine_tune_schedule(0.1, 100, nb_steps_warmup=nb_steps_warmup)
+        fine_tune_schedule(0.1, 100, num_steps_warmup=num_steps_warmup)
 
 
 def test_schedules_are_kerass_own() -> None:
-    schedule = fine_tune_schedule(0.1, 10, nb_steps_warmup=2)
+    schedule = fine_tune_schedule(0.1, 10, num_steps_warmup=2)
     config = keras.optimizers.schedules.serialize(schedule)
     copy = keras.optimizers.schedules.deserialize(config)
     assert float(copy(7)) == float(schedule(7))

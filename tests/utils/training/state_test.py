@@ -25,7 +25,7 @@ from utils.training.state import (
 def _state(model: keras.Model) -> TrainingState:
     return TrainingState(
         step=7,
-        nb_steps=20,
+        num_steps=20,
         finished=False,
         fingerprint={"seed": 1, "flags": [1, "a"]},
         history=({"epoch": 1, "loss": 0.1},),
@@ -45,7 +45,7 @@ def _path(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_round_trip(path: pathlib.Path) -> None:
     state, expected = read_state(path), _state(network())
     assert state is not None
-    for name in ("step", "nb_steps", "finished", "fingerprint", "history"):
+    for name in ("step", "num_steps", "finished", "fingerprint", "history"):
         assert getattr(state, name) == getattr(expected, name)
     for name in ("network", "optimizer", "metrics"):
         for a, b in zip(getattr(state, name), getattr(expected, name), strict=True):

@@ -95,10 +95,10 @@ def test_survives_its_config() -> None:
 
 
 def test_variables_of_the_wrapper_are_resumed(make_job: Any) -> None:
-    whole = make_job(optimizer=Counting(optimizer("adam")), nb_steps=12)
+    whole = make_job(optimizer=Counting(optimizer("adam")), num_steps=12)
     fit(network(), whole)
-    fit(network(), make_job(optimizer=Counting(optimizer("adam")), nb_steps=5, resume=False))
-    again = make_job(optimizer=Counting(optimizer("adam")), nb_steps=12)
+    fit(network(), make_job(optimizer=Counting(optimizer("adam")), num_steps=5, resume=False))
+    again = make_job(optimizer=Counting(optimizer("adam")), num_steps=12)
     assert fit(network(1), again).resumed_from == 5
     for one, other in zip(whole.optimizer.variables, again.optimizer.variables, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
@@ -134,13 +134,13 @@ def test_mixed_precision_resumes_with_its_scale(
         return make_job(loss=LossComposer(large), optimizer=Counting(inner), **changes)
 
     whole, resumed = network(), network(1)
-    fit(whole, job(nb_steps=14))
+    fit(whole, job(num_steps=14))
     path = tmp_path / "short.keras"
-    fit(network(), job(nb_steps=11, state_path=path))
+    fit(network(), job(num_steps=11, state_path=path))
     state = read_state(path)
     assert state is not None
     scale = state.optimizer[3]  # behind its own iterations, rate and counter
     assert 1 < scale < 2**15
-    assert fit(resumed, job(nb_steps=14, state_path=path)).resumed_from == 11
+    assert fit(resumed, job(num_steps=14, state_path=path)).resumed_from == 11
     for one, other in zip(whole.variables, resumed.variables, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)

@@ -49,7 +49,7 @@ def test_which_weights_count() -> None:
 
 def test_a_dense_network_is_trained_without_a_wrapper(make_job: Any) -> None:
     assert sparse_kernels(network().trainable_variables) == ()
-    job = make_job(nb_steps=2)
+    job = make_job(num_steps=2)
     fit(network(), job)
     state = read_state(job.state_path)
     assert state is not None
@@ -67,7 +67,7 @@ _OPTIMIZERS = {
 @pytest.mark.parametrize("name", _OPTIMIZERS)
 def test_training_is_that_of_a_plain_loop_with_masks(make_job: Any, name: str) -> None:
     ours, plain = _sparse(), _sparse()
-    fit(ours, make_job(optimizer=_OPTIMIZERS[name](), nb_steps=8))
+    fit(ours, make_job(optimizer=_OPTIMIZERS[name](), num_steps=8))
     keras.utils.set_random_seed(0)
     variables, updates = plain.trainable_variables, _OPTIMIZERS[name]()
     masks = [
@@ -124,22 +124,22 @@ def test_variables_without_a_gradient_and_slices() -> None:
 
 def test_masks_are_resumed_whatever_network_is_given(make_job: Any) -> None:
     whole = _sparse()
-    fit(whole, make_job(nb_steps=12))
-    short = make_job(optimizer=optimizer(), nb_steps=5, resume=False)
+    fit(whole, make_job(num_steps=12))
+    short = make_job(optimizer=optimizer(), num_steps=5, resume=False)
     fit(_sparse(), short)
     state = read_state(short.state_path)
     assert state is not None
     assert state.masked == (0, 4)
     assert sum(value.dtype == bool for value in state.optimizer) == 2
     resumed = network(1)  # dense: the masks are those of the run
-    assert fit(resumed, make_job(optimizer=optimizer(), nb_steps=12)).resumed_from == 5
+    assert fit(resumed, make_job(optimizer=optimizer(), num_steps=12)).resumed_from == 5
     for one, other in zip(whole.variables, resumed.variables, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 
 def test_a_recipe_may_let_them_grow(make_job: Any) -> None:
     model = _sparse()
-    fit(model, make_job(nb_steps=3, keep_zeros=False))
+    fit(model, make_job(num_steps=3, keep_zeros=False))
     assert not _zeros(model)[0].any()
 
 
@@ -152,7 +152,7 @@ def test_with_a_scaled_loss(make_job: Any) -> None:
         def loss(labels: Any, outputs: Any, variables: Any) -> Any:
             return calc_loss(labels, tf.cast(outputs, tf.float32), variables)
 
-        fit(model, make_job(nb_steps=4, loss=LossComposer(loss)))
+        fit(model, make_job(num_steps=4, loss=LossComposer(loss)))
         for zeros, now in zip(before, _zeros(model), strict=True):
             if zeros.ndim > 1:
                 np.testing.assert_array_equal(zeros, now)
