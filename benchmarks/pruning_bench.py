@@ -210,7 +210,7 @@ def _file(report: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def streams(context: Context) -> dict[str, object]:
     """Cut the residual streams too (joint), beside inner: one seed, equal epochs, in turns."""
-    from utils.export.runner import TFLiteRunner
+    from utils.export.runner import timed_call
     from utils.latency import measure, ratio
 
     # Without hints: the joint network's streams are cut, so that no block's end is left to compare.
@@ -223,10 +223,7 @@ def streams(context: Context) -> dict[str, object]:
     for kind in ("float32", "int8"):
         runners = {}
         for name, report in reports.items():
-            file = _file(report, kind)
-            runner = TFLiteRunner(file["path"], num_threads=1)
-            shapes = runner.input_shapes
-            runners[name] = runner.bind({n: np.zeros(s, np.float32) for n, s in shapes.items()})
+            runners[name] = timed_call(_file(report, kind)["path"])
         stats = measure(runners, repeats=500, warmup=100)
         for name in reports:
             figures[name][f"{kind}_latency_ms"] = stats[name].p50

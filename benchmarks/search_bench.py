@@ -18,8 +18,6 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchmarks import Context, Row, SkipRow, real_data
 
 if TYPE_CHECKING:
@@ -247,7 +245,7 @@ def _selected(
 
 def latency(context: Context, network: str) -> dict[str, object]:
     """Search within 0.6 of the latency and measure the final file beside the whole one's."""
-    from utils.export.runner import TFLiteRunner
+    from utils.export.runner import timed_call
     from utils.export.tflite import convert
     from utils.files import load_keras_model
     from utils.latency import measure, ratio
@@ -266,10 +264,7 @@ def latency(context: Context, network: str) -> dict[str, object]:
     calls = {}
     for name in ("model_before", "model"):
         model = load_keras_model(context.work_dir / network / f"{name}.keras")
-        runner = TFLiteRunner(convert(model, "float32"), num_threads=1)
-        calls[name] = runner.bind(
-            {n: np.zeros(shape, np.float32) for n, shape in runner.input_shapes.items()}
-        )
+        calls[name] = timed_call(convert(model, "float32"))
     stats = measure(calls, repeats=500, warmup=100, blocks=5)
     kept = ratio(stats["model"], stats["model_before"]).median
     return {

@@ -17,14 +17,11 @@ from utils.export.config import ExportConfig, LatencyConfig
 from utils.export.conversion import Conversion, Exported, convert_all
 from utils.export.exporters import EXPORTERS, load_function
 from utils.export.files import all_results, converted_files, write_files
-from utils.latency import LatencyStats, measure
+from utils.latency import BLOCKS, LatencyStats, measure
 from utils.training import Scorer
 
 BEFORE, AFTER = "before", "after"
 _ARTEFACT = "artefact"
-
-#: Parts that the timed calls are split into; the spread over them says what is noise.
-BLOCKS = 10
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,9 @@ from utils.intervals import Interval, median_interval
 if TYPE_CHECKING:
     import keras
 
+#: Parts that the timed calls are split into where two are compared: enough for a 95 % interval.
+BLOCKS = 10
+
 #: Two interpreters of one file differ steadily by up to this much: where their memory lies.
 NOISE = 0.03
 

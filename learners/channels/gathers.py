@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from utils.export.runner import TFLiteRunner
+from utils.export.runner import timed_call
 from utils.export.tflite import convert
 from utils.graph import Graph, Node, ops
 from utils.latency import measure
@@ -36,9 +36,7 @@ def gather_note(graph: Graph, before: Graph) -> str | None:
         tensor = keras.Input(source[1:])
         inputs.append(tensor)
         outputs.append(keras.ops.take(tensor, np.arange(taken), axis=-1))
-    runner = TFLiteRunner(convert(keras.Model(inputs, outputs), "float32"), num_threads=1)
-    shapes = runner.input_shapes
-    call = runner.bind({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
+    call = timed_call(convert(keras.Model(inputs, outputs), "float32"))
     time = measure({"gathers": call}, repeats=100, warmup=20)["gathers"].p50
     return (
         f"{len(added)} gathers stand in front of layers that chose channels of a residual stream "

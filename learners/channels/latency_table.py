@@ -14,8 +14,9 @@ import keras
 import numpy as np
 
 from learners.channels.cost import NetworkCost
-from learners.channels.measured import Measurements, bound
+from learners.channels.measured import Measurements
 from learners.search.choices import ChoiceLayer, untouched
+from utils.export.runner import timed_call
 from utils.export.tflite import convert
 from utils.graph import Graph, Node, ops
 from utils.latency import measure
@@ -83,9 +84,9 @@ class LatencyTable:
             return
         with WorkProgress("timing layers", "layers") as progress:
             for start in range(0, max(len(missing), 1), _AT_ONCE):
-                calls = {_NOTHING: bound(convert(_nothing(), "float32"))}
+                calls = {_NOTHING: timed_call(convert(_nothing(), "float32"))}
                 for key in missing[start : start + _AT_ONCE]:
-                    calls[key] = bound(convert(_layer_model(*models[key]), "float32"))
+                    calls[key] = timed_call(convert(_layer_model(*models[key]), "float32"))
                     progress.update(start + len(calls) - 1, len(missing))
                 stats = measure(calls, repeats=REPEATS, warmup=WARMUP)
                 times = {key: float(np.median(stats[key].block_p50)) for key in calls}

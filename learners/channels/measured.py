@@ -14,7 +14,7 @@ import numpy as np
 from learners.budget import KINDS
 from learners.channels.cost import STORED, NetworkCost
 from utils.errors import InputError
-from utils.export.runner import TFLiteRunner
+from utils.export.runner import timed_call
 from utils.export.tflite import convert
 from utils.files import atomic_path
 from utils.graph import to_keras
@@ -99,14 +99,14 @@ class FileMeter:
         return {kind: self._measurements[key] for kind, key in keys.items()}
 
     def _latency(self, values: np.ndarray, content: bytes) -> float:
-        candidate = bound(content)
+        candidate = timed_call(content)
         if np.array_equal(values, self._full):
             self._full_call = candidate
             alone = measure({"full": candidate}, repeats=REPEATS, warmup=WARMUP)["full"]
             return float(np.median(alone.block_p50))
         reference = self.measure(self._full, ["latency"])["latency"]
         if self._full_call is None:
-            self._full_call = bound(convert(to_keras(self._cost.cut(self._full)), "float32"))
+            self._full_call = timed_call(convert(to_keras(self._cost.cut(self._full)), "float32"))
         calls = {"full": self._full_call, "candidate": candidate}
         stats = measure(calls, repeats=REPEATS, warmup=WARMUP)
         return reference * ratio(stats["candidate"], stats["full"]).median
@@ -178,12 +178,6 @@ def line(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
     if slope <= 0.0:
         return float(measured.mean() / max(predicted.mean(), np.finfo(float).tiny)), 0.0
     return slope, float(measured.mean() - slope * predicted.mean())
-
-
-def bound(content: bytes) -> Callable[[], None]:
-    """Make the call to time for a file's content, on zeros, one thread."""
-    runner = TFLiteRunner(content)
-    return runner.bind([np.zeros(shape, np.float32) for shape in runner.input_shapes.values()])
 
 
 def measured_kinds(kinds: Sequence[str]) -> tuple[str, ...]:

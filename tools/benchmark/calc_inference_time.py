@@ -3,7 +3,8 @@
     python tools/benchmark/calc_inference_time.py --model_file=a.tflite,b.tflite
 
 Several files (separated by commas, or the flag repeated) are called in turns (A B A B …); the
-last columns compare the medians with the first file's, over five blocks of calls.
+last columns compare with the first file: the median of ten blocks of calls, its 95 % interval, and
+`same` where the difference is no more than noise.
 """
 
 import dataclasses
@@ -107,17 +108,24 @@ def _measure(parsed: Parsed) -> None:
         )
         for name in files
     }
-    stats = latency.measure(calls, repeats=timing.nb_repts, warmup=timing.nb_repts_warmup)
+    stats = latency.measure(
+        calls,
+        repeats=timing.nb_repts,
+        warmup=timing.nb_repts_warmup,
+        blocks=latency.BLOCKS,
+    )
     title = f"Milliseconds per call, batch {config.batch_size}, {timing.nb_repts} calls each"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("file", overflow="fold")
-    for heading in ("threads", "p50", "p95", "mean", "to first", "spread"):
+    for heading in ("threads", "p50", "p95", "mean", "to first", "interval", ""):
         table.add_column(heading, justify="right")
     for name, row in stats.items():
         threads = keras_threads if name.endswith(NETWORK_ENDINGS) else timing.latency_threads
         times = (f"{value:.3f}" for value in (row.p50, row.p95, row.mean))
         share = latency.ratio(row, stats[files[0]])
-        compared = (f"{share.median:.2f}", f"{share.lowest:.2f}-{share.highest:.2f}")
+        low, high = share.interval
+        words = "" if share.is_clear else "same"
+        compared = (f"{share.median:.2f}", f"{low:.2f}-{high:.2f}", words)
         table.add_row(name, str(threads), *times, *(compared if name != files[0] else ()))
     out.print(table)
 

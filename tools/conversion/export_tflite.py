@@ -6,7 +6,7 @@
 The helper gives training samples to calibrate int8 files with, and the test split and metrics to
 compare file and model. Without one the samples of the calibration file serve for both, and outputs
 are compared instead of accuracies. The files lie beside the model: `m_float32.tflite`, ….
-A file that misses a limit fails the command; then none is written.
+A file that misses a limit, or cannot be made, fails the command and is not written; the others are.
 """
 
 from __future__ import annotations
@@ -132,14 +132,37 @@ def _export(parsed: Parsed) -> None:
     try:
         results = export_files(model, target, export, **_data(config, helper, model))
     except ExportError as error:
+        _show(error.results)
         for result in error.results:
             if result.layers:
                 out.print(_layer_table(result))
         raise
+    _show(results)
+
+
+def _show(results: Sequence[CheckResult]) -> None:
+    """Print what came of the files, and where those that were written lie."""
+    if not results:
+        return
     out.print(_file_table(results))
     for result in results:
-        floats = ", ".join(sorted(set(result.float_operators)))
-        out.print(f"{result.path}{f'  (in float: {floats})' if floats else ''}", soft_wrap=True)
+        for note in result.notes:
+            out.print(f"note: {note}", markup=False)
+        if result.path is not None:
+            out.print(f"{result.path}{_remarks(result)}", soft_wrap=True)
+
+
+def _remarks(result: CheckResult) -> str:
+    """Say how sure the accuracy of a file is, and what it computes in float."""
+    from utils.intervals import share_interval
+
+    said = []
+    bounds = None if result.hits is None else share_interval(result.hits)
+    if bounds is not None:
+        said.append(f"accuracy {100 * bounds.low:.1f}-{100 * bounds.high:.1f}%, 95 % interval")
+    if result.float_operators:
+        said.append(f"in float: {', '.join(sorted(set(result.float_operators)))}")
+    return f"  ({'; '.join(said)})" if said else ""
 
 
 def _data(
@@ -172,12 +195,15 @@ def _file_table(results: Sequence[CheckResult]) -> Any:
     from rich import box
     from rich.table import Table
 
-    title = f"Checked on {results[0].num_samples} samples"
+    title = f"Checked on {max(result.num_samples for result in results)} samples"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("kind")
     for heading in ("bytes", "deflated", "accuracy", "of Keras", "agreement", "error"):
         table.add_column(heading, justify="right")
     for result in results:
+        if result.failed:
+            table.add_row(result.kind, "failed")
+            continue
         shares = (result.top1, result.keras_top1, result.agreement)
         percents = ("" if share is None else f"{share:.2%}" for share in shares)
         sizes = (f"{result.file_bytes:,}", f"{result.file_bytes_deflated:,}")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from utils.latency import NOISE as LATENCY_NOISE
 from utils.report import formats
 from utils.report.schema import Estimate, File, Network, Report
-
-#: Latencies that differ by less are called equal, however steady: two interpreters of one file do.
-LATENCY_NOISE = 0.03
 
 #: Sizes that differ by less are called equal: names and compression alone make as much.
 SIZE_NOISE = 0.02

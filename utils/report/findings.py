@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from utils.latency import NOISE as LATENCY_NOISE
 from utils.report import formats
-from utils.report.comparison import LATENCY_NOISE, NOTABLE_SPARSITY, SIZE_NOISE, is_clear
+from utils.report.comparison import NOTABLE_SPARSITY, SIZE_NOISE, is_clear
 from utils.report.schema import Estimate, File, Report, Search
 
 #: From most to least urgent; also the order on the page.

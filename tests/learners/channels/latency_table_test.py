@@ -36,7 +36,7 @@ def timed(monkeypatch):
         return times
 
     monkeypatch.setattr(latency_table, "convert", convert)
-    monkeypatch.setattr(latency_table, "bound", lambda content: content)
+    monkeypatch.setattr(latency_table, "timed_call", lambda content: content)
     monkeypatch.setattr(latency_table, "measure", measure)
     return made
 

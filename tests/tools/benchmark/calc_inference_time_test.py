@@ -36,6 +36,14 @@ def test_compares_with_the_first(folder, capsys):
     assert len(re.findall(r"\d\.\d\d-\d+\.\d\d", text)) == 1  # all but the first are compared
 
 
+def test_a_file_is_the_same_as_its_copy(folder, capsys):
+    copy = folder / "copy.tflite"
+    copy.write_bytes((folder / "a_float32.tflite").read_bytes())
+    names = f"{folder}/a_float32.tflite,{copy}"
+    assert main([f"--model_file={names}", "--nb_repts=100", "--nb_repts_warmup=20"]) == 0
+    assert "same" in capsys.readouterr().out
+
+
 def test_repeated_flag_and_older_flags(folder, capsys):
     repeated = ["--model_file", str(folder / "a.keras"), f"--model_file={folder}/a_float32.tflite"]
     assert main([*repeated, *FEW, "--batch_size=2", "--input_name=x"]) == 0

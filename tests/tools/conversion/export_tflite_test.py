@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -39,7 +41,8 @@ def test_with_a_helper(model_file, capsys):
     assert main([*arguments, "--kinds=int8,float32"]) == 0
     assert files(model_file.parent) == ["net_float32.tflite", "net_int8.tflite"]
     text = capsys.readouterr().out
-    assert "agreement" in text and "100.00%" in text
+    assert "agreement" in text and "100.00%" in text and "Checked on 359 samples" in text
+    assert re.search(r"net_int8.tflite  \(accuracy \d+\.\d-\d+\.\d%, 95 % interval\)", text)
 
 
 def test_with_a_calibration_file(model_file, images, network):
@@ -61,14 +64,14 @@ def test_float_needs_no_samples_and_older_flags_work(tmp_path, network, capsys):
     assert "note: --mean_values has no effect: ranges come from" in capsys.readouterr().err
 
 
-def test_a_failed_check_shows_the_layers_and_writes_nothing(model_file, images, capsys):
-    arguments = [f"--model_file={model_file}", f"--calibration_file={images}", "--kinds=int8"]
-    assert main([*arguments, "--tflite_max_error=0"]) == 2
+def test_a_failed_check_shows_the_layers_and_writes_the_others(model_file, images, capsys):
+    arguments = [f"--model_file={model_file}", f"--calibration_file={images}"]
+    assert main([*arguments, "--kinds=float32,int8", "--tflite_max_error=0"]) == 2
     captured = capsys.readouterr()
     assert "Layers of the int8 file" in captured.out and "conv" in captured.out
     assert captured.err.startswith("error: the int8 .tflite file differs too much")
     assert captured.err.count("\n") == 1
-    assert files(model_file.parent) == []
+    assert files(model_file.parent) == ["net_float32.tflite"]
 
 
 @pytest.mark.parametrize(
