@@ -35,6 +35,7 @@ class Entry(NamedTuple):
 
 
 AGENTS: dict[str, Entry] = {
+    "dp": Entry("learners.search.dp:DpAgent", needs_problem=True),
     "greedy": Entry("learners.search.greedy:GreedyAgent", needs_problem=True),
     "ddpg": Entry("rl_agents.ddpg.agent:DdpgAgent", config="ddpg"),
     "tpe": Entry("rl_agents.optuna_agents:TpeAgent"),

@@ -34,8 +34,8 @@ def without_seconds(trials):
 
 @pytest.mark.parametrize(
     ("name", "gain"),
-    [("greedy", 0.99), ("tpe", 0.8), ("cma-es", 0.8), ("evolution", 0.8), ("ddpg", 0.6),
-     ("random", 0.5)],
+    [("dp", 0.999), ("greedy", 0.99), ("tpe", 0.8), ("cma-es", 0.8), ("evolution", 0.8),
+     ("ddpg", 0.6), ("random", 0.5)],
 )  # fmt: skip
 def test_every_agent_comes_near_the_optimum_that_brute_force_finds(name, gain, tmp_path):
     problem = ToyProblem()
@@ -100,7 +100,7 @@ def test_a_killed_search_goes_on_as_it_would_have(name, tmp_path):
     assert again.best.index == whole.best.index
 
 
-@pytest.mark.parametrize("name", ["ddpg", "greedy"])
+@pytest.mark.parametrize("name", ["ddpg", "greedy", "dp"])
 @pytest.mark.parametrize("lost", ["agent", "told"])
 def test_an_agent_that_lags_behind_is_told_again(name, lost, tmp_path):
     whole = search(tmp_path / "a", ToyProblem(), name, num_rollouts=30, planned=30)

@@ -91,4 +91,4 @@ def test_the_state_of_other_layers_is_refused():
     agent.tell(agent.ask(env), 0.5)
     state = agent.state_dict()
     with pytest.raises(ValueError, match="are for other layers than these 4"):
-        agent.load_state_dict(state | {"harms": np.zeros(5)})
+        agent.load_state_dict(state | {"table": np.zeros(5)})
