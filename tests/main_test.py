@@ -162,7 +162,7 @@ def test_a_file_that_misses_its_limits_leaves_a_report(done, tmp_path, capsys):
     assert main.run([start, *argv, *QUICK[2:], f"--out_dir={tmp_path}"]) == 2
     assert "--tflite_min_agreement" in capsys.readouterr().err
     (file,) = (row for row in report_in(tmp_path)["files"] if row["network"] == "after")
-    assert (file["kind"], file["path"], file["passed"]) == ("int8", "", False)
+    assert (file["kind"], file["path"], file["passed"]) == ("int8", None, False)
     assert file["agreement"] < 1 and file["latency_ms_p50"] is None
     assert [path.name for path in tmp_path.glob("*.tflite")] == ["model_before_int8.tflite"]
     assert (tmp_path / "model.keras").exists()
