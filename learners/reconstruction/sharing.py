@@ -19,8 +19,8 @@ def turns(curves: Sequence[np.ndarray]) -> np.ndarray:
             relative errors of several layers. They may differ in length.
 
     Returns:
-        int [sum of S], the parts; of equal slopes the first part goes first. `np.bincount(turns[:n],
-        minlength=len(curves))` says how many blocks of each are gone when n are.
+        int [sum of S], the parts; of equal slopes the first part goes first. How many blocks of
+        each are gone when n are says `np.bincount(turns[:n], minlength=len(curves))`.
 
     Example:
         >>> turns([np.array([0.0, 1.0, 5.0]), np.array([0.0, 2.0, 2.5, 3.0])])
