@@ -39,6 +39,9 @@ def refit_kernel(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Solve for the kernel rows that stay.
 
+    A sparse kernel keeps its zeros: entries that are exactly zero stay so, and each output is
+    solved for the entries that it has. (A kernel of nothing but zeros is not sparse.)
+
     Args:
         statistics: the layer's moments.
         kernel: float [P, O], the kernel before pruning, as a matrix.
@@ -52,13 +55,29 @@ def refit_kernel(
     """
     gram = statistics.gram(centred)[np.ix_(kept_rows, kept_rows)]
     cross = statistics.cross_gram(centred)[kept_rows]
-    factor, ridge = factorised(gram, pull)
+    old = kernel[kept_rows]
     refitted = np.zeros(kernel.shape, dtype=np.float64)
-    refitted[kept_rows] = scipy.linalg.cho_solve(factor, cross + ridge * kernel[kept_rows])
+    if (old != 0).all() or not old.any():
+        factor, ridge = factorised(gram, pull)
+        refitted[kept_rows] = scipy.linalg.cho_solve(factor, cross + ridge * old)
+    else:
+        refitted[kept_rows] = _solved_where(gram, cross, old, pull)
     if not centred:
         return refitted, np.zeros(kernel.shape[1])
     mean_x, mean_y = statistics.means()
     return refitted, mean_y - mean_x @ refitted
+
+
+def _solved_where(gram: np.ndarray, cross: np.ndarray, old: np.ndarray, pull: float) -> np.ndarray:
+    """Solve each output for the entries in which its old kernel is not zero: float64 [P, O]."""
+    solved = np.zeros(old.shape)
+    for output, column in enumerate(old.T):
+        own = np.flatnonzero(column)
+        if own.size:
+            factor, ridge = factorised(gram[np.ix_(own, own)], pull)
+            wanted = cross[own, output] + ridge * column[own]
+            solved[own, output] = scipy.linalg.cho_solve(factor, wanted)
+    return solved
 
 
 def relative_error(statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool) -> float:

@@ -1,6 +1,6 @@
 """The answer of an additive table of errors where costs need not be additive.
 
-Costs that add up over layers (bits, weights, multiply-adds of channels inside residual blocks) make
+Costs that add up over layers (bits, weights, multiply-adds of layers that share no other's) make
 a knapsack, which `knapsack.py` solves exactly. But the multiply-adds of a layer between two that
 are both chosen for are a product, latencies are interpolated, and a budget may limit several kinds.
 For those the shares of the budget are linearised around a candidate, the knapsack is solved, and

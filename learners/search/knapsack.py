@@ -12,7 +12,7 @@ Reference:
     arXiv:2201.13096, section 3.1 and algorithm 1.
 
 Departs from the paper: where all costs are multiples of a unit and the budget has no more units
-than buckets (multiply-adds of a layer per channel, say), a bucket is a unit and the answer exact.
+than buckets (multiply-adds a layer per unit, say), a bucket is a unit and the answer exact.
 """
 
 from collections.abc import Sequence

@@ -49,3 +49,11 @@ def test_every_test_has_its_source():
         stem = inner.stem.removesuffix("_test")
         names = {stem, {"init": "__init__", "main": "__main__"}.get(stem, stem)}
         assert any(inner.parent / name in known for name in names), inner
+
+
+def test_search_speaks_of_no_quantity_and_reconstruction_needs_none():
+    """What they choose or solve for is the caller's to know."""
+    for path in sorted((ROOT / "learners" / "search").rglob("*.py")):
+        assert "channel" not in path.read_text(encoding="utf-8").lower(), path
+    for path in sorted((ROOT / "learners" / "reconstruction").rglob("*.py")):
+        assert "learners.channels" not in path.read_text(encoding="utf-8"), path

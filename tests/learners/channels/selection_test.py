@@ -119,11 +119,10 @@ def test_refitting_beats_switching_off(name):
 def test_layers_with_layers_inside_keep_their_weights():
     """The network around them is cut; theirs come out as they went in, each in its place."""
     run = run_of(name="layers_inside")
-    assert set(run.result.keep) == {"first", "third", "fourth"}
-    for name in ("attention", "both", "each"):
-        given, cut = (model.get_layer(name) for model in (run.given, run.model))
-        for weight, value in zip(cut.get_weights(), given.get_weights(), strict=True):
-            np.testing.assert_array_equal(weight, value)
+    assert set(run.result.keep) == {"first", "third", "fourth", "both", "each"}
+    given, cut = (model.get_layer("attention") for model in (run.given, run.model))
+    for weight, value in zip(cut.get_weights(), given.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, value)
 
 
 def test_given_network_is_not_changed():
@@ -309,3 +308,27 @@ def test_error_no_larger_than_the_original_algorithms(criterion, ratio):
     found = error(ours, np.asarray(after.bias) - np.asarray(before.bias))
     # With an offset, LASSO may choose others than without, and now and then a hair worse ones.
     assert found <= (1.05 if criterion == "lasso" else 1.0) * original
+
+
+def test_a_sparse_network_keeps_its_zeros():
+    """A stage that cuts after one that sparsified: what is left of each kernel is as sparse."""
+    given = networks.residual()
+    for name in ("a1", "a2", "b1", "b2"):
+        kernel = np.array(given.get_layer(name).kernel)
+        kernel.reshape(-1)[::3] = 0.0
+        given.get_layer(name).kernel.assign(kernel)
+    graph = from_keras(given)
+    groups = [g for g in channel_groups(graph) if g.prunable and not g.is_stream]
+    result = ChannelSelection(
+        graph,
+        groups,
+        {group.name: group.size // 2 for group in groups},
+        Sampler([IMAGES], num_images=48, num_positions=20, seed=0),
+        options=SelectionOptions(),
+    ).run()
+    kept = result.keep["a1"]
+    before, after = np.array(given.get_layer("a2").kernel), result.graph.params["a2"]["kernel"]
+    np.testing.assert_array_equal(after == 0, before[:, :, kept] == 0)
+    before, after = np.array(given.get_layer("b1").kernel), result.graph.params["b1"]["kernel"]
+    assert not after[before[..., result.keep["b1"]] == 0].any()
+    assert not np.array_equal(after, before[..., result.keep["b1"]])  # and was refitted

@@ -168,3 +168,29 @@ def test_large_groups_go_several_at_a_time():
     order = backward_order([ReaderMoments(stats, np.arange(num_channels), False)], num_channels)
     np.testing.assert_array_equal(np.sort(order), np.arange(num_channels))
     assert np.corrcoef(np.arange(num_channels), strength[order])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_sparse_kernel_keeps_its_zeros(layer, centred):
+    """Each output is the least-squares solution on the entries that it has, by NumPy."""
+    x, kernel, _ = layer
+    y = x @ kernel + 0.1 * np.random.default_rng(1).normal(size=(len(x), 5))
+    sparse = kernel * (np.random.default_rng(2).random(kernel.shape) < 0.6)
+    kept = np.arange(12) != 3
+    found, _ = refit_kernel(statistics_of(x, y), sparse, kept, centred=centred, pull=1e-9)
+    assert not found[sparse == 0].any()
+    assert not found[3].any()
+    shifted = (x - x.mean(0), y - y.mean(0)) if centred else (x, y)
+    for output in range(5):
+        own = np.flatnonzero((sparse[:, output] != 0) & kept)
+        wanted = np.linalg.lstsq(shifted[0][:, own], shifted[1][:, output], rcond=None)[0]
+        np.testing.assert_allclose(found[own, output], wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_kernel_of_nothing_but_zeros_may_learn(layer):
+    x, kernel, _ = layer
+    found, _ = refit_kernel(
+        statistics_of(x, x @ kernel), np.zeros_like(kernel), np.ones(12, bool), centred=False,
+        pull=1e-9,
+    )  # fmt: skip
+    np.testing.assert_allclose(found, kernel, rtol=1e-3, atol=1e-4)
