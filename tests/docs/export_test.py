@@ -34,7 +34,8 @@ def test_commands_run(folder):
     )
     assert done.returncode == 0, done.stderr
     made = {path.name for path in (folder / "runs" / "export").rglob("*.tflite")}
-    assert made == {"model_float32.tflite", "model_dynamic.tflite", "model_int8.tflite"}
+    before = {"model_before_float32.tflite", "model_before_int8.tflite"}
+    assert made - before == {"model_float32.tflite", "model_dynamic.tflite", "model_int8.tflite"}
     assert (folder / "runs" / "export" / "float_io" / "model_int8.tflite").exists()
 
 
