@@ -15,7 +15,6 @@ decay nor any other penalty on them is in it, and a network with fewer weights g
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -75,6 +74,7 @@ class Scorer:
         self.calc_loss: CalcLoss = getattr(given, "calc_loss", given)
         self._wanted = (None, None) if self._helper is None else self._helper.deciding_metric
         self._deciding: Metric | None = None
+        self._stand_ins: list[keras.Variable] = []
 
     @property
     def deciding(self) -> Metric:
@@ -91,10 +91,13 @@ class Scorer:
         """Begin to score a network, batch by batch.
 
         Args:
-            variables: the trainable ones of the network, whose names `calc_loss` may look at.
+            variables: the trainable ones of the network, whose names `calc_loss` may look at;
+                without them those of the network before.
         """
+        if variables or not self._stand_ins:
+            self._stand_ins = stand_ins(variables)
         metrics = [] if self._helper is None else list(self._helper.build_metrics())
-        return Tally(self, metrics, stand_ins(variables))
+        return Tally(self, metrics, self._stand_ins)
 
     def evaluation_set(self) -> tf.data.Dataset:
         """Build the helper's evaluation set.
@@ -265,11 +268,10 @@ def stand_ins(variables: Sequence[Any] = ()) -> list[keras.Variable]:
 
 
 def _stand_in(path: str, rank: int) -> keras.Variable:
-    *scopes, name = path.split("/")
-    with contextlib.ExitStack() as stack:
-        for scope in scopes:
-            stack.enter_context(keras.name_scope(scope))
-        return keras.Variable(np.zeros([1] * rank, np.float32), trainable=False, name=name)
+    name = path.rpartition("/")[2]
+    made = keras.Variable(np.zeros([1] * rank, np.float32), trainable=False, name=name)
+    made._path = path  # else it comes from the scopes that are open
+    return made
 
 
 def _spec(tensor: Any) -> tf.TensorSpec:

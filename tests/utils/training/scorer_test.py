@@ -178,6 +178,22 @@ def test_stand_ins_are_named_like_the_variables(model: keras.Model) -> None:
         model.trainable = True
 
 
+def test_a_function_is_scored_under_the_names_of_the_network_before(model: keras.Model) -> None:
+    seen: list[list[str]] = []
+
+    def calc_loss(labels: Any, outputs: Any, trainable_vars: Any) -> Any:
+        seen.append([variable.path for variable in trainable_vars])
+        return tf.add_n([tf.nn.l2_loss(v) for v in trainable_vars if "kernel" in v.path]), {}
+
+    scorer = Scorer(calc_loss)
+    data = Binary().build_dataset_eval()
+    evaluate(lambda inputs: inputs, data, scorer)
+    evaluate(model, data, scorer)
+    evaluate(lambda inputs: inputs, data, scorer)
+    paths = [variable.path for variable in model.trainable_variables]
+    assert seen[0] == ["none/kernel", "none/bias"] and seen[1] == seen[-1] == paths
+
+
 def test_a_loss_function_has_no_evaluation_set(model: keras.Model) -> None:
     with pytest.raises(ValueError, match=r"`dataset` must be given"):
         evaluate(model, None, Scorer(Binary().calc_loss))
