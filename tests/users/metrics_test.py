@@ -8,7 +8,6 @@ from keras import layers
 
 from tests.users.runs import PRUNING, command, interpreted, over_all, short
 from utils.errors import InputError
-from utils.export.errors import ExportError
 
 RNG = np.random.default_rng(0)
 IMAGES = 0.4 * RNG.random((96, 6, 6, 1)) + 0.6 * RNG.random((96, 1, 1, 1))
@@ -51,9 +50,9 @@ def segmenter(channels, activation, **options):
     return model
 
 
-def check(model, labels, images=IMAGES, **options):
+def check(model, labels, images=IMAGES, *, epochs=20, **options):
     """Compare the report's figures of the network with `evaluate`."""
-    model.fit(images, labels, epochs=20, verbose=0)
+    model.fit(images, labels, epochs=epochs, verbose=0)
     held_out = batches(labels, images)
     wanted = model.evaluate(held_out, verbose=0, return_dict=True)
     report = short(model, held_out, held_out, **options)
@@ -74,7 +73,8 @@ def test_yes_or_no(name):
 def test_several_labels_per_image(metrics):
     """By its own name Keras takes "accuracy" of several outputs for that of one class."""
     model = classifier(4, "sigmoid", loss="binary_crossentropy", metrics=metrics)
-    report, wanted = check(model, SEVERAL)
+    # Trained little: sigmoids that have reached 1 tie, and who wins then is a matter of rounding.
+    report, wanted = check(model, SEVERAL, epochs=3)
     right = np.mean((model.predict(IMAGES, verbose=0) > 0.5) == SEVERAL)
     expected = wanted["accuracy"] if metrics == ["accuracy"] else right
     assert report.before.top1 == pytest.approx(expected)
@@ -159,9 +159,9 @@ def test_a_file_is_scored_as_the_network_is():
     report, wanted = check(
         model, YES[ORDER], IMAGES[ORDER], tflite="int8", tflite_max_gap=1, tflite_max_error=9
     )
-    outputs = interpreted(report.tflite[0].path, IMAGES[ORDER])
+    outputs = interpreted(report.file("int8").path, IMAGES[ORDER])
     auc = over_all(keras.metrics.AUC(), YES[ORDER], outputs)
-    assert report.tflite[0].gap == pytest.approx(wanted["auc"] - auc, abs=1e-5)
+    assert report.file("int8").gap == pytest.approx(wanted["auc"] - auc, abs=1e-5)
 
 
 def test_a_file_that_loses_is_not_passed_over():
@@ -169,7 +169,7 @@ def test_a_file_that_loses_is_not_passed_over():
     model = classifier(1, "sigmoid", loss="binary_crossentropy", metrics=["accuracy"])
     model.fit(IMAGES, YES, epochs=30, verbose=0)
     dark = batches(YES, IMAGES / 50)  # what the int8 ranges are taken from
-    with pytest.raises(ExportError, match=r"int8 .* differs too much .*: accuracy 0\.\d+ against"):
+    with pytest.raises(InputError, match=r"int8 .* differs too much .*: accuracy 0\.\d+ against"):
         short(model, dark, batches(YES), tflite="int8", tflite_max_error=99)
 
 
@@ -274,4 +274,5 @@ def test_a_helper_of_ones_own():
     assert found["loss"] == pytest.approx(float(np.mean(loss)), rel=1e-5)
     file = interpreted("out/model_int8.tflite", IMAGES[order])
     of_file = over_all(keras.metrics.AUC(from_logits=True), YES[order], file)
-    assert report["tflite"][0]["gap"] == pytest.approx(auc - of_file, abs=1e-5)
+    (row,) = (row for row in report["files"] if row["network"] == "after")
+    assert row["gap"] == pytest.approx(auc - of_file, abs=1e-5)
