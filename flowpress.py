@@ -84,6 +84,7 @@ def compress(
         if out_dir is None:  # where to go on from, should the call be stopped
             notes.print(f"note: files go to {folder}", markup=False)
         workers = stages.start_workers(plan, helper)
+        stages.seed(plan.run.seed)
         return stages.compress(plan, helper, helper.build_model(), workers=workers)
 
 

@@ -95,7 +95,8 @@ class AbstractLearner(abc.ABC):
         self.search: Search | None = None
         self._start = network_digest(model)  # before a recipe that trains in place
         self._states = PartStates(context.stage.state_path, resume=context.run.resume)
-        # Digest of a network that was loaded half trained -> of the one that its fit was given.
+        # Digest of a network that was loaded half trained -> of the one that its fit was given;
+        # for that fit alone: the next may be given the same weights.
         self._given: dict[str, str] = {}
 
     @abc.abstractmethod
@@ -247,7 +248,7 @@ class AbstractLearner(abc.ABC):
             stage=label,
             callbacks=(*callbacks, self._refresher(num_steps)),
             advice=self._advice(part),
-            fingerprint={**compared, GIVEN: self._given.get(digest, digest)},
+            fingerprint={**compared, GIVEN: self._given.pop(digest, digest)},
             resume=place.resume,
             extra=self._facts(place.parts),
             workers=self.context.workers,

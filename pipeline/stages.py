@@ -65,9 +65,14 @@ def start_workers(plan: Plan, helper: AbstractModelHelper) -> MultiGpuWrapper:
     return workers
 
 
+def seed(number: int) -> None:
+    """Let all that draws from Keras' global generator come from the run's seed."""
+    keras.utils.set_random_seed(number)
+
+
 def initial_network(plan: Plan, helper: AbstractModelHelper) -> keras.Model:
     """Build the helper's network, with the weights of the plan's starting file if it has one."""
-    keras.utils.set_random_seed(plan.run.seed)
+    seed(plan.run.seed)
     model = build_network(helper)
     if plan.initial_path is None:
         return model

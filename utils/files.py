@@ -286,7 +286,7 @@ def _cause(error: Exception) -> str:
     if "unsafe" in text or "safe_mode" in text:
         return (
             "it contains Python code (a Lambda layer), which would run on this computer. If you "
-            "trust its source, load it with --allow_unsafe (in Python: allow_unsafe=True); better, "
+            "trust its source, load it with --allow_unsafe; better, "
             "replace the layer by keras.ops calls."
         )
     if _LAMBDA_OUTPUT in text:  # Keras hides what its function raised

@@ -8,7 +8,8 @@ line through whole networks (`measured.py`) takes them up.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -108,9 +109,16 @@ def _key(graph: Graph, node: Node) -> str:
     """Name what a layer's time depends on: its class, shapes and configuration."""
     row = ops.find(graph, node)
     timed = frozenset() if row is None or row.timed is None else row.timed
-    config = {name: value for name, value in node.attrs.items() if name in timed}
+    config = {name: _nameless(value) for name, value in node.attrs.items() if name in timed}
     shapes = [graph.shape(node.inputs[0])[1:], node.output_shapes[0][1:]]
     return f"layer:{node.op.rpartition('.')[2]}{json.dumps([shapes, config])}"
+
+
+def _nameless(value: Any) -> Any:
+    """Drop what a layer inside another is called: it costs nothing."""
+    if isinstance(value, Mapping):
+        return {key: _nameless(entry) for key, entry in value.items() if key != "name"}
+    return value
 
 
 def _layer_model(graph: Graph, node: Node) -> keras.Model:

@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 def test_no_block_is_left_out():
     assert len(BLOCKS) == PAGE.read_text().count("\n``` ")
-    assert len(HELPERS) == 6
+    assert len(HELPERS) == 7
 
 
 @pytest.mark.parametrize("name", HELPERS)

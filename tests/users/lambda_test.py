@@ -26,7 +26,7 @@ def with_lambda():
 
 @pytest.mark.parametrize("learner", ["chn-pruned-rmt", "full-prec"])
 def test_refused_in_one_line(learner):
-    message = r"^layer 'code' is a Lambda: it runs Python code .*--allow_unsafe \(in Python: allow"
+    message = r"^layer 'code' is a Lambda: it runs Python code .*with allow_unsafe=True\.$"
     with pytest.raises(InputError, match=message) as refused:
         own_files.compress(with_lambda(), learner=learner, out_dir="out")
     assert "\n" not in str(refused.value)

@@ -60,7 +60,7 @@ def of_users(x):
 
 @pytest.mark.parametrize(
     ("middle", "inside"),
-    [(of_keras, {"attention", "each"}), (of_users, {"registered", "unregistered"})],
+    [(of_keras, {"attention"}), (of_users, {"registered", "unregistered"})],
 )
 def test_kept_and_named(middle, inside):
     model = own_files.network(middle)

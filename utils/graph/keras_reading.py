@@ -34,7 +34,7 @@ def check_safe(op: str, layer: str, allow_unsafe: bool) -> None:
         raise InputError(
             f"layer {layer!r} is a {op.rpartition('.')[2]}: it runs Python code that a graph "
             "cannot describe. Replace it by keras.ops calls or a registered layer, or allow it, if "
-            "you trust it, with --allow_unsafe (in Python: allow_unsafe=True)."
+            "you trust it, with --allow_unsafe."
         )
 
 

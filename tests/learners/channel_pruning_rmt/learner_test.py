@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from learners.channel_pruning_rmt.learner import ChannelPrunedRmtLearner
+from learners.channels.criteria import CRITERIA
 from learners.context import StageContext
 from pipeline import stages
 from tests.learners.runs import compress, make_run
@@ -72,7 +73,7 @@ def test_flags_reach_the_selection(trained_digits, tmp_path):
         cpr_compensate=False,
     )
     options = learner.options()
-    assert (options.criterion, options.num_iterations) == ("backward", 7)
+    assert (options.criterion, options.num_iterations) == (CRITERIA["backward"], 7)
     assert (options.refit_all, options.compensate) == (False, False)
     sampler = learner.sampler()
     assert sampler.num_positions == 4

@@ -76,7 +76,7 @@ def test_contradictions_are_refused(run, learner, message):
 
 
 def test_unknown_agents_are_refused_with_the_list():
-    with pytest.raises(InputError, match="`agent` must be one of 'greedy', 'ddpg'"):
+    with pytest.raises(InputError, match="`agent` must be one of 'dp', 'greedy', 'ddpg'"):
         flags.build(RunConfig, {"agent": "sgd"})
 
 

@@ -11,8 +11,8 @@ import pytest
 from keras import layers, ops
 
 from utils.errors import InputError
-from utils.training import LossComposer
 from utils.training.logits import logits_function, teacher_like
+from utils.training.terms import distillation_loss
 
 INPUTS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 
@@ -32,8 +32,8 @@ def distilled(end: Callable[[Any], Any]) -> float:
     """Distillation loss between two networks, as it is composed in training."""
     teacher, student = network(end, 0), network(end, 1)
     to_logits = logits_function(student, some_inputs)
-    composer = LossComposer(lambda *_: (0.0, {}), teacher=teacher, tempr_dst=4.0)
-    return float(composer.distillation_loss(to_logits(teacher(INPUTS)), to_logits(student(INPUTS))))
+    wanted, received = to_logits(teacher(INPUTS)), to_logits(student(INPUTS))
+    return float(distillation_loss(wanted, received, 4.0))
 
 
 def divergence(wanted: np.ndarray, given: np.ndarray) -> np.ndarray:
