@@ -1,8 +1,9 @@
 """The files of a run for devices: made, run, timed and written, before and after side by side."""
 
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ from utils.export.config import ExportConfig, LatencyConfig
 from utils.export.conversion import Conversion, Exported, convert_all
 from utils.export.exporters import EXPORTERS, load_function
 from utils.export.files import all_results, converted_files, write_files
-from utils.latency import BLOCKS, LatencyStats, measure
+from utils.latency import LatencyStats, measure_anew
 from utils.training import Scorer
 
 BEFORE, AFTER = "before", "after"
@@ -116,17 +117,26 @@ def _time(
     config: LatencyConfig,
     steps: Steps,
 ) -> dict[tuple[str, str], LatencyStats]:
-    """Time the files that were written, all in turns; each is opened once."""
+    """Time the files that were written, all in turns, each loaded anew for every block."""
     written = {(result.network, result.kind) for result in results if result.path is not None}
-    calls = {}
+    openers: dict[tuple[str, str], Callable[[], Callable[[], None]]] = {}
     for file in files:
         key = (file.network, file.kind)
         if key in written:
-            open_file = load_function(EXPORTERS[file.kind].timed)
+            opener = functools.partial(
+                load_function(EXPORTERS[file.kind].timed),
+                file.content,
+                num_threads=config.latency_threads,
+            )
             try:
-                calls[key] = open_file(file.content, num_threads=config.latency_threads)
+                opener()
             except InputError as error:
                 steps.failed("latency", error)
-    named = {"/".join(key): call for key, call in calls.items()}
-    stats = measure(named, repeats=config.nb_repts, warmup=config.nb_repts_warmup, blocks=BLOCKS)
-    return {key: stats["/".join(key)] for key in calls}
+            else:
+                openers[key] = opener
+    stats = measure_anew(
+        {"/".join(key): opener for key, opener in openers.items()},
+        repeats=config.nb_repts,
+        warmup=config.nb_repts_warmup,
+    )
+    return {key: stats["/".join(key)] for key in openers}

@@ -12,7 +12,7 @@ import gc
 import os
 import pathlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Parts that the timed calls are split into where two are compared: enough for a 95 % interval.
 BLOCKS = 10
 
-#: Two interpreters of one file differ steadily by up to this much: where their memory lies.
+#: A difference that is smaller is called none, however steady it is.
 NOISE = 0.03
 
 
@@ -68,7 +68,7 @@ class LatencyRatio:
 
     @property
     def is_clear(self) -> bool:
-        """Whether one is faster: more than the blocks differ, and than two files of one network."""
+        """Whether one is faster: by more than the blocks differ, and by more than `NOISE`."""
         return 1.0 not in self.interval and abs(self.median - 1.0) > NOISE
 
 
@@ -94,11 +94,61 @@ def measure(
     Raises:
         ValueError: if `repeats` or `blocks` is below 1, or `warmup` is negative.
     """
+    _check_counts(repeats, warmup, blocks)
+    times = _timed(runners, repeats, warmup)
+    parts = min(blocks, repeats)
+    return {name: _stats(np.array_split(values, parts)) for name, values in times.items()}
+
+
+def measure_anew(
+    openers: Mapping[str, Callable[[], Callable[[], Any]]],
+    *,
+    repeats: int = 100,
+    warmup: int = 100,
+    blocks: int = BLOCKS,
+) -> dict[str, LatencyStats]:
+    """Time functions in turns, each block of calls with functions that were made for it.
+
+    Where a network's memory lies makes it faster or slower by some percent as long as it is loaded.
+    Loaded anew for every block, that is part of the blocks' spread, like all other noise.
+
+    Args:
+        openers: by name, what makes the function; one call of that is one inference.
+        repeats: timed calls of each, over all blocks.
+        warmup: calls of each before that, over all blocks.
+        blocks: at most `repeats` are used.
+
+    Returns:
+        The times of each, by name.
+
+    Raises:
+        ValueError: see `measure`.
+    """
+    _check_counts(repeats, warmup, blocks)
+    found: dict[str, list[np.ndarray]] = {name: [] for name in openers}
+    parts = min(blocks, repeats)
+    for index in range(parts):
+        runners = {name: make() for name, make in openers.items()}
+        share = [
+            count * (index + 1) // parts - count * index // parts for count in (repeats, warmup)
+        ]
+        for name, values in _timed(runners, share[0], share[1]).items():
+            found[name].append(values)
+    return {name: _stats(listed) for name, listed in found.items()}
+
+
+def _check_counts(repeats: int, warmup: int, blocks: int) -> None:
     if repeats < 1 or blocks < 1 or warmup < 0:
         raise ValueError(
             "`repeats` and `blocks` must be >= 1 and `warmup` >= 0. Received: "
             f"repeats={repeats}, blocks={blocks}, warmup={warmup}."
         )
+
+
+def _timed(
+    runners: Mapping[str, Callable[[], Any]], repeats: int, warmup: int
+) -> dict[str, np.ndarray]:
+    """Call functions in turns and give the milliseconds of each call, by name."""
     for _ in range(warmup):
         for run in runners.values():
             run()
@@ -114,7 +164,7 @@ def measure(
     finally:
         if collecting:
             gc.enable()
-    return {name: _stats(values / 1e6, min(blocks, repeats)) for name, values in times.items()}
+    return {name: values / 1e6 for name, values in times.items()}
 
 
 def ratio(stats: LatencyStats, baseline: LatencyStats) -> LatencyRatio:
@@ -223,12 +273,12 @@ def _random(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
-def _stats(times: np.ndarray, blocks: int) -> LatencyStats:
-    medians = tuple(float(np.median(block)) for block in np.array_split(times, blocks))
+def _stats(parts: Sequence[np.ndarray]) -> LatencyStats:
+    times = np.concatenate(parts)
     return LatencyStats(
         p50=float(np.median(times)),
         p95=float(np.percentile(times, 95)),
         mean=float(np.mean(times)),
         n=len(times),
-        block_p50=medians,
+        block_p50=tuple(float(np.median(part)) for part in parts),
     )

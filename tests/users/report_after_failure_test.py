@@ -25,7 +25,7 @@ def document_of(folder):
     [
         ("export", device_files, "convert_all", lambda d: d["files"] == []),
         ("evaluation", device_files, "check_all", lambda d: d["after"]["top1"] is None),
-        ("latency", device_files, "measure", lambda d: d["after"]["latency_ms_p50"] is None),
+        ("latency", device_files, "measure_anew", lambda d: d["after"]["latency_ms_p50"] is None),
         ("counting", measurement, "complexity", lambda d: d["after"]["flops"] is None),
         ("layers", measurement, "layer_rows", lambda d: d["layers"] == []),
         ("files", measurement, "file_rows", lambda d: d["files"] == []),
@@ -75,7 +75,7 @@ def test_a_plot_that_cannot_be_drawn_is_no_failure(tmp_path, monkeypatch):
 
 
 def test_the_command_line_shows_the_table_and_fails(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(device_files, "measure", broken)
+    monkeypatch.setattr(device_files, "measure_anew", broken)
     argv = ["--nb_epochs=0", "--tflite=float32", "--nb_repts=1", f"--out_dir={tmp_path}"]
     assert main.run(argv) == 2
     shown = capsys.readouterr()

@@ -15,6 +15,7 @@ from utils.latency import (
     keras_call,
     limit_threads,
     measure,
+    measure_anew,
     ratio,
 )
 
@@ -108,15 +109,33 @@ def test_only_a_difference_beyond_the_spread_is_clear(factors, clear):
     assert found.is_clear is clear
 
 
-def test_equal_files_are_never_clearly_different(network):
-    """Ten measurements of a file against itself, each in interpreters of its own."""
+def test_equal_files_are_hardly_ever_clearly_different(network):
+    """Ten measurements of a file against itself, each block in interpreters of its own."""
     content = convert(network, "float32")
     clear = 0
     for _ in range(10):
-        calls = {name: timed_call(content) for name in ("one", "other")}
-        stats = measure(calls, repeats=60, warmup=10, blocks=10)
+        openers = {name: lambda: timed_call(content) for name in ("one", "other")}
+        stats = measure_anew(openers, repeats=60, warmup=10)
         clear += ratio(stats["one"], stats["other"]).is_clear
-    assert clear <= 1
+    assert clear <= 2
+
+
+def test_every_block_has_functions_of_its_own():
+    calls, made = [], []
+
+    def opener(name):
+        made.append(name)
+        return lambda: calls.append(f"{name}{len(made)}")
+
+    openers = {name: (lambda name=name: opener(name)) for name in "AB"}
+    stats = measure_anew(openers, repeats=5, warmup=2, blocks=2)
+    assert "".join(made) == "ABAB"
+    # One call of each to warm up and two to time, then one and three: all by the block's own.
+    assert calls == ["A2", "B2"] * 3 + ["A4", "B4"] * 4
+    assert {row.n for row in stats.values()} == {5}
+    assert all(len(row.block_p50) == 2 for row in stats.values())
+    with pytest.raises(ValueError, match=r"must be >= 1 and `warmup` >= 0. Received: repeats=0"):
+        measure_anew(openers, repeats=0)
 
 
 def test_keras_call_computes_the_model(network):

@@ -8,6 +8,7 @@ last columns compare with the first file: the median of ten blocks of calls, its
 """
 
 import dataclasses
+import functools
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -99,8 +100,9 @@ def _measure(parsed: Parsed) -> None:
 
         with_keras = any(name.endswith(NETWORK_ENDINGS) for name in files)
         keras_threads = latency.limit_threads(timing.latency_threads) if with_keras else 0
-    calls = {
-        name: latency.file_call(
+    openers = {
+        name: functools.partial(
+            latency.file_call,
             name,
             batch_size=config.batch_size,
             num_threads=timing.latency_threads,
@@ -108,12 +110,7 @@ def _measure(parsed: Parsed) -> None:
         )
         for name in files
     }
-    stats = latency.measure(
-        calls,
-        repeats=timing.nb_repts,
-        warmup=timing.nb_repts_warmup,
-        blocks=latency.BLOCKS,
-    )
+    stats = latency.measure_anew(openers, repeats=timing.nb_repts, warmup=timing.nb_repts_warmup)
     title = f"Milliseconds per call, batch {config.batch_size}, {timing.nb_repts} calls each"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("file", overflow="fold")
