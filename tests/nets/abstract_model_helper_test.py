@@ -249,3 +249,40 @@ def test_optional_parts_do_nothing():
     assert one.postprocess(IMAGES) is IMAGES
     assert one.dump_n_eval(None, "eval") == {}
     assert one.npz_to_weights({"a": IMAGES}) == {"a": IMAGES}
+
+
+class Softmax(Tiny):
+    def forward(self, inputs):
+        return layers.Softmax()(super().forward(inputs))
+
+
+class OwnLogits(Softmax):
+    def logits(self, outputs):
+        return outputs * 2.0
+
+
+def test_logits_are_those_behind_the_networks_ending():
+    one = helper(Softmax)
+    probabilities = keras.ops.softmax(np.array([[4.0, 0.0, -2.0]], np.float32))
+    np.testing.assert_array_equal(one.logits(probabilities), probabilities)  # nothing known yet
+    one.find_logits(one.build_model())
+    found = np.asarray(one.logits(probabilities))
+    np.testing.assert_allclose(found - found[:, :1], [[0.0, -4.0, -6.0]], atol=1e-4)
+    own = helper(OwnLogits)
+    own.find_logits(own.build_model())
+    assert own.has_own_logits and not one.has_own_logits
+    np.testing.assert_array_equal(own.logits(probabilities), 2.0 * probabilities)
+
+
+class Collecting(Tiny):
+    def dump_n_eval(self, outputs, action, labels=None):
+        return {}
+
+
+def test_what_metrics_a_helper_has():
+    plain, collecting = helper(), helper(Collecting, metric="auc", metric_mode="max")
+    assert (plain.collects_outputs, plain.collects_labels) == (False, False)
+    assert (collecting.collects_outputs, collecting.collects_labels) == (True, True)
+    assert not plain.build_metrics() and plain.dump_n_eval(None, "eval") == {}
+    assert plain.deciding_metric == (None, None)
+    assert collecting.deciding_metric == ("auc", "max")

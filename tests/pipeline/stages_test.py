@@ -203,3 +203,31 @@ def test_scoring_a_network_for_other_images(tmp_path):
     )
     with pytest.raises(InputError, match=r"^Scoring .*other.keras failed: "):
         stages.execute(plan, helper, command=())
+
+
+def test_a_teacher_of_probabilities_teaches_logits(trained_digits, tmp_path):
+    """The digits' helper has logits; a teacher that ends in softmax is given their ending."""
+    _, helper = make_run("full-prec", tmp_path)
+    network = helper.build_model()
+    probabilities = keras.ops.softmax(trained_digits.output)
+    teacher = keras.Model(trained_digits.input, probabilities)
+    images = next(iter(helper.build_dataset_eval()))[0]
+    given = stages._same_ending(teacher, network, helper)(images).numpy()
+    wanted = trained_digits(images).numpy()
+    seen = wanted - wanted.max(axis=-1, keepdims=True) > -10  # below that they end at 1e-7
+    shift = wanted.max(axis=-1, keepdims=True) - given.max(axis=-1, keepdims=True)
+    np.testing.assert_allclose((given + shift)[seen], wanted[seen], atol=1e-2)
+    assert stages._same_ending(trained_digits, network, helper) is trained_digits
+    assert stages._same_ending(None, network, helper) is None
+
+
+def test_outputs_that_are_no_logits_are_refused_before_training(tmp_path):
+    inputs = keras.Input((8, 8, 1))
+    score = layers.Dense(1, name="score")(layers.Flatten()(inputs))
+    model = keras.Model(inputs, score)
+    plan, helper = make_run("chn-pruned-rmt", tmp_path, nb_epochs="0", enbl_dst=True)
+    with pytest.raises(InputError, match=r"`enbl_dst`: the output of layer 'score' is one number"):
+        stages._find_logits(plan, helper, model)
+    values = {"enbl_dst": True, "loss_w_dst": 0.0, "loss_w_hint": 1.0}
+    only_hints, _ = make_run("chn-pruned-rmt", tmp_path, nb_epochs="0", **values)
+    stages._find_logits(only_hints, helper, model)
