@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from nets.config import HelperConfig
+from nets.short_forms import (
+    full_dataset_signature,
+    full_schedule_signature,
+    without_fixed_training,
+)
 from utils.errors import InputError
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from utils.graph import Graph
 
 _UNDECAYED = ("gamma", "beta")  # scale and shift of normalization layers
 
@@ -56,9 +60,9 @@ class AbstractModelHelper(abc.ABC):
         """Let a subclass write the short signatures; callers use the full ones."""
         super().__init_subclass__(**kwargs)
         if "build_dataset_train" in cls.__dict__:
-            cls.build_dataset_train = _full_dataset_signature(cls.build_dataset_train)  # type: ignore[method-assign]
+            cls.build_dataset_train = full_dataset_signature(cls.build_dataset_train)  # type: ignore[method-assign]
         if "setup_lrn_rate" in cls.__dict__:
-            cls.setup_lrn_rate = _full_schedule_signature(cls.setup_lrn_rate)  # type: ignore[method-assign]
+            cls.setup_lrn_rate = full_schedule_signature(cls.setup_lrn_rate)  # type: ignore[method-assign]
 
     # --- data ---------------------------------------------------------------------------------
 
@@ -160,7 +164,7 @@ class AbstractModelHelper(abc.ABC):
                 f"{str(error).splitlines()[0]}. Return outputs computed from `inputs` with Keras "
                 "layers or keras.ops."
             ) from error
-        return _without_fixed_training(traceable(model))
+        return without_fixed_training(traceable(model))
 
     def warm_start(self, model: keras.Model) -> None:  # noqa: B027  optional to override
         """Change the fresh weights before training; does nothing here."""
@@ -375,75 +379,3 @@ class AbstractModelHelper(abc.ABC):
             they are.
         """
         return dict(arrays)
-
-
-def _full_dataset_signature(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a short `build_dataset_train` the full signature: infinite, starting anywhere."""
-    parameters = inspect.signature(function).parameters
-    takes_first_step = "first_step" in parameters
-    takes_split = "enbl_trn_val_split" in parameters
-    if takes_first_step and takes_split:
-        return function
-
-    @functools.wraps(function)
-    def build(
-        self: AbstractModelHelper, enbl_trn_val_split: bool = False, *, first_step: int = 0
-    ) -> Any:
-        if enbl_trn_val_split and not takes_split:
-            raise InputError(
-                f"{type(self).__name__}.build_dataset_train cannot hold out validation data. Give "
-                "it the argument enbl_trn_val_split and return (training, validation) when it is "
-                "True."
-            )
-        arguments: dict[str, Any] = {}
-        if takes_split:
-            arguments["enbl_trn_val_split"] = enbl_trn_val_split
-        if takes_first_step:
-            arguments["first_step"] = first_step
-        result = function(self, **arguments)
-        training = result[0] if enbl_trn_val_split else result
-        training = training if training.cardinality() == -1 else training.repeat()
-        training = training if takes_first_step or not first_step else training.skip(first_step)
-        return (training, result[1]) if enbl_trn_val_split else training
-
-    return build
-
-
-def _full_schedule_signature(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a `setup_lrn_rate(self)` the argument `nb_epochs`; an absolute number of epochs wins."""
-    if "nb_epochs" in inspect.signature(function).parameters:
-        return function
-
-    @functools.wraps(function)
-    def setup(self: AbstractModelHelper, nb_epochs: float | None = None) -> tuple[Any, int]:
-        schedule, num_steps = function(self)
-        if nb_epochs is not None:
-            num_steps = math.ceil(nb_epochs * self.steps_per_epoch)
-        return schedule, num_steps
-
-    return setup
-
-
-def _without_fixed_training(model: keras.Model) -> keras.Model:
-    """Drop `training=True` from the calls of a network made by an older `forward_train`.
-
-    A layer called so would ignore that the model is only evaluated.
-    """
-    from utils.graph import copy_network
-
-    def is_fixed(node: Any) -> bool:
-        return node.arguments.kwargs.get("training") is True
-
-    nodes = [node for operation in model.operations for node in operation._inbound_nodes]
-    if not any(is_fixed(node) for node in nodes):
-        return model
-    return copy_network(model, allow_unsafe=True, change=_without_training)
-
-
-def _without_training(graph: Graph) -> Graph:
-    return graph.replace(
-        nodes=tuple(
-            node.replace(kwargs={k: v for k, v in node.kwargs.items() if k != "training"})
-            for node in graph.nodes
-        )
-    )
