@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import Context, Row, SkipRow, in_turns, real_data
+from benchmarks import Context, Row, in_turns, real_data
 from benchmarks.pruning_peers import adam_least_squares, l1_pruned, squared_error
 
 if TYPE_CHECKING:
@@ -40,15 +40,9 @@ def _helper(context: Context) -> AbstractModelHelper:
 
     context.data("weights/resnet20.npz")
     return ModelHelper(
-        ModelHelper.config_class(data=DataConfig(data_dir_local=_data_dir())), seed=context.seed
+        ModelHelper.config_class(data=DataConfig(data_dir_local=real_data.cifar10_for_a_row())),
+        seed=context.seed,
     )
-
-
-def _data_dir() -> str:
-    try:
-        return str(real_data.cifar10_dir())
-    except real_data.DataUnavailableError as error:
-        raise SkipRow(str(error)) from error
 
 
 def _pretrained(context: Context, helper: AbstractModelHelper) -> keras.Model:
@@ -72,7 +66,7 @@ def _run(context: Context, seed: int, budget: str, *options: str) -> dict[str, A
                 "--model_helper=resnet_at_cifar10",
                 "--learner=chn-pruned-rmt",
                 f"--pretrained_path={context.data('weights')}/weights/resnet20.npz",
-                f"--data_dir_local={_data_dir()}",
+                f"--data_dir_local={real_data.cifar10_for_a_row()}",
                 f"--budget={budget}",
                 f"--seed={seed}",
                 f"--out_dir={folder}",
@@ -359,7 +353,9 @@ def pretrained(context: Context, size: int) -> dict[str, object]:
     from pipeline import measurement
 
     path = context.data(f"weights/resnet{size}.npz") / f"weights/resnet{size}.npz"
-    config = ModelHelper.config_class(resnet_size=size, data=DataConfig(data_dir_local=_data_dir()))
+    config = ModelHelper.config_class(
+        resnet_size=size, data=DataConfig(data_dir_local=real_data.cifar10_for_a_row())
+    )
     helper = ModelHelper(config, seed=context.seed)
     model = helper.build_model()
     load_pretrained(model, path, helper.npz_to_weights)

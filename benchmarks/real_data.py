@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.rows import SkipRow
 from datasets import cifar10_dataset
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache"
@@ -78,6 +79,18 @@ def cifar10_dir() -> Path:
         if not _is_complete(_CACHE / _BATCHES):
             _unpack(script)
     return _CACHE / _BATCHES
+
+
+def cifar10_for_a_row() -> str:
+    """Give `cifar10_dir` to a benchmark row.
+
+    Raises:
+        SkipRow: without the data.
+    """
+    try:
+        return str(cifar10_dir())
+    except DataUnavailableError as error:
+        raise SkipRow(str(error)) from error
 
 
 def _is_complete(folder: Path) -> bool:

@@ -18,7 +18,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import Context, Row, SkipRow, real_data
+from benchmarks import Context, Row, real_data
 
 if TYPE_CHECKING:
     from learners.channels.problem import ChannelProblem
@@ -38,15 +38,8 @@ def _resnet_flags(context: Context) -> list[str]:
     return [
         "--model_helper=resnet_at_cifar10",
         f"--pretrained_path={context.data('weights/resnet20.npz')}/weights/resnet20.npz",
-        f"--data_dir_local={_data_dir()}",
+        f"--data_dir_local={real_data.cifar10_for_a_row()}",
     ]
-
-
-def _data_dir() -> str:
-    try:
-        return str(real_data.cifar10_dir())
-    except real_data.DataUnavailableError as error:
-        raise SkipRow(str(error)) from error
 
 
 def _run(folder: pathlib.Path, *options: str) -> dict[str, Any]:
@@ -77,7 +70,8 @@ def _problem(context: Context, seed: int) -> tuple[ChannelProblem, dict[str, flo
 
     helper_class = load_helper_class("resnet_at_cifar10")
     helper = helper_class(
-        flags.build(helper_class.config_class, {"data_dir_local": _data_dir()}), seed=seed
+        flags.build(helper_class.config_class, {"data_dir_local": real_data.cifar10_for_a_row()}),
+        seed=seed,
     )
     model = helper.build_model()
     path = context.data("weights/resnet20.npz") / "weights/resnet20.npz"
@@ -317,7 +311,7 @@ def _mobilenet_flags(context: Context) -> list[str]:
         "--mobilenet_version=2",
         "--mobilenet_depth_mult=0.25",
         f"--pretrained_path={path}",
-        f"--data_dir_local={_data_dir()}",
+        f"--data_dir_local={real_data.cifar10_for_a_row()}",
     ]
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import Context, Row, SkipRow, real_data
+from benchmarks import Context, Row, real_data
 
 if TYPE_CHECKING:
     import keras
@@ -37,11 +37,8 @@ def resnet20(context: Context) -> Mapping[str, object]:
     from datasets.config import DataConfig
     from nets.resnet_at_cifar10 import ModelHelper
 
-    try:
-        folder = real_data.cifar10_dir()
-    except real_data.DataUnavailableError as error:
-        raise SkipRow(str(error)) from error
-    config = ModelHelper.config_class(data=DataConfig(data_dir_local=str(folder)))
+    folder = real_data.cifar10_for_a_row()
+    config = ModelHelper.config_class(data=DataConfig(data_dir_local=folder))
     return _measure(context, ModelHelper(config, seed=context.seed), steps_per_epoch=20)
 
 

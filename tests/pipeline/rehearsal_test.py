@@ -1,5 +1,6 @@
 """What can be known from the first batches is said before training, with its cause."""
 
+import ai_edge_litert.interpreter as litert
 import keras
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.nets.abstract_model_helper_test import IMAGES, LABELS, Tiny, helper
 from utils import flags
 from utils.errors import InputError
 from utils.export.config import ExportConfig
+from utils.export.tflite import convert
 
 
 def of(images, labels=LABELS, *, also_eval=False):
@@ -142,7 +144,15 @@ def test_a_file_that_cannot_be_made_is_known_at_the_start():
 
 
 def test_layers_that_augment_are_left_out_of_files():
+    """The file gives what the network does in inference, by an interpreter of the test's own."""
     inputs = keras.Input((6, 6, 1))
     x = layers.RandomFlip()(layers.RandomRotation(0.1)(inputs))
     model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
     try_files(helper(), {"before": model}, config("float32"))
+    interpreter = litert.Interpreter(model_content=convert(model, "float32"))
+    interpreter.allocate_tensors()
+    (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(given["index"], IMAGES[:1])
+    interpreter.invoke()
+    outputs = interpreter.get_tensor(wanted["index"])
+    np.testing.assert_allclose(outputs, model(IMAGES[:1], training=False), atol=1e-5)

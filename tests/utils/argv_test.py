@@ -48,4 +48,6 @@ def test_lost_values(argv, message):
     ],
 )
 def test_values_that_are_there(argv):
-    refuse_lost_values(argv, ["out_dir", "seed"])
+    given = list(argv)
+    assert refuse_lost_values(argv, ["out_dir", "seed"]) is None
+    assert argv == given

@@ -74,3 +74,11 @@ def test_an_exception_passes_and_the_bar_ends(console):
         raise ZeroDivisionError
     with progress.WorkProgress("again", "layers") as again:  # a live bar would refuse a second one
         again.update(1, 1)
+
+
+def test_what_an_earlier_session_did_says_nothing_about_the_rate(console, clock):
+    stream = console(terminal=False)
+    with progress.WorkProgress("searching", "roll-outs", done=100) as work:
+        clock.now += 10.0
+        work.update(110, 120)
+    assert stream.getvalue() == "searching: 110/120 roll-outs, 1 a second, 10 s left\n"

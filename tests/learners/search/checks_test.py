@@ -64,6 +64,15 @@ def test_a_search_with_a_budget_is_accepted():
             "--agent=greedy always uses it up",
         ),
         (
+            {"budget": "flops:0.5", "agent": "dp"},
+            {
+                "cpr_search": True,
+                "cpr_reward_type": "multi-obj",
+                "cpr_reward_policy": "flops",
+            },
+            "--agent=dp always uses it up",
+        ),
+        (
             {"budget": "flops:0.5", "enbl_multi_gpu": True},
             {"cpr_search": True},
             "--cpr_search runs in one process",
