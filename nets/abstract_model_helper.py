@@ -115,6 +115,10 @@ class AbstractModelHelper(abc.ABC):
             InputError: if files are missing, truncated or corrupted.
         """
 
+    def plain_labels(self, labels: Any) -> Any:
+        """Give the labels of a batch without what rides on them, such as sample weights."""
+        return labels
+
     # --- network ------------------------------------------------------------------------------
 
     def forward(self, inputs: keras.KerasTensor) -> keras.KerasTensor:

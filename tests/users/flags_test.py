@@ -115,17 +115,18 @@ def other_learners(monkeypatch):
         (
             "bits", "flops:0.5",
             "`budget`: flops cannot be met by bits. Received: 'flops:0.5'. bits can meet bytes; "
-            "flops can be met by chn-pruned-rmt.",
+            "flops can be met by chn-pruned-rmt, dis-chn-pruned.",
         ),
         (
             "bits,distils", "bytes:0.5,latency:0.5",
             "`budget`: latency cannot be met by bits, distils. Received: 'bytes:0.5,latency:0.5'. "
-            "bits can meet bytes; distils can meet none; latency can be met by chn-pruned-rmt.",
+            "bits can meet bytes; distils can meet none; latency can be met by chn-pruned-rmt, "
+            "dis-chn-pruned.",
         ),
         (
             "full-prec,distils", "flops:0.5",
             "`budget` has no effect on full-prec, distils, which keeps the whole network. Received:"
-            " 'flops:0.5'. Choose a learner that compresses: chn-pruned-rmt, bits.",
+            " 'flops:0.5'. Choose a learner that compresses: chn-pruned-rmt, dis-chn-pruned, bits.",
         ),
     ],
 )  # fmt: skip
