@@ -120,8 +120,8 @@ class AbstractLearner(abc.ABC):
         """
         return None
 
-    @classmethod
-    def check(  # noqa: B027  optional to override
+    @classmethod  # noqa: B027  optional to override
+    def check(
         cls, model: keras.Model, config: Any, helper: AbstractModelHelper, *, allow_unsafe: bool
     ) -> None:
         """Refuse a network or data that the recipe cannot work on, before anything is trained.

@@ -138,7 +138,7 @@ class StageSelection:
                 frontier.advance(self._nodes(earlier)[0])
         self._passed.clear()
         kernels = self._network.read_kernels(group)
-        joint = _JointLoss(
+        joint = JointLoss(
             [self._network.variable(key) for key in kernels],
             now.submodel([*map(Ref, nodes), *self._loss.refs]),
             before.submodel([Ref(node) for node in nodes]),
@@ -186,10 +186,19 @@ class StageSelection:
             yield from zip(*self._frontiers, self._samples.labels, strict=True)
 
 
-class _JointLoss:
+class JointLoss:
     """L(W) = L_M(W) + lambda L_S^p(W) on batch after batch.
 
     L_M = ||O - O^b||^2 / (2 Q), Q the number of values of O; of several layers, the sum.
+
+    Args:
+        variables: the kernels W.
+        outputs: inputs -> the outputs O of the layers, then what the stage's loss is taken from.
+        targets: inputs of the network before -> the outputs O^b that the layers should go on
+            giving.
+        batches: of inputs, of inputs of the network before, of labels; without end.
+        discrimination: L_S^p, see `StageLoss`.
+        weight: lambda.
     """
 
     def __init__(
