@@ -39,7 +39,7 @@ def test_norms_of_coupled_readers_are_over_all_their_entries(seed):
         assert norms[channel] == pytest.approx(wanted)
 
 
-# --- selection --------------------------------------------------------------------------------------
+# --- selection ------------------------------------------------------------------------------------
 
 
 class Linear:

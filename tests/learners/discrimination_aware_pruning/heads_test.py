@@ -103,7 +103,7 @@ def test_class_numbers_and_one_hot_are_told(labels):
         (np.zeros(2, int), (None, None)),
         (np.array(["cat", "dog"]), (None, 2)),
     ],
-    ids="too_large negative halves several negative_share regression pixels boxes open text".split(),
+    ids="large negative halves several below_zero regression pixels boxes open text".split(),
 )
 def test_other_tasks_have_no_classes(labels, shape):
     assert class_count(labels, shape) is None

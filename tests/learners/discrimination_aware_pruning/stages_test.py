@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
+from learners.channels.groups import prunable_groups
 from learners.discrimination_aware_pruning.config import DisChnPrunedConfig
 from learners.discrimination_aware_pruning.stages import (
     channel_axis,
@@ -15,7 +16,6 @@ from learners.discrimination_aware_pruning.stages import (
     possible_ends,
     spread,
 )
-from learners.channels.groups import prunable_groups
 from nets.backbones import resnet_cifar
 from tests.learners.networks import concat, recurrent, residual, vgg
 from utils.errors import InputError
