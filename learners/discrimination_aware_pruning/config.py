@@ -43,7 +43,7 @@ class DisChnPrunedConfig(LearnerConfig):
     )
     lrn_rate_adam: float = flag(
         1e-3,
-        "Adam's learning rate at the start of each stage's and each layer's training.",
+        "Adam's highest learning rate in each stage's and each layer's training.",
         lower=0.0,
         lower_open=True,
     )

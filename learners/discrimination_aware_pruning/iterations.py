@@ -7,7 +7,7 @@ The document's counts are those of ImageNet: 10,000 for a stage, 500 for a layer
 import dataclasses
 import math
 
-BLOCK_EPOCHS = 0.25  # of fine-tuning in each stage: with three additional losses one epoch in all
+BLOCK_EPOCHS = 0.2  # of fine-tuning in each stage: four stages stay below an epoch
 LAYER_EPOCHS = 0.1  # for each layer: 500 batches of 256 are a tenth of ImageNet
 LEAST_ITERATIONS = 50  # Adam moves a weight by its rate in each: fewer change nothing
 
@@ -24,8 +24,8 @@ def scaled(count: int, share: float, steps_per_epoch: int) -> int:
         The number of iterations: that share of an epoch, `LEAST_ITERATIONS` where that is less.
 
     Example:
-        >>> [scaled(10000, 0.25, steps) for steps in (22, 390, 5004, 50000)]
-        [50, 98, 1251, 10000]
+        >>> [scaled(10000, 0.2, steps) for steps in (22, 390, 5004, 50000)]
+        [50, 78, 1001, 10000]
     """
     return min(count, max(LEAST_ITERATIONS, math.ceil(share * steps_per_epoch)))
 

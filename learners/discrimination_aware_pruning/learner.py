@@ -117,7 +117,9 @@ class DisChnPrunedLearner(AbstractLearner):
             model, saved = head.model, network.model
             loss = self.default_loss(model, saved).plus(head_term(head, self.helper))
         num_steps = self.iterations(self.config.nb_iters_block, BLOCK_EPOCHS)
-        schedule = fine_tune_schedule(self.config.lrn_rate_adam, num_steps)
+        schedule = fine_tune_schedule(
+            self.config.lrn_rate_adam, num_steps, num_steps_warmup=num_steps // 10
+        )
         self.fit(
             f"{_STAGE}{number}",
             model,

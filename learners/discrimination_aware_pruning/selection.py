@@ -20,6 +20,7 @@ from learners.discrimination_aware_pruning.greedy import ReadKernel, Selected, s
 from learners.discrimination_aware_pruning.iterations import greedy_plan
 from learners.discrimination_aware_pruning.losses import StageLoss
 from learners.discrimination_aware_pruning.samples import Samples
+from learners.discrimination_aware_pruning.stages import first_place
 from learners.reconstruction.frontier import Frontier
 from utils.graph import ChannelGroup, Graph, Ref, to_keras_with_tensors
 
@@ -130,18 +131,18 @@ class StageSelection:
 
     def choose(self, group: ChannelGroup, num_keep: int) -> Choice:
         """Choose the channels that stay, for all layers that read them together."""
-        nodes = self._nodes(group)
+        readers = list(dict.fromkeys(reader.node for reader in group.readers))
         now, before = self._frontiers
         for earlier in (*self._passed, group):
             # One after another, also after a kill: what is added in one go may differ in a bit.
             for frontier in (now, before):
-                frontier.advance(self._nodes(earlier)[0])
+                frontier.advance(self._first_reader(earlier))
         self._passed.clear()
         kernels = self._network.read_kernels(group)
         joint = JointLoss(
             [self._network.variable(key) for key in kernels],
-            now.submodel([*map(Ref, nodes), *self._loss.refs]),
-            before.submodel([Ref(node) for node in nodes]),
+            now.submodel([*map(Ref, readers), *self._loss.refs]),
+            before.submodel([*map(Ref, readers)]),
             self._endless(),
             self._loss.compute,
             self._options.weight,
@@ -151,7 +152,7 @@ class StageSelection:
             list(kernels.values()), group.size, joint.gradients, plan, self._options.lrn_rate
         )
         joint.assign(found.kernels)
-        layers = [self._network.graph.node(node).layer for node in nodes]
+        layers = [self._network.graph.node(node).layer for node in readers]
         errors = dict(zip(layers, joint.errors(_NUM_ERROR_BATCHES), strict=True))
         return Choice(found.mask, dict(zip(kernels, found.kernels, strict=True)), errors)
 
@@ -177,9 +178,9 @@ class StageSelection:
         )
         return now, then
 
-    def _nodes(self, group: ChannelGroup) -> list[str]:
-        readers = {reader.node for reader in (*group.readers, *group.loops)}
-        return [node.name for node in self._network.graph.nodes if node.name in readers]
+    def _first_reader(self, group: ChannelGroup) -> str:
+        graph = self._network.graph
+        return graph.nodes[first_place(graph, group)].name
 
     def _endless(self) -> Iterator[tuple[Any, Any, Any]]:
         while True:

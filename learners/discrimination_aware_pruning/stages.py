@@ -61,7 +61,10 @@ def cut_into_stages(
 
 
 def first_place(graph: Graph, group: ChannelGroup) -> int:
-    """Give the place, among the network's nodes, of the first layer that reads a group."""
+    """Give the place, among the network's nodes, of the first layer that reads a group.
+
+    A recurrent layer reads its own units.
+    """
     readers = {reader.node for reader in (*group.readers, *group.loops)}
     return next(i for i, node in enumerate(graph.nodes) if node.name in readers)
 

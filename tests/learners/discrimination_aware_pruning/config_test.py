@@ -24,4 +24,4 @@ def test_counts_may_come_from_a_setting_and_budgets_know_their_step():
 
 def test_the_help_states_the_scaling():
     (spec,) = (s for s in flags.describe(DisChnPrunedConfig) if s.name == "dcp_scale_iters")
-    assert "at most 0.25 epochs for each stage, 0.1 for each layer, but 50" in spec.info.help
+    assert "at most 0.2 epochs for each stage, 0.1 for each layer, but 50" in spec.info.help

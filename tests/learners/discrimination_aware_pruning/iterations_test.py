@@ -13,7 +13,7 @@ from learners.discrimination_aware_pruning.iterations import (
 
 @pytest.mark.parametrize(
     ("steps_per_epoch", "block", "layer"),
-    [(22, 50, 50), (390, 98, 50), (5004, 1251, 500)],
+    [(22, 50, 50), (390, 78, 50), (5004, 1001, 500)],
     ids=["digits", "CIFAR-10", "ImageNet"],
 )
 def test_documented_counts_by_data_set(steps_per_epoch, block, layer):
