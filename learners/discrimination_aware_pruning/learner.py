@@ -98,7 +98,10 @@ class DisChnPrunedLearner(AbstractLearner):
             return self.context.setting.values_for({group.name: group.size for group in groups})
         if self.context.budget is None:
             return ratio_counts(groups, self.config)
-        channels = channel_budget(self.graph, groups, self.config, self.context.budget)
+        measured = self.context.stage.state_path.with_suffix(".costs.json")
+        if not self.context.run.resume:
+            measured.unlink(missing_ok=True)
+        channels = channel_budget(self.graph, groups, self.config, self.context.budget, measured)
         values = channels.refined(channels.uniform())
         self.notes += channels.remarks(values)
         return channels.by_name(values)

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import main
+from learners.channels import measured
+from learners.channels.groups import prunable_groups
 from learners.context import StageContext
 from learners.discrimination_aware_pruning.learner import DisChnPrunedLearner
 from learners.discrimination_aware_pruning.selection import StageSelection
@@ -196,6 +198,18 @@ def test_a_budget_rules_over_the_ratio(trained_digits, tmp_path):
     model = learner.train().model
     assert min(filters(model)) > 10  # a ratio of 0.9 would leave 3 and 6
     assert len(learner.notes) >= 1
+
+
+def test_a_resumed_run_goes_on_with_what_was_measured(trained_digits, tmp_path, monkeypatch):
+    def counts(**values):
+        learner = learner_in(tmp_path, trained_digits, budget="bytes:0.5", **values)
+        return learner.counts(prunable_groups(learner.graph, learner.config))
+
+    first = counts()
+    monkeypatch.setattr(measured, "convert", None)
+    assert counts() == first
+    with pytest.raises(TypeError):
+        counts(resume=False)
 
 
 def test_a_setting_says_what_stays(trained_digits, tmp_path):
