@@ -105,8 +105,10 @@ def select_channels(
 
     At each step the gradient G of the joint loss is taken with respect to the kernels, of which
     only the chosen channels are there. The channels not chosen yet with the largest ||G_j||_F join
-    them, with their part of the kernel as it was before, and Adam moves the chosen part. When all
-    are chosen, the kernels are fine-tuned with a rate that falls to zero along half a cosine.
+    them, with their part of the kernel as it was before, and Adam moves the chosen part. Of equal
+    ones (zero, where nothing has come through a ReLU yet) that with the larger part of the kernel
+    goes first, then that with the lower index. When all are chosen, the kernels are fine-tuned with
+    a rate that falls to zero along half a cosine.
 
     Departs from the paper: the gradient that chooses is a mean over as many batches as the step
     then trains on, and a step may add several channels (`GreedyPlan`).
@@ -122,6 +124,7 @@ def select_channels(
         As many channels as `plan.additions` are in all, and the kernels.
     """
     mask = np.zeros(num_channels, dtype=bool)
+    sizes = gradient_norms([kernel.values for kernel in kernels], kernels, num_channels)
     current = [kernel.masked(mask) for kernel in kernels]
     steps = _Steps(kernels, gradients, lrn_rate)
     for num_new, num_tuned in zip(plan.additions, plan.tuning, strict=True):
@@ -130,7 +133,7 @@ def select_channels(
             for total, gradient in zip(sums, gradients(current), strict=True):
                 total += gradient
         norms = gradient_norms(sums, kernels, num_channels)
-        order = np.argsort(-np.where(mask, -np.inf, norms), kind="stable")
+        order = np.lexsort((-sizes, -np.where(mask, -np.inf, norms)))
         grown = mask.copy()
         grown[order[:num_new]] = True
         current = _grown(current, kernels, mask, grown)

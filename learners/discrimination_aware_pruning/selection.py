@@ -190,7 +190,8 @@ class StageSelection:
 class JointLoss:
     """L(W) = L_M(W) + lambda L_S^p(W) on batch after batch.
 
-    L_M = ||O - O^b||^2 / (2 Q), Q the number of values of O; of several layers, the sum.
+    L_M = ||O - O^b||^2 / (2 Q), Q the number of values of O; of several layers, the sum. O is what
+    a layer gives, behind its activation where it has one inside.
 
     Args:
         variables: the kernels W.

@@ -137,9 +137,10 @@ def test_inputs_from_elsewhere_stay_and_are_tuned():
     np.testing.assert_allclose(found.kernels[0][:, 0], [0.9, 0.0, 0.9, 0.9], rtol=1e-5)
 
 
-def test_equal_norms_go_by_index():
-    kernel = kernel_of(np.ones((3, 1)))
+@pytest.mark.parametrize(("values", "kept"), [([1, 1, 1], 0), ([1, -3, 2], 1)])
+def test_equal_norms_go_by_the_kernel_then_by_index(values, kept):
+    kernel = kernel_of(np.array(values)[:, None])
     found = select_channels(
-        [kernel], 3, lambda kernels: [np.ones((3, 1))], GreedyPlan((1,), (0,), 0), 0.1
+        [kernel], 3, lambda kernels: [np.zeros((3, 1))], GreedyPlan((1,), (0,), 0), 0.1
     )
-    np.testing.assert_array_equal(found.mask, [True, False, False])
+    np.testing.assert_array_equal(np.flatnonzero(found.mask), [kept])
