@@ -11,6 +11,7 @@ from learners.discrimination_aware_pruning.greedy import (
 from learners.discrimination_aware_pruning.iterations import GreedyPlan, greedy_plan
 
 RNG = np.random.default_rng(0)
+READOUT = 20.0
 
 
 def kernel_of(values, channels=None, axis=-2):
@@ -43,20 +44,20 @@ def test_norms_of_coupled_readers_are_over_all_their_entries(seed):
 
 
 class Linear:
-    """L(W) = ||X W - X W0||^2 / (2 N) + weight * logistic loss of X W v, with exact gradients.
+    """L(W) = ||X W - X W0||^2 / (2 N) + weight * logistic losses, with exact gradients.
 
-    Channels 0 and 1 carry most of the output; channels 2 and 3 are small and alone tell the class.
+    Channels 0 and 1 carry most of the output; channels 2 and 3 are small and tell a bit each, which
+    are read off outputs 2 and 3.
     """
 
     def __init__(self, weight):
         rng = np.random.default_rng(1)
-        signs = np.where(rng.random(400) < 0.5, -1.0, 1.0)
-        x = rng.normal(size=(400, 6)) * [3.0, 2.5, 0.3, 0.3, 0.2, 0.2]
-        x[:, 2:4] += 0.5 * signs[:, None]
-        self.x, self.labels, self.weight = x, (signs + 1) / 2, weight
+        bits = rng.integers(0, 2, (400, 2))
+        x = rng.normal(size=(400, 6)) * [2.0, 1.8, 0.3, 0.3, 0.2, 0.2]
+        x[:, 2:4] += 0.5 * (2 * bits - 1)
+        self.x, self.bits, self.weight = x, bits, weight
         self.kernel = np.eye(6, 4, dtype=np.float32)  # outputs are channels 0 to 3
         self.kernel[4:] = 0.1
-        self.readout = np.array([0.0, 0.0, 20.0, 20.0])
         self.calls = 0
 
     def gradients(self, kernels):
@@ -64,13 +65,13 @@ class Linear:
         (w,) = kernels
         outputs = self.x @ w
         reconstruction = self.x.T @ (outputs - self.x @ self.kernel) / len(self.x)
-        shares = 1 / (1 + np.exp(-np.clip(outputs @ self.readout, -50, 50)))
-        own = self.x.T @ np.outer(shares - self.labels, self.readout) / len(self.x)
-        return [reconstruction + self.weight * own]
+        shares = 1 / (1 + np.exp(-READOUT * outputs[:, 2:]))
+        own = self.x.T @ (READOUT * (shares - self.bits)) / len(self.x)
+        return [reconstruction + self.weight * np.hstack([np.zeros((6, 2)), own])]
 
-    def selected(self, num_keep=2, num_iterations=8):
+    def selected(self, num_keep=2, num_iterations=8, lrn_rate=1e-3):
         plan = greedy_plan(num_keep, num_iterations)
-        return select_channels([kernel_of(self.kernel)], 6, self.gradients, plan, 1e-3)
+        return select_channels([kernel_of(self.kernel)], 6, self.gradients, plan, lrn_rate)
 
 
 def test_the_loss_finds_what_tells_the_classes_and_reconstruction_alone_does_not():
@@ -93,7 +94,7 @@ def test_tuning_lowers_the_loss():
     layer = Linear(0.0)
     layer.kernel = np.random.default_rng(2).normal(size=(6, 4)).astype(np.float32)
     layer.x[:, 5] = layer.x[:, 0]  # one of the two can stand in for both
-    found = layer.selected(5, num_iterations=400)
+    found = layer.selected(5, num_iterations=400, lrn_rate=0.05)
 
     def loss(kernel):
         return np.sum((layer.x @ (kernel - layer.kernel)) ** 2)

@@ -121,22 +121,23 @@ def test_a_weight_of_zero_is_reconstruction_alone():
 
 
 def planted():
-    """Channels 0 and 1 are loud and say nothing; channels 2 and 3 are quiet and give the class."""
+    """Channels 0 and 1 are loud and say nothing; 2 and 3 are quiet and give a bit of the class."""
     rng = np.random.default_rng(1)
-    labels = rng.integers(0, 2, 240)
-    x = rng.normal(size=(240, 2, 2, 6)) * [3.0, 2.5, 0.3, 0.3, 0.2, 0.2]
-    x[..., 2:4] += 0.5 * (2 * labels - 1)[:, None, None, None]
+    labels = rng.integers(0, 4, 240)
+    signs = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])  # of each class
+    x = rng.normal(size=(240, 2, 2, 6)) * [2.0, 1.8, 0.3, 0.3, 0.2, 0.2]
+    x[..., 2:4] += 0.5 * signs[labels][:, None, None]
     inputs = keras.Input((2, 2, 6))
     maps = layers.Conv2D(6, 1, use_bias=False, name="first")(inputs)
     read = layers.Conv2D(4, 1, use_bias=False, name="second")(maps)
     pooled = layers.GlobalAveragePooling2D()(read)
-    model = keras.Model(inputs, layers.Dense(2, name="last")(pooled))
+    model = keras.Model(inputs, layers.Dense(4, name="last")(pooled))
     model.get_layer("first").kernel.assign(np.eye(6)[None, None])
     kernel = np.eye(6, 4)
     kernel[4:] = 0.1
     model.get_layer("second").kernel.assign(kernel[None, None])
-    readout = np.zeros((4, 2))
-    readout[2:] = [-20.0, 20.0]
+    readout = np.zeros((4, 4))
+    readout[2:] = 20.0 * signs.T
     model.get_layer("last").kernel.assign(readout)
     return WorkingNetwork(from_keras(model)), samples_of(x.astype(np.float32), labels)
 

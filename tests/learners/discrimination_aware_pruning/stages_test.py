@@ -74,7 +74,7 @@ def test_units_are_chosen_where_the_layer_itself_stands():
     assert graph.nodes[first_place(graph, gru)].name == "gru"
 
 
-@pytest.mark.parametrize(("make", "possible"), [(vgg, 3), (residual, 1), (concat, 1)])
+@pytest.mark.parametrize(("make", "possible"), [(vgg, 3), (residual, 1), (concat, 2)])
 def test_stages_that_would_overlap_are_refused_with_their_number(make, possible):
     assert len(cut(make(), possible)) == possible + 1
     message = (
