@@ -177,6 +177,8 @@ def _check_files(plan: Plan) -> None:
         check_writable(stage.state_path)
         check_writable(stage.artefact_path)
         stage.config.check_files()
+        ruled = plan.budget_of(stage) is not None or plan.setting_of(stage) is not None
+        stage.config.check_run(plan.run, counts_given=ruled, num_epochs=stage.num_epochs)
     check_writable(plan.log_dir / "events")
 
 

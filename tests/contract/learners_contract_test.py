@@ -31,6 +31,7 @@ class Row:
 TABLE = {
     "full-prec": Row({}, 1.0),
     "chn-pruned-rmt": Row({"budget": "flops:0.5"}, 0.5),
+    "filter-pruned": Row({"budget": "flops:0.5"}, 0.5),
 }
 
 pytestmark = pytest.mark.parametrize("learner", TABLE)
