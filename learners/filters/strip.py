@@ -2,9 +2,9 @@
 
 A filter of zeros is not silent: a batch norm behind it adds its beta, and the layers that read the
 channel get that, the same number everywhere. What they make of it moves into their own offsets,
-then the channel is cut. That is exact wherever the number is the same for all images and at all places a
-kernel sees: not at the border of a zero-padded map, and not where the channel is multiplied with
-one that is not constant.
+then the channel is cut. That is exact wherever the number is the same for all images and at all
+places a kernel sees: not at the border of a zero-padded map, and not where the channel is
+multiplied with one that is not constant.
 """
 
 from collections.abc import Mapping, Sequence

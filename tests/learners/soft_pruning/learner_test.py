@@ -1,0 +1,93 @@
+import keras
+import numpy as np
+import pytest
+
+from tests.learners.runs import compress
+from utils.errors import InputError
+from utils.training import callbacks
+
+FLAGS = {
+    "sfp_thresholds": "0.62,0.56", "sfp_max_retrains": 1, "nb_epochs": "4", "lrn_rate_ft": 0.02,
+    "save_step": 10, "seed": 3,
+}  # fmt: skip
+
+
+def started(trained_digits):
+    model = keras.models.clone_model(trained_digits)
+    model.set_weights(trained_digits.get_weights())
+    return model
+
+
+def widths(model):
+    convolutions = [model.get_layer(name).filters for name in ("conv1", "conv2", "conv3")]
+    return [*convolutions, model.get_layer("fc1").units]
+
+
+@pytest.fixture(scope="module")
+def whole(trained_digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return compress("soft-pruned", folder, started(trained_digits), **FLAGS)
+
+
+def test_redundant_filters_are_cut_in_the_end(whole, trained_digits):
+    pruned = np.array(widths(whole.model))
+    assert (pruned < widths(trained_digits)).any()
+    assert (pruned >= 1).all()
+    assert whole.after.params < whole.before.params
+    assert whole.after.top1 > whole.before.top1 - 0.05
+
+
+def test_each_threshold_is_trained_for(whole):
+    stages = list(dict.fromkeys(point.stage for point in whole.training))
+    assert stages[:2] == ["soft-pruned: retrain_1", "soft-pruned: retrain_2"]
+    assert 2 <= len(stages) <= 4
+    assert "strip" in whole.seconds
+
+
+def test_the_report_says_what_came_of_it(whole):
+    text = " ".join(finding.text for finding in whole.findings)
+    assert "no inverted-residual and no squeeze-and-excite block: filters of all inner" in text
+    assert "soft pruning: " in text and " filters were zero in the end and are cut; " in text
+
+
+@pytest.mark.parametrize("number", [30, 60])
+def test_killed_it_ends_with_the_same_bits(whole, trained_digits, tmp_path, monkeypatch, number):
+    count, passed = callbacks.Recorder.on_train_batch_end, []
+
+    def interrupted(self, batch, logs=None):
+        passed.append(0)
+        if len(passed) == number:
+            raise KeyboardInterrupt
+        count(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Recorder, "on_train_batch_end", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            compress("soft-pruned", tmp_path, started(trained_digits), **FLAGS)
+    resumed = compress("soft-pruned", tmp_path, started(trained_digits), **FLAGS)
+    assert widths(resumed.model) == widths(whole.model)
+    for one, other in zip(resumed.model.weights, whole.model.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_scopes_and_steps(trained_digits, tmp_path):
+    report = compress(
+        "soft-pruned", tmp_path, started(trained_digits), sfp_thresholds="0.56",
+        sfp_max_retrains=0, sfp_scope_names="conv2,fc1", sfp_frequency=5, nb_epochs="0.5",
+    )  # fmt: skip
+    found = widths(report.model)
+    assert found[0] == 32 and found[2] == 64
+    assert found[1] < 64
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sfp_thresholds": "0.5,0.7"}, r"`sfp_thresholds` must be numbers in \(0, 1\)"),
+        ({"sfp_scope_names": "cnov"}, r"`sfp_scope_names`: no layer .* has 'cnov' in its name\."),
+    ],
+)
+def test_wrong_flags_are_refused_before_training(trained_digits, tmp_path, values, message):
+    with pytest.raises(InputError, match=message):
+        compress("soft-pruned", tmp_path, started(trained_digits), nb_epochs="1", **values)
+    assert not list(tmp_path.glob("**/*.keras"))
