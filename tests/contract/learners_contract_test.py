@@ -32,6 +32,7 @@ TABLE = {
     "full-prec": Row({}, 1.0),
     "chn-pruned-rmt": Row({"budget": "flops:0.5"}, 0.5),
     "filter-pruned": Row({"budget": "flops:0.5"}, 0.5),
+    "soft-pruned": Row({"sfp_thresholds": "0.6", "sfp_max_retrains": 0}, 0.5),
 }
 
 pytestmark = pytest.mark.parametrize("learner", TABLE)
@@ -77,7 +78,8 @@ def assert_same_weights(one, other):
 
 def test_two_training_steps_change_the_weights(learner, finished, trained_digits):
     report = finished(learner)
-    assert [(point.stage, point.step) for point in report.training] == [(learner, 2)]
+    stages = [(point.stage.partition(":")[0], point.step) for point in report.training]
+    assert stages == [(learner, 2)]
     assert np.isfinite(report.training[0].loss)
     last = [model.weights[-1] for model in (report.model, trained_digits)]
     assert not np.array_equal(*last)

@@ -46,6 +46,8 @@ _TINY = {
         "--nb_repts_warmup=0",
     ],
     "chn-pruned-rmt": ["--cpr_nb_smpls=100"],
+    "filter-pruned": ["--fp_nb_smpls=100"],
+    "full-prec,filter-pruned": ["--nb_epochs=0.1,4"],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],
     "tools/conversion/export_tflite.py": ["--tflite_max_gap=1", "--tflite_min_agreement=0"],
 }

@@ -45,7 +45,7 @@ def test_each_threshold_is_trained_for(whole):
 
 
 def test_the_report_says_what_came_of_it(whole):
-    text = " ".join(finding.text for finding in whole.findings)
+    text = " ".join(whole.notes)
     assert "no inverted-residual and no squeeze-and-excite block: filters of all inner" in text
     assert "soft pruning: " in text and " filters were zero in the end and are cut; " in text
 
