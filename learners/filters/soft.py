@@ -105,7 +105,8 @@ class Pruning(OwnLoop):
     ) -> None:
         super().__init__(model)
         check_thresholds(thresholds)
-        if not 0.0 <= max_failure_rate <= 1.0 or max_retrains < 0 or (frequency or 1) < 1:
+        too_often = frequency is not None and frequency < 1
+        if not 0.0 <= max_failure_rate <= 1.0 or max_retrains < 0 or too_often:
             raise InputError(
                 "`max_failure_rate` must be in [0, 1], `max_retrains` at least 0, `frequency` at "
                 f"least 1. Received: {max_failure_rate}, {max_retrains}, {frequency}."
@@ -117,7 +118,10 @@ class Pruning(OwnLoop):
         graph = self._weights.graph
         self.groups, self.note = soft_groups(graph, scope_names)
         self.threshold = self._thresholds[0]
-        self._parts = {group.name: carriers(graph, group) for group in self.groups}
+        self._parts = {
+            group.name: [part for part in carriers(graph, group) if part.kind in _ZEROED]
+            for group in self.groups
+        }
         self._zero = {
             group.name: keras.Variable(
                 np.zeros(group.size, bool), dtype="bool", trainable=False, name="is_zero"
@@ -126,6 +130,7 @@ class Pruning(OwnLoop):
         }
         self._failed = keras.Variable(0.0, trainable=False, name="failure_rate")
         self._regrown = keras.Variable(0, dtype="int32", trainable=False, name="num_regrown")
+        self._decided = keras.Variable(0, dtype="int64", trainable=False, name="decided_at")
 
     def __iter__(self) -> Iterator[float]:
         """Go through the thresholds; each comes again while too many filters came back.
@@ -139,13 +144,16 @@ class Pruning(OwnLoop):
                 self.zero()
                 self._failed.assign(0.0)
                 yield threshold
+                if self.num_steps > int(self._decided.numpy()):  # steps since the last decision
+                    self.update()
                 if self.failure_rate <= limit:
                     break
 
     @property
     def variables(self) -> list[keras.Variable]:
         """See `OwnLoop`."""
-        return [*super().variables, *self._zero.values(), self._failed, self._regrown]
+        own = [self._failed, self._regrown, self._decided]
+        return [*super().variables, *self._zero.values(), *own]
 
     @property
     def failure_rate(self) -> float:
@@ -176,8 +184,8 @@ class Pruning(OwnLoop):
             sparsities = self._sparsities(group)
             mask = with_blocks(~is_redundant(sparsities, self.threshold), -sparsities, group)
             self._zero[group.name].assign(~mask)
-            parts = [part for part in self._parts[group.name] if part.kind in _ZEROED]
-            self._weights.zero(parts, ~mask)
+            self._weights.zero(self._parts[group.name], ~mask)
+        self._decided.assign(self.num_steps)
 
     def update(self) -> None:
         """Look which zeroed filters came back, then decide anew; after an epoch of training."""
@@ -211,6 +219,12 @@ class Pruning(OwnLoop):
     def stripped_graph(self, inputs: Any = None) -> Graph:
         """Cut the filters that are zero, see `strip`."""
         graph = self._weights.current()
+        params = {layer: dict(arrays) for layer, arrays in graph.params.items()}
+        for name, mask in self._zero.items():  # some may have grown since the last decision
+            for part in self._parts[name]:
+                array = params[part.layer][part.weight]
+                params[part.layer][part.weight] = part.without(array, np.asarray(mask))
+        graph = graph.replace(params=params)
         batch = example_inputs(graph) if inputs is None else inputs
         return stripped(graph, self.groups, self.keep(), batch)
 

@@ -143,6 +143,28 @@ def test_the_strip_obeys_the_law(squeeze):
     assert {type(layer).__module__.partition(".")[0] for layer in small.layers} == {"keras"}
 
 
+def test_steps_after_the_last_decision_are_looked_at():
+    model = compiled(networks.residual(), 0.1)
+    pruning = Pruning(model, thresholds=[0.6], max_retrains=0, frequency=100)
+    for _ in pruning:
+        model.fit(IMAGES, LABELS, batch_size=8, verbose=0, callbacks=[pruning.callback()])
+        grown = filters(model, "a1")[..., ~pruning.keep()["a1"]]
+        assert grown.any()
+    assert not filters(model, "a1")[..., ~pruning.keep()["a1"]].any()
+
+
+def test_filters_that_grew_unseen_are_cut_as_zeros():
+    model = with_small_filters(networks.residual(), "a1", [1, 4])
+    pruning = Pruning(model, thresholds=[0.9])
+    pruning.zero()
+    wanted = pruning.strip(IMAGES)(IMAGES, training=False)
+    model.get_layer("a1").kernel.assign_add(
+        np.where(pruning.keep()["a1"], 0.0, 1.0) * np.ones((3, 3, 8, 8))
+    )
+    found = pruning.strip(IMAGES)(IMAGES, training=False)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
 def test_squeezed_channels_are_cut_exactly():
     model = blocks.excited()
     layer = model.get_layer("se_squeeze")
