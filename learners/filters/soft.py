@@ -23,7 +23,7 @@ import keras
 import numpy as np
 
 from learners.filters.carriers import BIAS, FILTER, MEAN, LiveWeights, carriers
-from learners.filters.choice import makers, with_blocks
+from learners.filters.choice import with_blocks
 from learners.filters.criteria import group_filters
 from learners.filters.inner_blocks import soft_groups
 from learners.filters.own_loop import OwnLoop
@@ -44,8 +44,8 @@ class Summary:
         threshold: the one at hand.
         failure_rate: which share of the filters that had been set to zero was not redundant any
             more when it was last looked, after training.
-        zeroed: layers that make the channels -> how many of them are zero.
-        sizes: the same -> how many there are.
+        zeroed: group, by the name of its first layer -> how many of its channels are zero.
+        sizes: group -> how many there are.
     """
 
     threshold: float
@@ -208,13 +208,9 @@ class Pruning(OwnLoop):
 
     def summary(self) -> Summary:
         """Say how far it has come."""
-        names = {g.name: ", ".join(makers(self._weights.graph, g)) for g in self.groups}
-        return Summary(
-            self.threshold,
-            self.failure_rate,
-            {names[name]: int(np.sum(mask)) for name, mask in self._zero.items()},
-            {names[group.name]: group.size for group in self.groups},
-        )
+        zeroed = {name: int(np.sum(mask)) for name, mask in self._zero.items()}
+        sizes = {group.name: group.size for group in self.groups}
+        return Summary(self.threshold, self.failure_rate, zeroed, sizes)
 
     def stripped_graph(self, inputs: Any = None) -> Graph:
         """Cut the filters that are zero, see `strip`."""

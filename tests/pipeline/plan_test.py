@@ -227,3 +227,15 @@ def test_a_setting_belongs_to_the_stage_of_its_quantity(uniform, folder):
         configs=[full, channels, Documented()],
     )
     assert [plan.setting_of(stage) for stage in plan.stages] == [None, plan.setting, None]
+
+
+def test_configs_are_asked_whether_they_go_with_the_run(uniform):
+    asked = []
+
+    class Asking(Documented):
+        def check_run(self, run, *, counts_given, num_epochs):
+            asked.append((run.learner, counts_given, num_epochs))
+
+    for values in ({"nb_epochs": "3"}, {"budget": "bytes:0.5"}):
+        plan_of(True, learner="uniform", configs=[Asking()], **values)
+    assert asked == [("uniform", False, 3.0), ("uniform", True, None)]
