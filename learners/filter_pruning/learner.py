@@ -16,6 +16,8 @@ import keras
 import numpy as np
 
 from learners.base import AbstractLearner, Trained
+from learners.budget import Budget
+from learners.channels.criteria import Criterion
 from learners.channels.groups import channel_budget
 from learners.channels.segments import cut
 from learners.channels.selection import ChannelSelection, SelectionOptions, halved
@@ -24,7 +26,7 @@ from learners.filter_pruning.course import Choice, Cut, Part, recipe_cuts, train
 from learners.filter_pruning.schedule import PartRate, StagedRate
 from learners.filters.carriers import LiveWeights, carriers
 from learners.filters.choice import all_groups, best
-from learners.filters.criteria import CRITERIA, group_filters
+from learners.filters.criteria import CRITERIA, Score, group_filters
 from learners.filters.gradients import filter_products
 from learners.identity import file_digest
 from learners.reconstruction.sampling import Sampler
@@ -98,11 +100,13 @@ class FilterPrunedLearner(AbstractLearner):
         budget, setting = self.context.budget, self.context.setting
         if setting is not None:
             return lambda groups: setting.values_for({group.name: group.size for group in groups})
-        return None if budget is None else lambda groups: self.within_budget(graph, groups)
+        return None if budget is None else lambda groups: self.within(budget, graph, groups)
 
-    def within_budget(self, graph: Graph, groups: Sequence[ChannelGroup]) -> Mapping[str, int]:
+    def within(
+        self, budget: Budget, graph: Graph, groups: Sequence[ChannelGroup]
+    ) -> Mapping[str, int]:
         """Settle the counts at one uniform ratio for all groups."""
-        channels = channel_budget(graph, groups, self.config, self.context.budget)
+        channels = channel_budget(graph, groups, self.config, budget)
         values = channels.refined(channels.uniform())
         self.notes += channels.remarks(values)
         return channels.by_name(values)
@@ -114,19 +118,19 @@ class FilterPrunedLearner(AbstractLearner):
         graph = from_keras(model, allow_unsafe=self.context.run.allow_unsafe)
         keep: dict[str, np.ndarray] = {}
         for each in cuts:
-            if CRITERIA[each.criterion].walk is not None:
-                graph = self.eliminated(graph, each)
-            else:
-                keep |= self.chosen(graph, each)
+            walk, score = CRITERIA[each.criterion].walk, CRITERIA[each.criterion].score
+            if walk is not None:
+                graph = self.eliminated(graph, each, walk)
+            elif score is not None:
+                keep |= self.chosen(graph, each, score)
         return to_keras(cut(graph, all_groups(graph), keep))
 
-    def chosen(self, graph: Graph, wanted: Cut) -> dict[str, np.ndarray]:
+    def chosen(self, graph: Graph, wanted: Cut, score: Score) -> dict[str, np.ndarray]:
         """Choose by scores: bool arrays by group name, True = keep."""
-        criterion = CRITERIA[wanted.criterion]
         groups = _counted(graph, wanted)
         parts = {group.name: carriers(graph, group) for group in groups}
         products = None
-        if criterion.gradients:
+        if CRITERIA[wanted.criterion].gradients:
             network = to_keras(graph)
             products = filter_products(
                 network,
@@ -141,16 +145,16 @@ class FilterPrunedLearner(AbstractLearner):
                 group, parts[group.name], lambda *key: graph.params[key[0]][key[1]], products
             )
             generator = np.random.default_rng([self.context.run.seed, number])
-            scores = criterion.score(filters, generator)
+            scores = score(filters, generator)
             keep[group.name] = best(scores, wanted.counts[group.name], group)
         return keep
 
-    def eliminated(self, graph: Graph, wanted: Cut) -> Graph:
+    def eliminated(self, graph: Graph, wanted: Cut, walk: Criterion) -> Graph:
         """Choose on the walk, by what the layers behind lose; they are refitted."""
         groups = _counted(graph, wanted)
         counts = {group.name: wanted.counts[group.name] for group in groups}
         with WorkProgress("selecting filters", "layers") as progress:
-            options = SelectionOptions(criterion=CRITERIA[wanted.criterion].walk)
+            options = SelectionOptions(criterion=walk)
             result = ChannelSelection(
                 graph, groups, counts, self.sampler(), options=options, on_layer=progress.update
             ).run()

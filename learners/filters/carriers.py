@@ -77,7 +77,8 @@ def carriers(graph: Graph, group: ChannelGroup) -> list[Carrier]:
         if tied.role in (MID, SELF) or (tied.role == IN and node.layer in readers):
             continue
         mine = (tied.ids >= 0) & (found.group_of[tied.ids] == number)
-        channels = np.where(mine, local[found.channel_of[tied.ids]], -1)
+        channels = np.full(tied.ids.size, -1)
+        channels[mine] = local[found.channel_of[tied.ids[mine]]]
         if (channels >= 0).any():
             rank = graph.params[node.layer][tied.weight].ndim
             kind = _kind(graph, node, tied)

@@ -120,7 +120,7 @@ def bn_gamma(group: GroupFilters, generator: np.random.Generator) -> np.ndarray:
 def geometric_median(group: GroupFilters, generator: np.random.Generator) -> np.ndarray:
     """Sum the distances of each filter to all others of its layer; the most replaceable go.
 
-    A filter near the geometric median of its layer has the smallest sum (equation 6 of the paper).
+    A filter near the geometric median of its layer has the smallest sum.
 
     Example:
         >>> filters = Filters(np.array([0, 1, 2]), np.array([[0.0], [1.0], [5.0]]))
@@ -152,7 +152,7 @@ def taylor(group: GroupFilters, generator: np.random.Generator) -> np.ndarray:
         Molchanov et al., "Importance Estimation for Neural Network Pruning", 2019,
         arXiv:1906.10771.
     """
-    joint = 0.0
+    joint = np.zeros(group.size)
     for part in group.filters:
         if part.products is None:
             raise ValueError(f"taylor needs the `products` of {group.name!r}. Received: None.")

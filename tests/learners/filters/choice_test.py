@@ -93,6 +93,6 @@ def test_scores_that_are_not_finite_are_refused(residual):
         best(np.full(8, np.nan), 2, group)
 
 
-def test_all_groups_are_split_where_channels_appear_in_different_places():
+def test_branches_of_a_concatenation_choose_apart():
     graph = from_keras(networks.concat())
-    assert names(all_groups(graph)) == ["stem", "left", "right", "join", "head"]
+    assert set(names(all_groups(graph))) == {"stem", "left", "right", "join", "head"}

@@ -32,8 +32,13 @@ def test_blocks_are_found_by_topology():
 
 
 def test_others_are_none():
-    for model in (networks.residual(), networks.depthwise(), networks.vgg(), networks.concat()):
+    for model in (networks.residual(), networks.vgg(), networks.concat()):
         assert set(kinds(model).values()) == {""}
+
+
+def test_wide_between_narrow_is_what_counts():
+    """Of 1x1 and depthwise convolutions in turns: 3 -> 8 -> 12 -> 6."""
+    assert kinds(networks.depthwise()) == {"point1": "", "point2": INVERTED, "last": ""}
 
 
 def test_a_pooled_head_is_no_squeeze():
@@ -46,7 +51,7 @@ def test_a_pooled_head_is_no_squeeze():
 
 def test_mobilenet_v3_of_keras():
     model = keras.applications.MobileNetV3Small(
-        (32, 32, 3), weights=None, classes=7, include_preprocessing=False
+        (64, 64, 3), weights=None, classes=7, include_preprocessing=False
     )
     found = kinds(model)
     assert sum(kind == SQUEEZE for kind in found.values()) == 9
