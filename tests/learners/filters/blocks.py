@@ -31,14 +31,14 @@ def squeezed(y, wide, name, *, dense=False):
     return layers.Multiply(name=f"{name}_scale")([y, z])
 
 
-def mobile(*, squeeze=False):
+def mobile(*, squeeze=False, shape=IMAGE_SHAPE, classes=5):
     """A stem and two inverted-residual blocks; the second has squeeze and excite if asked for."""
-    inputs = keras.Input(IMAGE_SHAPE)
+    inputs = keras.Input(shape)
     x = conv(inputs, 6, "stem")
     x = inverted(x, 18, 6, "one")
     x = inverted(x, 24, 8, "two", squeeze=squeeze)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return randomised(keras.Model(inputs, layers.Dense(5, name="head")(x), name="mobile"))
+    return randomised(keras.Model(inputs, layers.Dense(classes, name="head")(x), name="mobile"))
 
 
 def excited():

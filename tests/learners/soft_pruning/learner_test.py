@@ -1,7 +1,10 @@
+import re
+
 import keras
 import numpy as np
 import pytest
 
+from tests.learners.filters import blocks
 from tests.learners.runs import compress
 from utils.errors import InputError
 from utils.training import callbacks
@@ -71,14 +74,36 @@ def test_killed_in_its_second_training_it_ends_with_the_same_bits(
         np.testing.assert_array_equal(one, other)
 
 
-def test_scopes_and_steps(trained_digits, tmp_path):
+def test_filters_come_back_while_it_is_trained(trained_digits, tmp_path):
+    """Every five steps it is decided anew; scopes restrict it."""
     report = compress(
         "soft-pruned", tmp_path, started(trained_digits), sfp_thresholds="0.56",
-        sfp_max_retrains=0, sfp_scope_names="conv2,fc1", sfp_frequency=5, nb_epochs="0.5",
+        sfp_max_retrains=0, sfp_scope_names="conv2,fc1", sfp_frequency=5, nb_epochs="1",
+        lrn_rate_ft=0.1, seed=3,
     )  # fmt: skip
     found = widths(report.model)
     assert found[0] == 32 and found[2] == 64
-    assert found[1] < 64
+    assert found[1] < 64 and found[3] < 64
+    times = re.search(r"are cut; (\d+) times one came back", " ".join(report.notes))
+    assert times is not None and int(times[1]) > 0
+
+
+def test_of_a_mobile_network_the_inner_channels_of_blocks(tmp_path):
+    model = blocks.mobile(squeeze=True, shape=(8, 8, 1), classes=10)
+    report = compress(
+        "soft-pruned", tmp_path, model, sfp_thresholds="0.6", sfp_max_retrains=0, nb_epochs="0.2"
+    )
+    names = [layer.name for layer in model.layers if hasattr(layer, "filters")]
+    cut = {n for n in names if report.model.get_layer(n).filters < model.get_layer(n).filters}
+    assert (
+        {"one_expand", "two_expand"}
+        <= cut
+        <= {"one_expand", "two_expand", "two_squeeze"}
+        | {
+            "two_excite"  # as wide as what it multiplies
+        }
+    )
+    assert len(report.notes) == 1  # none about missing blocks
 
 
 @pytest.mark.parametrize(
