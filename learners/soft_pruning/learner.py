@@ -34,7 +34,7 @@ class SoftPrunedLearner(AbstractLearner):
         """Carry out the recipe."""
         pruning = self.pruning(self.model)
         num_steps = math.ceil(self.fine_tune_steps() / len(self.config.falling()))
-        for number, threshold in enumerate(pruning, start=1):
+        for number, _ in enumerate(pruning, start=1):
             self.fit(
                 f"retrain_{number}",
                 self.model,
@@ -44,7 +44,7 @@ class SoftPrunedLearner(AbstractLearner):
                 extra_variables=pruning.variables,
                 keep_zeros=False,
             )
-            self.say(f"training {number} at threshold {threshold:g}: {pruning.summary()}")
+            self.say(f"training {number} at {pruning.summary()}")
         with self.timed("strip"):
             graph = pruning.stripped_graph(self.images())
         self.notes += self.remarks(pruning)

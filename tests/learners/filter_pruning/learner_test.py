@@ -5,6 +5,7 @@ import pytest
 from learners.context import StageContext
 from learners.filter_pruning.learner import FilterPrunedLearner
 from learners.filters.criteria import CRITERIA
+from learners.setting import Setting
 from pipeline import stages
 from tests.learners.runs import compress, make_run
 from utils.errors import InputError
@@ -243,3 +244,15 @@ def test_lenet_loses_59_percent_of_its_parameters(tmp_path):
     assert report.model.get_layer("fc3").units == 38
     assert report.after.params <= 0.41 * report.before.params
     assert report.after.top1 >= report.before.top1 - 0.01
+
+
+def test_a_setting_says_what_stays(trained_digits, tmp_path):
+    """Such as a search of another learner of channels writes."""
+    sizes = {"conv1": 32, "conv2": 64, "conv3": 64, "fc1": 64}
+    values = {"conv1": 20, "conv2": 10, "conv3": 64, "fc1": 7}
+    Setting(quantity="channels", network=sizes, values=values).save(tmp_path / "ratios.json")
+    report = compress(
+        "filter-pruned", tmp_path / "run", started(trained_digits), nb_epochs="0",
+        setting=str(tmp_path / "ratios.json"),
+    )  # fmt: skip
+    assert widths(report.model) == list(values.values())
