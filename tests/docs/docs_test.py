@@ -47,7 +47,7 @@ _TINY = {
     ],
     "chn-pruned-rmt": ["--cpr_nb_smpls=100"],
     "filter-pruned": ["--fp_nb_smpls=100"],
-    "full-prec,filter-pruned": ["--nb_epochs=0.1,4"],
+    "full-prec,filter-pruned": ["--nb_epochs=0.1,2.1"],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],
     "tools/conversion/export_tflite.py": ["--tflite_max_gap=1", "--tflite_min_agreement=0"],
 }
