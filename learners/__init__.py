@@ -75,7 +75,6 @@ LEARNERS: dict[str, Entry] = {
         "sets redundant filters to zero while they go on learning, cuts those that stay zero",
         starts="trained",
         ends_before=True,
-        quantity="channels",
     ),
 }
 
