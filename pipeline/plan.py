@@ -190,7 +190,7 @@ def _budget(run: RunConfig, names: Sequence[str]) -> Budget | None:
     if not kinds:
         able = ", ".join(name for name, entry in learners.LEARNERS.items() if entry.budgets)
         raise InputError(
-            f"`budget` has no effect on {', '.join(names)}, which keeps the whole network. "
+            f"`budget` has no effect on {', '.join(names)}, which no budget rules. "
             f"Received: {run.budget!r}. Choose a learner that compresses: {able}."
         )
     for limit in budget.limits:

@@ -10,6 +10,9 @@ from utils.graph import ChannelGroup, Graph
 
 _FULL = 1.0 - 1e-9
 
+FinalCounts = Callable[[Sequence[ChannelGroup]], Mapping[str, int]]
+"""Says for groups how many channels of each stay in the end, by name."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
@@ -101,7 +104,7 @@ def recipe_cuts(
     graph: Graph,
     recipe: Recipe,
     choice: Choice,
-    final: Callable[[Sequence[ChannelGroup]], Mapping[str, int]] | None = None,
+    final: FinalCounts | None = None,
 ) -> list[tuple[Cut, ...]]:
     """Say what stays of each group after each step of a recipe.
 

@@ -9,32 +9,31 @@ its followers (`learners/filters/criteria.py` names them):
 3. train to the next step.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from learners.base import AbstractLearner, Trained
 from learners.budget import Budget
-from learners.channels.criteria import Criterion
 from learners.channels.groups import channel_budget
-from learners.channels.segments import cut
-from learners.channels.selection import ChannelSelection, SelectionOptions, halved
+from learners.channels.selection import halved
 from learners.filter_pruning.config import FilterPrunedConfig
-from learners.filter_pruning.course import Choice, Cut, Part, recipe_cuts, training_parts
-from learners.filter_pruning.schedule import PartRate, StagedRate
-from learners.filters.carriers import LiveWeights, carriers
-from learners.filters.choice import all_groups, best
-from learners.filters.criteria import CRITERIA, Score, group_filters
-from learners.filters.gradients import filter_products
+from learners.filter_pruning.course import (
+    Choice,
+    Cut,
+    FinalCounts,
+    Part,
+    recipe_cuts,
+    training_parts,
+)
+from learners.filter_pruning.cutting import FilterCutting
+from learners.filter_pruning.schedule import part_rate
+from learners.filter_pruning.teaching import distilling_loss, load_teacher
+from learners.filters.choice import all_groups
 from learners.identity import file_digest
-from learners.reconstruction.sampling import Sampler
-from utils.files import load_keras_model
-from utils.graph import ChannelGroup, Graph, copy_network, from_keras, to_keras
-from utils.progress import WorkProgress
-from utils.training import LossComposer, distillation, fine_tune_schedule
-from utils.training.logits import teacher_like
+from utils.graph import ChannelGroup, Graph, from_keras, to_keras
+from utils.training import LossComposer
 
 
 class FilterPrunedLearner(AbstractLearner):
@@ -44,19 +43,20 @@ class FilterPrunedLearner(AbstractLearner):
         """Carry out the recipe."""
         self.notes += self.config.recipe.notes
         graph = from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe)
-        parts, teacher = self.parts(graph), self.teacher()
+        parts, loss = self.parts(graph), self.loss()
         model = self.saved_network()
         for index, part in enumerate(parts):
             if model is None or index:
                 with self.timed("selection"):
                     model = self.without(model or self.model, part.cuts)
-            self.fit(
-                part.name,
-                model,
-                schedule=self.rate(part),
-                num_steps=part.num_steps,
-                loss=self.taught_by(teacher),
+            rate = part_rate(
+                self.config.recipe.rates,
+                self.fine_tune_lrn_rate,
+                num_steps=self.fine_tune_steps(),
+                steps_per_epoch=self.helper.steps_per_epoch,
+                first_step=part.first_step,
             )
+            self.fit(part.name, model, schedule=rate, num_steps=part.num_steps, loss=loss)
         return Trained(model or self.model)
 
     @classmethod
@@ -79,15 +79,14 @@ class FilterPrunedLearner(AbstractLearner):
 
     def parts(self, graph: Graph) -> list[Part]:
         """Settle the parts of the training and what is cut before each."""
-        recipe = self.config.recipe
         spans = training_parts(
-            recipe,
+            self.config.recipe,
             num_steps=self.fine_tune_steps(),
             steps_per_epoch=self.helper.steps_per_epoch,
         )
         cuts = _cuts(graph, self.config, self.final_counts(graph))
-        cuts = [()] * (len(spans) - len(cuts)) + cuts
-        names = [f"part_{n}" for n in range(1, len(spans) + 1)]
+        cuts = [()] * (len(spans) - len(cuts)) + cuts  # training before the first step
+        names = [f"part_{number}" for number in range(1, len(spans) + 1)]
         if len(spans) == 1:
             names = ["fine_tuning"]
         return [
@@ -95,7 +94,7 @@ class FilterPrunedLearner(AbstractLearner):
             for name, (first, length), own in zip(names, spans, cuts, strict=True)
         ]
 
-    def final_counts(self, graph: Graph) -> Any:
+    def final_counts(self, graph: Graph) -> FinalCounts | None:
         """Give what says how many channels stay in the end, where it is not the recipe's ratios."""
         budget, setting = self.context.budget, self.context.setting
         if setting is not None:
@@ -115,103 +114,25 @@ class FilterPrunedLearner(AbstractLearner):
         """Cut the filters that score lowest in a network as it is now."""
         if not cuts:
             return model
-        graph = from_keras(model, allow_unsafe=self.context.run.allow_unsafe)
-        keep: dict[str, np.ndarray] = {}
-        for each in cuts:
-            walk, score = CRITERIA[each.criterion].walk, CRITERIA[each.criterion].score
-            if walk is not None:
-                graph = self.eliminated(graph, each, walk)
-            elif score is not None:
-                keep |= self.chosen(graph, each, score)
-        return to_keras(cut(graph, all_groups(graph), keep))
-
-    def chosen(self, graph: Graph, wanted: Cut, score: Score) -> dict[str, np.ndarray]:
-        """Choose by scores: bool arrays by group name, True = keep."""
-        groups = _counted(graph, wanted)
-        parts = {group.name: carriers(graph, group) for group in groups}
-        products = None
-        if CRITERIA[wanted.criterion].gradients:
-            network = to_keras(graph)
-            products = filter_products(
-                network,
-                LiveWeights(network, allow_unsafe=self.context.run.allow_unsafe),
-                [part for own in parts.values() for part in own],
-                self.helper.build_dataset_calibration(self.config.nb_smpls),
-                self.helper.calc_loss,
-            )
-        keep = {}
-        for number, group in enumerate(groups):
-            filters = group_filters(
-                group, parts[group.name], lambda *key: graph.params[key[0]][key[1]], products
-            )
-            generator = np.random.default_rng([self.context.run.seed, number])
-            scores = score(filters, generator)
-            keep[group.name] = best(scores, wanted.counts[group.name], group)
-        return keep
-
-    def eliminated(self, graph: Graph, wanted: Cut, walk: Criterion) -> Graph:
-        """Choose on the walk, by what the layers behind lose; they are refitted."""
-        groups = _counted(graph, wanted)
-        counts = {group.name: wanted.counts[group.name] for group in groups}
-        with WorkProgress("selecting filters", "layers") as progress:
-            options = SelectionOptions(criterion=walk)
-            result = ChannelSelection(
-                graph, groups, counts, self.sampler(), options=options, on_layer=progress.update
-            ).run()
-        self.layers |= {name: {"error": error} for name, error in result.errors.items()}
-        return result.graph
-
-    def sampler(self) -> Sampler:
-        """Draw the training images that the walk looks at."""
-        batches = self.helper.build_dataset_calibration(self.config.nb_smpls)
-        return Sampler(
-            batches.map(lambda images, *_: images),
-            num_images=self.config.nb_smpls,
-            num_positions=self.config.nb_crops_per_smpl,
-            seed=self.context.run.seed,
+        run = self.context.run
+        cutting = FilterCutting(
+            self.helper, self.config, seed=run.seed, allow_unsafe=run.allow_unsafe
         )
+        small = cutting.without(from_keras(model, allow_unsafe=run.allow_unsafe), cuts)
+        self.layers |= {name: {"error": error} for name, error in cutting.errors.items()}
+        return to_keras(small)
 
-    def rate(self, part: Part) -> Any:
-        """Give the learning rate of a part: the document's, else a cosine over the whole."""
-        rates = self.config.recipe.rates
-        if rates is None:
-            whole = fine_tune_schedule(self.fine_tune_lrn_rate, self.fine_tune_steps())
-        else:
-            whole = StagedRate(self.fine_tune_lrn_rate, rates, self.helper.steps_per_epoch)
-        return PartRate(whole, part.first_step) if part.first_step else whole
-
-    def teacher(self) -> keras.Model | None:
-        """Give the teacher that the document asks for, None where it asks for none."""
-        recipe = self.config.recipe
-        if recipe.distill is None:
-            return None
-        unsafe, path = self.context.run.allow_unsafe, recipe.distill.teacher_path
-        if path is None:
-            return copy_network(self.model, allow_unsafe=unsafe)
-        return teacher_like(load_keras_model(path, allow_unsafe=unsafe), self.model)
-
-    def taught_by(self, teacher: keras.Model | None) -> LossComposer | None:
-        """Compose (1 - alpha) * loss + alpha * T^2 * KL; None for the loss of every learner."""
+    def loss(self) -> LossComposer | None:
+        """Compose the loss that the document asks for; None for that of every learner."""
         distill = self.config.recipe.distill
-        if teacher is None or distill is None:
+        if distill is None:
             return None
-        alpha, temperature = distill.alpha, distill.temperature
-
-        def calc_loss(labels: Any, outputs: Any, variables: Sequence[Any]) -> Any:
-            loss, metrics = self.helper.calc_loss(labels, outputs, variables)
-            return (1.0 - alpha) * loss, metrics
-
-        # The term leaves out the factor T^2 of Hinton et al., which alpha is meant with.
-        term = distillation(alpha * temperature**2, temperature, self.helper.logits)
-        return LossComposer(calc_loss, [term], teacher=teacher)
+        teacher = load_teacher(distill, self.model, allow_unsafe=self.context.run.allow_unsafe)
+        return distilling_loss(distill, self.helper.calc_loss, teacher, self.helper.logits)
 
 
-def _cuts(graph: Graph, config: FilterPrunedConfig, final: Any = None) -> list[tuple[Cut, ...]]:
+def _cuts(
+    graph: Graph, config: FilterPrunedConfig, final: FinalCounts | None = None
+) -> list[tuple[Cut, ...]]:
     choice = Choice(residual=config.residual, skipped=config.skipped(), round_to=config.round_to)
     return recipe_cuts(graph, config.recipe, choice, final)
-
-
-def _counted(graph: Graph, wanted: Cut) -> list[ChannelGroup]:
-    """List the groups of a cut that have more channels than are to stay."""
-    found: Iterable[ChannelGroup] = all_groups(graph)
-    return [g for g in found if wanted.counts.get(g.name, g.size) < g.size]

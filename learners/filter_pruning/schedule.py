@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from learners.filter_pruning.recipe import Rates
+from utils.training import fine_tune_schedule
 
 
 class PartRate(keras.optimizers.schedules.LearningRateSchedule):
@@ -64,3 +65,31 @@ class StagedRate(keras.optimizers.schedules.LearningRateSchedule):
             "rates": self.rates,
             "steps_per_epoch": self.steps_per_epoch,
         }
+
+
+def part_rate(
+    rates: Rates | None,
+    lrn_rate: float,
+    *,
+    num_steps: int,
+    steps_per_epoch: int,
+    first_step: int,
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Make the learning rate of a part of a training.
+
+    Args:
+        rates: the document's; None for a cosine to zero over the whole training.
+        lrn_rate: the highest rate, or the one that multipliers belong to.
+        num_steps: of the whole training.
+        steps_per_epoch: steps of an epoch.
+        first_step: where the part begins.
+
+    Returns:
+        A schedule over the part's own steps.
+    """
+    whole = (
+        fine_tune_schedule(lrn_rate, num_steps)
+        if rates is None
+        else StagedRate(lrn_rate, rates, steps_per_epoch)
+    )
+    return PartRate(whole, first_step) if first_step else whole

@@ -136,7 +136,7 @@ def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
             {"learner": "full-prec,full-prec"},
             r"The stage full-prec would write over models/model.keras: another file of the run",
         ),
-        ({"budget": "flops:0.5"}, r"`budget` has no effect on full-prec, which keeps the whole"),
+        ({"budget": "flops:0.5"}, r"`budget` has no effect on full-prec, which no budget rules"),
     ],
 )
 def test_refusals(run, message, folder):

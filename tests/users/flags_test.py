@@ -124,7 +124,7 @@ def other_learners(monkeypatch):
         ),
         (
             "full-prec,distils", "flops:0.5",
-            "`budget` has no effect on full-prec, distils, which keeps the whole network. Received:"
+            "`budget` has no effect on full-prec, distils, which no budget rules. Received:"
             " 'flops:0.5'. Choose a learner that compresses: chn-pruned-rmt, bits.",
         ),
     ],

@@ -183,39 +183,6 @@ def test_a_budget_over_several_steps(trained_digits, tmp_path, document):
     assert share == pytest.approx(0.5, rel=0.02)
 
 
-def test_the_loss_of_the_documents_distillation(trained_digits, tmp_path, document):
-    """(1 - alpha) * loss + alpha * T^2 * KL; the teacher is the network itself: KL = 0."""
-    learner = learner_in(tmp_path, trained_digits, fp_config=document, nb_epochs="1")
-    loss = learner.taught_by(learner.teacher())
-    images, labels = next(iter(learner.helper.build_dataset_eval()))
-    outputs = trained_digits(images, training=False)
-    total, values = loss.training_loss(images, labels, outputs, trained_digits.trainable_variables)
-    own, _ = learner.helper.calc_loss(labels, outputs, trained_digits.trainable_variables)
-    np.testing.assert_allclose(total, 0.7 * own, rtol=1e-5)
-    np.testing.assert_allclose(values["distillation"], 0.0, atol=1e-6)
-    other = outputs + np.arange(10)
-    total, values = loss.training_loss(images, labels, other, trained_digits.trainable_variables)
-    own, _ = learner.helper.calc_loss(labels, other, trained_digits.trainable_variables)
-    probabilities = keras.ops.softmax(outputs / 4.0)
-    differences = keras.ops.log_softmax(outputs / 4.0) - keras.ops.log_softmax(other / 4.0)
-    divergence = np.mean(np.sum(probabilities * differences, axis=1))
-    np.testing.assert_allclose(total, 0.7 * own + 0.3 * 16 * divergence, rtol=1e-4)
-
-
-def test_a_teacher_from_a_file(trained_digits, tmp_path, document):
-    trained_digits.save(tmp_path / "teacher.keras")
-    with open(document, "r+", encoding="utf-8") as stream:
-        text = stream.read().replace(
-            "alpha: 0.3", f"alpha: 0.3, teacher_path: {tmp_path}/teacher.keras"
-        )
-        stream.seek(0)
-        stream.write(text)
-    learner = learner_in(tmp_path / "out", trained_digits, fp_config=document, nb_epochs="1")
-    assert "fp_teacher_file" in learner.fingerprint()
-    images = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32)
-    np.testing.assert_array_equal(learner.teacher()(images), trained_digits(images))
-
-
 def lenet():
     """LeNet-5 for 8 x 8 digits: two convolutions with pooling, two dense layers."""
     keras.utils.set_random_seed(0)

@@ -2,7 +2,7 @@ import keras
 import pytest
 
 from learners.filter_pruning.recipe import Rates
-from learners.filter_pruning.schedule import PartRate, StagedRate
+from learners.filter_pruning.schedule import PartRate, StagedRate, part_rate
 from utils.training import fine_tune_schedule
 
 
@@ -29,3 +29,15 @@ def test_parts_see_the_whole_schedule(whole):
     optimizer = keras.optimizers.SGD(part)
     assert float(optimizer.learning_rate) == pytest.approx(float(whole(12)))
     assert part.get_config() == {"whole": whole, "first_step": 12}
+
+
+def test_the_rate_of_a_part():
+    steps = {"num_steps": 40, "steps_per_epoch": 10}
+    cosine = fine_tune_schedule(0.1, 40)
+    assert float(part_rate(None, 0.1, first_step=0, **steps)(7)) == pytest.approx(float(cosine(7)))
+    assert float(part_rate(None, 0.1, first_step=20, **steps)(7)) == pytest.approx(
+        float(cosine(27))
+    )
+    rates = Rates(0.0, ((2.0, 0.5),))
+    assert float(part_rate(rates, 0.1, first_step=10, **steps)(9)) == pytest.approx(0.1)
+    assert float(part_rate(rates, 0.1, first_step=10, **steps)(10)) == pytest.approx(0.05)
