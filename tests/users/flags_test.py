@@ -85,8 +85,8 @@ ABLE = ", ".join(name for name, entry in learners.LEARNERS.items() if entry.budg
 @pytest.mark.parametrize("name", PATHS)
 def test_an_empty_path_is_refused_by_name(name, capfd):
     needed = ["--enbl_dst"] if name == "save_path_dst" else []
-    owner = [f"--learner={OWNERS[name]}"] if name in OWNERS else []
-    assert run(*BOTH, *owner, *needed, f"--{name}=") == 2
+    learner = [f"--learner={OWNERS[name]}"] if name in OWNERS else BOTH
+    assert run(*learner, *needed, f"--{name}=") == 2
     assert last_line(capfd) == f"`{name}` must be a path. Received: ''."
 
 
