@@ -56,7 +56,14 @@ class FilterPrunedLearner(AbstractLearner):
                 steps_per_epoch=self.helper.steps_per_epoch,
                 first_step=part.first_step,
             )
-            self.fit(part.name, model, schedule=rate, num_steps=part.num_steps, loss=loss)
+            self.fit(
+                part.name,
+                model,
+                schedule=rate,
+                num_steps=part.num_steps,
+                loss=loss,
+                optimizer=self.fine_tune_optimizer(rate),
+            )
         return Trained(model or self.model)
 
     @classmethod

@@ -35,11 +35,13 @@ class SoftPrunedLearner(AbstractLearner):
         pruning = self.pruning(self.model)
         num_steps = math.ceil(self.fine_tune_steps() / len(self.config.falling()))
         for number, _ in enumerate(pruning, start=1):
+            rate = fine_tune_schedule(self.fine_tune_lrn_rate, num_steps)
             self.fit(
                 f"retrain_{number}",
                 self.model,
-                schedule=fine_tune_schedule(self.fine_tune_lrn_rate, num_steps),
+                schedule=rate,
                 num_steps=num_steps,
+                optimizer=self.fine_tune_optimizer(rate),
                 callbacks=[pruning.callback()],
                 extra_variables=pruning.variables,
                 keep_zeros=False,
