@@ -84,6 +84,8 @@ class SoftPrunedLearner(AbstractLearner):
         summary = pruning.summary()
         zeroed, sizes = sum(summary.zeroed.values()), sum(summary.sizes.values())
         found = f"soft pruning: {zeroed} of {sizes} filters were zero in the end and are cut"
+        if not zeroed:
+            found = f"soft pruning: no filter was redundant, lower --{self.config.PREFIX}thresholds"
         back = f"{pruning.num_regrown} times one came back beyond the rule on the way"
         return [*filter(None, [pruning.note]), f"{found}; {back}."]
 

@@ -106,6 +106,14 @@ def test_of_a_mobile_network_the_inner_channels_of_blocks(tmp_path):
     assert len(report.notes) == 1  # none about missing blocks
 
 
+def test_nothing_redundant_is_said(trained_digits, tmp_path):
+    report = compress(
+        "soft-pruned", tmp_path, started(trained_digits), sfp_thresholds="0.99", nb_epochs="0"
+    )
+    assert widths(report.model) == widths(trained_digits)
+    assert "soft pruning: no filter was redundant, lower --sfp_thresholds; " in report.notes[-1]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
