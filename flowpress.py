@@ -3,7 +3,8 @@
     report = compress(model, train_ds, eval_ds, learner="chn-pruned-rmt", prune_ratio=0.5)
     report.model.save("smaller.keras")
 
-takes any Keras model. Every flag of the command line is a keyword, with or
+takes any Keras model. For a training loop of one's own there are `Pruning` and `FilterPruner`.
+Every flag of the command line is a keyword, with or
 without its learner's prefix (`cpr_prune_ratio`, `prune_ratio`).
 """
 
@@ -26,13 +27,28 @@ from utils.folders import fresh_folder
 if TYPE_CHECKING:
     import keras
 
+    from learners.filters.pruner import FilterPruner
+    from learners.filters.soft import Pruning
     from utils.report import Report
 
-__all__ = ["compress"]
+__all__ = ["compress", "FilterPruner", "Pruning"]
+
+# Imported when they are asked for: they load TensorFlow.
+_OBJECTS = {
+    "FilterPruner": "learners.filters.pruner:FilterPruner",
+    "Pruning": "learners.filters.soft:Pruning",
+}
 
 # Flags about what compress() is given as arguments.
 _NOT_OPTIONS = frozenset({"learner", "model_helper", "exec_mode", "pretrained_path", "debug"})
 _OUT_DIR = "runs/compress"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OBJECTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    quiet_tensorflow()
+    return learners.load_class(_OBJECTS[name])
 
 
 def compress(

@@ -69,6 +69,22 @@ LEARNERS: dict[str, Entry] = {
         quantity="channels",
         budgets=("flops", "params", "bytes", "latency"),
     ),
+    "filter-pruned": Entry(
+        "learners.filter_pruning.learner:FilterPrunedLearner",
+        "learners.filter_pruning.config:FilterPrunedConfig",
+        "cuts whole filters by a criterion, in one or several steps, and trains between them",
+        starts="trained",
+        ends_before=True,
+        quantity="channels",
+        budgets=("flops", "params", "bytes", "latency"),
+    ),
+    "soft-pruned": Entry(
+        "learners.soft_pruning.learner:SoftPrunedLearner",
+        "learners.soft_pruning.config:SoftPrunedConfig",
+        "sets redundant filters to zero while they go on learning, cuts those that stay zero",
+        starts="trained",
+        ends_before=True,
+    ),
 }
 
 ALIASES = {"channel-pruned-rmt": "chn-pruned-rmt"}

@@ -4,6 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
+    from learners.config import RunConfig
     from learners.search.config import RolloutConfig
 
 
@@ -71,4 +72,16 @@ class LearnerConfig:
 
         Raises:
             InputError: if one is missing.
+        """
+
+    def check_run(self, run: "RunConfig", *, counts_given: bool, num_epochs: float | None) -> None:
+        """Look, before TensorFlow is loaded, whether the flags go with those of the run.
+
+        Args:
+            run: flags of every run.
+            counts_given: a budget or a setting says how much stays.
+            num_epochs: of the stage; None for the network's own schedule.
+
+        Raises:
+            InputError: if they contradict each other.
         """

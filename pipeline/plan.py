@@ -177,6 +177,8 @@ def _check_files(plan: Plan) -> None:
         check_writable(stage.state_path)
         check_writable(stage.artefact_path)
         stage.config.check_files()
+        ruled = plan.budget_of(stage) is not None or plan.setting_of(stage) is not None
+        stage.config.check_run(plan.run, counts_given=ruled, num_epochs=stage.num_epochs)
     check_writable(plan.log_dir / "events")
 
 
@@ -188,7 +190,7 @@ def _budget(run: RunConfig, names: Sequence[str]) -> Budget | None:
     if not kinds:
         able = ", ".join(name for name, entry in learners.LEARNERS.items() if entry.budgets)
         raise InputError(
-            f"`budget` has no effect on {', '.join(names)}, which keeps the whole network. "
+            f"`budget` has no effect on {', '.join(names)}, which no budget rules. "
             f"Received: {run.budget!r}. Choose a learner that compresses: {able}."
         )
     for limit in budget.limits:

@@ -27,6 +27,9 @@ ROOT = pathlib.Path(main.__file__).resolve().parent
 PRUNE = "--learner=chn-pruned-rmt"
 TRAINED = "--pretrained_path=trained.keras"
 
+FILTERS = f"--learner=filter-pruned {TRAINED} --fp_config=prune.yaml"
+SOFT = f"--learner=soft-pruned {TRAINED}"
+
 HELPER = """
 import keras, numpy as np, tensorflow as tf
 from nets.abstract_model_helper import AbstractModelHelper
@@ -105,6 +108,24 @@ def lambda_network() -> None:
     doubled = keras.layers.Lambda(lambda x: 2 * x)(inputs)
     outputs = keras.layers.Dense(10)(keras.layers.Flatten()(doubled))
     keras.Model(inputs, outputs).save("lambda.keras")
+
+
+def document(*changes: tuple[str, str]) -> Callable[[], None]:
+    """Write prune.yaml: two steps of filter-pruned, with some text replaced."""
+    text = (
+        "pruners: {p: {criterion: l1_norm, ratio: 0.4}}\n"
+        "prune_schedulers: [{pruner: {func_name: p}, epochs: [0, 2]}]\n"
+        "lr_schedulers: [{start_epoch: 0, end_epoch: 2, multiplier: 1}]\n"
+    )
+
+    def write() -> None:
+        changed = text
+        for old, new in changes:
+            assert old in changed
+            changed = changed.replace(old, new)
+        pathlib.Path("prune.yaml").write_text(changed)
+
+    return write
 
 
 def empty_folder() -> None:
@@ -342,6 +363,33 @@ TABLE = [
         ("`cpr_skip_op_names`", "'conv9'", "Layers: ", "conv2"), started=True),
     Bad("everything skipped", f"{PRUNE} {TRAINED} --cpr_skip_op_names=conv,fc",
         ("no channels can be pruned", "--cpr_skip_op_names"), started=True),
+    # documents of filter pruning
+    Bad("no document", FILTERS, ("--fp_config=prune.yaml", "cannot be read")),
+    Bad("a document that is no YAML", FILTERS, ("--fp_config=prune.yaml", "is no YAML"),
+        document(("[0, 2]", "[0, 2"))),
+    Bad("unknown key in a document", FILTERS, ("`pruners.p` unknown key 'raito'", "'ratio'"),
+        document(("ratio", "raito"))),
+    Bad("ratios that leave no filters", FILTERS,
+        ("would lose all filters", "add up to 1.2", "below 1"), document(("0.4", "0.6"))),
+    Bad("rates that overlap", FILTERS, ("`lr_schedulers[1].start_epoch` must be at least 2",),
+        document(("multiplier: 1}", "multiplier: 1}, {start_epoch: 1, multiplier: 0.1}"))),
+    Bad("filters that go after the end", f"{FILTERS} --nb_epochs=2",
+        ("after epoch 2, and training lasts 2 epochs", "--nb_epochs"), document()),
+    Bad("ratios beside a budget", f"{FILTERS} --budget=flops:0.5",
+        ("--fp_config=prune.yaml", "--budget", "contradict each other"), document()),
+    Bad("a document beside flags", f"{FILTERS} --fp_criterion=taylor",
+        ("--fp_config=prune.yaml and --fp_criterion=taylor contradict",), document()),
+    Bad("filters of a layer that is not there", f"{FILTERS} --nb_epochs=3",
+        ("--fp_config=prune.yaml", "no layer with filters is named 'cov1'", "'conv1'"),
+        document(("ratio: 0.4", "prune_type: specified_layer_prune, layers_to_be_pruned: "
+                                "{cov1: 0.4}")), started=True),
+    # soft pruning
+    Bad("thresholds that rise", f"{SOFT} --sfp_thresholds=0.5,0.6",
+        ("`sfp_thresholds` must be numbers in (0, 1)", "Received: 0.5, 0.6")),
+    Bad("a scope that is not there", f"{SOFT} --sfp_scope_names=cnov",
+        ("`sfp_scope_names`", "'cnov'", "Valid: conv1"), started=True),
+    Bad("a budget for thresholds", f"{SOFT} --budget=flops:0.5",
+        ("`budget` has no effect on soft-pruned", "filter-pruned")),
     Bad("nothing to score", "--exec_mode=eval", ("--exec_mode=eval", "model.keras", "Train first")),
     Bad("damaged state of an earlier run", "--nb_epochs=1",
         ("1_full_prec.keras", "truncated or damaged at byte"), damaged_state, started=True),

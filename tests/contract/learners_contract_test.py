@@ -32,6 +32,8 @@ TABLE = {
     "full-prec": Row({}, 1.0),
     "chn-pruned-rmt": Row({"budget": "flops:0.5"}, 0.5),
     "dis-chn-pruned": Row({"budget": "flops:0.5"}, 0.5),
+    "filter-pruned": Row({"budget": "flops:0.5"}, 0.5),
+    "soft-pruned": Row({"sfp_thresholds": "0.6", "sfp_max_retrains": 0}, 0.657),
 }
 
 pytestmark = pytest.mark.parametrize("learner", TABLE)
@@ -78,8 +80,7 @@ def assert_same_weights(one, other):
 def test_two_training_steps_change_the_weights(learner, finished, trained_digits):
     report = finished(learner)
     end = report.training[-1]
-    assert (end.stage, end.step) == (learner, 2)
-    assert [point.stage for point in report.training].count(learner) == 1
+    assert (end.stage.partition(":")[0], end.step) == (learner, 2)
     assert all(np.isfinite(point.loss) for point in report.training)
     last = [model.weights[-1] for model in (report.model, trained_digits)]
     assert not np.array_equal(*last)

@@ -4,6 +4,7 @@ from typing import ClassVar
 import pytest
 
 import learners
+from learners.config import RunConfig
 from learners.learner_config import Choice, LearnerConfig
 from learners.search.config import RolloutConfig
 from utils import flags
@@ -33,6 +34,7 @@ def test_what_a_learner_with_nothing_of_its_own_has():
     assert (config.state_path, config.artefact_path) == (None, None)
     assert (config.searching, config.wants_search(), config.takes_setting()) == (None, False, False)
     assert (config.fine_tune_lrn_rate, config.choice(), config.check_files()) == (None, None, None)
+    config.check_run(RunConfig(), counts_given=True, num_epochs=None)  # nothing to refuse
     assert flags.describe(LearnerConfig) == ()
 
 

@@ -136,7 +136,7 @@ def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
             {"learner": "full-prec,full-prec"},
             r"The stage full-prec would write over models/model.keras: another file of the run",
         ),
-        ({"budget": "flops:0.5"}, r"`budget` has no effect on full-prec, which keeps the whole"),
+        ({"budget": "flops:0.5"}, r"`budget` has no effect on full-prec, which no budget rules"),
     ],
 )
 def test_refusals(run, message, folder):
@@ -227,3 +227,15 @@ def test_a_setting_belongs_to_the_stage_of_its_quantity(uniform, folder):
         configs=[full, channels, Documented()],
     )
     assert [plan.setting_of(stage) for stage in plan.stages] == [None, plan.setting, None]
+
+
+def test_configs_are_asked_whether_they_go_with_the_run(uniform):
+    asked = []
+
+    class Asking(Documented):
+        def check_run(self, run, *, counts_given, num_epochs):
+            asked.append((run.learner, counts_given, num_epochs))
+
+    for values in ({"nb_epochs": "3"}, {"budget": "bytes:0.5"}):
+        plan_of(True, learner="uniform", configs=[Asking()], **values)
+    assert asked == [("uniform", False, 3.0), ("uniform", True, None)]

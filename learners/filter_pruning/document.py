@@ -1,0 +1,143 @@
+"""Reading a YAML document with clear refusals: every value is asked for by its place and type."""
+
+import math
+import pathlib
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+import yaml
+
+from utils.errors import InputError
+from utils.flags import nearest
+
+
+class Section:
+    """A mapping in a document.
+
+    Args:
+        source: the document, for messages.
+        place: where in it, e.g. `pruners.first`; empty for the whole.
+        value: what stands there.
+        keys: those that it may have.
+
+    Raises:
+        InputError: if it is no mapping, or has another key; gives the nearest.
+    """
+
+    def __init__(self, source: str, place: str, value: Any, keys: Sequence[str]) -> None:
+        self.source, self.place = source, place
+        if not isinstance(value, Mapping):
+            self.refuse("", f"must be a mapping of {', '.join(keys)}. Received: {value!r}")
+        self._values: Mapping[Any, Any] = value
+        for key in value:
+            if key not in keys:
+                self.refuse("", f"unknown key {key!r}. {nearest(str(key), keys).rstrip('.')}")
+
+    def refuse(self, key: str, what: str) -> NoReturn:
+        """Raise.
+
+        Raises:
+            InputError: in any case.
+        """
+        place = ".".join(filter(None, (self.place, key)))
+        raise InputError(f"{self.source}: {f'`{place}` ' if place else ''}{what}.")
+
+    def has(self, key: str) -> bool:
+        """Whether a key is there."""
+        return self._values.get(key) is not None
+
+    def raw(self, key: str) -> Any:
+        """Give what stands under a key, None where nothing does."""
+        return self._values.get(key)
+
+    def text(self, key: str, choices: Sequence[str] = (), default: str | None = None) -> str:
+        """Give a string; without a default it must be there."""
+        value = self._values.get(key, default)
+        if not isinstance(value, str) or not value:
+            self.refuse(key, f"must be a text. Received: {value!r}")
+        if choices and value not in choices:
+            self.refuse(key, f"is {value!r}. {nearest(value, choices).rstrip('.')}")
+        return value
+
+    def number(
+        self, key: str, low: float, high: float = math.inf, *, default: float | None = None
+    ) -> float:
+        """Give a number in [low, high); without a default it must be there."""
+        return self.as_number(key, self._values.get(key, default), low, high)
+
+    def as_number(self, key: str, value: Any, low: float, high: float = math.inf) -> float:
+        """Check that a value is a number in [low, high)."""
+        if isinstance(value, str):  # YAML reads 1e-1, which has no point, as a text
+            value = _number(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.refuse(key, f"must be a number in [{low:g}, {high:g}). Received: {value!r}")
+        if not low <= value < high:
+            self.refuse(key, f"must be in [{low:g}, {high:g}). Received: {value!r}")
+        return float(value)
+
+    def items(self, key: str) -> list[Any]:
+        """Give a list that is not empty."""
+        value = self._values.get(key)
+        if not isinstance(value, list) or not value:
+            self.refuse(key, f"must be a list. Received: {value!r}")
+        return value
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def load(path: str, source: str) -> Any:
+    """Read a YAML file: plain values only, no key twice.
+
+    Args:
+        path: the file.
+        source: what names it, for messages.
+
+    Returns:
+        The document.
+
+    Raises:
+        InputError: if it is not there or no YAML.
+    """
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: the file cannot be read: {error}.") from None
+    try:
+        _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader), source)
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source}: the file is no YAML: {reason}.") from None
+
+
+def _refuse_twins(node: yaml.Node | None, source: str) -> None:
+    """Refuse a key that stands twice in a mapping: the first would be lost."""
+    for part in _mappings(node):
+        seen: set[Hashable] = set()
+        for key, _ in part.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise InputError(f"{source}: `{key.value}` stands twice (line {line}).")
+            if isinstance(key.value, Hashable):
+                seen.add(key.value)
+
+
+def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    ahead, seen = [node], set()
+    while ahead:
+        at = ahead.pop()
+        if at is None or id(at) in seen:
+            continue
+        seen.add(id(at))  # anchors may lead back
+        if isinstance(at, yaml.MappingNode):
+            yield at
+            ahead += [value for _, value in at.value]
+        elif isinstance(at, yaml.SequenceNode):
+            ahead += at.value

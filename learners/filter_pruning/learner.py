@@ -1,0 +1,145 @@
+"""The learner `filter-pruned`: whole filters go by a criterion, in one or several steps.
+
+The recipe, after Li et al., "Pruning Filters for Efficient ConvNets", 2017, arXiv:1608.08710, and
+its followers (`learners/filters/criteria.py` names them):
+
+1. settle how many filters of each coupled group stay after each step: ratios of the original width,
+   or a budget; of all layers or of named ones;
+2. at each step score the channels of the groups in the network as tuned so far and cut the lowest;
+3. train to the next step.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from learners.base import AbstractLearner, Trained
+from learners.budget import Budget
+from learners.channels.groups import channel_budget
+from learners.channels.selection import halved
+from learners.filter_pruning.config import FilterPrunedConfig
+from learners.filter_pruning.course import (
+    Choice,
+    Cut,
+    FinalCounts,
+    Part,
+    recipe_cuts,
+    training_parts,
+)
+from learners.filter_pruning.cutting import FilterCutting
+from learners.filter_pruning.schedule import part_rate
+from learners.filter_pruning.teaching import distilling_loss, load_teacher
+from learners.filters.choice import all_groups
+from learners.identity import file_digest
+from utils.graph import ChannelGroup, Graph, from_keras, to_keras
+from utils.training import LossComposer
+
+
+class FilterPrunedLearner(AbstractLearner):
+    """Score, cut, train; and again."""
+
+    def train(self) -> Trained:
+        """Carry out the recipe."""
+        self.notes += self.config.recipe.notes
+        graph = from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe)
+        parts, loss = self.parts(graph), self.loss()
+        model = self.saved_network()
+        for index, part in enumerate(parts):
+            if model is None or index:
+                with self.timed("selection"):
+                    model = self.without(model or self.model, part.cuts)
+            rate = part_rate(
+                self.config.recipe.rates,
+                self.fine_tune_lrn_rate,
+                num_steps=self.fine_tune_steps(),
+                steps_per_epoch=self.helper.steps_per_epoch,
+                first_step=part.first_step,
+            )
+            self.fit(
+                part.name,
+                model,
+                schedule=rate,
+                num_steps=part.num_steps,
+                loss=loss,
+                optimizer=self.fine_tune_optimizer(rate),
+            )
+        return Trained(model or self.model)
+
+    @classmethod
+    def trial(
+        cls, model: keras.Model, config: FilterPrunedConfig, *, allow_unsafe: bool
+    ) -> keras.Model | None:
+        """Keep the first half of the channels of each group."""
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        names = {name for cuts in _cuts(graph, config) for cut in cuts for name in cut.counts}
+        return to_keras(halved(graph, [g for g in all_groups(graph) if g.name in names]))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Compare the content of the documents too."""
+        recipe, own = self.config.recipe, {}
+        if self.config.config is not None:
+            own["fp_config_file"] = file_digest(self.config.config)
+        if recipe.distill is not None and recipe.distill.teacher_path is not None:
+            own["fp_teacher_file"] = file_digest(recipe.distill.teacher_path)
+        return {**super().fingerprint(), **own}
+
+    def parts(self, graph: Graph) -> list[Part]:
+        """Settle the parts of the training and what is cut before each."""
+        spans = training_parts(
+            self.config.recipe,
+            num_steps=self.fine_tune_steps(),
+            steps_per_epoch=self.helper.steps_per_epoch,
+        )
+        cuts = _cuts(graph, self.config, self.final_counts(graph))
+        cuts = [()] * (len(spans) - len(cuts)) + cuts  # training before the first step
+        names = [f"part_{number}" for number in range(1, len(spans) + 1)]
+        if len(spans) == 1:
+            names = ["fine_tuning"]
+        return [
+            Part(name, first, length, own)
+            for name, (first, length), own in zip(names, spans, cuts, strict=True)
+        ]
+
+    def final_counts(self, graph: Graph) -> FinalCounts | None:
+        """Give what says how many channels stay in the end, where it is not the recipe's ratios."""
+        budget, setting = self.context.budget, self.context.setting
+        if setting is not None:
+            return lambda groups: setting.values_for({group.name: group.size for group in groups})
+        return None if budget is None else lambda groups: self.within(budget, graph, groups)
+
+    def within(
+        self, budget: Budget, graph: Graph, groups: Sequence[ChannelGroup]
+    ) -> Mapping[str, int]:
+        """Settle the counts at one uniform ratio for all groups."""
+        channels = channel_budget(graph, groups, self.config, budget)
+        values = channels.refined(channels.uniform())
+        self.notes += channels.remarks(values)
+        return channels.by_name(values)
+
+    def without(self, model: keras.Model, cuts: Sequence[Cut]) -> keras.Model:
+        """Cut the filters that score lowest in a network as it is now."""
+        if not cuts:
+            return model
+        run = self.context.run
+        cutting = FilterCutting(
+            self.helper, self.config, seed=run.seed, allow_unsafe=run.allow_unsafe
+        )
+        small = cutting.without(from_keras(model, allow_unsafe=run.allow_unsafe), cuts)
+        self.layers |= {name: {"error": error} for name, error in cutting.errors.items()}
+        return to_keras(small)
+
+    def loss(self) -> LossComposer | None:
+        """Compose the loss that the document asks for; None for that of every learner."""
+        distill = self.config.recipe.distill
+        if distill is None:
+            return None
+        teacher = load_teacher(distill, self.model, allow_unsafe=self.context.run.allow_unsafe)
+        return distilling_loss(distill, self.helper.calc_loss, teacher, self.helper.logits)
+
+
+def _cuts(
+    graph: Graph, config: FilterPrunedConfig, final: FinalCounts | None = None
+) -> list[tuple[Cut, ...]]:
+    choice = Choice(residual=config.residual, skipped=config.skipped(), round_to=config.round_to)
+    return recipe_cuts(graph, config.recipe, choice, final)

@@ -1,0 +1,1 @@
+"""Filters, what makes channels: scored, set to zero, cut, by learners and own training loops."""

@@ -1,0 +1,93 @@
+import pytest
+
+from learners.filter_pruning.document import Section, load
+from utils.errors import InputError
+
+
+def section(**values):
+    return Section("doc", "part", values, ("name", "size", "items"))
+
+
+def test_values_by_their_types():
+    found = section(name="a", size="1e-1", items=[1])
+    assert found.text("name", ("a", "b")) == "a"
+    assert found.number("size", 0, 1) == 0.1  # YAML reads it as a text
+    assert found.items("items") == [1]
+    assert found.has("name") and not section().has("name")
+    assert section().number("size", 0, 1, default=0.5) == 0.5
+    assert section().text("name", default="b") == "b"
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (
+            lambda: section(nmae=1),
+            r"^doc: `part` unknown key 'nmae'\. Did you mean 'name'\? Valid: ",
+        ),
+        (
+            lambda: Section("doc", "", [1], ("a",)),
+            r"^doc: must be a mapping of a\. Received: \[1\]\.",
+        ),
+        (
+            lambda: section(name=3).text("name"),
+            r"^doc: `part\.name` must be a text\. Received: 3\.",
+        ),
+        (lambda: section().text("name"), r"`part\.name` must be a text\. Received: None\."),
+        (
+            lambda: section(name="aple").text("name", ("apple", "pear")),
+            r"`part\.name` is 'aple'\. Did you mean 'apple'\? Valid: apple, pear\.$",
+        ),
+        (
+            lambda: section(size=True).number("size", 0),
+            r"must be a number in \[0, inf\)\. Received: T",
+        ),
+        (lambda: section(size="big").number("size", 0), r"must be a number .*Received: 'big'\."),
+        (lambda: section(size=2).number("size", 0, 1), r"must be in \[0, 1\)\. Received: 2\."),
+        (lambda: section(size=float("nan")).number("size", 0), r"must be in .*Received: nan\."),
+        (
+            lambda: section(items=[]).items("items"),
+            r"`part\.items` must be a list\. Received: \[\]",
+        ),
+    ],
+)
+def test_refusals(ask, message):
+    with pytest.raises(InputError, match=message):
+        ask()
+
+
+def written(tmp_path, text):
+    path = tmp_path / "doc.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_file(tmp_path):
+    assert load(written(tmp_path, "a: [1, 2]\nb: {c: x}\n"), "doc") == {
+        "a": [1, 2],
+        "b": {"c": "x"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1\n", r"^doc: the file is no YAML: while parsing"),
+        ("a: 1\nb: {c: 1, c: 2}\n", r"^doc: `c` stands twice \(line 2\)\.$"),
+        ("a: !!python/object/apply:os.getcwd []\n", r"^doc: the file is no YAML: could not determ"),
+        ("[1, 2]: x\n", r"^doc: the file is no YAML: "),
+        ("a: 1\n---\nb: 2\n", r"^doc: the file is no YAML: expected a single document"),
+    ],
+)
+def test_what_is_no_such_file(tmp_path, text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load(written(tmp_path, text), "doc")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match=r"^doc: the file cannot be read: .*No such file"):
+        load(str(tmp_path / "none.yaml"), "doc")
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"^doc: the file cannot be read: .*utf-8"):
+        load(str(tmp_path / "bytes.yaml"), "doc")

@@ -1,0 +1,41 @@
+import keras
+import numpy as np
+import pytest
+
+from learners.filters.own_loop import OwnLoop, due_steps
+
+
+class Noting(OwnLoop):
+    def __init__(self, model):
+        super().__init__(model)
+        self.calls = []
+
+    def after_step(self, number):
+        self.calls.append(number)
+
+    def end_epoch(self):
+        self.calls.append("epoch")
+
+
+def test_the_callback_tells_of_steps_and_epochs():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse")
+    loop = Noting(model)
+    model.fit(np.zeros((6, 2)), np.zeros(6), batch_size=3, epochs=2, verbose=0,
+              callbacks=[loop.callback()])  # fmt: skip
+    assert loop.calls == [1, 2, "epoch", 3, 4, "epoch"]
+    assert loop.num_steps == 4
+    assert [int(v.numpy()) for v in loop.variables] == [4]
+    loop.step()
+    assert loop.calls[-1] == loop.num_steps == 5
+
+
+def test_due_steps():
+    assert list(due_steps(0, 1, 1)) == [(1, 1.0)]
+    assert list(due_steps(10, 7, 3)) == [(13, 0.5), (16, 1.0)]
+
+
+@pytest.mark.parametrize("numbers", [(-1, 4, 2), (0, 4, 0), (0, 4, 5), (0, 0, 1)])
+def test_steps_that_cannot_be(numbers):
+    with pytest.raises(ValueError, match=r"`pretrain_step` must be at least 0.*Received: pretrain"):
+        list(due_steps(*numbers))
