@@ -149,7 +149,7 @@ class _Measurement:
             training=steps.run("training", self._training, ()),
             capability=steps.run("counting", self._capability, ()),
             searches=tuple(_searches(outcome)),
-            notes=(*self._decides(), *(note for stage in outcome.stages for note in stage.notes)),
+            notes=(*self._decides(), *_notes(outcome)),
             seconds=self._seconds(),
             failures=tuple(steps.failures),
             model=outcome.after.model,
@@ -225,6 +225,12 @@ class _Measurement:
             steps["control"] = self._control.seconds  # of all sessions of a resumed run
         shown = ("control", "evaluation", "export", "latency", "total")
         return seconds | {name: steps[name] for name in shown if name in steps}
+
+
+def _notes(outcome: Outcome) -> Iterator[str]:
+    """Give what the stages have to say, and what they learned from teachers."""
+    for stage in outcome.stages:
+        yield from (*stage.notes, *stage.teaching.notes())
 
 
 def _save(report: Report, folder: pathlib.Path, steps: Steps) -> Report:

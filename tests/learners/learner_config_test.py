@@ -33,6 +33,7 @@ def test_what_a_learner_with_nothing_of_its_own_has():
     assert (config.state_path, config.artefact_path) == (None, None)
     assert (config.searching, config.wants_search(), config.takes_setting()) == (None, False, False)
     assert (config.fine_tune_lrn_rate, config.choice(), config.check_files()) == (None, None, None)
+    assert (config.student_bits, config.SWITCHES_ON) == (32, ())
     assert flags.describe(LearnerConfig) == ()
 
 
