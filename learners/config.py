@@ -175,12 +175,12 @@ class RunConfig:
     )
     save_path: str = flag(
         "./models/model.keras",
-        "The full-precision network: written by full-prec, read by others.",
+        "The full-precision network: written by full-prec and distillation, read by others.",
         path=True,
     )
     save_path_eval: str = flag(
         "./models_eval/model.keras",
-        "The artefact of full-prec, its .tflite files and report.",
+        "The artefact of full-prec and distillation, its .tflite files and report.",
         path=True,
     )
     pretrained_path: str | None = flag(

@@ -116,5 +116,5 @@ def test_layers_are_looked_up_before_training(pairs, message, tmp_path):
     flags = {"loss_w_hint": 1.0, "dst_layers": pairs}
     with pytest.raises(InputError, match=message):
         load_teachers(plan_in(tmp_path, **flags), named(2))
-    with pytest.raises(InputError, match="has no layer|gives features"):
+    with pytest.raises(InputError, match=r"has no layer|gives features"):
         load_teachers(plan_in(tmp_path, given=False, **flags), named(2))  # it teaches itself

@@ -126,11 +126,11 @@ def test_the_teacher_passes_once_per_batch_in_inference_mode(tmp_path, monkeypat
     counter = teacher.get_layer("counting")
     counted = []
 
-    def at_the_end(self, logs=None):
+    def note_count(self, logs=None):
         counted.append(float(counter.passed.numpy()))
 
-    monkeypatch.setattr(callbacks.Recorder, "on_train_begin", at_the_end, raising=False)
-    monkeypatch.setattr(callbacks.Recorder, "on_train_end", at_the_end, raising=False)
+    monkeypatch.setattr(callbacks.Recorder, "on_train_begin", note_count, raising=False)
+    monkeypatch.setattr(callbacks.Recorder, "on_train_end", note_count, raising=False)
     report = student(
         tmp_path / "out",
         nb_epochs=str(3 / 22),
@@ -222,7 +222,7 @@ def small_helper(width=4):
 def test_a_small_student_learns_more_from_a_teacher_than_from_wrong_labels(
     trained_digits, tmp_path, monkeypatch
 ):
-    """A third of the labels are wrong: the teacher, which learned from right ones, is not fooled."""
+    """A third of the labels are wrong; the teacher learned from right ones."""
     from tests.learners import runs
 
     helper = small_helper()
