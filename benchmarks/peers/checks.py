@@ -52,8 +52,8 @@ def self_test(weights: pathlib.Path) -> Iterator[str]:
         loss = tuning.loss_of(small.train(), images, labels, dense)
         loss.backward()
         if not torch.isfinite(loss):
-            raise runs.MismatchError(f"{name}: the loss of a step is {float(loss)}.")
-        yield f"{name}: a distilled step has a finite loss ({float(loss):.3f})"
+            raise runs.MismatchError(f"{name}: the loss of a step is {loss.item()}.")
+        yield f"{name}: a distilled step has a finite loss ({loss.item():.3f})"
 
 
 def _difference_from_masked(dense: Any, small: Any, row: PeerRow, images: Any) -> float:

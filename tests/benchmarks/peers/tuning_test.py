@@ -50,10 +50,9 @@ def test_loss_is_the_closed_form():
     plain = -np.log(softmax(logits)[np.arange(7), np.arange(7)]).mean()
     p, q = softmax(wanted / 4), softmax(logits / 4)
     divergence = (p * np.log(p / q)).sum(1).mean()
-    assert float(loss_of(student, x, labels, None)) == pytest.approx(plain, rel=1e-5)
-    assert float(loss_of(student, x, labels, teacher)) == pytest.approx(
-        plain + 4 * divergence, rel=1e-5
-    )
+    assert loss_of(student, x, labels, None).item() == pytest.approx(plain, rel=1e-5)
+    both = loss_of(student, x, labels, teacher).item()
+    assert both == pytest.approx(plain + 4 * divergence, rel=1e-5)
 
 
 def test_the_rate_falls_along_half_a_cosine(monkeypatch):
