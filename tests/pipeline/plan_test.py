@@ -165,7 +165,7 @@ def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
     trained.write_bytes(b"")
     plan = plan_of(True, learner="chn-pruned-rmt", out_dir="x")
     assert plan.initial_path == pathlib.Path("x/state/1_full_prec.keras")
-    with pytest.raises(InputError, match=r"none at y/state/1_full_prec.keras or models/model.k"):
+    with pytest.raises(InputError, match=r"none at y/state/1_full_prec.keras or y/state/1_di"):
         plan_of(True, learner="chn-pruned-rmt", out_dir="y")
 
 

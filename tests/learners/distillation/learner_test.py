@@ -8,8 +8,11 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from learners.distillation.learner import labels_at
+from learners import teaching
+from learners.context import StageContext
+from learners.distillation.learner import DistillationLearner, labels_at
 from nets.convnet_at_digits import ModelHelper
+from tests.learners import runs
 from tests.learners.runs import compress, make_run
 from utils.errors import InputError
 from utils.training import callbacks
@@ -42,16 +45,30 @@ def dense_teacher(width=24, seed=5, counting=False):
 
 
 def conv_teacher(width=12, seed=6):
-    """Its `features` have the place of the student's `relu1`, and another width."""
+    """Its `features` have the place of the student's `conv`, and another width."""
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((8, 8, 1))
-    x = layers.Conv2D(width, 3, padding="same", activation="relu", name="features")(inputs)
+    x = layers.Conv2D(width, 3, strides=2, activation="relu", name="features")(inputs)
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(10, name="out")(x), name="conv")
 
 
+class Small(ModelHelper):
+    """A student of 400 weights."""
+
+    def forward(self, inputs):
+        x = layers.Conv2D(4, 3, strides=2, activation="relu", name="conv")(inputs)
+        return layers.Dense(10, name="fc")(layers.Flatten(name="flatten")(x))
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Every run is of the small student."""
+    monkeypatch.setattr(runs, "load_helper_class", lambda name: Small)
+
+
 def student(folder, **values):
-    """Run the learner on a small student; gives the report."""
+    """Run the learner; gives the report."""
     return compress("distillation", folder, **{**SHORT, **values})
 
 
@@ -66,9 +83,6 @@ def teachers(tmp_path_factory):
 
 def test_the_loss_is_what_is_written(teachers, tmp_path):
     """(1 - alpha) cross-entropy + alpha T^2 KL + decay, for a batch, in NumPy."""
-    from learners.context import StageContext
-    from learners.distillation.learner import DistillationLearner
-
     plan, helper = make_run(
         "distillation",
         tmp_path,
@@ -109,16 +123,14 @@ def test_labels_have_no_part_at_all_with_a_share_of_one():
     assert float(value) == 2.0 and metrics == {"own": 1.0}
 
 
-def test_the_teacher_passes_once_per_batch_in_inference_mode(tmp_path, monkeypatch):
+def test_the_teacher_passes_once_per_batch_in_inference_mode(tmp_path, monkeypatch, small):
     """With several terms, which all need it: 3 steps, and no more."""
-    from learners import teaching
-
     teacher = dense_teacher(counting=True)
     teacher.save(tmp_path / "counting.keras")
     loaded = []
 
-    def noted(plan, path, **options):
-        loaded.append(teacher)
+    def noted(path, **options):
+        loaded.append(path)
         return teacher
 
     monkeypatch.setattr("pipeline.teacher.load_keras_model", noted)
@@ -136,7 +148,7 @@ def test_the_teacher_passes_once_per_batch_in_inference_mode(tmp_path, monkeypat
         nb_epochs=str(3 / 22),
         teacher_path=str(tmp_path / "counting.keras"),
         loss_w_hint=0.5,
-        dst_layers="fc1:hidden",
+        dst_layers="flatten:hidden",
     )
     assert loaded and [point.step for point in report.training] == [3]
     assert set(report.training[0].others) >= {"distillation", "hint"}
@@ -144,7 +156,7 @@ def test_the_teacher_passes_once_per_batch_in_inference_mode(tmp_path, monkeypat
     assert float(counter.trained.numpy()) == 0
 
 
-def test_an_ensemble_of_two_architectures(teachers, tmp_path):
+def test_an_ensemble_of_two_architectures(teachers, tmp_path, small):
     paths = f"{teachers}/dense.keras,{teachers}/conv.keras"
     report = student(tmp_path, teacher_path=paths, teacher_weights="3,1")
     losses = [point.others["distillation"] for point in report.training]
@@ -158,10 +170,10 @@ class KilledError(BaseException):
     """Stands for a kill."""
 
 
-FEATURES = {"loss_w_hint": 0.5, "dst_layers": "relu1:features"}
+FEATURES = {"loss_w_hint": 0.2, "dst_layers": "conv:features"}
 
 
-def test_killed_with_regressors_it_ends_with_the_same_bits(teachers, tmp_path, monkeypatch):
+def test_killed_with_regressors_it_ends_with_the_same_bits(teachers, tmp_path, monkeypatch, small):
     """Of other widths than the teacher's: the regressor's weights go on where they were."""
     values = {**FEATURES, "teacher_path": f"{teachers}/conv.keras", "save_step": 1}
     whole = student(tmp_path / "whole", **values)
@@ -185,16 +197,15 @@ def test_killed_with_regressors_it_ends_with_the_same_bits(teachers, tmp_path, m
     ]
     assert points[0] == points[1]
     plain = keras.saving.load_model(tmp_path / "killed" / "model.keras", compile=False)
-    names = {layer.name for layer in plain.layers}
-    assert names == {layer.name for layer in ModelHelper().build_model().layers}
+    assert [layer.name for layer in plain.layers[1:]] == ["conv", "flatten", "fc"]
 
 
-def test_features_come_nearer_with_their_weight(teachers, tmp_path):
+def test_features_come_nearer_with_their_weight(teachers, tmp_path, small):
     def last(weight):
         values = {**FEATURES, "loss_w_hint": weight, "teacher_path": f"{teachers}/conv.keras"}
         return student(tmp_path / str(weight), nb_epochs="1", **values).training[-1].others["hint"]
 
-    assert last(5.0) < 0.8 * last(1e-6)
+    assert last(0.5) < 0.8 * last(1e-6)
 
 
 def test_other_learners_compare_features_at_named_layers_too(teachers, trained_digits, tmp_path):
@@ -202,31 +213,17 @@ def test_other_learners_compare_features_at_named_layers_too(teachers, trained_d
     copy.set_weights(trained_digits.get_weights())
     report = compress(
         "chn-pruned-rmt", tmp_path, copy, nb_epochs="0.1", enbl_dst=True,
-        teacher_path=f"{teachers}/conv.keras", **FEATURES,
+        teacher_path=f"{teachers}/dense.keras", loss_w_hint=0.2, dst_layers="fc1:hidden",
     )  # fmt: skip
     assert {"distillation", "hint"} <= set(report.training[0].others)
     assert not any("regressor" in layer.name for layer in report.model.layers)
 
 
-def small_helper(width=4):
-    """A student of a few hundred weights."""
-
-    class Small(ModelHelper):
-        def forward(self, inputs):
-            x = layers.Conv2D(width, 3, strides=2, activation="relu", name="conv")(inputs)
-            return layers.Dense(10, name="fc")(layers.Flatten()(x))
-
-    return Small
-
-
 def test_a_small_student_learns_more_from_a_teacher_than_from_wrong_labels(
-    trained_digits, tmp_path, monkeypatch
+    trained_digits, tmp_path, monkeypatch, small
 ):
     """A third of the labels are wrong; the teacher learned from right ones."""
-    from tests.learners import runs
-
-    helper = small_helper()
-    build = helper.build_dataset_train
+    build = ModelHelper.build_dataset_train
 
     def with_wrong_labels(self, *args, **options):
         def change(images, labels):
@@ -235,24 +232,22 @@ def test_a_small_student_learns_more_from_a_teacher_than_from_wrong_labels(
 
         return build(self, *args, **options).map(change)
 
-    monkeypatch.setattr(helper, "build_dataset_train", with_wrong_labels)
-    monkeypatch.setattr(runs, "load_helper_class", lambda name: helper)
+    monkeypatch.setattr(Small, "build_dataset_train", with_wrong_labels)
     trained_digits.save(tmp_path / "teacher.keras")
     values = {"nb_epochs": "12", "lrn_rate_init": 0.02}
     alone = compress("full-prec", tmp_path / "alone", **values).after.top1
     taught = compress(
         "distillation", tmp_path / "taught", teacher_path=str(tmp_path / "teacher.keras"), **values
     ).after.top1
-    assert taught > alone
-    assert taught > 0.8
+    assert taught > max(alone + 0.1, 0.6)  # seen: 0.35 and 0.80
 
 
-def test_a_share_beside_the_weight_is_said(teachers, tmp_path):
+def test_a_share_beside_the_weight_is_said(teachers, tmp_path, small):
     report = student(tmp_path, nb_epochs="0", teacher_path=f"{teachers}/conv.keras", loss_w_dst=2.0)
     assert any(note.startswith("--loss_w_dst had no effect") for note in report.notes)
 
 
-def test_a_teacher_of_other_outputs_is_refused_before_training(tmp_path):
+def test_a_teacher_of_other_outputs_is_refused_before_training(tmp_path, small):
     inputs = keras.Input((8, 8, 1))
     other = keras.Model(inputs, layers.Dense(7)(layers.Flatten()(inputs)))
     other.save(tmp_path / "other.keras")
@@ -261,7 +256,7 @@ def test_a_teacher_of_other_outputs_is_refused_before_training(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_report_has_the_flags(teachers, tmp_path):
+def test_the_report_has_the_flags(teachers, tmp_path, small):
     student(tmp_path, nb_epochs="0", teacher_path=f"{teachers}/conv.keras")
     config = json.loads((tmp_path / "report.json").read_text())["config"]
     assert config["dst_alpha"] == 0.9 and config["enbl_dst"] is True

@@ -104,7 +104,7 @@ def test_training_moves_it_and_the_state_keeps_it_out_of_the_network(make_job):
     names = [pairs[0].compared]
     trained = with_regressors(student, pairs, names, seed=0)
     before = np.array(trained.get_layer(names[0]).kernel)
-    loss = LossComposer(calc_loss, [hint(5.0, names, ["big_conv"])], teacher=teacher)
+    loss = LossComposer(calc_loss, [hint(0.3, names, ["big_conv"])], teacher=teacher)
     job = make_job(loss=loss, saved=student, resume=False, num_steps=12, optimizer=optimizer())
     result = fit(trained, job)
     assert result.history[-1]["hint"] < result.history[0]["hint"]
