@@ -230,3 +230,9 @@ def test_outputs_that_are_no_logits_are_refused_before_training(tmp_path):
     values = {"enbl_dst": True, "loss_w_dst": 0.0, "loss_w_hint": 1.0}
     only_hints, _ = make_run("chn-pruned-rmt", tmp_path, nb_epochs="0", **values)
     stages._find_logits(only_hints, helper, model)
+    (tmp_path / "t.keras").write_bytes(b"")
+    student, _ = make_run(
+        "distillation", tmp_path, teacher_path=f"{tmp_path}/t.keras", loss_w_dst=0.0
+    )
+    with pytest.raises(InputError, match="is one number"):  # its weight is another flag's
+        stages._find_logits(student, helper, model)
