@@ -34,6 +34,7 @@ from utils.training import (
     fit,
     read_state,
 )
+from utils.training.muon import Muon
 from utils.training.parts import PARTS, PartStates
 from utils.training.state import GIVEN, check_fingerprint
 from utils.training.terms import DOCUMENTED_TEMPERATURE
@@ -168,7 +169,14 @@ class AbstractLearner(abc.ABC):
         """Train a compressed network in place: a cosine from `fine_tune_lrn_rate` to zero."""
         num_steps = self.fine_tune_steps()
         schedule = fine_tune_schedule(self.fine_tune_lrn_rate, num_steps)
-        self.fit(_FINE_TUNING, model, schedule=schedule, num_steps=num_steps)
+        optimizer = self.fine_tune_optimizer(schedule)
+        self.fit(_FINE_TUNING, model, schedule=schedule, num_steps=num_steps, optimizer=optimizer)
+
+    def fine_tune_optimizer(self, schedule: Schedule) -> keras.optimizers.Optimizer:
+        """Make the optimizer that `--optimizer_ft` names."""
+        if self.context.run.optimizer_ft == "muon":
+            return Muon(schedule, momentum=getattr(self.helper.config, "momentum", 0.9))
+        return self.helper.build_optimizer(schedule)
 
     @property
     def fine_tune_lrn_rate(self) -> float:
