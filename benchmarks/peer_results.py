@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.peers.plan import RESULTS, load_results
 
-_SAME = ("network", "budget", "epochs", "rate", "distilled", "scope", "importance")
+_SAME = ("network", "budget", "epochs", "optimizer", "rate", "distilled", "scope", "importance")
 
 
 def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -84,7 +84,9 @@ def best_peer(
 
 def _words(mean: Mapping[str, Any]) -> str:
     taught = "distilled" if mean["distilled"] else "plain"
-    return f"{mean['importance']} {mean['scope']}, {taught}, rate {mean['rate']:g}"
+    return (
+        f"{mean['importance']} {mean['scope']}, {taught}, {mean['optimizer']} at {mean['rate']:g}"
+    )
 
 
 def render_peers(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -103,6 +103,7 @@ def _rows(flags: argparse.Namespace) -> list[plan.PeerRow]:
         epochs=flags.epochs,  # the cheapest first
         network=flags.networks,
         seed=flags.seeds,
+        optimizer=flags.optimizers,
         rate=flags.rates,
         budget=flags.budgets,
         scope=flags.scopes,
@@ -138,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     listed("--seeds", int, (0, 1, 2))
     listed("--epochs", int, (1, 3))
     listed("--rates", float, (0.02,))
+    listed("--optimizers", str, ("sgd",), plan.OPTIMIZERS)
     parser.add_argument("--distilled", choices=("both", "yes", "no"), default="both")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--held_out", action="store_true", help="score held-out training images")

@@ -20,6 +20,7 @@ DENSE_TOP1 = {"resnet20": 0.9173, "resnet56": 0.9339}
 BUDGETS = ("0.5", "0.6", "0.73")
 IMPORTANCES = ("l2", "l1", "taylor")
 SCOPES = ("local", "global")
+OPTIMIZERS = ("sgd", "muon")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class PeerRow:
         seed: of the order and the augmentation.
         epochs: of fine-tuning; the rate falls to 0 at their end.
         rate: where it begins.
+        optimizer: `sgd` with momentum, or `muon` as `--optimizer_ft=muon` is.
         batch_size: images a step.
         held_out: scored on training images that were held out, not on the test images.
     """
@@ -49,6 +51,7 @@ class PeerRow:
     seed: int = 0
     epochs: int = 3
     rate: float = 0.02
+    optimizer: str = "sgd"
     batch_size: int = 128
     held_out: bool = False
 
@@ -56,9 +59,8 @@ class PeerRow:
         """Name the row in a line of progress."""
         taught = "distilled" if self.distilled else "plain"
         parts = [self.network, f"flops:{self.budget}", self.importance, self.scope, taught]
-        return " ".join(
-            [*parts, f"{self.epochs} epochs", f"rate {self.rate:g}", f"seed {self.seed}"]
-        )
+        parts += [f"{self.epochs} epochs", f"{self.optimizer} at {self.rate:g}"]
+        return " ".join([*parts, f"seed {self.seed}"])
 
 
 def rows(**axes: Sequence[Any]) -> list[PeerRow]:

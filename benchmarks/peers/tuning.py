@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.peers.images import MEAN, PADDING, STD, Images, epoch_draws, padded, places
+from benchmarks.peers.muon import Muon
 from benchmarks.peers.plan import PeerRow
 
 MOMENTUM = 0.9
@@ -89,7 +90,7 @@ def fine_tune(
         The accuracy after each epoch.
     """
     steps = row.epochs * (data.num_train // row.batch_size)
-    optimizer = _optimizer(network, row.rate)
+    optimizer = _optimizer(network, row)
     step = 0
     for epoch in range(row.epochs):
         network.train()
@@ -117,7 +118,7 @@ def loss_of(network: nn.Module, images: Any, labels: Any, teacher: nn.Module | N
     )
 
 
-def _optimizer(network: nn.Module, rate: float) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, row: PeerRow) -> torch.optim.Optimizer:
     norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
     undecayed = {id(array) for part in norms for array in part.parameters()}
     every = list(network.parameters())
@@ -125,4 +126,5 @@ def _optimizer(network: nn.Module, rate: float) -> torch.optim.Optimizer:
         {"params": [array for array in every if id(array) not in undecayed]},
         {"params": [array for array in every if id(array) in undecayed], "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+    make = {"sgd": torch.optim.SGD, "muon": Muon}[row.optimizer]
+    return make(groups, lr=row.rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)

@@ -50,4 +50,4 @@ def test_every_budget_has_its_counts(network):
 
 def test_a_row_says_what_it_is():
     row = PeerRow(network="resnet20", budget="0.5", importance="l1", distilled=True, seed=2)
-    assert row.words() == "resnet20 flops:0.5 l1 local distilled 3 epochs rate 0.02 seed 2"
+    assert row.words() == "resnet20 flops:0.5 l1 local distilled 3 epochs sgd at 0.02 seed 2"
