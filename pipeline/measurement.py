@@ -149,7 +149,7 @@ class _Measurement:
             training=steps.run("training", self._training, ()),
             capability=steps.run("counting", self._capability, ()),
             searches=tuple(_searches(outcome)),
-            notes=(*self._decides(), *_notes(outcome), *steps.run("teachers", self._teachers, [])),
+            notes=(*self._decides(), *_notes(outcome), *steps.run("teachers", self._teachers, ())),
             seconds=self._seconds(),
             failures=tuple(steps.failures),
             model=outcome.after.model,
@@ -212,18 +212,18 @@ class _Measurement:
             return []
         return list(_decides(seen.scores.deciding, self._helper.deciding_metric[0]))
 
-    def _teachers(self) -> list[str]:
+    def _teachers(self) -> tuple[str, ...]:
         """Score the teachers that came from files: what could be learned from them."""
         contexts = [stage.context for stage in self._outcome.stages if stage.context.teacher]
         if not contexts or not self._plan.teacher_paths:
-            return []
+            return ()
         teachers = (contexts[-1].teacher, *contexts[-1].further_teachers)
         found = []
         for path, teacher in zip(self._plan.teacher_paths, teachers, strict=True):
             top1 = score(self._helper, teacher).top1
             if top1 is not None:
                 found.append(f"The teacher {path} is right on {100 * top1:.2f} % of the test data.")
-        return found
+        return tuple(found)
 
     def _seconds(self) -> dict[str, float]:
         """Sum up the parts of the stages, then the steps of the measurement."""
