@@ -132,7 +132,7 @@ class _Measurement:
     def report(self, command: Sequence[str]) -> Report:
         """Put everything together."""
         plan, outcome, run = self._plan, self._outcome, self._plan.run
-        steps = self.steps
+        steps, nothing = self.steps, tuple[str, ...]()
         return Report(
             command=tuple(command),
             learner=tuple(stage.learner for stage in plan.stages),
@@ -149,7 +149,11 @@ class _Measurement:
             training=steps.run("training", self._training, ()),
             capability=steps.run("counting", self._capability, ()),
             searches=tuple(_searches(outcome)),
-            notes=(*self._decides(), *_notes(outcome), *steps.run("teachers", self._teachers, ())),
+            notes=(
+                *self._decides(),
+                *_notes(outcome),
+                *steps.run("teachers", self._teachers, nothing),
+            ),
             seconds=self._seconds(),
             failures=tuple(steps.failures),
             model=outcome.after.model,
