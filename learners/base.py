@@ -23,6 +23,7 @@ from learners.config import RunConfig
 from learners.context import StageContext
 from learners.identity import network_digest
 from learners.teaching import Teaching
+from nets.abstract_model_helper import AbstractModelHelper
 from utils.files import load_keras_model
 from utils.report import Search
 from utils.training import (
@@ -113,6 +114,22 @@ class AbstractLearner(abc.ABC):
             The network; None where the recipe leaves its layers and shapes as they are.
         """
         return None
+
+    @classmethod  # noqa: B027  optional to override
+    def check(
+        cls, model: keras.Model, config: Any, helper: AbstractModelHelper, *, allow_unsafe: bool
+    ) -> None:
+        """Refuse a network or data that the recipe cannot work on, before anything is trained.
+
+        Args:
+            model: the network that a run begins with; not changed.
+            config: the learner's flags.
+            helper: data and loss.
+            allow_unsafe: the network may hold Python code.
+
+        Raises:
+            InputError: where the recipe would fail later.
+        """
 
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:

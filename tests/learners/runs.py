@@ -18,6 +18,9 @@ from utils.report import Report
 QUICK = {
     "cpr_nb_smpls": 128,
     "cpr_nb_crops_per_smpl": 4,
+    "dcp_nb_smpls": 128,
+    "dcp_nb_iters_block": 2,
+    "dcp_nb_iters_layer": 4,
     "tflite": "none",
     "nb_repts": 2,
     "nb_repts_warmup": 0,
