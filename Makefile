@@ -5,13 +5,14 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types doctest bench docs format lock clean
+.PHONY: help demo test check lint types doctest bench bench-peers docs format lock clean
 
 help:
 	@echo "make demo    install, train and compress a small network, write runs/demo/"
 	@echo "make test    run the tests"
 	@echo "make check   lint, types, doctests, tests (what CI runs)"
 	@echo "make bench   measure everything (hours); TOPIC=graph measures one table"
+	@echo "make bench-peers  measure the peer in an environment of its own; ROWS='--budgets=0.5'"
 	@echo "make docs    build the documentation into .site/"
 	@echo "make format  format the code, repair what ruff can, rewrite the tables of flags"
 	@echo "make lock    resolve all packages anew and write requirements.lock"
@@ -54,6 +55,19 @@ format: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(PY) -m benchmarks $(TOPIC)
+
+# The peer needs torch, which Flowpress does not: both stay apart.
+.venv-peers/installed: benchmarks/peers/requirements.txt
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench-peers: $(VENV)/installed .venv-peers/installed
+	@$(PY) -c 'from benchmarks.real_data import cifar10_dir; cifar10_dir()'
+	.venv-peers/bin/python -m benchmarks.peers --self_test
+	.venv-peers/bin/python -m benchmarks.peers $(ROWS)
+	@$(PY) -c 'from benchmarks.results import write_tables; from benchmarks.runner import FOLDER; \
+	  write_tables(FOLDER / "results.json")'
 
 docs: $(VENV)/installed
 	$(PY) -m mkdocs build --strict --site-dir .site

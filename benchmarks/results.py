@@ -10,6 +10,8 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.peer_results import render_peers
+from benchmarks.peers.plan import load_results
 from benchmarks.recorded import RECORDED
 from benchmarks.rows import parse_target
 from utils.errors import InputError
@@ -56,13 +58,14 @@ def append_entry(path: pathlib.Path, entry: Entry) -> None:
 
 
 def write_tables(path: pathlib.Path) -> None:
-    """Render `results.md` from `results.json` beside it.
+    """Render `results.md` from `results.json` and `peers/results.json` beside it.
 
     Args:
         path: `results.json`.
     """
     with _locked(path.parent), atomic_path(path.with_suffix(".md")) as temporary:
-        temporary.write_text(render_tables(load_entries(path)), encoding="utf-8")
+        peers = load_results(path.parent / "peers" / "results.json")
+        temporary.write_text(render_tables(load_entries(path), peers), encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -109,11 +112,12 @@ def _meets(figure: object, target: str) -> bool:
     return isinstance(figure, int | float) and parse_target(target)(figure)
 
 
-def render_tables(entries: Sequence[Entry]) -> str:
+def render_tables(entries: Sequence[Entry], peers: Sequence[Mapping[str, Any]] = ()) -> str:
     """Make the page of results.
 
     Args:
         entries: oldest first; of each row the latest is shown.
+        peers: rows of `peers/results.json`.
 
     Returns:
         Markdown.
@@ -142,6 +146,7 @@ def render_tables(entries: Sequence[Entry]) -> str:
         for entry in rows.values():
             lines += _row_lines(entry)
         lines += ["", *(_circumstances(entry) for entry in rows.values())]
+    lines += render_peers(peers)
     lines += ["", "## Recorded figures of the original framework", ""]
     lines += [
         "It needs TensorFlow 1.13.2 and Python 3.7 and cannot run beside Flowpress: these figures "

@@ -51,6 +51,13 @@ LEARNERS: dict[str, Entry] = {
         starts="fresh",
         ends_before=False,
     ),
+    "distillation": Entry(
+        "learners.distillation.learner:DistillationLearner",
+        "learners.distillation.config:DistillationLearnerConfig",
+        "trains the network from the outputs of one or several teachers",
+        starts="fresh",
+        ends_before=False,
+    ),
     "chn-pruned-rmt": Entry(
         "learners.channel_pruning_rmt.learner:ChannelPrunedRmtLearner",
         "learners.channel_pruning_rmt.config:ChannelPrunedRmtConfig",

@@ -22,33 +22,25 @@ import tensorflow as tf
 from learners.config import RunConfig
 from learners.context import StageContext
 from learners.identity import network_digest
+from learners.teaching import Teaching
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.files import load_keras_model
-from utils.graph import from_keras, to_keras
-from utils.graph.keras_reading import functional_model
 from utils.report import Search
 from utils.training import (
     FitJob,
     FitResult,
     LossComposer,
     StatisticsRefresher,
-    common_maps,
-    distillation,
     fine_tune_schedule,
     fit,
-    hint,
     read_state,
 )
-from utils.training.inner import layer_calls
 from utils.training.muon import Muon
 from utils.training.parts import PARTS, PartStates
 from utils.training.state import GIVEN, check_fingerprint
+from utils.training.terms import DOCUMENTED_TEMPERATURE
 
 _NB_SMPLS_BN = 1000
-_NO_HINTS = (
-    "--loss_w_hint had no effect: network and teacher have no feature map of the same shape behind "
-    "the same layers."
-)
 
 _TRAINING, _FINE_TUNING = "training", "fine_tuning"  # the parts of most recipes: one or the other
 
@@ -82,6 +74,7 @@ class AbstractLearner(abc.ABC):
         layers: facts by layer name for the report, e.g. `{"conv2": {"error": 0.01}}`.
         history: a row per epoch.
         notes: sentences for the report.
+        teaching: what the network learns from its teachers.
         search: how the choice for each layer was found, None without a search.
     """
 
@@ -94,6 +87,7 @@ class AbstractLearner(abc.ABC):
         self.layers: dict[str, dict[str, Any]] = {}
         self.history: list[dict[str, Any]] = []
         self.notes: list[str] = []
+        self.teaching = Teaching(context)
         self.search: Search | None = None
         self._start = network_digest(model)  # before a recipe that trains in place
         self._states = PartStates(context.stage.state_path, resume=context.run.resume)
@@ -148,10 +142,11 @@ class AbstractLearner(abc.ABC):
 
     def fingerprint(self) -> dict[str, Any]:
         """Collect what a resumed run must share with the run it continues."""
-        teacher, setting = self.context.teacher, self.context.setting
+        context, setting = self.context, self.context.setting
+        teachers = [context.teacher, *context.further_teachers] if context.teacher else []
         return {
             "start": self._start,
-            "teacher": None if teacher is None else network_digest(teacher),
+            "teacher": " ".join(map(network_digest, teachers)) or None,
             **self.context.decisive_flags(),
             "setting": None if setting is None else dict(setting.values),
         }
@@ -254,16 +249,19 @@ class AbstractLearner(abc.ABC):
         """
         run, label = self.context.run, self._label(part)
         place = self._states.begin(part, writes=self.context.workers.is_chief)
-        digest = network_digest(saved or model)
+        plain = saved or model
+        digest = network_digest(plain)
         compared = {**self._compared(part, schedule, num_steps, loss), PARTS: place.parts}
+        composed = loss or self.default_loss(model, saved)
+        model = self.teaching.with_regressors(model, composed)
         job = FitJob(
             make_train=self._training_batches,
             steps_per_epoch=self.helper.steps_per_epoch,
             num_steps=num_steps,
             optimizer=optimizer or self.helper.build_optimizer(schedule),
-            loss=loss or self.default_loss(model, saved),
+            loss=composed,
             state_path=place.path,
-            saved=saved,
+            saved=None if plain is model else plain,
             extra_variables=extra_variables,
             keep_zeros=keep_zeros,
             save_step=run.save_step,
@@ -281,6 +279,9 @@ class AbstractLearner(abc.ABC):
         result = fit(model, job)
         self.seconds[part] = result.seconds  # of all sessions of a resumed run
         self.history += [{"stage": label, **row} for row in result.history]
+        if composed.uses_teacher and result.num_steps:
+            inputs = next(iter(self._training_batches(0)))[0]
+            self.teaching.spent(plain, inputs, num_steps=result.num_steps, seconds=result.seconds)
         # What the recipe draws next must not depend on whether this fit was made or restored.
         keras.utils.set_random_seed((run.seed + zlib.crc32(part.encode())) % 2**31)
         return result
@@ -344,31 +345,14 @@ class AbstractLearner(abc.ABC):
         Returns:
             The loss; `.plus(term)` adds a learner's own term.
         """
-        teacher, hints = self._teacher_and_hints(saved or model)
-        if saved is not None:  # a wrapper may have taken a layer's place
-            there = [node.operation.name for node in layer_calls(functional_model(model))]
-            hints = tuple(name for name in hints if there.count(name) == 1)
-        distilling, terms = self.context.run.distillation, []
-        if teacher is not None:
-            terms.append(
-                distillation(distilling.loss_w_dst, distilling.tempr_dst, self.helper.logits)
-            )
-        if hints:
-            terms.append(hint(distilling.loss_w_hint, hints))
-        return LossComposer(self.helper.calc_loss, terms, teacher=teacher)
+        loss = self.teaching.loss(self.helper.calc_loss, model, saved, self.distillation_weight)
+        self.notes += [note for note in self.teaching.remarks if note not in self.notes]
+        return loss
 
-    def _teacher_and_hints(self, model: keras.Model) -> tuple[keras.Model | None, tuple[str, ...]]:
-        """Give the teacher and the layers that hints compare; a note where there are none."""
-        teacher, run = self.context.teacher, self.context.run
-        if teacher is None or not run.distillation.loss_w_hint:
-            return teacher, ()
-        hints = common_maps(model, teacher)
-        if not hints:  # a compressed network is flat, its teacher may be nested
-            teacher = to_keras(from_keras(teacher, allow_unsafe=run.allow_unsafe))
-            hints = common_maps(model, teacher)
-        if not hints and _NO_HINTS not in self.notes:
-            self.notes.append(_NO_HINTS)
-        return teacher, hints
+    @property
+    def distillation_weight(self) -> float:
+        """Weight of the divergence from the teacher with its factor T^2."""
+        return self.context.run.distillation.loss_w_dst / DOCUMENTED_TEMPERATURE**2
 
 
 def _rates(schedule: Schedule, num_steps: int) -> list[float]:

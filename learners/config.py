@@ -11,6 +11,11 @@ from utils.flags import flag, group
 
 _TEACHER = ("enbl_dst", "a teacher")
 
+# The temperature by the bits of the student's weights: the fewer, the less it can follow the small
+# differences between unlikely classes that a high temperature brings out.
+_TEMPERATURES = {3: 1.0, 4: 2.0}
+_USUAL_TEMPERATURE = 4.0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistillationConfig:
@@ -19,10 +24,24 @@ class DistillationConfig:
     enbl_dst: bool = flag(
         False, "Train against the outputs of the uncompressed network as well (distillation)."
     )
+    teacher_path: str | None = flag(
+        None,
+        "The teacher instead of the uncompressed network: .keras or .h5, of any architecture; "
+        "several, separated by commas, teach by their mean.",
+        path=True,
+        needs=_TEACHER,
+    )
+    teacher_weights: str | None = flag(
+        None,
+        "How much each network of teacher_path counts in the mean, e.g. 2,1; without it all count "
+        "the same.",
+        needs=("teacher_path", "several teachers"),
+    )
     loss_w_dst: float = flag(4.0, "Weight of the distillation loss.", lower=0.0, needs=_TEACHER)
-    tempr_dst: float = flag(
-        4.0,
-        "Temperature that softens both networks' outputs.",
+    tempr_dst: float | None = flag(
+        None,
+        "Temperature that softens both networks' outputs; without it 4, for weights of 4 bits 2, "
+        "of 3 and fewer 1.",
         lower=0.0,
         lower_open=True,
         needs=_TEACHER,
@@ -30,17 +49,107 @@ class DistillationConfig:
     loss_w_hint: float = flag(
         0.0,
         "Weight of the hint loss: how far feature maps inside the network are from the teacher's, "
-        "where the same layer has the same shape in both: sums of branches, ends of resolutions.",
+        "at dst_layers; without that where the same layer has the same shape in both: sums of "
+        "branches, ends of resolutions.",
         lower=0.0,
         needs=_TEACHER,
     )
+    dst_layers: str | None = flag(
+        None,
+        "Layers whose features are compared, as student:teacher pairs separated by commas (a name "
+        "alone: the same in both). Where the widths differ, a 1 x 1 layer that is trained with the "
+        "student and thrown away stands between.",
+        needs=("loss_w_hint", "a weight"),
+    )
     save_path_dst: str = flag(
         "./models_dst/model.keras",
-        "The teacher, .keras or .h5; where no file is, the network before the first compressing "
-        "stage teaches.",
+        "The teacher, .keras or .h5, where teacher_path names none; where no file is, the network "
+        "before the first compressing stage teaches.",
         path=True,
         needs=_TEACHER,
     )
+
+    def temperature(self, student_bits: int) -> float:
+        """Give the temperature for a student whose weights have so many bits.
+
+        Example:
+            >>> [DistillationConfig().temperature(bits) for bits in (32, 8, 4, 3, 2)]
+            [4.0, 4.0, 2.0, 1.0, 1.0]
+        """
+        if self.tempr_dst is not None:
+            return self.tempr_dst
+        fits = [value for bits, value in _TEMPERATURES.items() if student_bits <= bits]
+        return fits[0] if fits else _USUAL_TEMPERATURE
+
+    def teacher_files(self) -> tuple[str, ...]:
+        """List the files of `teacher_path`.
+
+        Raises:
+            InputError: for an empty place between commas, or a file that is named twice.
+        """
+        names = [name.strip() for name in (self.teacher_path or "").split(",")]
+        if self.teacher_path is None:
+            return ()
+        if not all(names):
+            raise InputError(
+                "`teacher_path` must be files separated by single commas. Received: "
+                f"{self.teacher_path!r}."
+            )
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(
+                f"`teacher_path` names {twice!r} twice. Received: {self.teacher_path!r}. Name it "
+                "once and let it count more with --teacher_weights."
+            )
+        return tuple(names)
+
+    def shares(self, num_teachers: int) -> tuple[float, ...]:
+        """Give the share of each teacher in their mean; they add up to 1.
+
+        Raises:
+            InputError: if `teacher_weights` are not as many positive numbers as teachers.
+
+        Example:
+            >>> DistillationConfig(teacher_weights="2,6").shares(2)
+            (0.25, 0.75)
+        """
+        if self.teacher_weights is None:
+            return (1.0 / num_teachers,) * num_teachers
+        try:
+            weights = [float(part) for part in self.teacher_weights.split(",")]
+        except ValueError:
+            weights = []
+        positive = all(weight > 0 and math.isfinite(weight) for weight in weights)
+        if len(weights) != num_teachers or not positive:
+            raise InputError(
+                f"`teacher_weights` must be {num_teachers} positive numbers separated by commas, "
+                f"one for each file of teacher_path. Received: {self.teacher_weights!r}."
+            )
+        return tuple(weight / sum(weights) for weight in weights)
+
+    def layer_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Read `dst_layers` as pairs (layer of the student, layer of the teacher).
+
+        Raises:
+            InputError: if it cannot be read so.
+
+        Example:
+            >>> DistillationConfig(dst_layers="conv2:block3_relu, relu1").layer_pairs()
+            (('conv2', 'block3_relu'), ('relu1', 'relu1'))
+        """
+        if self.dst_layers is None:
+            return ()
+        pairs = []
+        for part in self.dst_layers.split(","):
+            names = [name.strip() for name in part.split(":")]
+            if len(names) > 2 or not all(names):
+                raise InputError(
+                    "`dst_layers` must be student:teacher pairs of layer names separated by "
+                    f"commas, as in conv2:block3_relu. Received: {part.strip()!r} in "
+                    f"{self.dst_layers!r}."
+                )
+            pairs.append((names[0], names[-1]))
+        return tuple(pairs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,12 +175,12 @@ class RunConfig:
     )
     save_path: str = flag(
         "./models/model.keras",
-        "The full-precision network: written by full-prec, read by others.",
+        "The full-precision network: written by full-prec and distillation, read by others.",
         path=True,
     )
     save_path_eval: str = flag(
         "./models_eval/model.keras",
-        "The artefact of full-prec, its .tflite files and report.",
+        "The artefact of full-prec and distillation, its .tflite files and report.",
         path=True,
     )
     pretrained_path: str | None = flag(

@@ -56,6 +56,7 @@ class StageContext:
         holds_out: train without the images that the helper holds out for validation.
         log_dir: folder for TensorBoard.
         teacher: the network whose outputs are learned from, None without distillation.
+        further_teachers: those that teach beside it, by the mean of all.
         workers: this process among those that train together.
     """
 
@@ -68,7 +69,13 @@ class StageContext:
     holds_out: bool = False
     log_dir: pathlib.Path
     teacher: "keras.Model | None" = None
+    further_teachers: "tuple[keras.Model, ...]" = ()
     workers: MultiGpuWrapper = MultiGpuWrapper()
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of distillation in this stage."""
+        return self.run.distillation.temperature(self.stage.config.student_bits)
 
     def decisive_flags(self) -> dict[str, Any]:
         """Give the flags, by name, that decide what the stage computes.
@@ -81,6 +88,7 @@ class StageContext:
         values["budget"] = None if self.budget is None else self.budget.text
         fine_tunes = self.stage.entry.starts == "trained"
         unused = ["enbl_warm_start"] if fine_tunes else ["lrn_rate_ft", "optimizer_ft"]
+        values["tempr_dst"] = self.temperature
         if self.teacher is None:
             unused += [spec.name for spec in flags.describe(DistillationConfig)]
         if not self.stage.config.wants_search():  # neither agents nor rewards

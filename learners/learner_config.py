@@ -25,12 +25,15 @@ class LearnerConfig:
             None for `--save_path`.
         ARTEFACT_FIELD: likewise the field with the path of the resulting network; None for
             `--save_path_eval`.
+        SWITCHES_ON: switches among the flags of every run that are on with this learner, so that
+            nobody has to give them beside it.
         searching: flags of its search; None for a learner that has none.
     """
 
     PREFIX: ClassVar[str] = ""
     STATE_FIELD: ClassVar[str | None] = None
     ARTEFACT_FIELD: ClassVar[str | None] = None
+    SWITCHES_ON: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:
 
@@ -54,6 +57,11 @@ class LearnerConfig:
     def fine_tune_lrn_rate(self) -> float | None:
         """Initial learning rate of fine-tuning; None for `--lrn_rate_ft`."""
         return None
+
+    @property
+    def student_bits(self) -> int:
+        """Bits of each weight that the learner leaves; the temperature of distillation follows."""
+        return 32
 
     def wants_search(self) -> bool:
         """Whether an agent is asked to choose for each layer."""

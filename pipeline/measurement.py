@@ -132,7 +132,7 @@ class _Measurement:
     def report(self, command: Sequence[str]) -> Report:
         """Put everything together."""
         plan, outcome, run = self._plan, self._outcome, self._plan.run
-        steps = self.steps
+        steps, nothing = self.steps, tuple[str, ...]()
         return Report(
             command=tuple(command),
             learner=tuple(stage.learner for stage in plan.stages),
@@ -149,7 +149,11 @@ class _Measurement:
             training=steps.run("training", self._training, ()),
             capability=steps.run("counting", self._capability, ()),
             searches=tuple(_searches(outcome)),
-            notes=(*self._decides(), *(note for stage in outcome.stages for note in stage.notes)),
+            notes=(
+                *self._decides(),
+                *_notes(outcome),
+                *steps.run("teachers", self._teachers, nothing),
+            ),
             seconds=self._seconds(),
             failures=tuple(steps.failures),
             model=outcome.after.model,
@@ -212,6 +216,19 @@ class _Measurement:
             return []
         return list(_decides(seen.scores.deciding, self._helper.deciding_metric[0]))
 
+    def _teachers(self) -> tuple[str, ...]:
+        """Score the teachers that came from files: what could be learned from them."""
+        contexts = [stage.context for stage in self._outcome.stages if stage.context.teacher]
+        if not contexts or not self._plan.teacher_paths:
+            return ()
+        teachers = (contexts[-1].teacher, *contexts[-1].further_teachers)
+        found = []
+        for path, teacher in zip(self._plan.teacher_paths, teachers, strict=True):
+            top1 = score(self._helper, teacher).top1
+            if top1 is not None:
+                found.append(f"The teacher {path} is right on {100 * top1:.2f} % of the test data.")
+        return tuple(found)
+
     def _seconds(self) -> dict[str, float]:
         """Sum up the parts of the stages, then the steps of the measurement."""
         seconds: dict[str, float] = {}
@@ -225,6 +242,12 @@ class _Measurement:
             steps["control"] = self._control.seconds  # of all sessions of a resumed run
         shown = ("control", "evaluation", "export", "latency", "total")
         return seconds | {name: steps[name] for name in shown if name in steps}
+
+
+def _notes(outcome: Outcome) -> Iterator[str]:
+    """Give what the stages have to say, and what they learned from teachers."""
+    for stage in outcome.stages:
+        yield from (*stage.notes, *stage.teaching.notes())
 
 
 def _save(report: Report, folder: pathlib.Path, steps: Steps) -> Report:

@@ -27,7 +27,7 @@ class Plan:
         run: flags of every run.
         stages: in order.
         initial_path: the weights they begin with; None for fresh ones.
-        teacher_path: the network that teaches; None for the one before the first compression.
+        teacher_paths: the networks that teach; none for the one before the first compression.
         budget: what may be kept; None where the ratio flags rule.
         setting: what is chosen for each layer; None where it is open.
         log_dir: folder for TensorBoard.
@@ -37,7 +37,7 @@ class Plan:
     run: RunConfig
     stages: tuple[StagePlan, ...]
     initial_path: pathlib.Path | None
-    teacher_path: pathlib.Path | None
+    teacher_paths: tuple[pathlib.Path, ...]
     budget: Budget | None
     setting: Setting | None
     log_dir: pathlib.Path
@@ -61,7 +61,7 @@ class Plan:
 
     def learns_from_before(self, index: int) -> bool:
         """Whether the network before compression teaches a stage, counted from 0."""
-        wanted = self.run.distillation.enbl_dst and self.teacher_path is None
+        wanted = self.run.distillation.enbl_dst and not self.teacher_paths
         return wanted and self.compresses and index >= self.before_stage
 
     def budget_of(self, stage: StagePlan) -> Budget | None:
@@ -108,7 +108,7 @@ def make_plan(
         run=run,
         stages=_stages(run, names, stage_configs, notices),
         initial_path=_initial_path(run, names[0], notices) if starts_from_file else None,
-        teacher_path=_teacher_path(run, notices),
+        teacher_paths=_teacher_paths(run, notices),
         budget=budget,
         setting=setting,
         log_dir=pathlib.Path(_path(run, "log_dir", run.out_dir and f"{run.out_dir}/logs")),
@@ -143,7 +143,8 @@ def _stages(
 
 def _check_paths(plan: Plan) -> None:
     """Refuse stages that would write over each other or over what they start from."""
-    inputs = [path for path in (plan.initial_path, plan.teacher_path) if path is not None]
+    initial = [] if plan.initial_path is None else [plan.initial_path]
+    inputs = [*initial, *plan.teacher_paths]
     taken = {path.resolve(): "the run starts from it" for path in inputs}
     for stage in plan.stages:
         for path in (stage.state_path, stage.artefact_path):
@@ -156,10 +157,31 @@ def _check_paths(plan: Plan) -> None:
 
 
 def _check_teacher(plan: Plan) -> None:
-    if plan.run.distillation.enbl_dst and plan.teacher_path is None and not plan.compresses:
+    """Refuse what is said about a teacher where it cannot be so."""
+    distillation = plan.run.distillation
+    distillation.shares(max(len(plan.teacher_paths), 1))
+    distillation.layer_pairs()
+    for stage in plan.stages:
+        _check_taught(plan, stage)
+    if distillation.enbl_dst and not plan.teacher_paths and not plan.compresses:
         raise InputError(
             "`enbl_dst` has no teacher here: without a learner that compresses there is no network "
-            "before compression. Give --save_path_dst=teacher.keras, or leave it out."
+            "before compression. Give --teacher_path=teacher.keras, or leave it out."
+        )
+
+
+def _check_taught(plan: Plan, stage: StagePlan) -> None:
+    """Refuse a learner that is nothing but distillation without a teacher of its own."""
+    if "enbl_dst" not in stage.config.SWITCHES_ON:
+        return
+    if not plan.run.distillation.enbl_dst:
+        raise InputError(
+            f"`enbl_dst` is part of the learner {stage.learner}. Received: False. Leave it out."
+        )
+    if not plan.teacher_paths:
+        raise InputError(
+            f"The learner {stage.learner} learns from a teacher. Give the trained network: "
+            "--teacher_path=teacher.keras, or several separated by commas."
         )
 
 
@@ -241,21 +263,44 @@ def _stem(index: int, name: str) -> str:
     return f"{index + 1}_{name.replace('-', '_')}"
 
 
-def _teacher_path(run: RunConfig, notices: list[str]) -> pathlib.Path | None:
+def _teacher_paths(run: RunConfig, notices: list[str]) -> tuple[pathlib.Path, ...]:
+    """Find the teachers: those of --teacher_path, else the one at --save_path_dst, if any."""
     distillation = run.distillation
     if not distillation.enbl_dst:
-        return None
-    path = pathlib.Path(distillation.save_path_dst)
-    if path.suffix not in NETWORK_ENDINGS:
-        path = _keras_path(distillation.save_path_dst, notices)
+        return ()
+    usual = type(distillation)().save_path_dst
+    if distillation.teacher_path is not None:
+        if distillation.save_path_dst != usual:
+            raise InputError(
+                f"--teacher_path={distillation.teacher_path} and "
+                f"--save_path_dst={distillation.save_path_dst} both name the teacher. Leave one "
+                "out; several teachers are given as --teacher_path=one.keras,other.keras."
+            )
+        if pathlib.Path(usual).is_file():
+            notices.append(f"--teacher_path teaches; the network at {usual} has no part in it")
+        paths = [_network_path(name, notices) for name in distillation.teacher_files()]
+        missing = next((path for path in paths if not path.is_file()), None)
+        if missing is not None:
+            raise InputError(
+                f"`teacher_path`: there is no file {str(missing)!r}. Give trained networks, .keras "
+                "or .h5, separated by commas."
+            )
+        return tuple(paths)
+    path = _network_path(distillation.save_path_dst, notices)
     if path.is_file():
-        return path
-    if distillation.save_path_dst != type(distillation)().save_path_dst:
+        return (path,)
+    if distillation.save_path_dst != usual:
         raise InputError(
             f"`save_path_dst`: there is no teacher {str(path)!r}. Leave it out to learn from the "
             "network before compression."
         )
-    return None
+    return ()
+
+
+def _network_path(path: str, notices: list[str]) -> pathlib.Path:
+    """Give the path of a network that is read; one of Keras 2 may be an HDF5 file."""
+    found = pathlib.Path(path)
+    return found if found.suffix in NETWORK_ENDINGS else _keras_path(path, notices)
 
 
 def _keras_path(path: str, notices: list[str]) -> pathlib.Path:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from learners.base import AbstractLearner
+from learners.config import DistillationConfig
 from utils import flags
 from utils.errors import InputError
 from utils.files import atomic_path
@@ -24,6 +25,7 @@ _VERSION = 1
 _STATE_ENTRY = "flowpress/state.json"
 _REPEAT = "Repeat the command with the old values to go on with it"
 _ANEW = "start anew with --resume=False or in another --out_dir"
+_OF_TEACHERS = frozenset(spec.name for spec in flags.describe(DistillationConfig))
 _SOURCE = "source"  # the file of the network that the first stage starts from
 
 
@@ -99,6 +101,8 @@ def differences(
         there is none.
     """
     names = [n for n in {**saved, **received} if saved.get(n) != received.get(n)]
+    if "teacher" in names and None in (saved.get("teacher"), received.get("teacher")):
+        names = [name for name in names if name not in _OF_TEACHERS]  # one of them has none
     phrases = [_flag_phrase(n, saved.get(n), received.get(n), specs) for n in names]
     phrases += [_file_phrase(n, saved, received, specs) for n in names]
     said = [phrase for phrase in phrases if phrase]

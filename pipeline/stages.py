@@ -18,7 +18,7 @@ from pipeline.plan import Plan
 from pipeline.rehearsal import try_batches, try_files, try_training
 from pipeline.reuse import keep_record, take_up
 from pipeline.steps import ReportedError
-from pipeline.teacher import load_teacher
+from pipeline.teacher import load_teachers
 from pipeline.user_code import build_network, explained
 from utils.causes import blaming
 from utils.command import notes, out
@@ -120,8 +120,10 @@ def compress(
             try_training(helper, model, rate)
         try_files(helper, {"before": model, **_trials(plan, model)}, plan.run.export)
         _find_logits(plan, helper, model)
-        teacher = load_teacher(plan, model)
-        outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers, fresh=fresh)
+        teachers = load_teachers(plan, model)
+        for teacher in teachers:  # those that cannot be compared are refused before training
+            _same_ending(teacher, model, helper)
+        outcome = run_stages(plan, helper, model, teachers=teachers, workers=workers, fresh=fresh)
     return measurement.report_on(plan, helper, outcome, command, start)
 
 
@@ -159,7 +161,7 @@ def run_stages(
     helper: AbstractModelHelper,
     model: keras.Model,
     *,
-    teacher: keras.Model | None = None,
+    teachers: Sequence[keras.Model] = (),
     workers: MultiGpuWrapper = MultiGpuWrapper(),
     fresh: bool = False,
 ) -> Outcome:
@@ -169,7 +171,7 @@ def run_stages(
         plan: the checked plan.
         helper: data, loss and schedule.
         model: the network to start from.
-        teacher: the network to learn from; None for the one before compression.
+        teachers: the networks to learn from; none for the one before compression.
         workers: this process among those that train together.
         fresh: the network's weights were drawn, not learned.
 
@@ -180,7 +182,8 @@ def run_stages(
     for index, stage in enumerate(plan.stages):
         if index == plan.before_stage:
             before = copy_network(trained.model, allow_unsafe=plan.run.allow_unsafe)
-        teaches = before if plan.learns_from_before(index) else teacher
+        taught_by = [before] if plan.learns_from_before(index) else teachers
+        alike = tuple(_same_ending(teacher, trained.model, helper) for teacher in taught_by)
         context = StageContext(
             run=plan.run,
             stage=stage,
@@ -189,7 +192,8 @@ def run_stages(
             setting=plan.setting_of(stage),
             fresh=fresh and index == 0,
             log_dir=plan.log_dir,
-            teacher=_same_ending(teaches, trained.model, helper),
+            teacher=alike[0] if alike else None,
+            further_teachers=alike[1:],
             workers=workers,
         )
         source = str(plan.initial_path) if index == 0 and plan.initial_path is not None else ""
@@ -234,17 +238,16 @@ def _remove_stale(artefact: pathlib.Path) -> None:
 def _find_logits(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
     """Refuse, before training, distillation from outputs that are no logits."""
     distillation = plan.run.distillation
-    if distillation.enbl_dst and distillation.loss_w_dst:
+    always = any("enbl_dst" in stage.config.SWITCHES_ON for stage in plan.stages)
+    if distillation.enbl_dst and (distillation.loss_w_dst or always):
         helper.find_logits(model)
 
 
 def _same_ending(
-    teacher: keras.Model | None, model: keras.Model, helper: AbstractModelHelper
-) -> keras.Model | None:
+    teacher: keras.Model, model: keras.Model, helper: AbstractModelHelper
+) -> keras.Model:
     """Let a teacher end as the network does, in logits or in probabilities."""
-    if teacher is None or helper.has_own_logits:
-        return teacher
-    return teacher_like(teacher, model)
+    return teacher if helper.has_own_logits else teacher_like(teacher, model)
 
 
 def _refuse_opaque(model: keras.Model, allow_unsafe: bool) -> None:

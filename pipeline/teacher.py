@@ -1,38 +1,57 @@
-"""The teacher of a run that comes from a file: loaded once, compared with the network once."""
+"""The teachers of a run that come from files: loaded once, compared with the network once."""
 
+import pathlib
 from collections.abc import Sequence
 
 import keras
 
+from learners.teaching import with_named_layers
 from pipeline.plan import Plan
 from utils.errors import InputError
 from utils.files import load_keras_model
 from utils.graph.keras_reading import functional_model
+from utils.training.regressors import feature_pairs
 
 
-def load_teacher(plan: Plan, model: keras.Model) -> keras.Model | None:
-    """Load the network at --save_path_dst.
+def load_teachers(plan: Plan, model: keras.Model) -> tuple[keras.Model, ...]:
+    """Load the networks at --teacher_path, or the one at --save_path_dst.
 
     Args:
         plan: the run's plan.
         model: the network to start from.
 
     Returns:
-        The teacher; None where there is no distillation, or the network before compression teaches.
+        The teachers; none where there is no distillation, or the network before compression
+        teaches.
 
     Raises:
-        InputError: if it is for other images or gives other outputs.
+        InputError: if one is for other images or gives other outputs, or --dst_layers names a layer
+            that is not there.
     """
-    if plan.teacher_path is None:
-        return None
-    teacher = load_keras_model(plan.teacher_path, allow_unsafe=plan.run.allow_unsafe)
+    teachers = tuple(_loaded(plan, path, model) for path in plan.teacher_paths)
+    _check_layers(plan, model, teachers)
+    return teachers
+
+
+def _loaded(plan: Plan, path: pathlib.Path, model: keras.Model) -> keras.Model:
+    teacher = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
+    flag = "save_path_dst" if plan.run.distillation.teacher_path is None else "teacher_path"
     for side, theirs, ours in zip(("input", "output"), _sizes(teacher), _sizes(model), strict=True):
         if len(theirs) != len(ours) or not all(map(_fits, theirs, ours)):
             raise InputError(
-                f"`save_path_dst`: the teacher {str(plan.teacher_path)!r} has {side} shapes "
-                f"{theirs}, the network {ours}. Give a teacher for the same images and classes."
+                f"`{flag}`: the teacher {str(path)!r} has {side} shapes {theirs}, the network "
+                f"{ours}. Give a teacher for the same images and classes."
             )
     return teacher
+
+
+def _check_layers(plan: Plan, model: keras.Model, teachers: Sequence[keras.Model]) -> None:
+    """Look up the layers of --dst_layers; the network before compression has those of this one."""
+    pairs = plan.run.distillation.layer_pairs()
+    if pairs and plan.run.distillation.enbl_dst:
+        ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
+        teacher = teachers[0] if teachers else model
+        feature_pairs(with_named_layers(model, ours), with_named_layers(teacher, theirs), pairs)
 
 
 def _sizes(network: keras.Model) -> list[list[tuple[int | None, ...]]]:

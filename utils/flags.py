@@ -245,11 +245,17 @@ def build_all(config_classes: Sequence[type], values: Mapping[str, Any]) -> dict
         InputError: a bad value, a flag without another one that it needs, or two that say the
             same.
     """
+    values = {**switched_on(config_classes), **values}
     configs = {config_class: build(config_class, values) for config_class in config_classes}
     specs = {spec.name: spec for cls in config_classes for spec in describe(cls)}
     for name in (name for name in specs if values.get(name) is not None):
         _check_company(specs[name], values)
     return configs
+
+
+def switched_on(config_classes: Iterable[type]) -> dict[str, bool]:
+    """Collect the switches that are on because a class among these names them in SWITCHES_ON."""
+    return {name: True for cls in config_classes for name in getattr(cls, "SWITCHES_ON", ())}
 
 
 def _check_company(spec: FlagSpec, values: Mapping[str, Any]) -> None:

@@ -22,14 +22,17 @@ class Row:
     Attributes:
         flags: besides those of `tests.learners.runs`.
         flops: share of the multiply-adds that must be left.
+        taught: it needs a teacher, which is the network that all rows begin with.
     """
 
     flags: dict[str, object]
     flops: float
+    taught: bool = False
 
 
 TABLE = {
     "full-prec": Row({}, 1.0),
+    "distillation": Row({}, 1.0, taught=True),
     "chn-pruned-rmt": Row({"budget": "flops:0.5"}, 0.5),
     "dis-chn-pruned": Row({"budget": "flops:0.5"}, 0.5),
     "filter-pruned": Row({"budget": "flops:0.5"}, 0.5),
@@ -48,6 +51,9 @@ def start(network):
 
 def run(learner, trained_digits, folder, **flags):
     values = {"nb_epochs": TWO_STEPS, "seed": 7, **TABLE[learner].flags, **flags}
+    if TABLE[learner].taught:
+        values["teacher_path"] = f"{folder}_teacher.keras"
+        trained_digits.save(values["teacher_path"])
     return compress(learner, pathlib.Path(folder), start(trained_digits), **values)
 
 

@@ -64,6 +64,15 @@ def test_distillation_and_agents_decide_where_they_are_used(tmp_path):
     assert "ddpg_tau" not in names(0, **searched)
 
 
+def test_the_temperature_that_is_used_decides(tmp_path):
+    """Left out, it is that of a student of 32 bits."""
+    values = [
+        decisive(1, tmp_path, teacher=object(), enbl_dst=True, **options)["tempr_dst"]
+        for options in ({}, {"tempr_dst": 4.0}, {"tempr_dst": 2.0})
+    ]
+    assert values == [4.0, 4.0, 2.0]
+
+
 def test_the_budget_of_a_stage_decides_it(tmp_path):
     plan, helper = make_run("chn-pruned-rmt", tmp_path, budget="flops:0.5,params:0.6")
     context = StageContext(

@@ -35,6 +35,7 @@ def test_what_a_learner_with_nothing_of_its_own_has():
     assert (config.searching, config.wants_search(), config.takes_setting()) == (None, False, False)
     assert (config.fine_tune_lrn_rate, config.choice(), config.check_files()) == (None, None, None)
     config.check_run(RunConfig(), counts_given=True, num_epochs=None)  # nothing to refuse
+    assert (config.student_bits, config.SWITCHES_ON) == (32, ())
     assert flags.describe(LearnerConfig) == ()
 
 

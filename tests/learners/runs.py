@@ -31,9 +31,10 @@ TWO_STEPS = "0.09"  # of the 22 of an epoch
 
 def make_run(learner: str, folder: pathlib.Path, **values: Any) -> tuple[Plan, AbstractModelHelper]:
     """Settle a run as the command line does; `values` by flag name."""
-    values = {**QUICK, "learner": learner, "out_dir": str(folder), **values}
     helper_class = load_helper_class("convnet_at_digits")
     stage_classes = [learners.config_class(name) for name in learner.split(",")]
+    values = {**QUICK, **flags.switched_on(stage_classes), **values}
+    values |= {"learner": learner, "out_dir": str(folder)}
 
     def built(config_class: type) -> Any:
         names = {spec.name for spec in flags.describe(config_class)}

@@ -40,7 +40,7 @@ def test_one_folder_for_everything():
     assert [stage.learner for stage in plan.stages] == ["full-prec", "chn-pruned-rmt"]
     assert plan.folder == pathlib.Path("out")
     assert plan.log_dir == pathlib.Path("out/logs")
-    assert (plan.budget, plan.initial_path, plan.teacher_path) == (None, None, None)
+    assert (plan.budget, plan.initial_path, plan.teacher_paths) == (None, None, ())
     assert list(pathlib.Path().iterdir()) == []  # nothing is made yet
 
 
@@ -91,14 +91,64 @@ def test_teacher(folder):
     def teacher(**distillation):
         return plan_of(
             learner="chn-pruned-rmt", distillation=DistillationConfig(**distillation)
-        ).teacher_path
+        ).teacher_paths
 
     (folder / "t.keras").write_bytes(b"")
-    assert teacher(save_path_dst="t.keras") is None  # no distillation
-    assert teacher(enbl_dst=True) is None  # the network before compression
-    assert teacher(enbl_dst=True, save_path_dst="t.keras") == pathlib.Path("t.keras")
+    assert teacher(save_path_dst="t.keras") == ()  # no distillation
+    assert teacher(enbl_dst=True) == ()  # the network before compression
+    assert teacher(enbl_dst=True, save_path_dst="t.keras") == (pathlib.Path("t.keras"),)
     with pytest.raises(InputError, match=r"`save_path_dst`: there is no teacher 'u.keras'. Leave"):
         teacher(enbl_dst=True, save_path_dst="u.keras")
+
+
+def test_several_teachers(folder):
+    for name in ("a.keras", "b.h5"):
+        (folder / name).write_bytes(b"")
+    distillation = DistillationConfig(enbl_dst=True, teacher_path="a.keras, b.h5")
+    plan = plan_of(True, distillation=distillation)
+    assert plan.teacher_paths == (pathlib.Path("a.keras"), pathlib.Path("b.h5"))
+    assert not plan.learns_from_before(0)
+    usual = folder / "models_dst" / "model.keras"
+    assert plan.notices == ()
+    usual.parent.mkdir()
+    usual.write_bytes(b"")
+    assert plan_of(True, distillation=distillation).notices == (
+        "--teacher_path teaches; the network at ./models_dst/model.keras has no part in it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"teacher_path": "t.keras,gone.keras"}, r"`teacher_path`: there is no file 'gone.keras'"),
+        ({"teacher_path": "t.keras,"}, r"files separated by single commas. Received: 't.keras,'"),
+        ({"teacher_path": "t.keras,t.keras"}, r"`teacher_path` names 't.keras' twice"),
+        ({"teacher_path": "t.pt"}, r"must end in .keras. Received: 't.pt'"),
+        (
+            {"teacher_path": "t.keras", "save_path_dst": "t.keras"},
+            r"--teacher_path=t.keras and --save_path_dst=t.keras both name the teacher. Leave one",
+        ),
+        (
+            {"teacher_path": "t.keras", "teacher_weights": "1,2"},
+            r"`teacher_weights` must be 1 positive numbers .* Received: '1,2'",
+        ),
+        (
+            {"teacher_path": "t.keras", "dst_layers": "a:b:c"},
+            r"student:teacher pairs of layer names .* Received: 'a:b:c'",
+        ),
+    ],
+)
+def test_teachers_that_cannot_be(flags, message, folder):
+    (folder / "t.keras").write_bytes(b"")
+    with pytest.raises(InputError, match=message):
+        plan_of(True, distillation=DistillationConfig(enbl_dst=True, **flags))
+
+
+def test_a_learner_of_distillation_needs_a_teacher_of_its_own(folder):
+    with pytest.raises(InputError, match=r"distillation learns from a teacher.*--teacher_path=tea"):
+        plan_of(True, learner="distillation", distillation=DistillationConfig(enbl_dst=True))
+    with pytest.raises(InputError, match=r"`enbl_dst` is part of the learner distillation"):
+        plan_of(True, learner="distillation")
 
 
 def test_no_stage_writes_over_what_the_run_starts_from(folder):
@@ -115,7 +165,7 @@ def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
     trained.write_bytes(b"")
     plan = plan_of(True, learner="chn-pruned-rmt", out_dir="x")
     assert plan.initial_path == pathlib.Path("x/state/1_full_prec.keras")
-    with pytest.raises(InputError, match=r"none at y/state/1_full_prec.keras or models/model.k"):
+    with pytest.raises(InputError, match=r"none at y/state/1_full_prec.keras or y/state/1_di"):
         plan_of(True, learner="chn-pruned-rmt", out_dir="y")
 
 
@@ -148,7 +198,7 @@ def test_refusals(run, message, folder):
 def test_teachers_of_keras_2(folder):
     (folder / "old.h5").write_bytes(b"")
     distillation = DistillationConfig(enbl_dst=True, save_path_dst="old.h5")
-    assert plan_of(True, distillation=distillation).teacher_path == pathlib.Path("old.h5")
+    assert plan_of(True, distillation=distillation).teacher_paths == (pathlib.Path("old.h5"),)
     distillation = DistillationConfig(enbl_dst=True, save_path_dst="gone.hdf5")
     with pytest.raises(InputError, match=r"`save_path_dst`: there is no teacher 'gone.hdf5'"):
         plan_of(True, distillation=distillation)

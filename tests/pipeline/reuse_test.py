@@ -17,6 +17,7 @@ from utils.errors import InputError
 PRUNED = learners.config_class("chn-pruned-rmt")
 SPECS = {spec.name: spec for cls in (RunConfig, PRUNED) for spec in flags.describe(cls)}
 FLAGS = {"seed": 0, "budget": None, "enbl_dst": None, "loss_w_dst": None, "ddpg_tau": None}
+FLAGS |= {"tempr_dst": None}
 SAVED = {**FLAGS, "start": "a1", "teacher": None, "setting": None, "source": ""}
 
 
@@ -34,7 +35,7 @@ SAVED = {**FLAGS, "start": "a1", "teacher": None, "setting": None, "source": ""}
         ),
         ({"source": "w.keras"}, []),  # the same network from another place
         (
-            {"enbl_dst": True, "loss_w_dst": 4.0, "teacher": "t1"},
+            {"enbl_dst": True, "loss_w_dst": 4.0, "tempr_dst": 2.0, "teacher": "t1"},
             ["distillation (--enbl_dst) was off, is on"],
         ),
         ({"setting": {"conv": 3}}, ["--setting was off, is on"]),

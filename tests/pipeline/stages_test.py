@@ -11,7 +11,7 @@ from keras import layers
 
 from learners.base import Trained
 from pipeline import stages
-from pipeline.teacher import load_teacher
+from pipeline.teacher import load_teachers
 from tests.learners.runs import compress, make_run
 from utils.errors import InputError
 from utils.multi_gpu_wrapper import MultiGpuWrapper
@@ -94,8 +94,8 @@ def test_teacher(given, trained_digits, tmp_path, monkeypatch):
 
     monkeypatch.setattr(learner_class, "train", train)
     model = stages.initial_network(plan, helper)
-    teacher = load_teacher(plan, model)
-    outcome = stages.run_stages(plan, helper, model, teacher=teacher)
+    teachers = load_teachers(plan, model)
+    outcome = stages.run_stages(plan, helper, model, teachers=teachers)
     assert same(seen[0], trained_digits if given else outcome.before)
 
 
@@ -234,7 +234,6 @@ def test_a_teacher_of_probabilities_teaches_logits(trained_digits, tmp_path):
     shift = wanted.max(axis=-1, keepdims=True) - given.max(axis=-1, keepdims=True)
     np.testing.assert_allclose((given + shift)[seen], wanted[seen], atol=1e-2)
     assert stages._same_ending(trained_digits, network, helper) is trained_digits
-    assert stages._same_ending(None, network, helper) is None
 
 
 def test_outputs_that_are_no_logits_are_refused_before_training(tmp_path):
@@ -247,3 +246,9 @@ def test_outputs_that_are_no_logits_are_refused_before_training(tmp_path):
     values = {"enbl_dst": True, "loss_w_dst": 0.0, "loss_w_hint": 1.0}
     only_hints, _ = make_run("chn-pruned-rmt", tmp_path, nb_epochs="0", **values)
     stages._find_logits(only_hints, helper, model)
+    (tmp_path / "t.keras").write_bytes(b"")
+    student, _ = make_run(
+        "distillation", tmp_path, teacher_path=f"{tmp_path}/t.keras", loss_w_dst=0.0
+    )
+    with pytest.raises(InputError, match="is one number"):  # its weight is another flag's
+        stages._find_logits(student, helper, model)

@@ -42,6 +42,29 @@ def helper(folder):
             [*BOTH, "--save_path_dst=t.keras"],
             "`save_path_dst` has no effect without a teacher. Received: t.keras. Add --enbl_dst",
         ),
+        (
+            [*BOTH, "--teacher_path=t.keras"],
+            "`teacher_path` has no effect without a teacher. Received: t.keras. Add --enbl_dst",
+        ),
+        (
+            [*BOTH, "--enbl_dst", "--teacher_path=t.keras"],
+            "`teacher_path`: there is no file 't.keras'. Give trained networks",
+        ),
+        (
+            [*BOTH, "--enbl_dst", "--dst_layers=first"],
+            "`dst_layers` has no effect without a weight. Received: first. Add --loss_w_hint",
+        ),
+        (
+            ["--learner=distillation", "--dst_alpha=0", "--teacher_path=t.keras"],
+            "`dst_alpha` must be in (0, 1]. Received: 0.0. 0 would leave the teacher out: "
+            "--learner=full-prec trains on the labels alone.",
+        ),
+        (
+            ["--learner=distillation"],
+            "The learner distillation learns from a teacher. Give the trained network: "
+            "--teacher_path=teacher.keras, or several separated by commas.",
+        ),
+        (["--dst_alpha=0.5"], "Flag --dst_alpha does not apply: it belongs to --learner=distilla"),
         ([*BOTH, "--loss_w_dst=1", "--enbl_dst=False"], "`loss_w_dst` has no effect without a te"),
         (
             ["--pretrained_path", "--debug=False"],
@@ -84,7 +107,7 @@ ABLE = ", ".join(name for name, entry in learners.LEARNERS.items() if entry.budg
 
 @pytest.mark.parametrize("name", PATHS)
 def test_an_empty_path_is_refused_by_name(name, capfd):
-    needed = ["--enbl_dst"] if name == "save_path_dst" else []
+    needed = ["--enbl_dst"] if name in ("save_path_dst", "teacher_path") else []
     learner = [f"--learner={OWNERS[name]}"] if name in OWNERS else BOTH
     assert run(*learner, *needed, f"--{name}=") == 2
     assert last_line(capfd) == f"`{name}` must be a path. Received: ''."

@@ -104,7 +104,7 @@ def test_folders_of_calls_at_the_same_time_differ(folder):
          "or leave agent out."),
         ({"learner": "full-prec", "enbl_dst": True}, "`enbl_dst` has no teacher here: without a "
          "learner that compresses there is no network before compression. Give "
-         'save_path_dst="teacher.keras", or leave it out.'),
+         'teacher_path="teacher.keras", or leave it out.'),
         ({"learner": "prune"}, "Unknown learner 'prune' in learner. "),
         ({"out_dir": ""}, "`out_dir` must be a path. Received: ''."),
     ],

@@ -268,6 +268,23 @@ def test_peek_refuses_a_missing_value():
         flags.peek(["--learner"], {"learner": "a"})
 
 
+def test_a_class_switches_flags_on():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Outer:
+        on: bool = flag(False, "A switch.")
+        strength: float = flag(1.0, "Of it.", needs=("on", "the switch"))
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Switching:
+        SWITCHES_ON: ClassVar[tuple[str, ...]] = ("on",)
+
+    assert flags.switched_on([Outer]) == {}
+    with pytest.raises(InputError, match="without the switch"):
+        flags.build_all([Outer], {"strength": 2.0})
+    assert flags.build_all([Outer, Switching], {"strength": 2.0})[Outer].on
+    assert not flags.build_all([Outer, Switching], {"on": False})[Outer].on
+
+
 def test_nearest():
     assert flags.nearest("lasso_", ["lasso", "ridge"]) == (
         "Did you mean 'lasso'? Valid: lasso, ridge."

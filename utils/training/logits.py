@@ -174,7 +174,7 @@ def _converted(tensor: Any, theirs: Ending, ours: Ending) -> Any:
     if change == (LINEAR, SOFTMAX) and ours.places is None and len(ours.shape) == tensor.ndim:
         return ops.softmax(tensor, axis=ours.axis)
     raise InputError(
-        f"`save_path_dst`: the teacher's output of layer {theirs.layer!r} is {theirs.kind}, the "
+        f"`enbl_dst`: the teacher's output of layer {theirs.layer!r} is {theirs.kind}, the "
         f"network's of layer {ours.layer!r} is {ours.kind}. Give a teacher that ends as the "
         "network does, or the ModelHelper a method `logits(outputs)`."
     )

@@ -22,6 +22,7 @@ class LossComposer:
         calc_loss: `calc_loss(labels, outputs, trainable_vars)` → (loss, metrics).
         terms: summands on top, of different names.
         teacher: model that terms may compare with; it sees the same batch, in inference mode.
+        further_teachers: those that teach beside it, by their outputs alone.
 
     Attributes:
         needs: layers of the network whose outputs the terms are given.
@@ -37,10 +38,12 @@ class LossComposer:
         terms: Sequence[Term] = (),
         *,
         teacher: keras.Model | None = None,
+        further_teachers: Sequence[keras.Model] = (),
     ) -> None:
         self.calc_loss = calc_loss
         self.terms = tuple(terms)
         self.teacher = teacher
+        self.further_teachers = tuple(further_teachers)
         names = [term.name for term in self.terms]
         if len(set(names)) < len(names):
             raise ValueError(f"loss terms must have different names. Received: {names}.")
@@ -55,9 +58,19 @@ class LossComposer:
             with_layers(teacher, self._teacher_needs) if self._teacher_needs else teacher
         )
 
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether the teacher runs in every step."""
+        return bool(self._taught)
+
     def plus(self, *terms: Term) -> LossComposer:
         """Make a loss with further terms."""
-        return LossComposer(self.calc_loss, (*self.terms, *terms), teacher=self.teacher)
+        return LossComposer(
+            self.calc_loss,
+            (*self.terms, *terms),
+            teacher=self.teacher,
+            further_teachers=self.further_teachers,
+        )
 
     def training_loss(
         self,
@@ -96,14 +109,16 @@ class LossComposer:
         return loss, {**metrics, **values}
 
     def _taught_facts(self, inputs: Any) -> dict[str, Any]:
-        """Run the teacher, once for all terms."""
+        """Run the teachers, each once for all terms."""
         if self._teacher is None or not self._taught:
             return {}
+        others = [teacher(inputs, training=False) for teacher in self.further_teachers]
+        facts: dict[str, Any] = {"further_teacher_outputs": tuple(others)}
         if not self._teacher_needs:
-            return {"teacher_outputs": self._teacher(inputs, training=False)}
+            return {"teacher_outputs": self._teacher(inputs, training=False), **facts}
         outputs, tensors = self._teacher(inputs, training=False)
         by_name = dict(zip(self._teacher_needs, tensors, strict=True))
-        return {"teacher_outputs": outputs, "teacher_tensors": by_name}
+        return {"teacher_outputs": outputs, "teacher_tensors": by_name, **facts}
 
 
 def _union(groups: Iterable[Sequence[str]]) -> tuple[str, ...]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+DOCUMENTED_TEMPERATURE = 4.0
+"""`--loss_w_dst` weighs the divergence at this temperature without the paper's factor T^2, as the
+documented framework did: w there is w / 16 of `distillation_loss`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +26,7 @@ class TermInputs:
         tensors: outputs of the layers that the term needs, by layer name, in the same pass.
         teacher_outputs: the teacher's, in inference mode; None where no term needs the teacher.
         teacher_tensors: outputs of the teacher's layers that the term needs, by layer name.
+        further_teacher_outputs: those of the teachers beside it, in order.
     """
 
     inputs: Any
@@ -29,6 +35,7 @@ class TermInputs:
     tensors: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     teacher_outputs: Any = None
     teacher_tensors: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    further_teacher_outputs: Sequence[Any] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +70,18 @@ class Term:
 
 
 def distillation(
-    weight: float = 4.0,
+    weight: float = 4.0 / DOCUMENTED_TEMPERATURE**2,
     temperature: float = 4.0,
     to_logits: Callable[[Any], Any] = lambda outputs: outputs,
+    shares: Sequence[float] = (1.0,),
 ) -> Term:
     """Make the term that compares a network's outputs with its teacher's.
 
     Args:
-        weight: of the term.
+        weight: of the term; without it what the documented flags' weight 4 at temperature 4 is.
         temperature: see `distillation_loss`.
         to_logits: turns outputs into logits, for networks that end in softmax.
+        shares: of the teachers in their mean, see `ensemble_logits`.
 
     Returns:
         The term `distillation`.
@@ -84,19 +93,20 @@ def distillation(
         raise ValueError(f"`temperature` must be larger than 0. Received: {temperature}.")
 
     def compute(batch: TermInputs) -> tf.Tensor:
-        return distillation_loss(
-            to_logits(batch.teacher_outputs), to_logits(batch.outputs), temperature
-        )
+        teachers = (batch.teacher_outputs, *batch.further_teacher_outputs)
+        wanted = ensemble_logits(list(map(to_logits, teachers)), temperature, shares)
+        return distillation_loss(wanted, to_logits(batch.outputs), temperature)
 
     return Term("distillation", weight, (), compute, teacher_needs=())
 
 
-def hint(weight: float, layers: Sequence[str]) -> Term:
+def hint(weight: float, layers: Sequence[str], teacher_layers: Sequence[str] | None = None) -> Term:
     """Make the term that compares feature maps of a network with its teacher's.
 
     Args:
         weight: of the term.
-        layers: names of layers in both, see `common_maps`.
+        layers: names of layers of the network, see `common_maps`.
+        teacher_layers: of the teacher, one for each; None for the same names.
 
     Returns:
         The term `hint`.
@@ -104,22 +114,59 @@ def hint(weight: float, layers: Sequence[str]) -> Term:
     Raises:
         ValueError: if the weight is negative.
     """
+    theirs = tuple(layers if teacher_layers is None else teacher_layers)
 
     def compute(batch: TermInputs) -> tf.Tensor:
         return hint_loss(
-            [batch.teacher_tensors[name] for name in layers],
+            [batch.teacher_tensors[name] for name in theirs],
             [batch.tensors[name] for name in layers],
         )
 
-    return Term("hint", weight, tuple(layers), compute, teacher_needs=tuple(layers))
+    return Term("hint", weight, tuple(layers), compute, teacher_needs=theirs)
+
+
+def ensemble_logits(
+    teachers_logits: Sequence[Any], temperature: float, shares: Sequence[float]
+) -> Any:
+    """Give the logits of a teacher that is the mean of several.
+
+    It is the arithmetic mean of their probabilities at the temperature that they are compared at.
+    Against it the divergence has the same gradient as the mean of the divergences from each
+    teacher, so that the student is pulled to all of them; and a class that one teacher rules out
+    is not ruled out, as it would be in the geometric mean, which the mean of the logits is.
+
+    Args:
+        teachers_logits: of each teacher, [batch, ..., classes] or a structure of them.
+        temperature: T > 0.
+        shares: of each teacher, positive, 1 together.
+
+    Returns:
+        z in the same structure, with softmax(z / T) = sum_k share_k softmax(z_k / T).
+
+    Reference:
+        Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural Network", 2015,
+        arXiv:1503.02531, section 1: soft targets of an ensemble.
+    """
+    if len(teachers_logits) == 1:
+        return teachers_logits[0]
+
+    def mean(*logits: Any) -> Any:
+        parts = [
+            keras.ops.log_softmax(keras.ops.cast(z, "float32") / temperature) + math.log(share)
+            for z, share in zip(logits, shares, strict=True)
+        ]
+        return temperature * keras.ops.logsumexp(keras.ops.stack(parts), axis=0)
+
+    flat = [keras.tree.flatten(logits) for logits in teachers_logits]
+    means = [mean(*logits) for logits in zip(*flat, strict=True)]
+    return keras.tree.pack_sequence_as(teachers_logits[0], means)
 
 
 def distillation_loss(teacher_outputs: Any, outputs: Any, temperature: float) -> tf.Tensor:
-    """Compute KL(softmax(teacher / T) || softmax(student / T)).
+    """Compute T^2 KL(softmax(teacher / T) || softmax(student / T)).
 
-    Departs from the paper: without its factor T^2. The documented weight 4 and temperature 4 are
-    meant so; with the factor they would be 16 times stronger and break a pruned network at any
-    usual learning rate.
+    The factor T^2 keeps the gradient as large as it is at T = 1, so that a weight means the same at
+    every temperature.
 
     Args:
         teacher_outputs: logits [batch, classes], or a structure of them.
@@ -131,24 +178,23 @@ def distillation_loss(teacher_outputs: Any, outputs: Any, temperature: float) ->
 
     Reference:
         Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural Network", 2015,
-        arXiv:1503.02531.
+        arXiv:1503.02531, section 2.
     """
     # Its default loss, the name "kl_divergence", skips the softmax: give the class.
     losses = keras.tree.map_structure(lambda _: keras.losses.KLDivergence(), outputs)
     divergence = keras.distillation.LogitsDistillation(float(temperature), losses)
     constants = keras.tree.map_structure(keras.ops.stop_gradient, teacher_outputs)
-    return divergence.compute_loss(constants, outputs) / float(temperature) ** 2  # it multiplies
+    return divergence.compute_loss(constants, outputs)
 
 
 def hint_loss(teacher_maps: Sequence[Any], maps: Sequence[Any]) -> tf.Tensor:
     """Compute the sum over feature maps of ||student - teacher||^2 / ||teacher||^2.
 
-    Departs from the paper: several maps instead of one; maps of equal shape, so that no regressor
-    is needed; relative to the teacher's energy, so that one weight fits all maps; all along,
-    instead of a stage of its own before distillation.
+    Departs from the paper: several maps instead of one; relative to the teacher's energy, so that
+    one weight fits all maps; all along, instead of a stage of its own before distillation.
 
     Args:
-        teacher_maps: maps [batch, height, width, channels].
+        teacher_maps: maps [batch, height, width, channels], or features of another rank.
         maps: the same of the network.
 
     Returns:

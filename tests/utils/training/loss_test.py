@@ -137,6 +137,36 @@ def test_the_teacher_runs_once_for_all_terms() -> None:
     assert float(metrics["outputs"]) == float(metrics["inner"])
 
 
+def test_further_teachers_run_once_each() -> None:
+    runs: list[str] = []
+
+    class Counting(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            runs.append(self.name)
+            return inputs
+
+    def teacher(number: int) -> keras.Model:
+        inputs = keras.Input((6, 6, 2))
+        return keras.Model(inputs, Counting(name=f"t{number}")(network(number)(inputs)))
+
+    teachers, student = [teacher(1), teacher(3)], network(2)
+    terms = [distillation(shares=(0.5, 0.5)), hint(1.0, ("dense",), ("t1",))]
+    composer = LossComposer(
+        calc_loss, terms, teacher=teachers[0], further_teachers=teachers[1:]
+    ).plus(Term("own", 1.0, (), lambda b: tf.reduce_sum(b.teacher_outputs), teacher_needs=()))
+    images, labels = next(iter(batches()))
+    outputs, tensors = with_layers(student, composer.needs)(images)
+    runs.clear()
+    _, metrics = composer.training_loss(images, labels, outputs, student.variables[:1], tensors)
+    assert sorted(runs) == ["t1", "t3"]
+    assert composer.uses_teacher and not LossComposer(calc_loss, teacher=teachers[0]).uses_teacher
+    p = sum(np.exp(t(images).numpy() / 4) / np.exp(t(images).numpy() / 4).sum(-1, keepdims=True)
+            for t in teachers) / 2  # fmt: skip
+    q = np.exp(outputs.numpy() / 4) / np.exp(outputs.numpy() / 4).sum(-1, keepdims=True)
+    expected = 16 * np.mean(np.sum(p * np.log(p / q), -1))
+    assert float(metrics["distillation"]) == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_teacher_that_no_term_needs_does_not_run() -> None:
     student = network()
     images, labels = next(iter(batches()))

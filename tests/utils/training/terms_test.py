@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from utils.training.terms import Term, distillation, distillation_loss, hint, hint_loss
+from utils.training.terms import (
+    Term,
+    TermInputs,
+    distillation,
+    distillation_loss,
+    ensemble_logits,
+    hint,
+    hint_loss,
+)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -16,8 +24,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def divergence(teacher: np.ndarray, student: np.ndarray, temperature: float) -> float:
+    """T^2 KL(teacher || student), mean over the batch."""
     p, q = softmax(teacher / temperature), softmax(student / temperature)
-    return float(np.mean(np.sum(p * np.log(p / q), -1)))
+    return float(temperature**2 * np.mean(np.sum(p * np.log(p / q), -1)))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
@@ -26,12 +35,14 @@ def test_distillation_is_the_closed_form(temperature: float) -> None:
     teacher, student = generator.normal(0, 3, (2, 5, 7)).astype("float32")
     value = distillation_loss(teacher, tf.constant(student), temperature)
     assert float(value) == pytest.approx(divergence(teacher, student, temperature), rel=1e-4)
+    other_way = divergence(student, teacher, temperature)
+    assert other_way != pytest.approx(float(value), rel=0.01)  # which the test would see
     same = distillation_loss(student, tf.constant(student), temperature)
-    assert float(same) == pytest.approx(0, abs=1e-6)
+    assert float(same) == pytest.approx(0, abs=1e-5)
 
 
-def test_the_gradient_falls_with_the_square_of_the_temperature() -> None:
-    """For small logits it is (student - teacher) / (classes T^2) (Hinton, equation 4)."""
+def test_the_gradient_is_the_same_at_every_temperature() -> None:
+    """For small logits it is (student - teacher) / classes (Hinton, equation 4, times T^2)."""
     generator = np.random.default_rng(1)
     teacher, student = 0.01 * generator.normal(size=(2, 1, 6)).astype("float32")
     teacher, student = teacher - teacher.mean(), student - student.mean()
@@ -40,8 +51,7 @@ def test_the_gradient_falls_with_the_square_of_the_temperature() -> None:
         with tf.GradientTape() as tape:
             loss = distillation_loss(teacher, logits, temperature)
         gradient = tape.gradient(loss, logits)
-        expected = (student - teacher) / (6 * temperature**2)
-        np.testing.assert_allclose(gradient, expected, atol=3e-5)
+        np.testing.assert_allclose(gradient, (student - teacher) / 6, atol=3e-5)
 
 
 def test_several_outputs_are_summed() -> None:
@@ -50,6 +60,73 @@ def test_several_outputs_are_summed() -> None:
     outputs = {"x": tf.constant(c), "y": tf.constant(d)}
     value = distillation_loss({"x": a, "y": b}, outputs, 2.0)
     assert float(value) == pytest.approx(divergence(a, c, 2) + divergence(b, d, 2), rel=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_an_ensemble_is_the_mean_of_its_probabilities(temperature: float) -> None:
+    logits, shares = np.random.default_rng(4).normal(0, 3, (3, 5, 7)), (0.5, 0.3, 0.2)
+    found = ensemble_logits([tf.constant(z, tf.float32) for z in logits], temperature, shares)
+    wanted = sum(s * softmax(z / temperature) for s, z in zip(shares, logits, strict=True))
+    np.testing.assert_allclose(softmax(found.numpy() / temperature), wanted, rtol=1e-4)
+
+
+def test_one_teacher_is_taken_as_it_is() -> None:
+    logits = object()
+    assert ensemble_logits([logits], 4.0, (1.0,)) is logits
+
+
+def test_an_ensemble_pulls_as_its_members_do_on_average() -> None:
+    """KL(mean || q) and the mean of KL(p_k || q) differ by what does not depend on q."""
+    generator = np.random.default_rng(5)
+    teachers = [tf.constant(z, tf.float32) for z in generator.normal(0, 2, (2, 4, 6))]
+    student = tf.Variable(generator.normal(size=(4, 6)).astype("float32"))
+    with tf.GradientTape(persistent=True) as tape:
+        together = distillation_loss(ensemble_logits(teachers, 2.0, (0.75, 0.25)), student, 2.0)
+        first, second = (distillation_loss(teacher, student, 2.0) for teacher in teachers)
+        apart = 0.75 * first + 0.25 * second
+    assert float(together) < float(apart)
+    np.testing.assert_allclose(
+        tape.gradient(together, student), tape.gradient(apart, student), atol=1e-5
+    )
+
+
+def test_an_ensemble_with_several_outputs() -> None:
+    """Each output for itself, in the structure of the first teacher's."""
+    a, b, c, d = (
+        tf.constant(z, tf.float32) for z in np.random.default_rng(6).normal(size=(4, 3, 5))
+    )
+    found = ensemble_logits([{"x": a, "y": b}, {"x": c, "y": d}], 1.0, (0.5, 0.5))
+    np.testing.assert_allclose(found["y"], ensemble_logits([b, d], 1.0, (0.5, 0.5)))
+
+
+def test_the_term_compares_with_all_teachers() -> None:
+    a, b, c = np.random.default_rng(7).normal(size=(3, 4, 5)).astype("float32")
+    term = distillation(1.0, 2.0, lambda outputs: 3 * outputs, (0.5, 0.5))
+    batch = TermInputs(
+        inputs=None,
+        labels=None,
+        outputs=tf.constant(c),
+        teacher_outputs=tf.constant(a),
+        further_teacher_outputs=[tf.constant(b)],
+    )
+    p = (softmax(3 * a / 2) + softmax(3 * b / 2)) / 2
+    expected = 4 * np.mean(np.sum(p * np.log(p / softmax(3 * c / 2)), -1))
+    assert float(term.compute(batch)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_documented_weight_has_no_square_of_the_temperature() -> None:
+    """Weight 4 at temperature 4 is 4 KL, which is a quarter of 16 KL."""
+    assert distillation().weight == 0.25
+
+
+def test_a_hint_between_layers_of_other_names() -> None:
+    term = hint(2.0, ("a",), ("b",))
+    assert (term.needs, term.teacher_needs) == (("a",), ("b",))
+    ones, twos = tf.ones((1, 2, 2, 1)), tf.fill((1, 2, 2, 1), 2.0)
+    batch = TermInputs(
+        inputs=None, labels=None, outputs=None, tensors={"a": ones}, teacher_tensors={"b": twos}
+    )
+    assert float(term.compute(batch)) == pytest.approx(0.25)
 
 
 def test_hint_loss_is_the_closed_form() -> None:

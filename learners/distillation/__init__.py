@@ -1,0 +1,1 @@
+"""Training a student from the outputs of its teachers."""
