@@ -30,7 +30,9 @@ class Row:
 
 TABLE = {
     "full-prec": Row({}, 1.0),
+    "channel": Row({"cp_prune_option": "uniform", "budget": "flops:0.5"}, 0.5),
     "chn-pruned-rmt": Row({"budget": "flops:0.5"}, 0.5),
+    "chn-pruned-gpu": Row({"budget": "flops:0.5"}, 0.5),
 }
 
 pytestmark = pytest.mark.parametrize("learner", TABLE)

@@ -33,6 +33,7 @@ def test_what_a_learner_with_nothing_of_its_own_has():
     assert (config.state_path, config.artefact_path) == (None, None)
     assert (config.searching, config.wants_search(), config.takes_setting()) == (None, False, False)
     assert (config.fine_tune_lrn_rate, config.choice(), config.check_files()) == (None, None, None)
+    assert config.own_budget() is None
     assert flags.describe(LearnerConfig) == ()
 
 
@@ -47,6 +48,7 @@ def test_documented_path_flags_of_any_name():
 def test_a_search_is_a_field_of_the_class(wanted):
     config = flags.build(Documented, {"uql_search": wanted})
     assert config.wants_search() is wanted
+    assert config.search_flag == "--uql_search"
     assert config.takes_setting()
 
 
@@ -65,3 +67,6 @@ def test_a_choice_that_is_made():
     config = learners.config_class("chn-pruned-rmt")
     assert config().choice() is None
     assert config(warm_start=True).choice() == Choice("cpr_warm_start", "a warm start")
+    config = learners.config_class("channel")
+    assert config().choice() is None
+    assert config(prune_option="list").choice() == Choice("cp_prune_option=list", "a list")
