@@ -94,6 +94,12 @@ class ChannelPrunedLearner(ChannelLearner):
             schedule = fine_tune_schedule(self.config.lrn_rate_ft, num_steps)
         self.fit(part, model, schedule=schedule, num_steps=num_steps)
 
+    def _advice(self, part: str) -> str:
+        if part == FINE_TUNING or self.config.retrain:
+            return super()._advice(part)
+        rate = self.config.lrn_rate_ft
+        return f"Lower --cp_lrn_rate_ft: it was {rate:g}, try --cp_lrn_rate_ft={rate / 10:g}."
+
     @property
     def measurements_path(self) -> pathlib.Path:
         """Beside the state: a resumed run must come to the same counts."""

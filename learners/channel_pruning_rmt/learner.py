@@ -25,7 +25,7 @@ class ChannelPrunedRmtLearner(ChannelLearner):
 
     def train(self) -> Trained:
         """Carry out the recipe."""
-        if self.config.searching.search and self.context.setting is None:
+        if self.config.wants_search() and self.context.setting is None:
             return self.searched(self.graph(self.model))
         saved = self.saved_network()
         if saved is not None:  # a killed run: the selection is done

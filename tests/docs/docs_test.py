@@ -45,7 +45,9 @@ _TINY = {
         "--nb_repts=2",
         "--nb_repts_warmup=0",
     ],
+    "channel": ["--cp_nb_batches=2"],
     "chn-pruned-rmt": ["--cpr_nb_smpls=100"],
+    "chn-pruned-gpu": ["--cpg_nb_smpls=100", "--cpg_nb_iters_layer=20"],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],
     "tools/conversion/export_tflite.py": ["--tflite_max_gap=1", "--tflite_min_agreement=0"],
 }

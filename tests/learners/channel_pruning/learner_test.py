@@ -228,6 +228,12 @@ def test_retraining_follows_the_networks_own_schedule(trained_digits, tmp_path, 
     assert fits == {"group_1": (0.0, 0), "fine_tuning": (pytest.approx(0.01), 0)}
 
 
+def test_a_rate_that_is_too_high_is_named(trained_digits, tmp_path):
+    flags = {**TUNED, "cp_lrn_rate_ft": 1e6, "lrn_rate_ft": 0.01}
+    with pytest.raises(InputError, match=r"Lower --cp_lrn_rate_ft: it was 1e\+06, try --cp_lrn_ra"):
+        learner_in(tmp_path, trained_digits, **flags).train()
+
+
 def test_one_group_is_said_to_need_no_tuning(trained_digits, tmp_path):
     learner = learner_in(tmp_path, trained_digits, **UNIFORM, cp_finetune=True)
     model = learner.train().model
