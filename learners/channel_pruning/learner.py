@@ -68,7 +68,8 @@ class ChannelPrunedLearner(ChannelLearner):
         groups = prunable_groups(graph, self.config)
         if not self.context.run.resume:
             self.measurements_path.unlink(missing_ok=True)
-        counts = list(self.counts(graph, groups).items())
+        settled = self.counts(graph, groups)
+        counts = [(group.name, settled[group.name]) for group in groups]
         tunes = self.config.finetune or self.config.retrain
         size = self.config.list_group if tunes else len(counts)
         if tunes and size >= len(counts):

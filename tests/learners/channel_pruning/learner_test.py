@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from learners.budget import parse_budget
 from learners.channel_pruning.learner import ChannelPrunedLearner
 from learners.channels.criteria import CRITERIA
+from learners.channels.groups import prunable_groups
+from learners.channels.selection import halved
 from learners.context import StageContext
 from learners.identity import network_digest
 from learners.reconstruction.sampling import Sampler
@@ -16,15 +19,16 @@ from learners.setting import read_setting
 from tests.learners import networks
 from tests.learners.runs import TWO_STEPS, compress, make_run
 from utils.errors import InputError
-from utils.graph import copy_network
+from utils.graph import complexity, copy_network, from_keras, shrink, to_keras
 from utils.training import callbacks
 
-NAMES = ("conv1", "conv2", "conv3", "fc1")  # 32, 64, 64, 64 channels
+SIZES = {"conv1": 32, "conv2": 64, "conv3": 64, "fc1": 64}
+NAMES = tuple(SIZES)
 UNIFORM = {"cp_prune_option": "uniform", "cp_uniform_preserve_ratio": 0.5}
 TUNED = {
     **UNIFORM, "cp_finetune": True, "cp_list_group": 2, "cp_nb_iters_ft_ratio": 0.75,
     "cp_lrn_rate_ft": 0.01, "nb_epochs": "0.2", "save_step": 1,
-}  # fmt: skip  # two groups of two layers, 3 steps between them and 4 after
+}  # fmt: skip  # two groups of two layers, 4 steps between them and 5 after
 
 
 def learner_in(folder, model, **values):
@@ -57,7 +61,6 @@ def assert_same(one, other):
     ("values", "wanted"),
     [
         ({"cp_uniform_preserve_ratio": 0.25}, [8, 16, 16, 16]),
-        ({"cp_uniform_preserve_ratio": 0.6}, [19, 38, 38, 38]),
         ({"cp_uniform_preserve_ratio": 0.6, "cp_quadruple": True}, [20, 40, 40, 40]),
     ],
 )
@@ -87,20 +90,23 @@ def test_a_list_of_another_length_is_refused_before_anything_is_trained(trained_
 
 
 def test_a_list_that_changed_is_another_run(trained_digits, tmp_path):
-    flags = list_file(tmp_path, "0.5, 0.5, 0.5, 0.5")
-    compress("channel", tmp_path / "out", trained_digits, nb_epochs="0", **flags)
-    list_file(tmp_path, "0.25, 0.5, 0.5, 0.5")
-    with pytest.raises(InputError, match="holds another run: the list of ratios is another one"):
-        compress("channel", tmp_path / "out", trained_digits, nb_epochs="0", **flags)
+    digests = []
+    for text in ("0.5, 0.5, 0.5, 0.5", "0.25, 0.5, 0.5, 0.5", "0.5, 0.5, 0.5, 0.5"):
+        flags = list_file(tmp_path, text)
+        digests.append(learner_in(tmp_path, trained_digits, **flags).fingerprint())
+    assert digests[0] == digests[2] != digests[1]
+    uniform = learner_in(tmp_path, trained_digits, **UNIFORM).fingerprint()
+    assert uniform.keys() ^ digests[0].keys() == {"list_of_ratios"}
 
 
 def test_a_budget_gives_uniform_counts_without_a_search(trained_digits, tmp_path):
-    report = compress(
-        "channel", tmp_path, trained_digits, cp_prune_option="uniform", budget="flops:0.4",
-        nb_epochs="0",
-    )  # fmt: skip
-    assert report.after.flops == pytest.approx(0.4 * report.before.flops, rel=0.02)
-    assert report.searches == ()
+    flags = {"cp_prune_option": "uniform", "budget": "flops:0.4"}
+    learner = learner_in(tmp_path, trained_digits, **flags)
+    (counts,) = learner.portions()
+    graph = from_keras(trained_digits)
+    keep = {name: np.arange(size) < counts[name] for name, size in SIZES.items()}
+    left = complexity(shrink(graph, keep)).flops
+    assert left == pytest.approx(0.4 * complexity(graph).flops, rel=0.02)
 
 
 def test_flags_reach_the_selection(trained_digits, tmp_path):
@@ -127,7 +133,7 @@ def test_the_network_is_tuned_after_each_group(tuned):
     learner, model = tuned
     assert widths(model) == [16, 32, 32, 32]
     rows = [(row["stage"], row["step"]) for row in learner.history]
-    assert rows == [("channel: group_1", 3), ("channel", 4)]
+    assert rows == [("channel: group_1", 4), ("channel", 5)]
     assert list(learner.seconds) == ["selection", "group_1", "fine_tuning"]
     assert set(learner.layers) == {"conv2", "conv3", "fc1", "fc2"}
     assert learner.notes == []
@@ -187,43 +193,37 @@ SELECTION = (ChannelPrunedLearner, "pruned_by")
 
 @pytest.mark.parametrize(
     ("where", "at"),
-    [(STEP, 2), (SELECTION, 2), (STEP, 5), (SELECTION, 1)],
-    ids=["in_the_first_fit", "between_the_groups", "in_the_last_fit", "at_the_start"],
+    [(STEP, 3), (SELECTION, 2), (STEP, 7)],
+    ids=["in_the_first_fit", "between_the_groups", "in_the_last_fit"],
 )
 def test_killed_it_goes_on_to_the_same_bits(
     tuned, trained_digits, tmp_path, monkeypatch, where, at
 ):
     with killed(monkeypatch, where, at):
         learner_in(tmp_path, trained_digits, **TUNED).train()
+    if at == 7:  # both selections and the first fit are over, and not done again
+        monkeypatch.setattr(ChannelPrunedLearner, "pruned_by", None)
     resumed = learner_in(tmp_path, trained_digits, **TUNED)
     assert_same(resumed.train().model, tuned[1])
-    assert [row["step"] for row in resumed.history] == [3, 4]
+    assert [row["step"] for row in resumed.history] == [4, 5]
     assert resumed.layers == tuned[0].layers
     assert list(resumed.seconds) == list(tuned[0].seconds)
-
-
-def test_what_was_selected_and_tuned_is_not_done_again(trained_digits, tmp_path, monkeypatch):
-    with killed(monkeypatch, STEP, 5):
-        learner_in(tmp_path, trained_digits, **TUNED).train()
-    monkeypatch.setattr(ChannelPrunedLearner, "pruned_by", None)
-    learner_in(tmp_path, trained_digits, **TUNED).train()
 
 
 def test_retraining_follows_the_networks_own_schedule(trained_digits, tmp_path, monkeypatch):
     fits = {}
 
     def fit(self, part, model, *, schedule, num_steps):
-        fits[part] = (float(schedule(0)), num_steps)
+        fits[part] = (float(schedule(0)) if callable(schedule) else schedule, num_steps)
 
     monkeypatch.setattr(ChannelPrunedLearner, "fit", fit)
+    monkeypatch.setattr(ChannelPrunedLearner, "pruned_by", lambda self, model, counts: model)
     flags = {**UNIFORM, "cp_retrain": True, "cp_list_group": 3, "nb_epochs": "1"}
-    learner = learner_in(tmp_path, trained_digits, lrn_rate_init=0.03, **flags)
-    learner.train()
+    learner_in(tmp_path, trained_digits, lrn_rate_init=0.03, **flags).train()
     assert fits == {
         "group_1": (pytest.approx(0.03), 22),
         "fine_tuning": (pytest.approx(0.01), 22),
     }
-    fits.clear()
     learner_in(tmp_path / "none", trained_digits, **{**flags, "nb_epochs": "0"}).train()
     assert fits == {"group_1": (0.0, 0), "fine_tuning": (pytest.approx(0.01), 0)}
 
@@ -236,30 +236,28 @@ def test_a_rate_that_is_too_high_is_named(trained_digits, tmp_path):
 
 def test_one_group_is_said_to_need_no_tuning(trained_digits, tmp_path):
     learner = learner_in(tmp_path, trained_digits, **UNIFORM, cp_finetune=True)
-    model = learner.train().model
+    assert learner.portions() == [{name: size // 2 for name, size in SIZES.items()}]
     assert learner.notes == [
         "group tuning had no effect: all 4 layers are one group at cp_list_group=1000."
     ]
-    without = learner_in(tmp_path / "without", trained_digits, **UNIFORM)
-    assert_same(model, without.train().model)
+    without = learner_in(tmp_path, trained_digits, **UNIFORM)
+    assert without.portions() == learner.portions()
     assert without.notes == []
 
 
-@pytest.mark.parametrize("residual", ["inner", "joint", "gather"])
+@pytest.mark.parametrize("residual", ["joint", "gather"])
 def test_groups_of_a_residual_network(tmp_path, monkeypatch, residual):
-    """One layer at a time gives the widths of all at once, whatever is done about streams."""
-    images = tf.data.Dataset.from_tensor_slices(networks.images()).batch(24)
-    sampler = Sampler(images, num_images=48, num_positions=10, seed=0)
+    """Pruned in portions it has the widths of all at once, whatever is done about streams."""
+    images = tf.data.Dataset.from_tensor_slices(networks.images()).batch(48)
+    sampler = Sampler(images, num_images=48, num_positions=4, seed=0)
     monkeypatch.setattr(ChannelPrunedLearner, "sampler", lambda self: sampler)
     monkeypatch.setattr(ChannelPrunedLearner, "fit", lambda self, part, model, **options: None)
-    flags = {**UNIFORM, "cp_residual": residual}
-    shapes = []
-    for name, more in (("whole", {}), ("groups", {"cp_finetune": True, "cp_list_group": 1})):
-        learner = learner_in(tmp_path / name, networks.residual(), **flags, **more)
-        model = learner.train().model
-        shapes.append(sorted(tuple(weight.shape) for weight in model.weights))
-    assert shapes[0] == shapes[1]
-    assert model.count_params() < networks.residual().count_params()
+    flags = {"cp_residual": residual, "cp_finetune": True, "cp_list_group": 3}
+    learner = learner_in(tmp_path, networks.residual(), **UNIFORM, **flags)
+    graph = from_keras(networks.residual())
+    wanted = to_keras(halved(graph, prunable_groups(graph, learner.config)))
+    found = learner.train().model
+    assert [v.shape for v in found.weights] == [v.shape for v in wanted.weights]
 
 
 # --- the search -----------------------------------------------------------------------------------
@@ -294,17 +292,27 @@ def test_auto_is_not_worse_than_uniform_on_the_score(searched):
     assert bests[-1] >= bests[0] == report.searches[0].uniform.reward  # roll-out 0 is uniform
 
 
-def test_it_is_the_search_of_a_budget(searched, trained_digits, tmp_path):
-    folder, report = searched
-    again = compress("channel", tmp_path, trained_digits, budget="flops:0.4", **SEARCH)
-    values = [read_setting(path / "ratios.json").values for path in (folder, tmp_path)]
-    assert values[0] == values[1]
-    assert_same(again.model, report.model)
+def test_it_is_the_search_of_a_budget(trained_digits, tmp_path, monkeypatch):
+    problems = []
+
+    def stage(learner, problem):
+        problems.append(problem)
+        raise KilledError
+
+    monkeypatch.setattr("learners.channels.learner.SearchedStage", stage)
+    for flag in ({"cp_preserve_ratio": 0.4}, {"budget": "flops:0.4"}):
+        with pytest.raises(KilledError):
+            learner_in(tmp_path, trained_digits, **flag).train()
+    ours, shared = problems
+    assert ours.budget == shared.budget == parse_budget("flops:0.4")
+    np.testing.assert_array_equal(ours.uniform(), shared.uniform())
+    assert ours.num_sampled == 2 * 64
 
 
-def test_a_setting_is_tuned_in_groups(searched, trained_digits, tmp_path):
-    """What a search found can be made with group tuning, as a search with it would."""
-    setting = searched[0] / "ratios.json"
-    learner = learner_in(tmp_path, trained_digits, **TUNED, setting=str(setting))
-    assert widths(learner.train().model) == list(read_setting(setting).values.values())
-    assert [row["stage"] for row in learner.history] == ["channel: group_1", "channel"]
+def test_a_setting_is_pruned_in_groups_too(searched, trained_digits, tmp_path):
+    """Which is how both networks of a search are made."""
+    path = searched[0] / "ratios.json"
+    learner = learner_in(tmp_path, trained_digits, **TUNED, setting=str(path))
+    portions = learner.portions()
+    assert [tuple(portion) for portion in portions] == [NAMES[:2], NAMES[2:]]
+    assert portions[0] | portions[1] == read_setting(path).values

@@ -45,7 +45,7 @@ def test_a_kernel_that_is_right_stays(layer):
     statistics = statistics_of(x, x @ kernel)
     found, offset = adam_kernel(statistics, kernel, kept_of(rows), centred=True, **RATES)
     np.testing.assert_allclose(found, kernel, atol=1e-8)
-    np.testing.assert_allclose(offset, 0.0, atol=1e-8)
+    np.testing.assert_allclose(offset, 0.0, atol=1e-6)
 
 
 def test_a_sparse_kernel_keeps_its_zeros(layer):
