@@ -1,7 +1,11 @@
 """Refitting a kernel on the channels that stay, by Adam on the Gram matrices.
 
 The documents' way; `learners/reconstruction/least_squares.py` has the exact solution of the same
-problem, `min over W of 1/2 ||Y - X W||_F^2`, whose gradient is `G W - C`.
+problem,
+
+    min over W of   1/2 ||Y - X W||_F^2 + eps/2 ||W - W_old||_F^2,
+
+whose gradient is `G W - C + eps (W - W_old)`.
 
 Reference:
     Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, arXiv:1412.6980,
@@ -9,13 +13,16 @@ Reference:
 
 Departs from the paper: the rate falls to zero along half a cosine, since the gradient has no noise
 to average out, and a constant one circles around the minimum at a distance of its own size. What is
-given back is the best kernel on the way.
+given back is the best kernel on the way. The pull to the old kernel, as strong as that of least
+squares: Adam's steps are as long where the samples show next to nothing as where they show much,
+and without it the kernel of a dense layer on the digits grew thirteen-fold in such directions.
 """
 
 import math
 
 import numpy as np
 
+from learners.reconstruction.least_squares import PULL
 from learners.reconstruction.statistics import LayerStatistics
 
 BETA_1, BETA_2 = 0.9, 0.999
@@ -30,6 +37,7 @@ def adam_kernel(
     centred: bool,
     lrn_rate: float,
     num_iterations: int,
+    pull: float = PULL,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Optimize the kernel rows that stay, from where they are.
 
@@ -42,6 +50,7 @@ def adam_kernel(
         centred: fit an offset as well.
         lrn_rate: Adam's, at the first step.
         num_iterations: steps.
+        pull: towards the old kernel, in units of the mean diagonal of the Gram matrix; >= 0.
 
     Returns:
         float64 [P, O], zero in the dropped rows, and the offset float64 [O] that is to be added to
@@ -50,6 +59,8 @@ def adam_kernel(
     gram = statistics.gram(centred)[np.ix_(kept_rows, kept_rows)]
     cross = statistics.cross_gram(centred)[kept_rows]
     old = np.asarray(kernel[kept_rows], np.float64)
+    ridge = pull * float(np.trace(gram)) / max(gram.shape[0], 1)
+    gram, cross = gram + ridge * np.eye(gram.shape[0]), cross + ridge * old
     free = (old != 0) if old.any() else np.ones(old.shape, bool)
     fitted = np.zeros(kernel.shape, dtype=np.float64)
     fitted[kept_rows] = _descended(gram, cross, old, free, lrn_rate, num_iterations)
