@@ -1,5 +1,3 @@
-import contextlib
-
 import numpy as np
 import pytest
 
@@ -12,9 +10,13 @@ from tests.learners.runs import compress, make_run
 from utils.errors import InputError
 from utils.graph import from_keras, masked_model
 from utils.graph.law import relative_error
-from utils.training import callbacks
 
+THOROUGH = {"cpg_nb_smpls": 400, "cpg_nb_crops_per_smpl": 8, "cpg_nb_iters_layer": 200}
 NAMES = ("conv1", "conv2", "conv3", "fc1")  # 32, 64, 64, 64 channels
+
+
+class KilledError(BaseException):
+    """Stands for a kill: nothing after it is done."""
 
 
 def learner_in(folder, model, **values):
@@ -33,10 +35,19 @@ def widths(model):
 def pruned(trained_digits, tmp_path_factory):
     """Half of the channels cut without fine-tuning: learner, network."""
     folder = tmp_path_factory.mktemp("pruned")
-    learner = learner_in(
-        folder, trained_digits, cpg_nb_smpls=400, cpg_nb_crops_per_smpl=8, cpg_nb_iters_layer=300
-    )
+    learner = learner_in(folder, trained_digits, **THOROUGH)
     return learner, learner.train().model
+
+
+@pytest.fixture(scope="module")
+def selection(trained_digits, tmp_path_factory):
+    """The same selection by hand: what it began with, its object, what came of it."""
+    learner = learner_in(tmp_path_factory.mktemp("selection"), trained_digits, **THOROUGH)
+    graph = from_keras(trained_digits)
+    groups = prunable_groups(graph, learner.config)
+    counts = ratio_counts(groups, learner.config)
+    made = ChannelSelection(graph, groups, counts, learner.sampler(), options=learner.options())
+    return graph, made, made.run()
 
 
 def test_head_and_tail_keep_their_inputs(pruned, trained_digits, tmp_path):
@@ -47,9 +58,9 @@ def test_head_and_tail_keep_their_inputs(pruned, trained_digits, tmp_path):
     assert widths(other.train().model) == [8, 16, 16, 16]
 
 
-def test_keeps_most_of_the_accuracy(pruned, trained_digits):
+def test_keeps_most_of_the_accuracy(pruned, selection, trained_digits):
     learner, model = pruned
-    graph, result = from_keras(trained_digits), learner.select(from_keras(trained_digits))
+    graph, _, result = selection
     scores = [
         stages.measurement.score(learner.helper, network)["accuracy"]
         for network in (trained_digits, model, masked_model(graph, result.keep))
@@ -58,19 +69,12 @@ def test_keeps_most_of_the_accuracy(pruned, trained_digits):
     assert scores[1] > scores[2]  # more than switching the same channels off leaves
 
 
-def test_what_is_cut_computes_what_is_masked(pruned, trained_digits):
+def test_what_is_cut_computes_what_is_masked(pruned, selection):
     """The law, with kernels that Adam has refitted."""
-    learner, model = pruned
-    graph = from_keras(trained_digits)
-    groups = prunable_groups(graph, learner.config)
-    selection = ChannelSelection(
-        graph, groups, ratio_counts(groups, learner.config), learner.sampler(),
-        options=learner.options(),
-    )  # fmt: skip
-    result = selection.run()
-    masked = masked_model(graph.replace(params=selection._walk.params()), result.keep)
+    graph, made, result = selection
+    masked = masked_model(graph.replace(params=made._walk.params()), result.keep)
     images = np.random.default_rng(0).random((8, 8, 8, 1), dtype=np.float32)
-    assert relative_error(masked(images), model(images)) <= 1e-5
+    assert relative_error(masked(images), pruned[1](images)) <= 1e-5
 
 
 def test_a_list_is_obeyed_layer_by_layer(trained_digits, tmp_path):
@@ -116,28 +120,3 @@ def test_flags_reach_the_descent(trained_digits, tmp_path, monkeypatch):
 
 class KilledError(BaseException):
     """Stands for a kill: nothing after it is done."""
-
-
-@contextlib.contextmanager
-def killed_at_step(monkeypatch, step):
-    count = callbacks.Recorder.on_train_batch_end
-
-    def killing(self, batch, logs=None):
-        if self.step == step:
-            raise KilledError
-        count(self, batch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Recorder, "on_train_batch_end", killing)
-        with pytest.raises(KilledError):
-            yield
-
-
-def test_killed_it_goes_on_to_the_same_bits(trained_digits, tmp_path, monkeypatch):
-    flags = {"nb_epochs": "0.2", "save_step": 1}
-    whole = compress("chn-pruned-gpu", tmp_path / "whole", trained_digits, **flags)
-    with killed_at_step(monkeypatch, 2):
-        compress("chn-pruned-gpu", tmp_path / "killed", trained_digits, **flags)
-    resumed = compress("chn-pruned-gpu", tmp_path / "killed", trained_digits, **flags)
-    for one, other in zip(whole.model.weights, resumed.model.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
