@@ -116,7 +116,3 @@ def test_flags_reach_the_descent(trained_digits, tmp_path, monkeypatch):
     assert (seen["num_iterations"], seen["numbers"]) == (7, (32, 24))
     refit = learner.options().refit
     assert refit.keywords == {"lrn_rate": 0.02, "num_iterations": 7}
-
-
-class KilledError(BaseException):
-    """Stands for a kill: nothing after it is done."""
