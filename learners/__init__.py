@@ -78,6 +78,15 @@ LEARNERS: dict[str, Entry] = {
         quantity="channels",
         budgets=("flops", "params", "bytes", "latency"),
     ),
+    "dis-chn-pruned": Entry(
+        "learners.discrimination_aware_pruning.learner:DisChnPrunedLearner",
+        "learners.discrimination_aware_pruning.config:DisChnPrunedConfig",
+        "cuts the channels that tell least of the classes, by losses inside the network",
+        starts="trained",
+        ends_before=True,
+        quantity="channels",
+        budgets=("flops", "params", "bytes", "latency"),
+    ),
 }
 
 ALIASES = {

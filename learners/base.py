@@ -22,6 +22,7 @@ import tensorflow as tf
 from learners.config import RunConfig
 from learners.context import StageContext
 from learners.identity import network_digest
+from nets.abstract_model_helper import AbstractModelHelper
 from utils.files import load_keras_model
 from utils.graph import from_keras, to_keras
 from utils.graph.keras_reading import functional_model
@@ -39,6 +40,7 @@ from utils.training import (
     read_state,
 )
 from utils.training.inner import layer_calls
+from utils.training.muon import Muon
 from utils.training.parts import PARTS, PartStates
 from utils.training.state import GIVEN, check_fingerprint
 
@@ -119,6 +121,22 @@ class AbstractLearner(abc.ABC):
         """
         return None
 
+    @classmethod  # noqa: B027  optional to override
+    def check(
+        cls, model: keras.Model, config: Any, helper: AbstractModelHelper, *, allow_unsafe: bool
+    ) -> None:
+        """Refuse a network or data that the recipe cannot work on, before anything is trained.
+
+        Args:
+            model: the network that a run begins with; not changed.
+            config: the learner's flags.
+            helper: data and loss.
+            allow_unsafe: the network may hold Python code.
+
+        Raises:
+            InputError: where the recipe would fail later.
+        """
+
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:
         """Add the time spent inside to `seconds[part]`."""
@@ -176,7 +194,14 @@ class AbstractLearner(abc.ABC):
         """Train a compressed network in place: a cosine from `fine_tune_lrn_rate` to zero."""
         num_steps = self.fine_tune_steps()
         schedule = fine_tune_schedule(self.fine_tune_lrn_rate, num_steps)
-        self.fit(FINE_TUNING, model, schedule=schedule, num_steps=num_steps)
+        optimizer = self.fine_tune_optimizer(schedule)
+        self.fit(FINE_TUNING, model, schedule=schedule, num_steps=num_steps, optimizer=optimizer)
+
+    def fine_tune_optimizer(self, schedule: Schedule) -> keras.optimizers.Optimizer:
+        """Make the optimizer that `--optimizer_ft` names."""
+        if self.context.run.optimizer_ft == "muon":
+            return Muon(schedule, momentum=getattr(self.helper.config, "momentum", 0.9))
+        return self.helper.build_optimizer(schedule)
 
     @property
     def fine_tune_lrn_rate(self) -> float:

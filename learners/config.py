@@ -89,6 +89,12 @@ class RunConfig:
     lrn_rate_ft: float = flag(
         0.01, "Initial learning rate of fine-tuning after compression.", lower=0.0, lower_open=True
     )
+    optimizer_ft: str = flag(
+        "helper",
+        "Optimizer of fine-tuning after compression: the helper's own, or muon, whose steps are "
+        "orthogonal matrices for convolutions and SGD for the rest.",
+        choices=("helper", "muon"),
+    )
     budget: str | None = flag(
         None, "What may be kept, e.g. flops:0.5 = half the multiply-adds; the ratio follows."
     )

@@ -80,7 +80,7 @@ class StageContext:
         values = {n: v for config in configs for n, v in flags.decisive_values(config).items()}
         values["budget"] = None if self.budget is None else self.budget.text
         fine_tunes = self.stage.entry.starts == "trained"
-        unused = ["enbl_warm_start"] if fine_tunes else ["lrn_rate_ft"]
+        unused = ["enbl_warm_start"] if fine_tunes else ["lrn_rate_ft", "optimizer_ft"]
         if self.teacher is None:
             unused += [spec.name for spec in flags.describe(DistillationConfig)]
         if not self.stage.config.wants_search():  # neither agents nor rewards

@@ -96,8 +96,8 @@ class AbstractModelHelper(abc.ABC):
             nb_smpls: number of images.
 
         Returns:
-            A finite dataset. Here the first images that training sees; helpers of the built-in
-            data sets give them without augmentation.
+            A finite dataset of (images, labels). Here the first that training sees; helpers of the
+            built-in data sets give them without augmentation.
         """
         if nb_smpls not in self._calibration:
             # Read once and kept: a data set that shuffles gives other images at every pass.
@@ -114,6 +114,10 @@ class AbstractModelHelper(abc.ABC):
         Raises:
             InputError: if files are missing, truncated or corrupted.
         """
+
+    def plain_labels(self, labels: Any) -> Any:
+        """Give the labels of a batch without what rides on them, such as sample weights."""
+        return labels
 
     # --- network ------------------------------------------------------------------------------
 

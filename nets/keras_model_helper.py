@@ -77,6 +77,10 @@ class KerasModelHelper(AbstractModelHelper):
         """Give the held-out batches."""
         return self._eval.batches
 
+    def plain_labels(self, labels: Any) -> Any:
+        """Give the labels of a batch without their sample weights."""
+        return unpacked(labels)[0]
+
     @property
     def steps_per_epoch(self) -> int:
         """Batches of one pass through the training data."""

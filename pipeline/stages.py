@@ -114,6 +114,7 @@ def compress(
         _refuse_opaque(model, plan.run.allow_unsafe)
     try_batches(helper, model)
     with explained():
+        _check_stages(plan, helper, model)
         rate = _first_rate(plan, helper)
         if rate is not None:
             try_training(helper, model, rate)
@@ -122,6 +123,13 @@ def compress(
         teacher = load_teacher(plan, model)
         outcome = run_stages(plan, helper, model, teacher=teacher, workers=workers, fresh=fresh)
     return measurement.report_on(plan, helper, outcome, command, start)
+
+
+def _check_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
+    """Let every stage's learner refuse what it could not work on."""
+    for stage in plan.stages:
+        kind: type[AbstractLearner] = learners.learner_class(stage.learner)
+        kind.check(model, stage.config, helper, allow_unsafe=plan.run.allow_unsafe)
 
 
 def _trials(plan: Plan, model: keras.Model) -> dict[str, keras.Model]:

@@ -1,5 +1,6 @@
 """What tests of several folders share."""
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,10 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: one thread is enough for each
     for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(_variable, "1")
+
+# Traced functions are many objects that live long: by Python's own thresholds a tenth of the time
+# of a long session goes into looking through them.
+gc.set_threshold(100_000, 20, 20)
 
 if TYPE_CHECKING:
     import keras

@@ -90,10 +90,12 @@ class ChannelPrunedLearner(ChannelLearner):
         epochs, num_steps = self.context.stage.num_epochs, self.fine_tune_steps()
         if self.config.retrain:
             schedule = self.helper.setup_lrn_rate(epochs)[0] if num_steps else 0.0
+            optimizer = self.helper.build_optimizer(schedule)
         else:
             num_steps = round(self.config.nb_iters_ft_ratio * num_steps)
             schedule = fine_tune_schedule(self.config.lrn_rate_ft, num_steps)
-        self.fit(part, model, schedule=schedule, num_steps=num_steps)
+            optimizer = self.fine_tune_optimizer(schedule)
+        self.fit(part, model, schedule=schedule, num_steps=num_steps, optimizer=optimizer)
 
     def _advice(self, part: str) -> str:
         if part == FINE_TUNING or self.config.retrain:

@@ -19,6 +19,7 @@ from learners.channels.selection import (
 )
 from learners.reconstruction.sampling import Sampler
 from learners.search.stage import SearchedStage
+from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import ChannelGroup, Graph, from_keras, to_keras
 from utils.progress import WorkProgress
 
@@ -47,15 +48,18 @@ class ChannelLearner(AbstractLearner):
 
     @classmethod
     def trial(cls, model: keras.Model, config: Any, *, allow_unsafe: bool) -> keras.Model | None:
-        """Keep the first half of the channels of each group.
-
-        Raises:
-            InputError: if a list of ratios is not for this network.
-        """
+        """Keep the first half of the channels of each group."""
         graph = from_keras(model, allow_unsafe=allow_unsafe)
-        groups = prunable_groups(graph, config)
-        ratio_counts(groups, config)
-        return to_keras(halved(graph, groups))
+        return to_keras(halved(graph, prunable_groups(graph, config)))
+
+    @classmethod
+    def check(
+        cls, model: keras.Model, config: Any, helper: AbstractModelHelper, *, allow_unsafe: bool
+    ) -> None:
+        """Refuse a list of ratios that is not for this network."""
+        if config.ratio_list() is not None:
+            graph = from_keras(model, allow_unsafe=allow_unsafe)
+            ratio_counts(prunable_groups(graph, config), config)
 
     def graph(self, model: keras.Model) -> Graph:
         """Give a network as a graph."""

@@ -101,12 +101,12 @@ class Frontier:
     def submodel(self, refs: Sequence[Ref]) -> Outputs:
         """Make the function from a batch at the frontier to some tensors, in inference mode."""
         inputs = self._model.input if self._at is None else self._tensors[self._at]
-        wanted = [ref for ref in refs if ref != self._at]
+        wanted = list(dict.fromkeys(ref for ref in refs if ref != self._at))  # each once, for Keras
         part = keras.Model(inputs, [self._tensors[ref] for ref in wanted]) if wanted else None
 
         def outputs(values: Any) -> list[Any]:
             found = [] if part is None else keras.tree.flatten(part(values, training=False))
-            computed = iter(found)
-            return [values if ref == self._at else next(computed) for ref in refs]
+            computed = dict(zip(wanted, found, strict=True))
+            return [values if ref == self._at else computed[ref] for ref in refs]
 
         return outputs

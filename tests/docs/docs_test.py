@@ -48,6 +48,11 @@ _TINY = {
     "channel": ["--cp_nb_batches=2", "--cp_nb_rlouts=3", "--cp_nb_rlouts_min=3"],
     "chn-pruned-rmt": ["--cpr_nb_smpls=100"],
     "chn-pruned-gpu": ["--cpg_nb_smpls=100", "--cpg_nb_iters_layer=20"],
+    "dis-chn-pruned": [
+        "--dcp_nb_smpls=100",
+        "--dcp_nb_iters_block=2",
+        "--dcp_nb_iters_layer=4",
+    ],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],
     "tools/conversion/export_tflite.py": ["--tflite_max_gap=1", "--tflite_min_agreement=0"],
 }

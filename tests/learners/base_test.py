@@ -29,6 +29,7 @@ from tests.learners.runs import make_run
 from utils.errors import InputError
 from utils.graph import from_keras, to_keras
 from utils.training import distillation, read_state
+from utils.training.muon import Muon
 from utils.training.reproducible import fixed_order
 
 
@@ -90,6 +91,17 @@ def test_fine_tuning_leaves_state_and_history(trained_digits, tmp_path):
     assert (state.step, state.finished) == (2, True)
     assert (tmp_path / "logs" / "chn-pruned-rmt").is_dir()
     np.testing.assert_array_equal(state.network[0], model.weights[0])
+
+
+def test_fine_tuning_by_muon(trained_digits, tmp_path):
+    own = learner_in(tmp_path / "own", trained_digits, nb_epochs="0.09")
+    muon = learner_in(tmp_path / "muon", trained_digits, nb_epochs="0.09", optimizer_ft="muon")
+    assert type(muon.fine_tune_optimizer(0.1)) is Muon
+    models = [learner.train().model for learner in (own, muon)]
+    kernels = [np.array(model.get_layer("conv2").kernel) for model in models]
+    assert not np.array_equal(*kernels)
+    state = read_state(muon.context.stage.state_path)
+    assert state.fingerprint["optimizer"] == "Muon"
 
 
 def test_resumed_stage_has_its_facts(trained_digits, tmp_path):

@@ -29,6 +29,7 @@ def decisive(stage, tmp_path, teacher=None, **values):
         ({"cpr_prune_ratio": 0.25}, [1]),
         ({"budget": "flops:0.5"}, [1]),
         ({"lrn_rate_ft": 0.5}, [1]),
+        ({"optimizer_ft": "muon"}, [1]),
         ({"enbl_warm_start": True}, [0]),
         ({"lrn_rate_init": 0.5}, [0, 1]),
         ({"seed": 5}, [0, 1]),

@@ -211,3 +211,13 @@ def test_labels_of_two_forms():
         InputError, match=r"labels of one form. Received: \[\(None, 2\)\] and \[\(N"
     ):
         KerasModelHelper(network(), one_hot, batches(), KerasModelConfig(), seed=0)
+
+
+def test_labels_without_their_weights():
+    model = compiled("sparse_categorical_crossentropy", "softmax")
+    data = IMAGES, LABELS, np.full(64, 0.5, np.float32)
+    helper = KerasModelHelper(model, data, data, KerasModelConfig(), seed=0)
+    labels = next(iter(helper.build_dataset_eval()))[1]
+    np.testing.assert_array_equal(helper.plain_labels(labels), LABELS)
+    plain = np.array([1, 2])
+    assert helper.plain_labels(plain) is plain

@@ -48,6 +48,22 @@ def test_before_of_a_run_that_only_trains(trained_digits, tmp_path):
     assert not same(outcome.after.model, trained_digits)
 
 
+def test_every_stage_may_refuse_before_anything_is_trained(trained_digits, tmp_path, monkeypatch):
+    plan, helper = make_run("full-prec,chn-pruned-rmt", tmp_path, nb_epochs="0.05,0")
+    asked = []
+
+    def check(cls, model, config, helper, *, allow_unsafe):
+        asked.append((model, config, helper, allow_unsafe))
+        raise InputError("not for this network.")
+
+    learner_class = stages.learners.learner_class("chn-pruned-rmt")
+    monkeypatch.setattr(learner_class, "check", classmethod(check))
+    with pytest.raises(InputError, match="not for this network"):
+        stages.compress(plan, helper, trained_digits)
+    assert asked == [(trained_digits, plan.stages[1].config, helper, False)]
+    assert not (tmp_path / "state").exists()
+
+
 def test_fresh_weights_follow_the_seed(tmp_path):
     networks = [
         stages.initial_network(*make_run("full-prec", tmp_path, seed=seed)) for seed in (1, 1, 2)

@@ -64,20 +64,21 @@ def test_refused(argv, wanted, capfd):
     assert not pathlib.Path("out").exists()
 
 
-PATHS = sorted(
-    {
-        spec.name
-        for cls in (RunConfig, *(learners.config_class(name) for name in learners.LEARNERS))
-        for spec in flags.describe(cls)
-        if spec.info.path
-    }
-)
+PATHS = {
+    spec.name: learner
+    for learner, cls in (
+        ("chn-pruned-rmt", RunConfig),
+        *((name, learners.config_class(name)) for name in learners.LEARNERS),
+    )
+    for spec in flags.describe(cls)
+    if spec.info.path
+}  # and a learner that has it
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", sorted(PATHS))
 def test_an_empty_path_is_refused_by_name(name, capfd):
     needed = ["--enbl_dst"] if name == "save_path_dst" else []
-    assert run(*BOTH, *needed, f"--{name}=") == 2
+    assert run(f"--learner=full-prec,{PATHS[name]}", *needed, f"--{name}=") == 2
     assert last_line(capfd) == f"`{name}` must be a path. Received: ''."
 
 
@@ -115,17 +116,18 @@ def other_learners(monkeypatch):
         (
             "bits", "flops:0.5",
             "`budget`: flops cannot be met by bits. Received: 'flops:0.5'. bits can meet bytes; "
-            "flops can be met by chn-pruned-rmt.",
+            "flops can be met by chn-pruned-rmt, dis-chn-pruned.",
         ),
         (
             "bits,distils", "bytes:0.5,latency:0.5",
             "`budget`: latency cannot be met by bits, distils. Received: 'bytes:0.5,latency:0.5'. "
-            "bits can meet bytes; distils can meet none; latency can be met by chn-pruned-rmt.",
+            "bits can meet bytes; distils can meet none; latency can be met by chn-pruned-rmt, "
+            "dis-chn-pruned.",
         ),
         (
             "full-prec,distils", "flops:0.5",
             "`budget` has no effect on full-prec, distils, which keeps the whole network. Received:"
-            " 'flops:0.5'. Choose a learner that compresses: chn-pruned-rmt, bits.",
+            " 'flops:0.5'. Choose a learner that compresses: chn-pruned-rmt, dis-chn-pruned, bits.",
         ),
     ],
 )  # fmt: skip

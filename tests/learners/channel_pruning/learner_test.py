@@ -213,7 +213,7 @@ def test_killed_it_goes_on_to_the_same_bits(
 def test_retraining_follows_the_networks_own_schedule(trained_digits, tmp_path, monkeypatch):
     fits = {}
 
-    def fit(self, part, model, *, schedule, num_steps):
+    def fit(self, part, model, *, schedule, num_steps, optimizer):
         fits[part] = (float(schedule(0)) if callable(schedule) else schedule, num_steps)
 
     monkeypatch.setattr(ChannelPrunedLearner, "fit", fit)

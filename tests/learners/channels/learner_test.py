@@ -97,14 +97,17 @@ def test_a_trial_has_half_the_channels(trained_digits, tmp_path):
     assert widths(model) == {"conv1": 16, "conv2": 32, "conv3": 32, "fc1": 32}
 
 
-def test_a_trial_refuses_a_list_of_another_network(trained_digits, tmp_path):
-    plan, _ = make_run("channel", tmp_path, cp_prune_option="uniform")
-    (tmp_path / "a.list").write_text("0.5, 0.5, 0.5")
-    config = type(plan.stages[0].config)(
-        prune_option="list", prune_list_file=str(tmp_path / "a.list")
+def test_a_list_of_another_network_is_refused(trained_digits, tmp_path):
+    path = tmp_path / "a.list"
+    path.write_text("0.5, 0.5, 0.5")
+    plan, helper = make_run(
+        "channel", tmp_path, cp_prune_option="list", cp_prune_list_file=str(path)
     )
+    config = plan.stages[0].config
     with pytest.raises(InputError, match=r"a.list holds 3 ratios, and 4 layers .*: conv1, conv2"):
-        Cutting.trial(trained_digits, config, allow_unsafe=False)
+        Cutting.check(trained_digits, config, helper, allow_unsafe=False)
+    path.write_text("0.5, 0.5, 0.5, 1")
+    Cutting.check(trained_digits, config, helper, allow_unsafe=False)
 
 
 def test_the_images_are_those_of_the_flags(trained_digits, tmp_path):

@@ -45,6 +45,19 @@ def test_same_outputs_wherever_passes_begin(network, monkeypatch, limit):
             np.testing.assert_allclose(last, whole[1], atol=1e-6)
 
 
+def test_a_tensor_may_be_asked_for_twice(network):
+    graph, images = network
+    model, tensors = to_keras_with_tensors(graph)
+    walk = frontier.Frontier(graph, model, tensors, images, num_images=12)
+    walk.advance("head")
+    batch = next(iter(walk))
+    refs = [Ref("head"), Ref("total"), Ref("head"), Ref("total")]
+    first, at, second, again = walk.submodel(refs)(batch)
+    np.testing.assert_array_equal(first, model(images[0]))
+    np.testing.assert_array_equal(first, second)
+    assert at is again is batch
+
+
 def test_later_passes_see_weights_that_changed_behind_the_frontier(network):
     graph, images = network
     model, tensors = to_keras_with_tensors(graph)

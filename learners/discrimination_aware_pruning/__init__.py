@@ -1,0 +1,1 @@
+"""Discrimination-aware channel pruning (Zhuang et al., 2018)."""

@@ -1,0 +1,55 @@
+"""The training images that channels are chosen with, and their labels."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nets.abstract_model_helper import AbstractModelHelper
+from utils.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Images with labels, the same in the same batches at every pass.
+
+    Attributes:
+        images: batches of inputs.
+        labels: of each batch.
+    """
+
+    images: tf.data.Dataset
+    labels: Sequence[Any]
+
+    @property
+    def num_images(self) -> int:
+        """Count them."""
+        return sum(len(keras.tree.flatten(labels)[0]) for labels in self.labels)
+
+
+def labelled_samples(helper: AbstractModelHelper, num_images: int) -> Samples:
+    """Draw training images, in batches as training has them.
+
+    Args:
+        helper: gives the data.
+        num_images: how many, or all where there are fewer.
+
+    Returns:
+        The samples.
+
+    Raises:
+        InputError: if the helper gives images for calibration without their labels.
+    """
+    dataset: Any = helper.build_dataset_calibration(num_images)
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) < 2:
+        raise InputError(
+            f"{type(helper).__name__}.build_dataset_calibration must give (images, labels): "
+            f"channels are chosen by a loss. Received elements of: {spec}. Return the labels too, "
+            "or leave the method out."
+        )
+    batches = dataset.unbatch().batch(helper.config.batch_size)
+    labels = [element[1] for element in batches]
+    return Samples(batches.map(lambda images, *_: images), labels)
