@@ -58,10 +58,28 @@ LEARNERS: dict[str, Entry] = {
         starts="fresh",
         ends_before=False,
     ),
+    "channel": Entry(
+        "learners.channel_pruning.learner:ChannelPrunedLearner",
+        "learners.channel_pruning.config:ChannelPrunedConfig",
+        "cuts channels by one ratio, a list or a search, tuning between groups of layers",
+        starts="trained",
+        ends_before=True,
+        quantity="channels",
+        budgets=("flops", "params", "bytes", "latency"),
+    ),
     "chn-pruned-rmt": Entry(
         "learners.channel_pruning_rmt.learner:ChannelPrunedRmtLearner",
         "learners.channel_pruning_rmt.config:ChannelPrunedRmtConfig",
         "cuts channels by reconstruction and least squares, then fine-tunes",
+        starts="trained",
+        ends_before=True,
+        quantity="channels",
+        budgets=("flops", "params", "bytes", "latency"),
+    ),
+    "chn-pruned-gpu": Entry(
+        "learners.channel_pruning_gpu.learner:ChannelPrunedGpuLearner",
+        "learners.channel_pruning_gpu.config:ChannelPrunedGpuConfig",
+        "cuts channels by proximal gradient descent, layer by layer, then fine-tunes",
         starts="trained",
         ends_before=True,
         quantity="channels",
@@ -94,7 +112,11 @@ LEARNERS: dict[str, Entry] = {
     ),
 }
 
-ALIASES = {"channel-pruned-rmt": "chn-pruned-rmt"}
+ALIASES = {
+    "channel-pruned": "channel",
+    "channel-pruned-rmt": "chn-pruned-rmt",
+    "channel-pruned-gpu": "chn-pruned-gpu",
+}
 
 
 def canonical_name(name: str) -> str:

@@ -42,7 +42,7 @@ from utils.training.terms import DOCUMENTED_TEMPERATURE
 
 _NB_SMPLS_BN = 1000
 
-_TRAINING, _FINE_TUNING = "training", "fine_tuning"  # the parts of most recipes: one or the other
+_TRAINING, FINE_TUNING = "training", "fine_tuning"  # the parts of most recipes: one or the other
 
 Schedule = Callable[[Any], Any] | float
 """A learning rate: a Keras schedule or another function of the step, or a constant."""
@@ -151,13 +151,16 @@ class AbstractLearner(abc.ABC):
             "setting": None if setting is None else dict(setting.values),
         }
 
-    def saved_network(self) -> keras.Model | None:
-        """Load the network of a killed run as its first fit left it, None if there is none.
+    def saved_network(self, part: str | None = None) -> keras.Model | None:
+        """Load the network of a killed run as a fit left it, None if there is none.
 
         That is where a recipe goes on whose choices are made before it trains: they are in the
-        network's shapes. `fit` takes it for the network that its first part was given.
+        network's shapes. `fit` takes it for the network that its part was given.
+
+        Args:
+            part: the fit's name; None for the first.
         """
-        path = self._states.first()
+        path = self._states.first() if part is None else self._states.of(part)
         state = None if path is None else read_state(path)
         if path is None or state is None:
             return None
@@ -165,7 +168,7 @@ class AbstractLearner(abc.ABC):
         saved = {name: state.fingerprint.get(name) for name in received}
         check_fingerprint(path, saved, received)
         self.layers = dict(state.extra.get("layers", {}))
-        self.seconds = dict(state.extra.get("seconds", {}))
+        self.seconds |= state.extra.get("seconds", {})
         self.notes = list(state.extra.get("notes", []))
         network = load_keras_model(path, self.context.run.allow_unsafe)
         self._given[network_digest(network)] = state.fingerprint[GIVEN]
@@ -187,7 +190,7 @@ class AbstractLearner(abc.ABC):
         num_steps = self.fine_tune_steps()
         schedule = fine_tune_schedule(self.fine_tune_lrn_rate, num_steps)
         optimizer = self.fine_tune_optimizer(schedule)
-        self.fit(_FINE_TUNING, model, schedule=schedule, num_steps=num_steps, optimizer=optimizer)
+        self.fit(FINE_TUNING, model, schedule=schedule, num_steps=num_steps, optimizer=optimizer)
 
     def fine_tune_optimizer(self, schedule: Schedule) -> keras.optimizers.Optimizer:
         """Make the optimizer that `--optimizer_ft` names."""
@@ -293,7 +296,7 @@ class AbstractLearner(abc.ABC):
         own: dict[str, Any] = {}
         if part != _TRAINING:  # a longer training from scratch may go on from one that has ended
             own["steps"] = num_steps
-        if part not in (_TRAINING, _FINE_TUNING):  # whose rates are those of flags
+        if part not in (_TRAINING, FINE_TUNING):  # whose rates are those of flags
             own["lrn_rates"] = _rates(schedule, num_steps)
         if loss is not None:
             own["terms"] = {term.name: _constant(term.weight) for term in loss.terms}
@@ -316,7 +319,7 @@ class AbstractLearner(abc.ABC):
         if part == _TRAINING:
             config = self.helper.config
             name, rate, usual = "lrn_rate_init", config.lrn_rate_init, type(config)().lrn_rate_init
-        elif part == _FINE_TUNING:
+        elif part == FINE_TUNING:
             name, rate, usual = "lrn_rate_ft", self.fine_tune_lrn_rate, RunConfig().lrn_rate_ft
             if rate != self.context.run.lrn_rate_ft:
                 name = f"{self.config.PREFIX}{name}"
@@ -327,7 +330,7 @@ class AbstractLearner(abc.ABC):
     def _label(self, part: str) -> str:
         """Name a fit where it is shown: the only one of most recipes by its learner alone."""
         learner = self.context.stage.learner
-        return learner if part in (_TRAINING, _FINE_TUNING) else f"{learner}: {part}"
+        return learner if part in (_TRAINING, FINE_TUNING) else f"{learner}: {part}"
 
     def _training_batches(self, first_step: int) -> tf.data.Dataset:
         if self.context.holds_out:

@@ -67,6 +67,15 @@ class LearnerConfig:
         """Whether an agent is asked to choose for each layer."""
         return self.searching is not None and self.searching.search
 
+    @property
+    def search_flag(self) -> str:
+        """How its search is switched on, for messages."""
+        return f"--{self.PREFIX}search"
+
+    def own_budget(self) -> str | None:
+        """Give the budget, written as `--budget`, that its own flags say; None where none does."""
+        return None
+
     def takes_setting(self) -> bool:
         """Whether `--setting` can say what is chosen for each layer."""
         return self.searching is not None

@@ -65,15 +65,10 @@ class Plan:
         return wanted and self.compresses and index >= self.before_stage
 
     def budget_of(self, stage: StagePlan) -> Budget | None:
-        """Give the part of the budget that a stage can meet; None without one."""
-        if self.budget is None:
-            return None
-        pairs = zip(self.budget.text.split(","), self.budget.limits, strict=True)
-        able = [(text.strip(), limit) for text, limit in pairs if limit.kind in stage.entry.budgets]
-        if len(able) == len(self.budget.limits):
-            return self.budget
-        texts, limits = [text for text, _ in able], tuple(limit for _, limit in able)
-        return Budget(",".join(texts), limits) if able else None
+        """Give the part of the budget that a stage can meet, else its own; None without one."""
+        shared = None if self.budget is None else _part_for(self.budget, stage.entry.budgets)
+        own = stage.config.own_budget()
+        return parse_budget(own, stage.entry.budgets) if shared is None and own else shared
 
     def setting_of(self, stage: StagePlan) -> Setting | None:
         """Give the setting where it says what a stage chooses; None without one."""
@@ -232,6 +227,16 @@ def _unmet(limit: Limit, text: str, names: Sequence[str]) -> str:
         f"`budget`: {limit.kind} cannot be met by {', '.join(names)}. Received: {text!r}. "
         f"{'; '.join(own)}; {others}."
     )
+
+
+def _part_for(budget: Budget, kinds: Sequence[str]) -> Budget | None:
+    """Give the limits of some kinds; None where the budget has none of them."""
+    pairs = zip(budget.text.split(","), budget.limits, strict=True)
+    able = [(text.strip(), limit) for text, limit in pairs if limit.kind in kinds]
+    if len(able) == len(budget.limits):
+        return budget
+    texts, limits = [text for text, _ in able], tuple(limit for _, limit in able)
+    return Budget(",".join(texts), limits) if able else None
 
 
 def _path(owner: Any, field: str, in_out_dir: str | None) -> str:

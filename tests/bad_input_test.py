@@ -25,6 +25,8 @@ from utils.errors import InputError
 
 ROOT = pathlib.Path(main.__file__).resolve().parent
 PRUNE = "--learner=chn-pruned-rmt"
+CHANNEL = "--learner=channel"
+LISTED = f"{CHANNEL} --cp_prune_option=list"
 TRAINED = "--pretrained_path=trained.keras"
 
 FILTERS = f"--learner=filter-pruned {TRAINED} --fp_config=prune.yaml"
@@ -210,6 +212,13 @@ def damaged_state() -> None:
 # --- the table ------------------------------------------------------------------------------------
 
 
+def list_file(text: str) -> Callable[[], None]:
+    def write() -> None:
+        pathlib.Path("ratio.list").write_text(text)
+
+    return write
+
+
 @dataclasses.dataclass(frozen=True)
 class Bad:
     """A call that must be refused.
@@ -268,7 +277,7 @@ TABLE = [
     Bad("a truth value in words", "--strict=maybe",
         ("`strict` must be True or False", "Received: 'maybe'")),
     Bad("unknown choice", f"{PRUNE} --cpr_criterion=lass",
-        ("`cpr_criterion` must be one of 'lasso', 'backward'", "Received: 'lass'")),
+        ("`cpr_criterion` must be one of 'lasso', 'backward', 'l1'", "Received: 'lass'")),
     Bad("unknown mode", "--exec_mode=test",
         ("`exec_mode` must be one of 'train', 'eval'", "Received: 'test'")),
     Bad("missing value", "--learner=full-prec --seed", ("--seed", "value", "--help")),
@@ -390,6 +399,33 @@ TABLE = [
         ("`sfp_scope_names`", "'cnov'", "Valid: conv1"), started=True),
     Bad("a budget for thresholds", f"{SOFT} --budget=flops:0.5",
         ("`budget` has no effect on soft-pruned", "filter-pruned")),
+    Bad("list of ratios that is missing", f"{LISTED} {TRAINED}",
+        ("`cp_prune_list_file`: ratio.list cannot be read", "No such file", "separated by commas")),
+    Bad("list with a ratio above one", f"{LISTED} {TRAINED}",
+        ("`cp_prune_list_file`: ratio.list, entry 2", "stays, in (0, 1]", "Received: '1.5'"),
+        list_file("0.5, 1.5, 0.5, 0.5")),
+    Bad("list with a word", f"{LISTED} {TRAINED}",
+        ("`cp_prune_list_file`: ratio.list, entry 4", "Received: 'half'"),
+        list_file("1.0, 0.5, 0.5, half")),
+    Bad("list of another length", f"{LISTED} {TRAINED}",
+        ("ratio.list holds 3 ratios, and 4 layers", "in this order: conv1, conv2, conv3, fc1"),
+        list_file("0.5, 0.5, 0.5"), started=True),
+    Bad("list beside a budget", f"{LISTED} {TRAINED} --budget=flops:0.5",
+        ("--budget and --cp_prune_option=list contradict", "Leave one out"), list_file("0.5")),
+    Bad("list of what goes, of everything",
+        f"--learner=chn-pruned-gpu {TRAINED} --cpg_prune_ratio_type=list "
+        "--cpg_prune_ratio_file=ratio.list",
+        ("`cpg_prune_ratio_file`: ratio.list, entry 1", "removed, in [0, 1)", "'1.0'"),
+        list_file("1.0, 0.5, 0.5")),
+    Bad("two ways to tune groups", f"{CHANNEL} --cp_finetune --cp_retrain",
+        ("--cp_finetune and --cp_retrain contradict", "Leave one out")),
+    Bad("one ratio and a search", f"{CHANNEL} --cp_uniform_preserve_ratio=0.5",
+        ("`cp_uniform_preserve_ratio`", "--cp_prune_option=auto", "--cp_prune_option=uniform")),
+    Bad("setting and a search", f"{CHANNEL} {TRAINED} --setting=ratios.json",
+        ("--setting and a search contradict", "the search is --cp_prune_option=auto")),
+    Bad("layers of `channel` that do not exist",
+        f"{CHANNEL} {TRAINED} --cp_skip_op_names=conv9",
+        ("`cp_skip_op_names`", "'conv9'", "Layers: ", "conv2"), started=True),
     Bad("nothing to score", "--exec_mode=eval", ("--exec_mode=eval", "model.keras", "Train first")),
     Bad("damaged state of an earlier run", "--nb_epochs=1",
         ("1_full_prec.keras", "truncated or damaged at byte"), damaged_state, started=True),

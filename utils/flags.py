@@ -49,6 +49,7 @@ class FlagInfo:
             what lies there is compared instead.
         resumable: a resumed run may change the value, which does not decide what it computes.
         needs: (flag, what it brings): without that flag switched on this one has no effect.
+        only_with: (flag, value): with another value of that flag this one has no effect.
         rivals: flags that say the same in another way; only one of them may be given.
     """
 
@@ -65,6 +66,7 @@ class FlagInfo:
     path: bool = False
     resumable: bool = False
     needs: tuple[str, str] | None = None
+    only_with: tuple[str, str] | None = None
     rivals: tuple[str, ...] = ()
 
 
@@ -249,7 +251,7 @@ def build_all(config_classes: Sequence[type], values: Mapping[str, Any]) -> dict
     configs = {config_class: build(config_class, values) for config_class in config_classes}
     specs = {spec.name: spec for cls in config_classes for spec in describe(cls)}
     for name in (name for name in specs if values.get(name) is not None):
-        _check_company(specs[name], values)
+        _check_company(specs[name], values, specs)
     return configs
 
 
@@ -258,7 +260,9 @@ def switched_on(config_classes: Iterable[type]) -> dict[str, bool]:
     return {name: True for cls in config_classes for name in getattr(cls, "SWITCHES_ON", ())}
 
 
-def _check_company(spec: FlagSpec, values: Mapping[str, Any]) -> None:
+def _check_company(
+    spec: FlagSpec, values: Mapping[str, Any], specs: Mapping[str, FlagSpec]
+) -> None:
     """Refuse a flag that was given without what it needs, or beside what says the same."""
     if spec.info.needs is not None and not values.get(spec.info.needs[0]):
         needed, words = spec.info.needs
@@ -266,6 +270,15 @@ def _check_company(spec: FlagSpec, values: Mapping[str, Any]) -> None:
             f"`{spec.name}` has no effect without {words}. Received: {values[spec.name]}. Add "
             f"--{needed}, or leave it out."
         )
+    if spec.info.only_with is not None:
+        other, wanted = spec.info.only_with
+        chosen = values.get(other)
+        chosen = specs[other].default if chosen is None else chosen
+        if chosen != wanted:
+            raise InputError(
+                f"`{spec.name}` has no effect with --{other}={chosen}. Received: "
+                f"{values[spec.name]}. Give --{other}={wanted}, or leave it out."
+            )
     for rival in spec.info.rivals:
         if values.get(rival) is not None:
             raise InputError(

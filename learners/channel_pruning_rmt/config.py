@@ -5,6 +5,7 @@ import pathlib
 from typing import ClassVar
 
 from learners.channels.config import ChannelSearchConfig
+from learners.channels.ratio_list import RatioList
 from learners.learner_config import Choice, LearnerConfig
 from learners.search.config import RolloutConfig
 from utils.errors import InputError
@@ -50,9 +51,9 @@ class ChannelPrunedRmtConfig(LearnerConfig):
     )
     criterion: str = flag(
         "backward",
-        "How channels are chosen: lasso as in the paper, or backward elimination, which asks at "
-        "each step whose loss the other channels make up for best.",
-        choices=("lasso", "backward"),
+        "How channels are chosen: lasso as in the paper; backward elimination, which asks at each "
+        "step whose loss the other channels make up for best; or l1, the largest kernel slices.",
+        choices=("lasso", "backward", "l1"),
     )
     refit_all: bool = flag(
         True, "Refit every layer behind a cut by least squares, not only those that lose inputs."
@@ -96,6 +97,10 @@ class ChannelPrunedRmtConfig(LearnerConfig):
     )
     searching: RolloutConfig = group(RolloutConfig)
     channel_search: ChannelSearchConfig = group(ChannelSearchConfig)
+
+    def ratio_list(self) -> RatioList | None:
+        """One ratio serves all layers."""
+        return None
 
     def choice(self) -> Choice | None:
         """A warm start takes the channels as they were chosen."""

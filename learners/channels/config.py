@@ -1,4 +1,4 @@
-"""Flags of a search for channel counts, beyond those that every search has."""
+"""Flags of budgets and searches for channel counts, beyond those that every search has."""
 
 import dataclasses
 
@@ -6,7 +6,20 @@ from utils.flags import flag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ChannelSearchConfig:
+class LatencyConfig:
+    """Which counts there are with a latency budget."""
+
+    latency_step: int = flag(
+        16,
+        "With a latency budget counts are multiples of this many channels, where processors have "
+        "their steps; of a quarter of the group where it is smaller than four steps.",
+        unit="channels",
+        lower=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChannelSearchConfig(LatencyConfig):
     """How candidates are made ready to be scored, and which there are."""
 
     nb_smpls_bn: int = flag(
@@ -21,11 +34,4 @@ class ChannelSearchConfig:
         "Training steps of the whole network in each roll-out before it is scored; undone after. "
         "Layer by layer every roll-out is tuned by least squares, in closed form.",
         lower=0,
-    )
-    latency_step: int = flag(
-        16,
-        "With a latency budget counts are multiples of this many channels, where processors have "
-        "their steps; of a quarter of the group where it is smaller than four steps.",
-        unit="channels",
-        lower=1,
     )

@@ -25,10 +25,12 @@ class GroupReader:
         moments: its moments, outputs weighted by how much they count.
         kernel: float [P, O], its kernel before, outputs weighted likewise; zero in rows that were
             dropped with channels of other groups.
+        plain: float [P, O], the same without weights; None where that is `kernel`.
     """
 
     moments: ReaderMoments
     kernel: np.ndarray
+    plain: np.ndarray | None = None
 
 
 class Criterion(Protocol):
@@ -89,6 +91,28 @@ def lasso_scores(
     return 2.0 * mask + energies / max(float(energies.max()), np.finfo(float).tiny)
 
 
+def magnitude_scores(
+    readers: Sequence[GroupReader],
+    num_channels: int,
+    num_keep: int | None,
+    *,
+    num_iterations: int = 100,
+) -> np.ndarray:
+    """Score channels by the sum of the magnitudes of the kernel slices that read them.
+
+    Reference:
+        Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017, arXiv:1608.08710, section
+        3.1, for input instead of output channels: "max response" in He, Zhang & Sun, 2017, section
+        4.1.1.
+    """
+    scores = np.zeros(num_channels)
+    for reader in readers:
+        kernel = reader.kernel if reader.plain is None else reader.plain
+        chosen = reader.moments.rows >= 0
+        np.add.at(scores, reader.moments.rows[chosen], np.abs(kernel[chosen]).sum(axis=1))
+    return scores
+
+
 def _scores_of(order: np.ndarray) -> np.ndarray:
     """Turn an order, the first to go in front, into scores."""
     scores = np.empty(order.size)
@@ -96,4 +120,8 @@ def _scores_of(order: np.ndarray) -> np.ndarray:
     return scores
 
 
-CRITERIA: Mapping[str, Criterion] = {"backward": backward_scores, "lasso": lasso_scores}
+CRITERIA: Mapping[str, Criterion] = {
+    "backward": backward_scores,
+    "lasso": lasso_scores,
+    "l1": magnitude_scores,
+}

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from learners.channels.ratio_list import RatioList
+
 
 class LatencyFlags(Protocol):
     """See `learners/channels/config.py`."""
@@ -21,6 +23,9 @@ class ChannelFlags(Protocol):
     @property
     def prune_ratio(self) -> float:
         """Fraction of the channels removed, in [0, 1)."""
+
+    def ratio_list(self) -> RatioList | None:
+        """One fraction for each group instead, None without."""
 
     @property
     def round_to(self) -> int:

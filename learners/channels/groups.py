@@ -80,9 +80,29 @@ def _why_not(group: ChannelGroup, skipped: Mapping[str, str], config: ChannelFla
 
 
 def ratio_counts(groups: Sequence[ChannelGroup], config: ChannelFlags) -> dict[str, int]:
-    """Say how many channels of each group stay at `prune_ratio`."""
+    """Say how many channels of each group stay at the ratio, or the ratios, of the flags.
+
+    Args:
+        groups: the groups that are pruned, in the order of the network.
+        config: `prune_ratio`, or the ratios of `ratio_list`; `round_to`.
+
+    Returns:
+        Group name -> channels that stay.
+
+    Raises:
+        InputError: if a list has not as many ratios as there are groups; names the layers.
+    """
+    listed = config.ratio_list()
+    ratios = [config.prune_ratio] * len(groups) if listed is None else listed.ratios
+    if listed is not None and len(ratios) != len(groups):
+        raise InputError(
+            f"{listed.source} holds {len(ratios)} ratios, and {len(groups)} layers of this network "
+            "can be pruned. Give one for each, in this order: "
+            f"{', '.join(group.name for group in groups)}."
+        )
     return {
-        group.name: keep_count(group.size, config.prune_ratio, config.round_to) for group in groups
+        group.name: keep_count(group.size, ratio, config.round_to)
+        for group, ratio in zip(groups, ratios, strict=True)
     }
 
 

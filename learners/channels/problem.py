@@ -82,15 +82,18 @@ def channel_problem(
     groups: Sequence[ChannelGroup],
     budget: Budget,
     make_sampler: Callable[[], Sampler],
+    *,
+    num_sampled: int,
 ) -> ChannelProblem:
     """Make the problem of a learner's search.
 
     Args:
-        learner: its config has `searching`, `channel_search`, `criterion` and `nb_smpls`.
+        learner: its config has `searching`, `channel_search` and `criterion`.
         graph: the whole network.
         groups: the groups that are chosen for.
         budget: what may be kept.
         make_sampler: draws the training images for the tables.
+        num_sampled: how many that are.
 
     Returns:
         The problem; what it measures is kept beside the search for a resumed run.
@@ -104,5 +107,5 @@ def channel_problem(
         lambda: channel_budget(graph, groups, config, budget, costs),
         lambda: make_scorer(learner, graph, groups, make_sampler()),
         config.searching,
-        num_sampled=config.nb_smpls,
+        num_sampled=num_sampled,
     )

@@ -108,7 +108,7 @@ def make_scorer(
     config, helper = learner.config, learner.helper
     with learner.timed("tables"):
         tables = ChannelTables(graph, groups, sampler, criterion=config.criterion)
-    images, _ = held_out_images(helper, config.searching.nb_smpls_search, config.nb_smpls)
+    images, _ = held_out_images(helper, config.searching.nb_smpls_search, sampler.num_images)
     network = NetworkScorer(graph, helper, images)
     refuse_blind(network.whole(), config.searching.reward_policy)
     num_steps, num_images = config.channel_search.nb_iters_tune, config.channel_search.nb_smpls_bn

@@ -16,6 +16,7 @@ their own recurrent kernel), which computes the same as the network without them
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -25,9 +26,23 @@ from learners.channels.lasso import largest
 from learners.channels.segments import cut
 from learners.reconstruction.least_squares import ReaderMoments, refit_kernel
 from learners.reconstruction.sampling import Sampler
-from learners.reconstruction.statistics import row_channels
+from learners.reconstruction.statistics import LayerStatistics, row_channels
 from learners.reconstruction.walk import Walk
 from utils.graph import ChannelGroup, Graph, ops
+
+
+class Refit(Protocol):
+    """Solves for the kernel rows that stay; arguments and result are those of `refit_kernel`."""
+
+    def __call__(
+        self,
+        statistics: LayerStatistics,
+        kernel: np.ndarray,
+        kept_rows: np.ndarray,
+        *,
+        centred: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Solve."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,12 +54,14 @@ class SelectionOptions:
         num_iterations: of a criterion that iterates.
         refit_all: refit every layer behind a cut, not only those that lose inputs.
         compensate: layers at the end of a residual branch make up for the error of the shortcut.
+        refit: gives a layer's kernel on the rows that stay, see `refit_kernel`.
     """
 
     criterion: Criterion = backward_scores
     num_iterations: int = 100
     refit_all: bool = True
     compensate: bool = True
+    refit: Refit = refit_kernel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,7 +127,7 @@ class ChannelSelection:
                     keep[group.name] = self._chosen(group)
                     self._drop(group, keep[group.name])
             if name in self._walk.readings:
-                refit = functools.partial(refit_kernel, kept_rows=self._rows_left[name])
+                refit = functools.partial(self._options.refit, kept_rows=self._rows_left[name])
                 errors[self._graph.node(name).layer] = self._walk.solve(name, refit)
             for group in self._groups:
                 if group.name not in keep and any(loop.node == name for loop in group.loops):
@@ -164,8 +181,8 @@ class ChannelSelection:
                 reading.centred,
                 left,
             )
-            kernel = reading.item.kernel * left[:, None] * reading.weights
-            found.append(GroupReader(moments, kernel))
+            plain = reading.item.kernel * left[:, None]
+            found.append(GroupReader(moments, plain * reading.weights, plain))
         return found
 
     def _drop(self, group: ChannelGroup, mask: np.ndarray) -> None:

@@ -133,9 +133,9 @@ class ChannelTables:
             if group.name in rows:
                 reading = self.readings[name]
                 moments = self._statistics[name].weighted(reading.weights)
-                kernel = reading.item.kernel * reading.weights
+                plain = reading.item.kernel
                 reader = ReaderMoments(moments, rows[group.name], reading.centred)
-                found.append(GroupReader(reader, kernel))
+                found.append(GroupReader(reader, plain * reading.weights, plain))
         return found
 
 

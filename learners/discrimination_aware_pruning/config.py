@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar, Self
 
+from learners.channels.ratio_list import RatioList
 from learners.discrimination_aware_pruning.iterations import (
     BLOCK_EPOCHS,
     LAYER_EPOCHS,
@@ -96,6 +97,10 @@ class DisChnPrunedConfig(LearnerConfig):
     def channel_search(self) -> Self:
         """What budgets read of a config's flags about counts (`learners.channels.flags`)."""
         return self
+
+    def ratio_list(self) -> RatioList | None:
+        """One ratio serves all layers."""
+        return None
 
     def takes_setting(self) -> bool:
         """Counts of channels can come from the search of another learner."""

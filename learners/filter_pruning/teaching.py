@@ -59,6 +59,5 @@ def distilling_loss(
         loss, metrics = calc_loss(labels, outputs, variables)
         return (1.0 - alpha) * loss, metrics
 
-    # The term itself leaves out the factor T^2.
-    term = distillation(alpha * temperature**2, temperature, to_logits)
+    term = distillation(alpha, temperature, to_logits)
     return LossComposer(own_loss, [term], teacher=teacher)

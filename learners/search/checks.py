@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from learners import Entry
+from learners.budget import parse_budget
 from learners.learner_config import LearnerConfig
 from learners.search.agents import AGENTS
 from learners.search.config import RolloutConfig
@@ -33,21 +34,22 @@ def check_search(
     on = [config for config in stage_configs if config.wants_search()]
     for config in on:
         if config.searching is not None:
-            _check_searching(run, config.searching, config.PREFIX)
+            _check_searching(run, config, config.searching)
         choice = config.choice()
         if choice is not None:
             raise InputError(
-                f"--{config.PREFIX}search and --{choice.flag} contradict each other: "
+                f"{config.search_flag} and --{choice.flag} contradict each other: "
                 f"{choice.words} takes what was chosen already. Leave one out."
             )
     if not on:
         _refuse_idle(run, stage_configs)
+    _refuse_idle_budget(run, entries, stage_configs)
     return None if run.setting is None else _checked_setting(run, entries, stage_configs)
 
 
 def _refuse_idle(run: "RunConfig", stage_configs: Sequence[LearnerConfig]) -> None:
     """Refuse flags about searches in a run without one."""
-    able = [f"--{c.PREFIX}search" for c in stage_configs if c.searching is not None]
+    able = [c.search_flag for c in stage_configs if c.searching is not None]
     advice = f"Switch one on ({', '.join(able)})" if able else "Choose a learner that has one"
     for name in ("agent", "search_minutes"):
         if getattr(run, name) is not None:
@@ -56,10 +58,26 @@ def _refuse_idle(run: "RunConfig", stage_configs: Sequence[LearnerConfig]) -> No
             )
 
 
-def _check_searching(run: "RunConfig", config: RolloutConfig, prefix: str) -> None:
-    if run.budget is None:
+def _refuse_idle_budget(
+    run: "RunConfig", entries: Sequence[Entry], stage_configs: Sequence[LearnerConfig]
+) -> None:
+    """Refuse a budget where all learners that could meet it have their choice made already."""
+    kinds = set() if run.budget is None else set(parse_budget(run.budget).kinds)
+    pairs = zip(entries, stage_configs, strict=True)
+    able = [config.choice() for entry, config in pairs if kinds.intersection(entry.budgets)]
+    made = [choice for choice in able if choice is not None]
+    if made and len(made) == len(able):
         raise InputError(
-            f"--{prefix}search needs a budget that every candidate keeps. Give one, e.g. "
+            f"--budget and --{made[0].flag} contradict each other: {made[0].words} says what stays "
+            "of each layer. Leave one out."
+        )
+
+
+def _check_searching(run: "RunConfig", owner: LearnerConfig, config: RolloutConfig) -> None:
+    prefix = owner.PREFIX
+    if run.budget is None and owner.own_budget() is None:
+        raise InputError(
+            f"{owner.search_flag} needs a budget that every candidate keeps. Give one, e.g. "
             "--budget=flops:0.5."
         )
     if config.nb_rlouts_min > config.nb_rlouts and config.nb_rlouts_min != _default(
@@ -83,7 +101,7 @@ def _check_searching(run: "RunConfig", config: RolloutConfig, prefix: str) -> No
         )
     if run.enbl_multi_gpu:
         raise InputError(
-            f"--{prefix}search runs in one process. Search without --enbl_multi_gpu, then train "
+            f"{owner.search_flag} runs in one process. Search without --enbl_multi_gpu, then train "
             "with several workers and --setting=ratios.json."
         )
 
@@ -95,17 +113,17 @@ def _default(field: str) -> Any:
 def _checked_setting(
     run: "RunConfig", entries: Sequence[Entry], stage_configs: Sequence[LearnerConfig]
 ) -> Setting:
+    searches = [config.search_flag for config in stage_configs if config.wants_search()]
     choices = [config.choice() for config in stage_configs]
-    for other, given in (
-        ("a search", any(config.wants_search() for config in stage_configs)),
-        ("--budget", run.budget is not None),
-        *((choice.words, True) for choice in choices if choice is not None),
-    ):
-        if given:
-            raise InputError(
-                f"--setting and {other} contradict each other: the file says what stays of each "
-                "layer. Leave one out."
-            )
+    others = ["a search"] if searches else []
+    others += ["--budget"] if run.budget is not None else []
+    others += [choice.words for choice in choices if choice is not None]
+    if others:
+        where = f" (the search is {searches[0]})" if searches else ""
+        raise InputError(
+            f"--setting and {others[0]} contradict each other: the file says what stays of each "
+            f"layer. Leave one out{where}."
+        )
     pairs = zip(entries, stage_configs, strict=True)
     quantities = [entry.quantity for entry, config in pairs if config.takes_setting()]
     if not quantities:

@@ -33,7 +33,9 @@ class Row:
 TABLE = {
     "full-prec": Row({}, 1.0),
     "distillation": Row({}, 1.0, taught=True),
+    "channel": Row({"cp_prune_option": "uniform", "budget": "flops:0.5"}, 0.5),
     "chn-pruned-rmt": Row({"budget": "flops:0.5"}, 0.5),
+    "chn-pruned-gpu": Row({"budget": "flops:0.5"}, 0.5),
     "dis-chn-pruned": Row({"budget": "flops:0.5"}, 0.5),
     "filter-pruned": Row({"budget": "flops:0.5"}, 0.5),
     "soft-pruned": Row({"sfp_thresholds": "0.6", "sfp_max_retrains": 0}, 0.657),

@@ -45,7 +45,9 @@ _TINY = {
         "--nb_repts=2",
         "--nb_repts_warmup=0",
     ],
+    "channel": ["--cp_nb_batches=2", "--cp_nb_rlouts=3", "--cp_nb_rlouts_min=3"],
     "chn-pruned-rmt": ["--cpr_nb_smpls=100"],
+    "chn-pruned-gpu": ["--cpg_nb_smpls=100", "--cpg_nb_iters_layer=20"],
     "dis-chn-pruned": [
         "--dcp_nb_smpls=100",
         "--dcp_nb_iters_block=2",

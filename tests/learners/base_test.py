@@ -265,6 +265,20 @@ def test_fits_are_those_of_plain_keras(thrice):
     assert_same_variables(model, thrice[1])
 
 
+def test_the_network_of_any_fit_that_was_begun(thrice):
+    """Where a recipe goes on whose networks differ from fit to fit."""
+    context = thrice[0].context
+    again = Thrice(context, toy_network())
+    for part, stem in (("round_0/all", ".round_0.all"), ("round_1/all", "")):
+        path = context.stage.state_path
+        wanted = keras.models.load_model(path.with_stem(f"{path.stem}{stem}"))
+        found = again.saved_network(part)
+        for weight, value in zip(found.weights, wanted.weights, strict=True):
+            np.testing.assert_array_equal(weight, value)
+    assert again.layers == {"fc2": {"error": 0.25}}
+    assert again.saved_network("round_2/all") is None
+
+
 def test_facts_of_several_fits(thrice):
     learner, _ = thrice
     assert list(learner.seconds) == ["choice", "warm_up", "round_0/all", "round_1/all"]

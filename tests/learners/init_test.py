@@ -33,6 +33,8 @@ def test_old_and_new_spelling():
     assert learners.canonical_name("channel-pruned-rmt") == "chn-pruned-rmt"
     assert learners.canonical_name("full-prec") == "full-prec"
     assert learners.learner_class("channel-pruned-rmt") is learners.learner_class("chn-pruned-rmt")
+    assert learners.canonical_name("channel-pruned") == "channel"
+    assert learners.canonical_name("channel-pruned-gpu") == "chn-pruned-gpu"
     assert set(learners.ALIASES.values()) <= set(learners.LEARNERS)
 
 

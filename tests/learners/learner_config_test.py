@@ -36,6 +36,7 @@ def test_what_a_learner_with_nothing_of_its_own_has():
     assert (config.fine_tune_lrn_rate, config.choice(), config.check_files()) == (None, None, None)
     config.check_run(RunConfig(), counts_given=True, num_epochs=None)  # nothing to refuse
     assert (config.student_bits, config.SWITCHES_ON) == (32, ())
+    assert config.own_budget() is None
     assert flags.describe(LearnerConfig) == ()
 
 
@@ -50,6 +51,7 @@ def test_documented_path_flags_of_any_name():
 def test_a_search_is_a_field_of_the_class(wanted):
     config = flags.build(Documented, {"uql_search": wanted})
     assert config.wants_search() is wanted
+    assert config.search_flag == "--uql_search"
     assert config.takes_setting()
 
 
@@ -68,3 +70,6 @@ def test_a_choice_that_is_made():
     config = learners.config_class("chn-pruned-rmt")
     assert config().choice() is None
     assert config(warm_start=True).choice() == Choice("cpr_warm_start", "a warm start")
+    config = learners.config_class("channel")
+    assert config().choice() is None
+    assert config(prune_option="list").choice() == Choice("cp_prune_option=list", "a list")

@@ -18,6 +18,12 @@ from utils.report import Report
 QUICK = {
     "cpr_nb_smpls": 128,
     "cpr_nb_crops_per_smpl": 4,
+    "cp_nb_batches": 2,
+    "cp_nb_points_per_layer": 4,
+    "cpg_nb_smpls": 128,
+    "cpg_nb_crops_per_smpl": 4,
+    "cpg_nb_iters_layer": 60,
+    "cpg_lrn_rate_pgd_init": 1e-3,
     "dcp_nb_smpls": 128,
     "dcp_nb_iters_block": 2,
     "dcp_nb_iters_layer": 4,

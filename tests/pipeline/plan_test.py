@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 
 import learners
+from learners.budget import parse_budget
 from learners.config import DistillationConfig, RunConfig
 from learners.learner_config import LearnerConfig
 from learners.setting import Setting
@@ -265,6 +266,17 @@ def test_a_budget_is_shared_out_by_kind(uniform):
     assert budgets[1] is plan.budget
     assert budgets[2].limits == plan.budget.limits[1:]
     assert budgets[2].text == "bytes:300kB"
+
+
+def test_a_budget_of_the_learners_own():
+    plan = plan_of(learner="full-prec,channel", out_dir="o")
+    assert plan.budget is None
+    assert [plan.budget_of(stage) for stage in plan.stages] == [None, parse_budget("flops:0.5")]
+    plan = plan_of(learner="full-prec,channel", out_dir="o", budget="params:0.3")
+    assert plan.budget_of(plan.stages[1]) is plan.budget
+    config = learners.config_class("channel")(prune_option="uniform")
+    plan = plan_of(learner="channel", out_dir="o", configs=[config])
+    assert plan.budget_of(plan.stages[0]) is None
 
 
 def test_a_setting_belongs_to_the_stage_of_its_quantity(uniform, folder):

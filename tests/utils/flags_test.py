@@ -65,6 +65,15 @@ class Teaching:
     shown: Search = group(Search, resumable=True)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choosing:
+    """Flags that need a value of another one."""
+
+    how: str = flag("search", "How?", choices=("search", "list"))
+    rollouts: int = flag(9, "Roll-outs.", only_with=("how", "search"))
+    file: str = flag("a.list", "The list.", only_with=("how", "list"))
+
+
 def parse(*argv, foreign=None):
     return flags.parse(argv, [Run, Config], foreign)
 
@@ -209,6 +218,24 @@ def test_flags_in_good_company():
         flags.parse(argv, [Teaching])
     configs = flags.build_all([Run, Teaching], {"seed": 3, "share": 0.25, "budget": None})
     assert configs == {Run: Run(seed=3), Teaching: Teaching(share=0.25)}
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--file=b"], r"^`file` has no effect with --how=search. Received: b. Give --how=list,"),
+        (["--how=list", "--rollouts=3"], r"^`rollouts` has no effect with --how=list. Received"),
+    ],
+)
+def test_flags_of_another_choice(argv, message):
+    with pytest.raises(InputError, match=message):
+        flags.parse(argv, [Choosing])
+
+
+def test_flags_of_the_choice_that_was_made():
+    assert flags.parse(["--rollouts=3"], [Choosing]).configs[Choosing] == Choosing(rollouts=3)
+    configs = flags.build_all([Choosing], {"how": "list", "file": "b"})
+    assert configs[Choosing] == Choosing(how="list", file="b")
 
 
 def test_what_a_resumed_run_may_change():

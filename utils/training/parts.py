@@ -62,6 +62,10 @@ class PartStates:
         """Give the state of the first part that a killed run began, None if it began none."""
         return self._place_of(self._saved[0]) if self._saved else None
 
+    def of(self, part: str) -> pathlib.Path | None:
+        """Give the state of a part that a killed run began, None if it did not."""
+        return self._place_of(part) if part in self._saved else None
+
     def begin(self, part: str, *, writes: bool = True) -> Place:
         """Settle where the next part's state lies; the one before it is put aside.
 

@@ -1,8 +1,12 @@
 import pytest
 
-from learners.channels.config import ChannelSearchConfig
+from learners.channels.config import ChannelSearchConfig, LatencyConfig
 from utils import flags
 from utils.errors import InputError
+
+
+def test_a_budget_of_time_has_its_part_alone():
+    assert set(flags.flag_values(LatencyConfig())) == {"latency_step"}
 
 
 def test_defaults():

@@ -52,6 +52,33 @@ def test_lasso_keeps_what_the_bisection_keeps(layer, reader, num_keep):
     )
 
 
+def test_l1_sums_the_magnitudes_of_the_slices(layer):
+    """By brute force over the weights of a convolution that reads 6 channels at 2 positions."""
+    x, _, _ = layer
+    plain = np.random.default_rng(0).normal(size=(2, 6, 5))  # position, channel, output
+    weights = np.array([0.0, 3.0, 1.0, 0.1, 2.0])
+    rows = np.tile(np.arange(6), 2)
+    matrix = plain.reshape(12, 5)
+    moments = statistics_of(x, x @ (matrix * weights))
+    reader = GroupReader(ReaderMoments(moments, rows, True), matrix * weights, matrix)
+    wanted = [
+        sum(abs(plain[position, channel, output]) for position in range(2) for output in range(5))
+        for channel in range(6)
+    ]
+    for num_keep in (None, 3):
+        np.testing.assert_allclose(CRITERIA["l1"]([reader], 6, num_keep), wanted)
+    np.testing.assert_allclose(CRITERIA["l1"]([reader, reader], 6, 3), 2 * np.array(wanted))
+
+
+def test_l1_leaves_rows_of_others_out(layer):
+    x, kernel, rows = layer
+    others = np.where(rows == 2, -1, rows)
+    reader = GroupReader(ReaderMoments(statistics_of(x, x @ kernel), others, True), kernel)
+    scores = CRITERIA["l1"]([reader], 6, None)
+    assert scores[2] == 0.0
+    assert np.count_nonzero(scores) == 5
+
+
 @pytest.mark.parametrize("name", CRITERIA)
 def test_a_silent_channel_goes_first(layer, name):
     x, kernel, rows = layer

@@ -5,6 +5,7 @@ import pytest
 from learners.budget import parse_budget
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.channels.groups import budget_counts, prunable_groups, ratio_counts
+from learners.channels.ratio_list import RatioList
 from tests.learners import networks
 from utils.errors import InputError
 from utils.graph import complexity, from_keras, shrink
@@ -94,3 +95,28 @@ def test_counts_within_a_budget(share):
     left = complexity(shrink(graph, keep)).flops
     # A network of 8 channels has coarse steps: one channel of conv1 is a twentieth.
     assert left / complexity(graph).flops == pytest.approx(share, abs=0.03)
+
+
+def listed(ratios):
+    """A config that has a list of ratios, as two of the learners can."""
+    config = ChannelPrunedRmtConfig(round_to=2)
+    found = RatioList(ratios=ratios, source="`cp_prune_list_file`: my.list")
+    object.__setattr__(config, "ratio_list", lambda: found)
+    return config
+
+
+def test_counts_of_a_list():
+    groups = prunable_groups(from_keras(networks.vgg()), ChannelPrunedRmtConfig())
+    counts = ratio_counts(groups, listed((0.5, 0.0, 0.25, 0.9)))
+    assert counts == {"conv1": 4, "conv2": 8, "conv3": 8, "fc1": 2}
+
+
+@pytest.mark.parametrize("number", [3, 5])
+def test_a_list_for_another_network_is_refused_with_the_layers(number):
+    groups = prunable_groups(from_keras(networks.vgg()), ChannelPrunedRmtConfig())
+    message = (
+        rf"`cp_prune_list_file`: my.list holds {number} ratios, and 4 layers of this network can "
+        r"be pruned. Give one for each, in this order: conv1, conv2, conv3, fc1\."
+    )
+    with pytest.raises(InputError, match=message):
+        ratio_counts(groups, listed((0.5,) * number))

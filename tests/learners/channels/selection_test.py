@@ -148,10 +148,9 @@ def test_units_are_chosen_when_their_layer_is_visited():
 
 
 @pytest.mark.parametrize("kind", ["GRU", "GRU-reset-before", "LSTM", "SimpleRNN", "Bidirectional"])
-def test_a_recurrent_layer_makes_up_for_features_that_others_stand_in_for(kind, monkeypatch):
+def test_a_recurrent_layer_makes_up_for_features_that_others_stand_in_for(kind):
     """Feature 3 is 2 · feature 0 + 0.5: kernel and bias of what reads it take it over exactly."""
     exactly = functools.partial(refit_kernel, pull=1e-9)
-    monkeypatch.setattr(selection, "refit_kernel", exactly)
     inputs = keras.Input((6, 4))
     dense = layers.Dense(4, name="features")
     options = {"reset_after": False} if kind == "GRU-reset-before" else {}
@@ -170,7 +169,7 @@ def test_a_recurrent_layer_makes_up_for_features_that_others_stand_in_for(kind, 
         [group],
         {"features": 3},
         Sampler([sequences], num_images=64, num_positions=6, seed=0),
-        options=SelectionOptions(),
+        options=SelectionOptions(refit=exactly),
     ).run()
     assert not run.keep["features"][[0, 3]].all()
     expected = given(sequences)
@@ -285,7 +284,7 @@ def patches(maps):
     return cut.numpy().reshape(-1, 9 * maps.shape[-1]).astype(np.float64)
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", ["backward", "lasso"])  # l1 does not look at the outputs
 @pytest.mark.parametrize("ratio", [0.5, 0.75])
 def test_error_no_larger_than_the_original_algorithms(criterion, ratio):
     """At equal channels; the original here sees every position of every image."""

@@ -4,8 +4,7 @@ import sys
 
 import pytest
 
-from learners import LEARNERS
-from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
+from learners import LEARNERS, config_class
 from learners.config import RunConfig
 from learners.full_precision.config import FullPrecConfig
 from learners.search.checks import check_search
@@ -16,10 +15,10 @@ from utils.errors import InputError
 ROOT = pathlib.Path(__file__).parents[3]
 
 
-def check(run=None, learner=None):
+def check(run=None, learner=None, name="chn-pruned-rmt"):
     run = flags.build(RunConfig, run or {})
-    config = flags.build(ChannelPrunedRmtConfig, learner or {})
-    return check_search(run, [LEARNERS["chn-pruned-rmt"]], [config])
+    config = flags.build(config_class(name), learner or {})
+    return check_search(run, [LEARNERS[name]], [config])
 
 
 def test_without_search_or_setting_there_is_nothing_to_check():
@@ -84,6 +83,36 @@ def test_contradictions_are_refused(run, learner, message):
         check(run, learner)
 
 
+def test_a_learner_may_switch_its_search_on_otherwise_and_bring_a_budget():
+    assert check({"agent": "dp"}, {"cp_prune_option": "auto"}, "channel") is None
+    with pytest.raises(InputError, match=r"Switch one on \(--cp_prune_option=auto\), or leave"):
+        check({"agent": "dp"}, {"cp_prune_option": "uniform"}, "channel")
+    with pytest.raises(InputError, match=r"^--cp_prune_option=auto runs in one process"):
+        check({"enbl_multi_gpu": True}, {}, "channel")
+
+
+@pytest.mark.parametrize(
+    ("name", "learner", "words"),
+    [
+        ("chn-pruned-rmt", {"cpr_warm_start": True}, "--cpr_warm_start .*: a warm start"),
+        ("channel", {"cp_prune_option": "list"}, "--cp_prune_option=list .*: a list"),
+    ],
+)
+def test_a_budget_for_a_choice_that_is_made_is_refused(name, learner, words):
+    with pytest.raises(InputError, match=rf"^--budget and {words} says what stays"):
+        check({"budget": "flops:0.5"}, learner, name)
+
+
+def test_a_budget_may_be_another_stages():
+    run = flags.build(RunConfig, {"budget": "flops:0.5"})
+    configs = [
+        flags.build(config_class("channel"), {"cp_prune_option": "list"}),
+        flags.build(config_class("chn-pruned-rmt"), {}),
+    ]
+    rows = [LEARNERS["channel"], LEARNERS["chn-pruned-rmt"]]
+    assert check_search(run, rows, configs) is None
+
+
 def test_unknown_agents_are_refused_with_the_list():
     with pytest.raises(InputError, match="`agent` must be one of 'dp', 'greedy', 'ddpg'"):
         flags.build(RunConfig, {"agent": "sgd"})
@@ -111,6 +140,12 @@ def test_a_setting_is_read(path):
 def test_a_setting_stands_alone(path, run, learner, other):
     with pytest.raises(InputError, match=f"--setting and {other} contradict each other"):
         check({"setting": path, **run}, learner)
+
+
+def test_a_setting_beside_a_search_says_which_flag_that_is(path):
+    with pytest.raises(InputError, match=r"Leave one out \(the search is --cp_prune_option=auto\)"):
+        check({"setting": path}, {}, "channel")
+    assert check({"setting": path}, {"cp_prune_option": "uniform"}, "channel").values
 
 
 def test_a_setting_needs_a_learner_that_chooses(path):

@@ -47,7 +47,9 @@ def make_stage(folder, scorer=None, **values):
     learner = learner_class("chn-pruned-rmt")(context, model)
     graph = from_keras(model)
     groups = prunable_groups(graph, learner.config)
-    problem = channel_problem(learner, graph, groups, plan.budget, learner.sampler)
+    problem = channel_problem(
+        learner, graph, groups, plan.budget, learner.sampler, num_sampled=learner.num_images
+    )
     if scorer is not None:
         problem._scorer = scorer
     return SearchedStage(learner, problem)

@@ -68,6 +68,8 @@ def test_a_killed_run_finds_each_part(path: pathlib.Path) -> None:
     _run(path, ["a", "b", "c"])
     states = PartStates(path, resume=True)
     assert states.first() == path.with_name("model.a.keras")
+    assert states.of("b") == path.with_name("model.b.keras")
+    assert (states.of("c"), states.of("d")) == (path, None)
     assert states.begin("a") == (path.with_name("model.a.keras"), ("a",), True)
     assert states.begin("b") == (path.with_name("model.b.keras"), ("a", "b"), True)
     assert states.begin("c") == (path, ("a", "b", "c"), True)
@@ -90,7 +92,7 @@ def test_killed_before_the_first_save_of_a_part(path: pathlib.Path) -> None:
 def test_a_fresh_run_uses_nothing_of_an_older_one(path: pathlib.Path) -> None:
     _run(path, ["a", "b"])
     fresh = PartStates(path, resume=False)
-    assert fresh.first() is None
+    assert (fresh.first(), fresh.of("b")) == (None, None)
     place = fresh.begin("b")  # in an older run it was the second
     assert place == (path, ("b",), False)
     _write(*place[:2])

@@ -1,0 +1,1 @@
+"""Channel pruning by proximal gradient descent, layer by layer."""
