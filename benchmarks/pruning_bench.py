@@ -10,13 +10,14 @@ Reported is the last epoch on the 10,000 test images, the mean of three seeds.
 from __future__ import annotations
 
 import functools
-import json
+import pathlib
 import statistics
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks import Context, Row, in_turns, real_data
+from benchmarks.cifar_runs import cifar_run
 from benchmarks.pruning_peers import adam_least_squares, l1_pruned, squared_error
 
 if TYPE_CHECKING:
@@ -55,27 +56,7 @@ def _pretrained(context: Context, helper: AbstractModelHelper) -> keras.Model:
 
 
 def _run(context: Context, seed: int, budget: str, *options: str) -> dict[str, Any]:
-    """Run the learner as a user does and read its report; a finished run is taken as it is."""
-    import main
-
-    name = "_".join([budget.replace(":", "_"), str(seed), *options[3:]])
-    folder = context.work_dir / name.replace("--", "").replace("=", "_")
-    if not (folder / "report.json").exists():
-        status = main.run(
-            [
-                "--model_helper=resnet_at_cifar10",
-                "--learner=chn-pruned-rmt",
-                f"--pretrained_path={context.data('weights')}/weights/resnet20.npz",
-                f"--data_dir_local={real_data.cifar10_for_a_row()}",
-                f"--budget={budget}",
-                f"--seed={seed}",
-                f"--out_dir={folder}",
-                *options,
-            ]
-        )
-        if status:
-            raise RuntimeError(f"main.run gave status {status}; its error is above.")
-    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return cifar_run(context, seed, "--learner=chn-pruned-rmt", f"--budget={budget}", *options)
 
 
 def selection(context: Context) -> dict[str, object]:
@@ -252,8 +233,8 @@ def learning_rate(context: Context) -> dict[str, object]:
     from utils import training
     from utils.files import load_keras_model
 
-    _run(context, context.seed, "flops:0.5", "--nb_epochs=0", "--tflite=none")
-    folder = context.work_dir / f"flops_0.5_{context.seed}"
+    report = _run(context, context.seed, "flops:0.5", "--nb_epochs=0", "--tflite=none")
+    folder = pathlib.Path(report["after"]["path"]).parent
     helper = _helper(context)
     teacher = load_keras_model(folder / "model_before.keras")
     num_steps = NUM_EPOCHS * helper.steps_per_epoch
@@ -294,8 +275,8 @@ def speed(context: Context) -> dict[str, object]:
     from utils.files import load_keras_model
     from utils.latency import file_call, measure, ratio
 
-    _run(context, context.seed, "flops:0.5", "--nb_epochs=0", "--tflite=none")
-    folder = context.work_dir / f"flops_0.5_{context.seed}"
+    report = _run(context, context.seed, "flops:0.5", "--nb_epochs=0", "--tflite=none")
+    folder = pathlib.Path(report["after"]["path"]).parent
     helper = _helper(context)
     models = {
         name: load_keras_model(folder / file)

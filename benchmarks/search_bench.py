@@ -11,7 +11,6 @@ layer by layer as the learner does and not fine-tuned, which would blur it.
 from __future__ import annotations
 
 import functools
-import json
 import pathlib
 import shutil
 import statistics
@@ -19,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import Context, Row, real_data
+from benchmarks.cifar_runs import finished_run
 
 if TYPE_CHECKING:
     from learners.channels.problem import ChannelProblem
@@ -44,13 +44,7 @@ def _resnet_flags(context: Context) -> list[str]:
 
 def _run(folder: pathlib.Path, *options: str) -> dict[str, Any]:
     """Run the learner as a user does and read its report; a finished run is taken as it is."""
-    import main
-
-    if not (folder / "report.json").exists():
-        status = main.run(["--learner=chn-pruned-rmt", f"--out_dir={folder}", *options])
-        if status:
-            raise RuntimeError(f"main.run gave status {status}; its error is above.")
-    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return finished_run(folder, ["--learner=chn-pruned-rmt", *options])
 
 
 def _problem(context: Context, seed: int) -> tuple[ChannelProblem, dict[str, float]]:
