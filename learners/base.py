@@ -35,7 +35,7 @@ from utils.training import (
     fit,
     read_state,
 )
-from utils.training.muon import Muon
+from utils.training.muon import Muon, convolution_kernels
 from utils.training.parts import PARTS, PartStates
 from utils.training.state import GIVEN, check_fingerprint
 from utils.training.terms import DOCUMENTED_TEMPERATURE
@@ -189,13 +189,16 @@ class AbstractLearner(abc.ABC):
         """Train a compressed network in place: a cosine from `fine_tune_lrn_rate` to zero."""
         num_steps = self.fine_tune_steps()
         schedule = fine_tune_schedule(self.fine_tune_lrn_rate, num_steps)
-        optimizer = self.fine_tune_optimizer(schedule)
+        optimizer = self.fine_tune_optimizer(schedule, model)
         self.fit(FINE_TUNING, model, schedule=schedule, num_steps=num_steps, optimizer=optimizer)
 
-    def fine_tune_optimizer(self, schedule: Schedule) -> keras.optimizers.Optimizer:
-        """Make the optimizer that `--optimizer_ft` names."""
+    def fine_tune_optimizer(
+        self, schedule: Schedule, model: keras.Model
+    ) -> keras.optimizers.Optimizer:
+        """Make the optimizer that `--optimizer_ft` names, for a network."""
         if self.context.run.optimizer_ft == "muon":
-            return Muon(schedule, momentum=getattr(self.helper.config, "momentum", 0.9))
+            momentum = getattr(self.helper.config, "momentum", 0.9)
+            return Muon(schedule, momentum=momentum, kernels=convolution_kernels(model))
         return self.helper.build_optimizer(schedule)
 
     @property

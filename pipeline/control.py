@@ -3,8 +3,8 @@
 Fine-tuning alone may raise the accuracy of a network that was not trained out, and compression gets
 the credit. So the network before is given what the compressed one was given after its cut: in each
 stage from the first that compresses on, as many steps as that stage trained, on the same batches
-(same seed), with the helper's optimizer, a cosine from the stage's own fine-tuning rate to zero.
-The loss is the helper's alone: no teacher, no hints, no terms of a method.
+(same seed), with the optimizer of fine-tuning, a cosine from the stage's own fine-tuning rate to
+zero. The loss is the helper's alone: no teacher, no hints, no terms of a method.
 """
 
 import dataclasses

@@ -334,9 +334,16 @@ def _initial_path(run: RunConfig, first: str, notices: list[str]) -> pathlib.Pat
     if run.out_dir is not None:  # what an earlier command left there
         states = pathlib.Path(run.out_dir, _STATES)
         places = [*(states / f"{_stem(0, name)}.keras" for name in trainers), *places]
-    for path in places:
-        if path.is_file():
-            return path
+    found = [path for path in places if path.is_file()]
+    if found:
+        newest = max(found, key=lambda path: path.stat().st_mtime)
+        if len(found) > 1:
+            others = ", ".join(str(path) for path in found if path != newest)
+            notices.append(
+                f"starting from {newest}, the newest trained network there; --pretrained_path "
+                f"takes another ({others})."
+            )
+        return newest
     tried = " or ".join(map(str, places))
     raise InputError(
         f"The learner {first} starts from a trained network: none at {tried} (--save_path). Train "

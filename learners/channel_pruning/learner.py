@@ -94,7 +94,7 @@ class ChannelPrunedLearner(ChannelLearner):
         else:
             num_steps = round(self.config.nb_iters_ft_ratio * num_steps)
             schedule = fine_tune_schedule(self.config.lrn_rate_ft, num_steps)
-            optimizer = self.fine_tune_optimizer(schedule)
+            optimizer = self.fine_tune_optimizer(schedule, model)
         self.fit(part, model, schedule=schedule, num_steps=num_steps, optimizer=optimizer)
 
     def _advice(self, part: str) -> str:

@@ -1,6 +1,8 @@
 """Channel counts as choices, and the budget that they have to meet."""
 
+import os
 import pathlib
+import platform
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,9 +17,10 @@ from learners.channels.measured import (
     Predictor,
     measured_kinds,
 )
+from learners.identity import network_digest
 from learners.search.budget import ChoiceBudget
 from learners.search.choices import ChoiceLayer, untouched
-from utils.graph import ChannelGroup, Graph
+from utils.graph import ChannelGroup, Graph, to_keras
 
 CALIBRATION_RATIOS = (0.0, 0.35, 0.7)  # uniform networks that predictions are fitted to
 VECTOR_WIDTH = 8  # channels; kernels of CPUs and phones compute whole multiples of it
@@ -146,7 +149,8 @@ def cost_model(
     kinds = measured_kinds(budget.kinds)
     if not kinds:
         return _Counted(counted)
-    measurements = Measurements(measurements_path)
+    whole = counted.cut(untouched(layers))
+    measurements = Measurements(measurements_path, _subject(whole) if measurements_path else "")
     predictors: dict[str, Predictor] = {"bytes": lambda values: counted(values)[STORED]}
     if "latency" in kinds:
         predictors["latency"] = LatencyTable(counted, layers, measurements)
@@ -163,6 +167,13 @@ def cost_model(
         predictors=predictors,
         candidates=candidates,
     )
+
+
+def _subject(graph: Graph) -> str:
+    """Say of which network, for which inputs and on which machine files are measured."""
+    model = to_keras(graph)
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    return f"{network_digest(model)} {shapes} {platform.node()} {os.cpu_count()}"
 
 
 class _Counted:

@@ -29,19 +29,23 @@ class Measurements:
 
     Args:
         path: JSON file that keeps them; None keeps them in memory only.
+        subject: of what network and machine they are; those of another in the file do not count.
 
     Raises:
         InputError: if the file is damaged.
     """
 
-    def __init__(self, path: pathlib.Path | None = None) -> None:
+    def __init__(self, path: pathlib.Path | None = None, subject: str = "") -> None:
         self._path = path
+        self._subject = subject
         self._values: dict[str, float] = {}
         if path is not None and path.exists():
             try:
                 stored = json.loads(path.read_text(encoding="utf-8"))
-                self._values = {str(key): float(value) for key, value in stored.items()}
-            except (ValueError, AttributeError, TypeError) as error:
+                if stored["of"] == subject:
+                    values = stored["values"].items()
+                    self._values = {str(key): float(value) for key, value in values}
+            except (ValueError, AttributeError, TypeError, KeyError) as error:
                 raise InputError(
                     f"{path} is damaged ({error}). Remove it, or start anew with --resume=False."
                 ) from error
@@ -57,7 +61,8 @@ class Measurements:
         self._values |= values
         if self._path is not None:
             with atomic_path(self._path) as temporary:
-                temporary.write_text(json.dumps(self._values, indent=1), encoding="utf-8")
+                kept = {"of": self._subject, "values": self._values}
+                temporary.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 class FileMeter:

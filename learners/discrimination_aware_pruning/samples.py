@@ -50,6 +50,7 @@ def labelled_samples(helper: AbstractModelHelper, num_images: int) -> Samples:
             f"channels are chosen by a loss. Received elements of: {spec}. Return the labels too, "
             "or leave the method out."
         )
-    batches = dataset.unbatch().batch(helper.config.batch_size)
+    # One pass of a helper's own data decides: another might come in another order.
+    batches = dataset.unbatch().batch(helper.config.batch_size).cache()
     labels = [element[1] for element in batches]
     return Samples(batches.map(lambda images, *_: images), labels)

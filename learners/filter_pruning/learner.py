@@ -62,7 +62,7 @@ class FilterPrunedLearner(AbstractLearner):
                 schedule=rate,
                 num_steps=part.num_steps,
                 loss=loss,
-                optimizer=self.fine_tune_optimizer(rate),
+                optimizer=self.fine_tune_optimizer(rate, model),
             )
         return Trained(model or self.model)
 

@@ -41,7 +41,7 @@ class SoftPrunedLearner(AbstractLearner):
                 self.model,
                 schedule=rate,
                 num_steps=num_steps,
-                optimizer=self.fine_tune_optimizer(rate),
+                optimizer=self.fine_tune_optimizer(rate, self.model),
                 callbacks=[pruning.callback()],
                 extra_variables=pruning.variables,
                 keep_zeros=False,

@@ -96,7 +96,7 @@ def test_fine_tuning_leaves_state_and_history(trained_digits, tmp_path):
 def test_fine_tuning_by_muon(trained_digits, tmp_path):
     own = learner_in(tmp_path / "own", trained_digits, nb_epochs="0.09")
     muon = learner_in(tmp_path / "muon", trained_digits, nb_epochs="0.09", optimizer_ft="muon")
-    assert type(muon.fine_tune_optimizer(0.1)) is Muon
+    assert type(muon.fine_tune_optimizer(0.1, trained_digits)) is Muon
     models = [learner.train().model for learner in (own, muon)]
     kernels = [np.array(model.get_layer("conv2").kernel) for model in models]
     assert not np.array_equal(*kernels)

@@ -1,6 +1,7 @@
 """What a run will do and where; every refusal also stands in `tests/bad_input_test.py`."""
 
 import dataclasses
+import os
 import pathlib
 from typing import ClassVar
 
@@ -301,3 +302,15 @@ def test_configs_are_asked_whether_they_go_with_the_run(uniform):
     for values in ({"nb_epochs": "3"}, {"budget": "bytes:0.5"}):
         plan_of(True, learner="uniform", configs=[Asking()], **values)
     assert asked == [("uniform", False, 3.0), ("uniform", True, None)]
+
+
+def test_the_newest_trained_network_of_a_folder_is_taken(tmp_path):
+    states = tmp_path / "state"
+    states.mkdir()
+    for age, name in ((20, "1_full_prec"), (10, "1_distillation")):
+        path = states / f"{name}.keras"
+        path.write_bytes(b"")
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
+    made = plan_of(True, learner="chn-pruned-rmt", out_dir=str(tmp_path))
+    assert made.initial_path == states / "1_distillation.keras"
+    assert any("1_full_prec.keras" in line and "newest" in line for line in made.notices)

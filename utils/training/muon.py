@@ -17,6 +17,7 @@ momentum, as the network was, instead of AdamW.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -26,46 +27,82 @@ from keras import ops
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _NUM_ITERATIONS = 5
 _TINY = 1e-7
+_CONVOLUTIONS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 _FEWEST_INPUTS = 4  # a kernel that reads the 3 colours has no directions to balance
 
 
 class Muon(keras.optimizers.SGD):
-    """See the module; arguments as of `keras.optimizers.SGD`.
+    """See the module; the other arguments are those of `keras.optimizers.SGD`.
 
     Args:
         learning_rate: a schedule, a constant or a callable.
         momentum: in [0, 1).
+        kernels: paths of the variables whose steps are orthogonal, see `convolution_kernels`.
         **options: of `keras.optimizers.Optimizer`.
     """
 
-    def __init__(self, learning_rate: Any = 0.02, momentum: float = 0.9, **options: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: Any = 0.02,
+        momentum: float = 0.9,
+        kernels: Sequence[str] = (),
+        **options: Any,
+    ) -> None:
         super().__init__(learning_rate, momentum=momentum, **options)
+        self.kernels = tuple(kernels)
+        self._turned: frozenset[int] = frozenset()  # places among the trained variables
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Make the momenta, and look up the kernels."""
+        if not self.built:
+            self._turned = frozenset(n for n, v in enumerate(variables) if v.path in self.kernels)
+        super().build(variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Make the step of one variable."""
-        if not is_convolution(variable.shape) or not self.momentum:
+        index = self._get_variable_index(variable)
+        if index not in self._turned or not self.momentum:
             super().update_step(gradient, variable, learning_rate)
             return
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
-        momentum = self.momentums[self._get_variable_index(variable)]
+        momentum = self.momentums[index]
         self.assign(momentum, self.momentum * momentum + gradient)
         flat = ops.reshape(gradient + self.momentum * momentum, (-1, variable.shape[-1]))
         turned = ops.reshape(orthogonalized(flat), variable.shape)
         self.assign_sub(variable, rate * _scale(variable) * turned)
 
+    def get_config(self) -> dict[str, Any]:
+        """Describe it."""
+        return {**super().get_config(), "kernels": list(self.kernels)}
 
-def is_convolution(shape: tuple[int, ...]) -> bool:
-    """Say whether a variable is a kernel that Muon trains: a convolution between feature maps.
+
+def convolution_kernels(model: keras.Model) -> tuple[str, ...]:
+    """List the kernels that Muon trains: of convolutions between feature maps.
+
+    Those of depthwise convolutions have a matrix for each channel, those of attention one for each
+    head: they are none.
 
     Args:
-        shape: of the variable; kernels are [window …, inputs, outputs].
+        model: built network; layers in nested models and in other layers count.
 
-    Example:
-        >>> [is_convolution(s) for s in ((3, 3, 16, 32), (3, 3, 3, 16), (3, 3, 16, 1), (64, 10))]
-        [True, False, False, False]
+    Returns:
+        Paths of variables.
     """
-    return len(shape) >= 3 and shape[-2] >= _FEWEST_INPUTS and shape[-1] > 1
+    layers = model._flatten_layers(include_self=False)
+    kernels = (layer.kernel for layer in layers if isinstance(layer, _CONVOLUTIONS) and layer.built)
+    return tuple(
+        kernel.path
+        for kernel in kernels
+        if kernel.shape[-2] >= _FEWEST_INPUTS and kernel.shape[-1] > 1
+    )
 
 
 def orthogonalized(matrix: Any) -> Any:

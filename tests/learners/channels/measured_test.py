@@ -26,14 +26,15 @@ HALF = FULL // 2
 
 def test_measurements_outlive_the_process(tmp_path):
     path = tmp_path / "costs.json"
-    Measurements(path).add({"bytes:1,2": 100.0})
-    again = Measurements(path)
+    Measurements(path, "a network").add({"bytes:1,2": 100.0})
+    again = Measurements(path, "a network")
     assert "bytes:1,2" in again
     assert again["bytes:1,2"] == 100.0
     assert "bytes:1,3" not in again
+    assert "bytes:1,2" not in Measurements(path, "another")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"a": "b"}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', '{"of": "", "values": {"a": "b"}}'])
 def test_damaged_measurements_are_refused(tmp_path, content):
     (tmp_path / "costs.json").write_text(content)
     with pytest.raises(InputError, match=r"costs\.json is damaged"):
@@ -49,7 +50,7 @@ def test_bytes_are_those_of_the_exported_file(cost):
 def test_nothing_is_measured_twice(cost, tmp_path, monkeypatch):
     measurements = Measurements(tmp_path / "costs.json")
     found = FileMeter(cost, FULL, measurements).measure(HALF, ["bytes", "latency"])
-    assert set(json.loads((tmp_path / "costs.json").read_text())) == {
+    assert set(json.loads((tmp_path / "costs.json").read_text())["values"]) == {
         "bytes:4,4,6,8",
         "latency:4,4,6,8",
         "latency:8,8,12,16",

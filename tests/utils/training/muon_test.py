@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.training.muon import Muon, orthogonalized
+from utils.training.muon import Muon, convolution_kernels, orthogonalized
 
 
 @settings(deadline=None, max_examples=25)
@@ -38,7 +38,7 @@ def test_two_steps_are_those_of_the_formula():
         {name: np.random.default_rng(step).normal(size=v.shape) for name, v in own.items()}
         for step in (1, 2)
     ]
-    optimizer = Muon(0.1, momentum=0.9)
+    optimizer = Muon(0.1, momentum=0.9, kernels=["kernel"])
     kernel, momentum = np.array(own["kernel"]).astype(np.float64), 0.0
     for step in gradients:
         momentum = 0.9 * momentum + step["kernel"]
@@ -60,7 +60,7 @@ def test_two_steps_are_those_of_the_formula():
 def test_all_else_is_trained_by_sgd():
     own, plain = variables(), variables()
     for optimizer, given_variables in (
-        (Muon(0.1, momentum=0.9), own),
+        (Muon(0.1, momentum=0.9, kernels=["kernel"]), own),
         (keras.optimizers.SGD(0.1, momentum=0.9), plain),
     ):
         for _ in range(2):
@@ -72,6 +72,22 @@ def test_all_else_is_trained_by_sgd():
 
 
 def test_a_description_gives_it_back():
-    optimizer = Muon.from_config(Muon(0.3, momentum=0.8).get_config())
+    optimizer = Muon.from_config(Muon(0.3, momentum=0.8, kernels=["a"]).get_config())
     assert float(optimizer.learning_rate) == pytest.approx(0.3)
-    assert optimizer.momentum == 0.8
+    assert (optimizer.momentum, optimizer.kernels) == (0.8, ("a",))
+
+
+def test_which_kernels():
+    """Convolutions between maps, wherever they are; no colours, no depthwise, no attention."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(8, 3, name="colours")(inputs)
+    x = keras.layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise")(x)
+    inner = keras.Sequential([keras.Input((4, 4, 16)), keras.layers.Conv2D(6, 1, name="inner")])
+    x = keras.layers.Reshape((16, 6))(inner(x))
+    x = keras.layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = keras.layers.Conv1D(5, 3, name="last")(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="fc")(keras.layers.Flatten()(x)))
+    names = {path.split("/")[-2] for path in convolution_kernels(model)}
+    assert names == {"inner", "last"}
+    trained = {variable.path for variable in model.trainable_variables}
+    assert set(convolution_kernels(model)) <= trained
