@@ -29,7 +29,6 @@ from learners.filter_pruning.course import (
 )
 from learners.filter_pruning.cutting import FilterCutting
 from learners.filter_pruning.schedule import part_rate
-from learners.filter_pruning.teaching import distilling_loss, load_teacher
 from learners.filters.choice import all_groups
 from learners.identity import file_digest
 from utils.graph import ChannelGroup, Graph, from_keras, to_keras
@@ -43,7 +42,7 @@ class FilterPrunedLearner(AbstractLearner):
         """Carry out the recipe."""
         self.notes += self.config.recipe.notes
         graph = from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe)
-        parts, loss = self.parts(graph), self.loss()
+        parts = self.parts(graph)
         model = self.saved_network()
         for index, part in enumerate(parts):
             if model is None or index:
@@ -61,7 +60,6 @@ class FilterPrunedLearner(AbstractLearner):
                 model,
                 schedule=rate,
                 num_steps=part.num_steps,
-                loss=loss,
                 optimizer=self.fine_tune_optimizer(rate),
             )
         return Trained(model or self.model)
@@ -77,11 +75,9 @@ class FilterPrunedLearner(AbstractLearner):
 
     def fingerprint(self) -> dict[str, Any]:
         """Compare the content of the documents too."""
-        recipe, own = self.config.recipe, {}
+        own = {}
         if self.config.config is not None:
             own["fp_config_file"] = file_digest(self.config.config)
-        if recipe.distill is not None and recipe.distill.teacher_path is not None:
-            own["fp_teacher_file"] = file_digest(recipe.distill.teacher_path)
         return {**super().fingerprint(), **own}
 
     def parts(self, graph: Graph) -> list[Part]:
@@ -129,13 +125,16 @@ class FilterPrunedLearner(AbstractLearner):
         self.layers |= {name: {"error": error} for name, error in cutting.errors.items()}
         return to_keras(small)
 
-    def loss(self) -> LossComposer | None:
-        """Compose the loss that the document asks for; None for that of every learner."""
+    @property
+    def distillation_weight(self) -> float:
+        """The document's share of the teacher; without one as every learner's."""
         distill = self.config.recipe.distill
-        if distill is None:
-            return None
-        teacher = load_teacher(distill, self.model, allow_unsafe=self.context.run.allow_unsafe)
-        return distilling_loss(distill, self.helper.calc_loss, teacher, self.helper.logits)
+        return super().distillation_weight if distill is None else distill.alpha
+
+    def default_loss(self, model: keras.Model, saved: keras.Model | None = None) -> LossComposer:
+        """Leave the labels what the document's teacher does not have."""
+        loss, distill = super().default_loss(model, saved), self.config.recipe.distill
+        return loss if distill is None else loss.with_labels_at(1.0 - distill.alpha)
 
 
 def _cuts(

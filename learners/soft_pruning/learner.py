@@ -19,6 +19,7 @@ from learners.base import AbstractLearner, Trained
 from learners.channels.selection import halved
 from learners.filters.inner_blocks import soft_groups
 from learners.filters.soft import Pruning
+from learners.filters.strip import Stripped
 from learners.soft_pruning.config import SoftPrunedConfig
 from utils.command import notes
 from utils.graph import from_keras, to_keras
@@ -48,9 +49,9 @@ class SoftPrunedLearner(AbstractLearner):
             )
             self.say(f"training {number} at {pruning.summary()}")
         with self.timed("strip"):
-            graph = pruning.stripped_graph(self.images())
-        self.notes += self.remarks(pruning)
-        return Trained(to_keras(graph))
+            result = pruning.stripped(self.images())
+        self.notes += self.remarks(pruning, result)
+        return Trained(to_keras(result.graph))
 
     @classmethod
     def trial(
@@ -79,15 +80,16 @@ class SoftPrunedLearner(AbstractLearner):
         batch = next(iter(self.helper.build_dataset_calibration(_NB_SMPLS_STRIP)))
         return batch[0] if isinstance(batch, tuple) else batch
 
-    def remarks(self, pruning: Pruning) -> list[str]:
+    def remarks(self, pruning: Pruning, result: Stripped) -> list[str]:
         """Say what came of it, for the report."""
         summary = pruning.summary()
         zeroed, sizes = sum(summary.zeroed.values()), sum(summary.sizes.values())
-        found = f"soft pruning: {zeroed} of {sizes} filters were zero in the end and are cut"
+        cut = "are cut" if not result.num_held else f"{zeroed - result.num_held} are cut"
+        found = f"soft pruning: {zeroed} of {sizes} filters were zero in the end and {cut}"
         if not zeroed:
             found = f"soft pruning: no filter was redundant, lower --{self.config.PREFIX}thresholds"
         back = f"{pruning.num_regrown} times one came back beyond the rule on the way"
-        return [*filter(None, [pruning.note]), f"{found}; {back}."]
+        return [*filter(None, [pruning.note, result.note]), f"{found}; {back}."]
 
     def say(self, sentence: str) -> None:
         """Show a line."""
