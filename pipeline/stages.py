@@ -130,7 +130,7 @@ def compress(
 def _check_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
     """Let every stage's learner refuse what it could not work on."""
     for stage in plan.stages:
-        if stage.num_epochs is None and plan.run.exec_mode == "train":
+        if stage.num_epochs is None:
             own = helper.setup_lrn_rate(None)[1] / helper.steps_per_epoch
             plan.check_run_of(stage, num_epochs=own)
         kind: type[AbstractLearner] = learners.learner_class(stage.learner)

@@ -9,14 +9,13 @@ its followers (`learners/filters/criteria.py` names them):
 3. train to the next step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from learners.base import AbstractLearner, Trained
-from learners.budget import Budget
-from learners.channels.groups import channel_budget
+from learners.channels.counts import ruled_counts
 from learners.channels.selection import halved
 from learners.filter_pruning.config import FilterPrunedConfig
 from learners.filter_pruning.course import (
@@ -29,9 +28,13 @@ from learners.filter_pruning.course import (
 )
 from learners.filter_pruning.cutting import FilterCutting
 from learners.filter_pruning.schedule import part_rate
+from learners.filters.carriers import SCALE, carriers
 from learners.filters.choice import all_groups
+from learners.filters.criteria import CRITERIA, require_scales
 from learners.identity import file_digest
-from utils.graph import ChannelGroup, Graph, from_keras, to_keras
+from learners.labelled import labelled_batches
+from nets.abstract_model_helper import AbstractModelHelper
+from utils.graph import Graph, from_keras, to_keras
 from utils.training import LossComposer
 
 
@@ -73,6 +76,28 @@ class FilterPrunedLearner(AbstractLearner):
         names = {name for cuts in _cuts(graph, config) for cut in cuts for name in cut.counts}
         return to_keras(halved(graph, [g for g in all_groups(graph) if g.name in names]))
 
+    @classmethod
+    def check(
+        cls,
+        model: keras.Model,
+        config: FilterPrunedConfig,
+        helper: AbstractModelHelper,
+        *,
+        allow_unsafe: bool,
+    ) -> None:
+        """Refuse layers that are not there, and criteria that do not find what they look at."""
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        groups = {group.name: group for group in all_groups(graph)}
+        for each in (each for cuts in _cuts(graph, config) for each in cuts):
+            if CRITERIA[each.criterion].gradients:
+                labelled_batches(helper, config.nb_smpls)
+            if CRITERIA[each.criterion].scales:
+                # Where a budget rules, any group may lose channels.
+                lose = [n for n, kept in each.counts.items() if kept < groups[n].size]
+                for name in lose if config.recipe.has_ratios else each.counts:
+                    kinds = [part.kind for part in carriers(graph, groups[name])]
+                    require_scales(name, kinds.count(SCALE))
+
     def fingerprint(self) -> dict[str, Any]:
         """Compare the content of the documents too."""
         own = {}
@@ -99,19 +124,10 @@ class FilterPrunedLearner(AbstractLearner):
 
     def final_counts(self, graph: Graph) -> FinalCounts | None:
         """Give what says how many channels stay in the end, where it is not the recipe's ratios."""
-        budget, setting = self.context.budget, self.context.setting
-        if setting is not None:
-            return lambda groups: setting.values_for({group.name: group.size for group in groups})
-        return None if budget is None else lambda groups: self.within(budget, graph, groups)
-
-    def within(
-        self, budget: Budget, graph: Graph, groups: Sequence[ChannelGroup]
-    ) -> Mapping[str, int]:
-        """Settle the counts at one uniform ratio for all groups."""
-        channels = channel_budget(graph, groups, self.config, budget)
-        values = channels.refined(channels.uniform())
-        self.notes += channels.remarks(values)
-        return channels.by_name(values)
+        if self.context.setting is None and self.context.budget is None:
+            return None
+        # A resumed run settles them again.
+        return lambda groups: ruled_counts(self, graph, groups, keeps_costs=True) or {}
 
     def without(self, model: keras.Model, cuts: Sequence[Cut]) -> keras.Model:
         """Cut the filters that score lowest in a network as it is now."""

@@ -184,7 +184,7 @@ class FilterPruner(OwnLoop):
     def _hold(self) -> None:
         for name, mask in self._gone.items():
             parts = [part for part in self._parts[name] if part.kind in _SILENCED]
-            self._weights.zero(parts, np.asarray(mask))
+            self._weights.zero(parts, mask)
 
     def _of_kind(self, kind: str) -> list[Carrier]:
         parts = (part for parts in self._parts.values() for part in parts if part.kind == kind)

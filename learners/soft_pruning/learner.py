@@ -21,8 +21,9 @@ from learners.filters.inner_blocks import soft_groups
 from learners.filters.soft import Pruning
 from learners.filters.strip import Stripped
 from learners.soft_pruning.config import SoftPrunedConfig
+from nets.abstract_model_helper import AbstractModelHelper
 from utils.command import notes
-from utils.graph import from_keras, to_keras
+from utils.graph import ChannelGroup, Graph, from_keras, to_keras
 from utils.training import fine_tune_schedule
 
 _NB_SMPLS_STRIP = 64  # images on which channels of zero filters are looked at; most are constant
@@ -59,9 +60,19 @@ class SoftPrunedLearner(AbstractLearner):
     ) -> keras.Model | None:
         """Keep the first half of the channels of each group."""
         graph = from_keras(model, allow_unsafe=allow_unsafe)
-        source = f"`{config.PREFIX}scope_names`"
-        groups, _ = soft_groups(graph, config.scopes(), source=source)
-        return to_keras(halved(graph, groups))
+        return to_keras(halved(graph, _groups(graph, config)))
+
+    @classmethod
+    def check(
+        cls,
+        model: keras.Model,
+        config: SoftPrunedConfig,
+        helper: AbstractModelHelper,
+        *,
+        allow_unsafe: bool,
+    ) -> None:
+        """Refuse scopes that are in no name, and a network without filters that can go."""
+        _groups(from_keras(model, allow_unsafe=allow_unsafe), config)
 
     def pruning(self, model: keras.Model) -> Pruning:
         """Translate the flags."""
@@ -94,3 +105,7 @@ class SoftPrunedLearner(AbstractLearner):
     def say(self, sentence: str) -> None:
         """Show a line."""
         notes.print(f"{self.context.stage.learner}: {sentence}", markup=False)
+
+
+def _groups(graph: Graph, config: SoftPrunedConfig) -> list[ChannelGroup]:
+    return soft_groups(graph, config.scopes(), source=f"`{config.PREFIX}scope_names`")[0]

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from learners.channels import selection
 from learners.channels.criteria import CRITERIA
 from learners.channels.lasso import channel_quadratic, lasso_mask
 from learners.channels.segments import merged, segments
