@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from learners.budget import Budget, keep_count
 from learners.channels.budget import ChannelBudget
-from learners.channels.flags import ChannelFlags
+from learners.channels.flags import BudgetFlags, ChannelFlags
 from learners.channels.segments import per_reader, segments
 from learners.name_parts import name_parts, require_known
 from utils.errors import InputError
@@ -105,7 +105,7 @@ def ratio_counts(groups: Sequence[ChannelGroup], config: ChannelFlags) -> dict[s
 def channel_budget(
     graph: Graph,
     groups: Sequence[ChannelGroup],
-    config: ChannelFlags,
+    config: BudgetFlags,
     budget: Budget,
     measurements_path: pathlib.Path | None = None,
 ) -> ChannelBudget:
@@ -124,7 +124,7 @@ def channel_budget(
 def budget_counts(
     graph: Graph,
     groups: Sequence[ChannelGroup],
-    config: ChannelFlags,
+    config: BudgetFlags,
     budget: Budget,
 ) -> dict[str, int]:
     """Say how many channels of each group stay within a budget, at one uniform ratio."""
