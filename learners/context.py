@@ -75,6 +75,9 @@ class StageContext:
     @property
     def temperature(self) -> float:
         """Temperature of distillation in this stage."""
+        own = self.stage.config.own_teacher()
+        if own is not None:
+            return own.temperature
         return self.run.distillation.temperature(self.stage.config.student_bits)
 
     def decisive_flags(self) -> dict[str, Any]:

@@ -15,6 +15,20 @@ class Choice(NamedTuple):
     words: str
 
 
+class OwnTeacher(NamedTuple):
+    """What a learner's own flags or files say of distillation.
+
+    Attributes:
+        temperature: that softens both networks' outputs.
+        path: the teacher's file; None for the network before the first compression.
+        source: what says so, for messages.
+    """
+
+    temperature: float
+    path: str | None
+    source: str
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LearnerConfig:
     """Base of the learners' configs; a learner overrides what is different with it.
@@ -84,6 +98,13 @@ class LearnerConfig:
         """Say by which flag the choice for each layer is made already; None while it is open."""
         return None
 
+    def own_teacher(self) -> OwnTeacher | None:
+        """Say that the stage distils without `--enbl_dst`; None where that alone rules.
+
+        The pipeline loads and checks the teacher; how the loss is mixed is the learner's.
+        """
+        return None
+
     def check_files(self) -> None:
         """Look, before TensorFlow is loaded, whether the files are there that the flags name.
 
@@ -97,7 +118,8 @@ class LearnerConfig:
         Args:
             run: flags of every run.
             counts_given: a budget or a setting says how much stays.
-            num_epochs: of the stage; None for the network's own schedule.
+            num_epochs: of the stage; None for the network's own schedule, whose number of epochs
+                is asked about again when the network is there.
 
         Raises:
             InputError: if they contradict each other.

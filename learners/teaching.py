@@ -143,6 +143,9 @@ class Teaching:
         ]
 
     def _why(self) -> str:
+        own = self._context.stage.config.own_teacher()
+        if own is not None:
+            return f"as given by {own.source}"
         if self._flags.tempr_dst is not None:
             return "as given by --tempr_dst"
         bits = self._context.stage.config.student_bits

@@ -59,16 +59,35 @@ class Plan:
         ends = (index for index, stage in enumerate(self.stages) if stage.entry.ends_before)
         return next(ends, len(self.stages) - 1)
 
+    def is_taught(self, index: int) -> bool:
+        """Whether a stage, counted from 0, distils: by --enbl_dst, or by its own flags."""
+        own = self.stages[index].config.own_teacher()
+        return self.run.distillation.enbl_dst or own is not None
+
     def learns_from_before(self, index: int) -> bool:
         """Whether the network before compression teaches a stage, counted from 0."""
-        wanted = self.run.distillation.enbl_dst and not self.teacher_paths
+        wanted = self.is_taught(index) and not self.teacher_paths
         return wanted and self.compresses and index >= self.before_stage
+
+    @property
+    def teacher_source(self) -> str:
+        """What names the teachers' files, for messages."""
+        if not self.run.distillation.enbl_dst:
+            owns = (stage.config.own_teacher() for stage in self.stages)
+            return next((own.source for own in owns if own is not None and own.path), "")
+        is_usual = self.run.distillation.teacher_path is None
+        return "`save_path_dst`" if is_usual else "`teacher_path`"
 
     def budget_of(self, stage: StagePlan) -> Budget | None:
         """Give the part of the budget that a stage can meet, else its own; None without one."""
         shared = None if self.budget is None else _part_for(self.budget, stage.entry.budgets)
         own = stage.config.own_budget()
         return parse_budget(own, stage.entry.budgets) if shared is None and own else shared
+
+    def check_run_of(self, stage: StagePlan, *, num_epochs: float | None) -> None:
+        """Let a stage's flags refuse those of the run, see `LearnerConfig.check_run`."""
+        ruled = self.budget_of(stage) is not None or self.setting_of(stage) is not None
+        stage.config.check_run(self.run, counts_given=ruled, num_epochs=num_epochs)
 
     def setting_of(self, stage: StagePlan) -> Setting | None:
         """Give the setting where it says what a stage chooses; None without one."""
@@ -103,7 +122,7 @@ def make_plan(
         run=run,
         stages=_stages(run, names, stage_configs, notices),
         initial_path=_initial_path(run, names[0], notices) if starts_from_file else None,
-        teacher_paths=_teacher_paths(run, notices),
+        teacher_paths=_teacher_paths(run, notices) or _own_teacher(run, stage_configs, notices),
         budget=budget,
         setting=setting,
         log_dir=pathlib.Path(_path(run, "log_dir", run.out_dir and f"{run.out_dir}/logs")),
@@ -194,8 +213,7 @@ def _check_files(plan: Plan) -> None:
         check_writable(stage.state_path)
         check_writable(stage.artefact_path)
         stage.config.check_files()
-        ruled = plan.budget_of(stage) is not None or plan.setting_of(stage) is not None
-        stage.config.check_run(plan.run, counts_given=ruled, num_epochs=stage.num_epochs)
+        plan.check_run_of(stage, num_epochs=stage.num_epochs)
     check_writable(plan.log_dir / "events")
 
 
@@ -300,6 +318,27 @@ def _teacher_paths(run: RunConfig, notices: list[str]) -> tuple[pathlib.Path, ..
             "network before compression."
         )
     return ()
+
+
+def _own_teacher(
+    run: RunConfig, configs: Sequence[LearnerConfig], notices: list[str]
+) -> tuple[pathlib.Path, ...]:
+    """Find the teacher that the stages' own flags name, if any."""
+    if run.distillation.enbl_dst or run.exec_mode != "train":
+        return ()
+    owns = [own for own in (config.own_teacher() for config in configs) if own is not None]
+    if len({own.path for own in owns}) > 1:
+        named = "; ".join(f"{own.source}: {own.path or 'the network before'}" for own in owns)
+        raise InputError(f"The stages of a run learn from one teacher. Received: {named}.")
+    if not owns or owns[0].path is None:
+        return ()
+    path = _network_path(owns[0].path, notices)
+    if not path.is_file():
+        raise InputError(
+            f"{owns[0].source}: there is no teacher {str(path)!r}. Leave it out to learn from the "
+            "network before compression."
+        )
+    return (path,)
 
 
 def _network_path(path: str, notices: list[str]) -> pathlib.Path:

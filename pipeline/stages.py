@@ -130,6 +130,9 @@ def compress(
 def _check_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
     """Let every stage's learner refuse what it could not work on."""
     for stage in plan.stages:
+        if stage.num_epochs is None:
+            own = helper.setup_lrn_rate(None)[1] / helper.steps_per_epoch
+            plan.check_run_of(stage, num_epochs=own)
         kind: type[AbstractLearner] = learners.learner_class(stage.learner)
         kind.check(model, stage.config, helper, allow_unsafe=plan.run.allow_unsafe)
 
@@ -182,7 +185,9 @@ def run_stages(
     for index, stage in enumerate(plan.stages):
         if index == plan.before_stage:
             before = copy_network(trained.model, allow_unsafe=plan.run.allow_unsafe)
-        taught_by = [before] if plan.learns_from_before(index) else teachers
+        taught_by = teachers if plan.is_taught(index) else ()
+        if plan.learns_from_before(index):
+            taught_by = [before]
         alike = tuple(_same_ending(teacher, trained.model, helper) for teacher in taught_by)
         context = StageContext(
             run=plan.run,
@@ -239,7 +244,8 @@ def _find_logits(plan: Plan, helper: AbstractModelHelper, model: keras.Model) ->
     """Refuse, before training, distillation from outputs that are no logits."""
     distillation = plan.run.distillation
     always = any("enbl_dst" in stage.config.SWITCHES_ON for stage in plan.stages)
-    if distillation.enbl_dst and (distillation.loss_w_dst or always):
+    own = any(stage.config.own_teacher() is not None for stage in plan.stages)
+    if own or (distillation.enbl_dst and (distillation.loss_w_dst or always)):
         helper.find_logits(model)
 
 

@@ -14,7 +14,7 @@ from utils.training.regressors import feature_pairs
 
 
 def load_teachers(plan: Plan, model: keras.Model) -> tuple[keras.Model, ...]:
-    """Load the networks at --teacher_path, or the one at --save_path_dst.
+    """Load the networks at --teacher_path, the one at --save_path_dst, or a stage's own.
 
     Args:
         plan: the run's plan.
@@ -35,12 +35,11 @@ def load_teachers(plan: Plan, model: keras.Model) -> tuple[keras.Model, ...]:
 
 def _loaded(plan: Plan, path: pathlib.Path, model: keras.Model) -> keras.Model:
     teacher = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
-    flag = "save_path_dst" if plan.run.distillation.teacher_path is None else "teacher_path"
     for side, theirs, ours in zip(("input", "output"), _sizes(teacher), _sizes(model), strict=True):
         if len(theirs) != len(ours) or not all(map(_fits, theirs, ours)):
             raise InputError(
-                f"`{flag}`: the teacher {str(path)!r} has {side} shapes {theirs}, the network "
-                f"{ours}. Give a teacher for the same images and classes."
+                f"{plan.teacher_source}: the teacher {str(path)!r} has {side} shapes {theirs}, "
+                f"the network {ours}. Give a teacher for the same images and classes."
             )
     return teacher
 

@@ -369,7 +369,7 @@ TABLE = [
         f"{PRUNE} {TRAINED} --cpr_warm_start --cpr_save_path_ws=w.keras",
         ("cpr_save_path_ws", "w.keras", "cpr_warm_start")),
     Bad("layers to skip that do not exist", f"{PRUNE} {TRAINED} --cpr_skip_op_names=conv9",
-        ("`cpr_skip_op_names`", "'conv9'", "Layers: ", "conv2"), started=True),
+        ("`cpr_skip_op_names`", "'conv9'", "Valid: ", "conv2"), started=True),
     Bad("everything skipped", f"{PRUNE} {TRAINED} --cpr_skip_op_names=conv,fc",
         ("no channels can be pruned", "--cpr_skip_op_names"), started=True),
     # documents of filter pruning
@@ -425,7 +425,7 @@ TABLE = [
         ("--setting and a search contradict", "the search is --cp_prune_option=auto")),
     Bad("layers of `channel` that do not exist",
         f"{CHANNEL} {TRAINED} --cp_skip_op_names=conv9",
-        ("`cp_skip_op_names`", "'conv9'", "Layers: ", "conv2"), started=True),
+        ("`cp_skip_op_names`", "'conv9'", "Valid: ", "conv2"), started=True),
     Bad("nothing to score", "--exec_mode=eval", ("--exec_mode=eval", "model.keras", "Train first")),
     Bad("damaged state of an earlier run", "--nb_epochs=1",
         ("1_full_prec.keras", "truncated or damaged at byte"), damaged_state, started=True),

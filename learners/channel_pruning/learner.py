@@ -29,7 +29,6 @@ Departs from AMC: one agent of several, and tables of refitted kernels instead o
 `learners/search`.
 """
 
-import pathlib
 from typing import Any
 
 import keras
@@ -45,6 +44,8 @@ from utils.training import fine_tune_schedule
 
 class ChannelPrunedLearner(ChannelLearner):
     """Prune a group of layers, tune, prune the next."""
+
+    KEEPS_COSTS = True
 
     def train(self) -> Trained:
         """Carry out the recipe."""
@@ -66,8 +67,6 @@ class ChannelPrunedLearner(ChannelLearner):
         """Settle what stays of each layer, and put layers that are pruned at once together."""
         graph = self.graph(self.model)
         groups = prunable_groups(graph, self.config)
-        if not self.context.run.resume:
-            self.measurements_path.unlink(missing_ok=True)
         settled = self.counts(graph, groups)
         counts = [(group.name, settled[group.name]) for group in groups]
         tunes = self.config.finetune or self.config.retrain
@@ -102,11 +101,6 @@ class ChannelPrunedLearner(ChannelLearner):
             return super()._advice(part)
         rate = self.config.lrn_rate_ft
         return f"Lower --cp_lrn_rate_ft: it was {rate:g}, try --cp_lrn_rate_ft={rate / 10:g}."
-
-    @property
-    def measurements_path(self) -> pathlib.Path:
-        """Beside the state: a resumed run must come to the same counts."""
-        return self.context.stage.state_path.with_suffix(".costs.json")
 
     def fingerprint(self) -> dict[str, Any]:
         """Compare the list's content too."""

@@ -13,12 +13,24 @@ class LatencyFlags(Protocol):
         """Counts are multiples of it with a latency budget."""
 
 
-class ChannelFlags(Protocol):
-    """Which channels a learner may cut; a config with fields of these names has it."""
+class BudgetFlags(Protocol):
+    """Which counts of channels a budget may choose; a config with fields of these names has it."""
 
     @property
     def PREFIX(self) -> str:  # noqa: N802  as configs spell it
         """Of the learner's flags, for messages."""
+
+    @property
+    def round_to(self) -> int:
+        """Counts are multiples of it."""
+
+    @property
+    def channel_search(self) -> LatencyFlags:
+        """Flags of a search for channel counts."""
+
+
+class ChannelFlags(BudgetFlags, Protocol):
+    """Which channels a learner may cut, too."""
 
     @property
     def prune_ratio(self) -> float:
@@ -26,10 +38,6 @@ class ChannelFlags(Protocol):
 
     def ratio_list(self) -> RatioList | None:
         """One fraction for each group instead, None without."""
-
-    @property
-    def round_to(self) -> int:
-        """Counts are multiples of it."""
 
     @property
     def residual(self) -> str:
@@ -46,7 +54,3 @@ class ChannelFlags(Protocol):
     @property
     def skip_op_names(self) -> str | None:
         """Parts of the names of layers that are left alone, separated by commas."""
-
-    @property
-    def channel_search(self) -> LatencyFlags:
-        """Flags of a search for channel counts."""

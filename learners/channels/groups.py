@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from learners.budget import Budget, keep_count
 from learners.channels.budget import ChannelBudget
-from learners.channels.flags import ChannelFlags
+from learners.channels.flags import BudgetFlags, ChannelFlags
 from learners.channels.segments import per_reader, segments
+from learners.name_parts import name_parts, require_known
 from utils.errors import InputError
 from utils.graph import ChannelGroup, Graph, channel_groups, ops
 
@@ -56,15 +57,10 @@ def _skipped_readers(graph: Graph, readers: Sequence[str], config: ChannelFlags)
         skipped[weighted[0]] = f"--{config.PREFIX}skip_frst_layer"
     if config.skip_last_layer and weighted:
         skipped[weighted[-1]] = f"--{config.PREFIX}skip_last_layer"
-    parts = [part.strip() for part in (config.skip_op_names or "").split(",") if part.strip()]
-    for part in parts:
-        matches = [name for name in readers if part in name]
-        if not matches:
-            raise InputError(
-                f"`{config.PREFIX}skip_op_names`: no layer that reads channels has {part!r} in its "
-                f"name. Layers: {', '.join(readers[:20])}."
-            )
-        skipped |= dict.fromkeys(matches, f"--{config.PREFIX}skip_op_names")
+    parts, flag = name_parts(config.skip_op_names), f"{config.PREFIX}skip_op_names"
+    require_known(parts, readers, source=f"`{flag}`", which="that reads channels")
+    matches = [name for name in readers if any(part in name for part in parts)]
+    skipped |= dict.fromkeys(matches, f"--{flag}")
     return skipped
 
 
@@ -109,7 +105,7 @@ def ratio_counts(groups: Sequence[ChannelGroup], config: ChannelFlags) -> dict[s
 def channel_budget(
     graph: Graph,
     groups: Sequence[ChannelGroup],
-    config: ChannelFlags,
+    config: BudgetFlags,
     budget: Budget,
     measurements_path: pathlib.Path | None = None,
 ) -> ChannelBudget:
@@ -128,7 +124,7 @@ def channel_budget(
 def budget_counts(
     graph: Graph,
     groups: Sequence[ChannelGroup],
-    config: ChannelFlags,
+    config: BudgetFlags,
     budget: Budget,
 ) -> dict[str, int]:
     """Say how many channels of each group stay within a budget, at one uniform ratio."""

@@ -1,15 +1,15 @@
 """What the learners share that choose channels layer after layer, refit, and cut."""
 
 import abc
-import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
 from learners.base import AbstractLearner, Trained
+from learners.channels.counts import ruled_counts
 from learners.channels.gathers import gather_note
-from learners.channels.groups import channel_budget, prunable_groups, ratio_counts
+from learners.channels.groups import prunable_groups, ratio_counts
 from learners.channels.problem import channel_problem
 from learners.channels.selection import (
     ChannelSelection,
@@ -17,7 +17,7 @@ from learners.channels.selection import (
     SelectionResult,
     halved,
 )
-from learners.reconstruction.sampling import Sampler
+from learners.reconstruction.sampling import Sampler, training_sampler
 from learners.search.stage import SearchedStage
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import ChannelGroup, Graph, from_keras, to_keras
@@ -25,7 +25,13 @@ from utils.progress import WorkProgress
 
 
 class ChannelLearner(AbstractLearner):
-    """Base of those learners; their configs are `ChannelFlags`."""
+    """Base of those learners; their configs are `ChannelFlags`.
+
+    Attributes:
+        KEEPS_COSTS: a resumed recipe settles its counts again, see `ruled_counts`.
+    """
+
+    KEEPS_COSTS: ClassVar[bool] = False
 
     @abc.abstractmethod
     def options(self) -> SelectionOptions:
@@ -40,11 +46,6 @@ class ChannelLearner(AbstractLearner):
     def num_positions(self) -> int:
         """Output positions that are taken from each image and layer."""
         return self.config.nb_crops_per_smpl
-
-    @property
-    def measurements_path(self) -> pathlib.Path | None:
-        """File that keeps what a budget made the learner measure; None where it is asked once."""
-        return None
 
     @classmethod
     def trial(cls, model: keras.Model, config: Any, *, allow_unsafe: bool) -> keras.Model | None:
@@ -109,16 +110,8 @@ class ChannelLearner(AbstractLearner):
 
     def counts(self, graph: Graph, groups: Sequence[ChannelGroup]) -> dict[str, int]:
         """Settle how many channels of each group stay."""
-        if self.context.setting is not None:
-            return self.context.setting.values_for({group.name: group.size for group in groups})
-        if self.context.budget is None:
-            return ratio_counts(groups, self.config)
-        channels = channel_budget(
-            graph, groups, self.config, self.context.budget, self.measurements_path
-        )
-        values = channels.refined(channels.uniform())
-        self.notes += channels.remarks(values)
-        return channels.by_name(values)
+        ruled = ruled_counts(self, graph, groups, keeps_costs=self.KEEPS_COSTS)
+        return ratio_counts(groups, self.config) if ruled is None else dict(ruled)
 
     def searched(self, graph: Graph) -> Trained:
         """Let an agent settle the counts, compare with uniform ones, keep the better network."""
@@ -133,13 +126,8 @@ class ChannelLearner(AbstractLearner):
 
     def sampler(self) -> Sampler:
         """Draw the training images that the statistics are taken from."""
-        batches = self.helper.build_dataset_calibration(self.num_images)
-
-        def images(batch: Any, *_: Any) -> Any:
-            return batch
-
-        return Sampler(
-            batches.map(images),
+        return training_sampler(
+            self.helper,
             num_images=self.num_images,
             num_positions=self.num_positions,
             seed=self.context.run.seed,

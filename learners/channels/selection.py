@@ -21,8 +21,8 @@ from typing import Protocol
 import numpy as np
 
 from learners.channels.axes import dropped, read_axes
+from learners.channels.blocks import best_channels
 from learners.channels.criteria import Criterion, GroupReader, backward_scores
-from learners.channels.lasso import largest
 from learners.channels.segments import cut
 from learners.reconstruction.least_squares import ReaderMoments, refit_kernel
 from learners.reconstruction.sampling import Sampler
@@ -166,7 +166,7 @@ class ChannelSelection:
             )
         else:  # nothing can be sampled: the channels with the largest kernel slices stay
             scores = self._kernel_norms(group)
-        return _with_blocks(largest(scores, num_keep), scores, group)
+        return best_channels(scores, num_keep, group)
 
     def _readers(self, group: ChannelGroup) -> list[GroupReader]:
         """Give each reader that can be sampled, outputs weighted."""
@@ -220,21 +220,5 @@ def halved(graph: Graph, groups: Sequence[ChannelGroup]) -> Graph:
     keep = {}
     for group in groups:
         scores = -np.arange(group.size, dtype=float)
-        keep[group.name] = _with_blocks(largest(scores, -(-group.size // 2)), scores, group)
+        keep[group.name] = best_channels(scores, -(-group.size // 2), group)
     return cut(graph, groups, keep)
-
-
-def _with_blocks(mask: np.ndarray, scores: np.ndarray, group: ChannelGroup) -> np.ndarray:
-    """Swap channels so that each of the group's blocks keeps one: no tensor may become empty."""
-    for block in group.blocks:
-        if not mask[block].any():
-            mask = mask.copy()
-            mask[block[np.argmax(scores[block])]] = True
-            spare = [
-                channel
-                for channel in np.flatnonzero(mask)
-                if all(mask[other].sum() > 1 or channel not in other for other in group.blocks)
-            ]
-            if spare:
-                mask[min(spare, key=lambda channel: scores[channel])] = False
-    return mask

@@ -23,7 +23,8 @@ import keras
 import numpy as np
 
 from learners.base import AbstractLearner, Trained
-from learners.channels.groups import channel_budget, prunable_groups, ratio_counts
+from learners.channels.counts import ruled_counts
+from learners.channels.groups import prunable_groups, ratio_counts
 from learners.channels.segments import cut
 from learners.channels.selection import halved
 from learners.discrimination_aware_pruning.config import DisChnPrunedConfig
@@ -94,17 +95,8 @@ class DisChnPrunedLearner(AbstractLearner):
 
     def counts(self, groups: Sequence[ChannelGroup]) -> dict[str, int]:
         """Settle how many channels of each group stay."""
-        if self.context.setting is not None:
-            return self.context.setting.values_for({group.name: group.size for group in groups})
-        if self.context.budget is None:
-            return ratio_counts(groups, self.config)
-        measured = self.context.stage.state_path.with_suffix(".costs.json")
-        if not self.context.run.resume:
-            measured.unlink(missing_ok=True)
-        channels = channel_budget(self.graph, groups, self.config, self.context.budget, measured)
-        values = channels.refined(channels.uniform())
-        self.notes += channels.remarks(values)
-        return channels.by_name(values)
+        ruled = ruled_counts(self, self.graph, groups, keeps_costs=True)
+        return ratio_counts(groups, self.config) if ruled is None else dict(ruled)
 
     def fine_tune_stage(self, number: int, stage: Stage, network: WorkingNetwork) -> Head | None:
         """Train the whole network, and the stage's head with it, on L_p + L_f."""

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from learners.labelled import labelled_batches
 from nets.abstract_model_helper import AbstractModelHelper
-from utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,15 +42,7 @@ def labelled_samples(helper: AbstractModelHelper, num_images: int) -> Samples:
     Raises:
         InputError: if the helper gives images for calibration without their labels.
     """
-    dataset: Any = helper.build_dataset_calibration(num_images)
-    spec = dataset.element_spec
-    if not isinstance(spec, tuple) or len(spec) < 2:
-        raise InputError(
-            f"{type(helper).__name__}.build_dataset_calibration must give (images, labels): "
-            f"channels are chosen by a loss. Received elements of: {spec}. Return the labels too, "
-            "or leave the method out."
-        )
     # One pass of a helper's own data decides: another might come in another order.
-    batches = dataset.unbatch().batch(helper.config.batch_size).cache()
+    batches = labelled_batches(helper, num_images).unbatch().batch(helper.config.batch_size).cache()
     labels = [element[1] for element in batches]
     return Samples(batches.map(lambda images, *_: images), labels)

@@ -14,15 +14,11 @@ at `--dst_layers` are compared through regressors where widths differ
 Departs from the paper: features are compared all along, not in a stage before the outputs are.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import keras
 
 from learners.base import AbstractLearner, Trained
 from learners.config import DistillationConfig
 from utils.training import LossComposer
-from utils.training.loss import CalcLoss
 
 _NO_WEIGHT = "--loss_w_dst had no effect on distillation: --dst_alpha is the teachers' share there."
 
@@ -46,38 +42,4 @@ class DistillationLearner(AbstractLearner):
 
     def default_loss(self, model: keras.Model, saved: keras.Model | None = None) -> LossComposer:
         """Leave the labels what the teachers do not have."""
-        loss = super().default_loss(model, saved)
-        return LossComposer(
-            labels_at(1.0 - self.config.alpha, loss.calc_loss),
-            loss.terms,
-            teacher=loss.teacher,
-            further_teachers=loss.further_teachers,
-        )
-
-
-def labels_at(share: float, calc_loss: CalcLoss) -> CalcLoss:
-    """Weigh what a loss takes from the labels; what it takes from the weights stays as it is.
-
-    The two are told apart by a second call for a variable that is zero, whose decay is.
-
-    Args:
-        share: weight of the labels.
-        calc_loss: `calc_loss(labels, outputs, trainable_vars)` → (loss, metrics).
-
-    Returns:
-        A function like it: `loss - (1 - share) * loss without decay`.
-
-    Example:
-        >>> def loss(labels, outputs, variables):
-        ...     return labels + sum(float(v.numpy().sum()) for v in variables), {}
-        >>> labels_at(0.25, loss)(8.0, None, [keras.Variable([3.0])])[0]
-        5.0
-    """
-    nothing = [keras.Variable([0.0], name="nothing", trainable=False)]
-
-    def weighed(labels: Any, outputs: Any, variables: Sequence[Any]) -> tuple[Any, Mapping]:
-        loss, metrics = calc_loss(labels, outputs, variables)
-        alone, _ = calc_loss(labels, outputs, nothing)
-        return loss - (1.0 - share) * alone, metrics
-
-    return weighed
+        return super().default_loss(model, saved).with_labels_at(1.0 - self.config.alpha)

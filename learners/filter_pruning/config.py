@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import pathlib
 from typing import TYPE_CHECKING, ClassVar
 
 from learners.filter_pruning.recipe import (
@@ -15,7 +14,8 @@ from learners.filter_pruning.recipe import (
     parse_layers,
     read_recipe,
 )
-from learners.learner_config import LearnerConfig
+from learners.learner_config import LearnerConfig, OwnTeacher
+from learners.name_parts import name_parts
 from utils.errors import InputError
 from utils.flags import flag
 
@@ -124,8 +124,15 @@ class FilterPrunedConfig(LearnerConfig):
 
     def skipped(self) -> tuple[str, ...]:
         """Give the parts of names of layers that are left alone."""
-        parts = (part.strip() for part in (self.skip_op_names or "").split(","))
-        return tuple(part for part in parts if part)
+        return name_parts(self.skip_op_names)
+
+    def own_teacher(self) -> OwnTeacher | None:
+        """Give what `distill` of the document says."""
+        distill = None if self.config is None else self.recipe.distill
+        if distill is None:
+            return None
+        source = f"{self.recipe.source}: `distill`"
+        return OwnTeacher(distill.temperature, distill.teacher_path, source)
 
     def takes_setting(self) -> bool:
         """A setting says how many filters of each group stay."""
@@ -139,6 +146,13 @@ class FilterPrunedConfig(LearnerConfig):
                 f"{recipe.source}: its ratios and --budget or --setting contradict each other: "
                 "each says alone how much stays. Leave one out."
             )
+        if counts_given and self.layers is not None:
+            own = parse_layers(self.layers, None, "`fp_layers`")
+            if any(ratio is not None for ratio in own.values()):
+                raise InputError(
+                    f"`fp_layers`: its ratios and --budget or --setting contradict each other: "
+                    f"each says alone how much stays. Received: {self.layers!r}. Give names alone."
+                )
         if not counts_given and not recipe.has_ratios:
             raise InputError(
                 f"{recipe.source}: no pruner has a ratio. Give them one, or --budget=flops:0.5."
@@ -157,11 +171,4 @@ class FilterPrunedConfig(LearnerConfig):
 
     def check_files(self) -> None:
         """Read the document, and the layers of the flags."""
-        recipe = self.recipe
-        if recipe.distill is not None and recipe.distill.teacher_path is not None:
-            path = recipe.distill.teacher_path
-            if not pathlib.Path(path).is_file():
-                raise InputError(
-                    f"{recipe.source}: `distill.teacher_path`: there is no teacher {path!r}. "
-                    "Leave it out to learn from the network before pruning."
-                )
+        _ = self.recipe

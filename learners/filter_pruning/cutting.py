@@ -13,7 +13,8 @@ from learners.filters.carriers import Carrier, LiveWeights, carriers
 from learners.filters.choice import all_groups, best
 from learners.filters.criteria import CRITERIA, Score, group_filters
 from learners.filters.gradients import Key, filter_products
-from learners.reconstruction.sampling import Sampler
+from learners.labelled import labelled_batches
+from learners.reconstruction.sampling import Sampler, training_sampler
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import ChannelGroup, Graph, to_keras
 from utils.progress import WorkProgress
@@ -84,7 +85,7 @@ class FilterCutting:
     def _products(self, graph: Graph, parts: Sequence[Carrier]) -> dict[Key, np.ndarray]:
         network = to_keras(graph)
         weights = LiveWeights(network, allow_unsafe=self._allow_unsafe)
-        batches = self._helper.build_dataset_calibration(self._config.nb_smpls)
+        batches = labelled_batches(self._helper, self._config.nb_smpls)
         return filter_products(network, weights, parts, batches, self._helper.calc_loss)
 
     def _eliminated(self, graph: Graph, wanted: Cut, walk: Criterion) -> Graph:
@@ -104,9 +105,8 @@ class FilterCutting:
         return result.graph
 
     def _sampler(self) -> Sampler:
-        batches = self._helper.build_dataset_calibration(self._config.nb_smpls)
-        return Sampler(
-            batches.map(lambda images, *_: images),
+        return training_sampler(
+            self._helper,
             num_images=self._config.nb_smpls,
             num_positions=self._config.nb_crops_per_smpl,
             seed=self._seed,

@@ -9,14 +9,13 @@ its followers (`learners/filters/criteria.py` names them):
 3. train to the next step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from learners.base import AbstractLearner, Trained
-from learners.budget import Budget
-from learners.channels.groups import channel_budget
+from learners.channels.counts import ruled_counts
 from learners.channels.selection import halved
 from learners.filter_pruning.config import FilterPrunedConfig
 from learners.filter_pruning.course import (
@@ -29,10 +28,13 @@ from learners.filter_pruning.course import (
 )
 from learners.filter_pruning.cutting import FilterCutting
 from learners.filter_pruning.schedule import part_rate
-from learners.filter_pruning.teaching import distilling_loss, load_teacher
+from learners.filters.carriers import SCALE, carriers
 from learners.filters.choice import all_groups
+from learners.filters.criteria import CRITERIA, require_scales
 from learners.identity import file_digest
-from utils.graph import ChannelGroup, Graph, from_keras, to_keras
+from learners.labelled import labelled_batches
+from nets.abstract_model_helper import AbstractModelHelper
+from utils.graph import Graph, from_keras, to_keras
 from utils.training import LossComposer
 
 
@@ -43,7 +45,7 @@ class FilterPrunedLearner(AbstractLearner):
         """Carry out the recipe."""
         self.notes += self.config.recipe.notes
         graph = from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe)
-        parts, loss = self.parts(graph), self.loss()
+        parts = self.parts(graph)
         model = self.saved_network()
         for index, part in enumerate(parts):
             if model is None or index:
@@ -61,7 +63,6 @@ class FilterPrunedLearner(AbstractLearner):
                 model,
                 schedule=rate,
                 num_steps=part.num_steps,
-                loss=loss,
                 optimizer=self.fine_tune_optimizer(rate, model),
             )
         return Trained(model or self.model)
@@ -75,13 +76,33 @@ class FilterPrunedLearner(AbstractLearner):
         names = {name for cuts in _cuts(graph, config) for cut in cuts for name in cut.counts}
         return to_keras(halved(graph, [g for g in all_groups(graph) if g.name in names]))
 
+    @classmethod
+    def check(
+        cls,
+        model: keras.Model,
+        config: FilterPrunedConfig,
+        helper: AbstractModelHelper,
+        *,
+        allow_unsafe: bool,
+    ) -> None:
+        """Refuse layers that are not there, and criteria that do not find what they look at."""
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        groups = {group.name: group for group in all_groups(graph)}
+        for each in (each for cuts in _cuts(graph, config) for each in cuts):
+            if CRITERIA[each.criterion].gradients:
+                labelled_batches(helper, config.nb_smpls)
+            if CRITERIA[each.criterion].scales:
+                # Where a budget rules, any group may lose channels.
+                lose = [n for n, kept in each.counts.items() if kept < groups[n].size]
+                for name in lose if config.recipe.has_ratios else each.counts:
+                    kinds = [part.kind for part in carriers(graph, groups[name])]
+                    require_scales(name, kinds.count(SCALE))
+
     def fingerprint(self) -> dict[str, Any]:
         """Compare the content of the documents too."""
-        recipe, own = self.config.recipe, {}
+        own = {}
         if self.config.config is not None:
             own["fp_config_file"] = file_digest(self.config.config)
-        if recipe.distill is not None and recipe.distill.teacher_path is not None:
-            own["fp_teacher_file"] = file_digest(recipe.distill.teacher_path)
         return {**super().fingerprint(), **own}
 
     def parts(self, graph: Graph) -> list[Part]:
@@ -103,19 +124,10 @@ class FilterPrunedLearner(AbstractLearner):
 
     def final_counts(self, graph: Graph) -> FinalCounts | None:
         """Give what says how many channels stay in the end, where it is not the recipe's ratios."""
-        budget, setting = self.context.budget, self.context.setting
-        if setting is not None:
-            return lambda groups: setting.values_for({group.name: group.size for group in groups})
-        return None if budget is None else lambda groups: self.within(budget, graph, groups)
-
-    def within(
-        self, budget: Budget, graph: Graph, groups: Sequence[ChannelGroup]
-    ) -> Mapping[str, int]:
-        """Settle the counts at one uniform ratio for all groups."""
-        channels = channel_budget(graph, groups, self.config, budget)
-        values = channels.refined(channels.uniform())
-        self.notes += channels.remarks(values)
-        return channels.by_name(values)
+        if self.context.setting is None and self.context.budget is None:
+            return None
+        # A resumed run settles them again.
+        return lambda groups: ruled_counts(self, graph, groups, keeps_costs=True) or {}
 
     def without(self, model: keras.Model, cuts: Sequence[Cut]) -> keras.Model:
         """Cut the filters that score lowest in a network as it is now."""
@@ -129,13 +141,16 @@ class FilterPrunedLearner(AbstractLearner):
         self.layers |= {name: {"error": error} for name, error in cutting.errors.items()}
         return to_keras(small)
 
-    def loss(self) -> LossComposer | None:
-        """Compose the loss that the document asks for; None for that of every learner."""
+    @property
+    def distillation_weight(self) -> float:
+        """The document's share of the teacher; without one as every learner's."""
         distill = self.config.recipe.distill
-        if distill is None:
-            return None
-        teacher = load_teacher(distill, self.model, allow_unsafe=self.context.run.allow_unsafe)
-        return distilling_loss(distill, self.helper.calc_loss, teacher, self.helper.logits)
+        return super().distillation_weight if distill is None else distill.alpha
+
+    def default_loss(self, model: keras.Model, saved: keras.Model | None = None) -> LossComposer:
+        """Leave the labels what the document's teacher does not have."""
+        loss, distill = super().default_loss(model, saved), self.config.recipe.distill
+        return loss if distill is None else loss.with_labels_at(1.0 - distill.alpha)
 
 
 def _cuts(

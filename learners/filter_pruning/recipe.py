@@ -75,12 +75,14 @@ class Rates:
 
 @dataclasses.dataclass(frozen=True)
 class Distill:
-    """Loss = (1 - alpha) * loss + alpha * T^2 * KL(teacher / T || network / T).
+    """Loss = (1 - alpha) * loss of the labels + alpha * T^2 * KL(teacher || network) + decay.
+
+    Both networks' outputs are softened by T.
 
     Attributes:
         alpha: in [0, 1].
         temperature: T > 0.
-        teacher_path: a network file; None for the network before pruning.
+        teacher_path: a network file; None for the network before the first compression.
     """
 
     alpha: float

@@ -46,6 +46,18 @@ class Carrier:
         """View the weight as one row for each index of the axis: [size, entries of each]."""
         return np.moveaxis(array, self.axis, 0).reshape(array.shape[self.axis], -1)
 
+    def gone(self, channels: Any, rank: int) -> Any:
+        """Mark, on the device, the slices of some channels; it broadcasts against the weight.
+
+        Args:
+            channels: bool tensor [channels of the group].
+            rank: of the weight.
+        """
+        found = keras.ops.take(channels, np.maximum(self.channels, 0), axis=0)
+        shape = [1] * rank
+        shape[self.axis] = -1
+        return keras.ops.reshape(keras.ops.logical_and(found, self.channels >= 0), shape)
+
     def without(self, array: np.ndarray, gone: np.ndarray) -> np.ndarray:
         """Copy the weight with zeros in the slices of some channels.
 
@@ -151,18 +163,21 @@ class LiveWeights:
         """Read a variable."""
         return np.asarray(self.variable(layer, weight))
 
-    def zero(self, parts: Iterable[Carrier], gone: np.ndarray) -> None:
-        """Set slices of weights to zero.
+    def zero(self, parts: Iterable[Carrier], gone: Any) -> None:
+        """Set slices of weights to zero; the weights stay on the device.
 
         Args:
             parts: the weights.
-            gone: bool [channels of their group], True becomes zero.
+            gone: bool [channels of their group], an array or a variable, True becomes zero.
         """
-        if not gone.any():
+        if not np.asarray(gone).any():
             return
+        channels = keras.ops.convert_to_tensor(gone)
         for part in parts:
             variable = self.variable(part.layer, part.weight)
-            variable.assign(part.without(np.asarray(variable), gone))
+            zero = keras.ops.zeros((), variable.dtype)
+            mask = part.gone(channels, len(variable.shape))
+            variable.assign(keras.ops.where(mask, zero, variable))
 
     def current(self) -> Graph:
         """Give the graph with the weights as they are now."""

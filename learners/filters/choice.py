@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from learners.budget import keep_count
-from learners.channels.lasso import largest
+from learners.channels.blocks import best_channels
 from learners.channels.segments import segments
+from learners.name_parts import require_known
 from utils.errors import InputError
 from utils.flags import nearest
 from utils.graph import ChannelGroup, Graph, channel_groups
@@ -43,12 +44,7 @@ def filter_groups(
     chosen, left_out = [], []
     groups = all_groups(graph)
     names = sorted({name for group in groups for name in makers(graph, group)})
-    for part in skipped:
-        if not any(part in name for name in names):
-            raise InputError(
-                f"`{prefix}skip_op_names`: no layer that has filters has {part!r} in its name. "
-                f"{nearest(part, names)}"
-            )
+    require_known(skipped, names, source=f"`{prefix}skip_op_names`", which="that has filters")
     for group in groups:
         reason = _why_not(graph, group, residual, skipped)
         if reason:
@@ -127,7 +123,7 @@ def best(scores: np.ndarray, num_keep: int, group: ChannelGroup) -> np.ndarray:
     Args:
         scores: float [C].
         num_keep: how many, at least 1.
-        group: its blocks may not lose all their channels; one more stays for each that would.
+        group: its blocks may not lose all their channels, see `best_channels`.
 
     Returns:
         bool [C], True = keep.
@@ -137,22 +133,4 @@ def best(scores: np.ndarray, num_keep: int, group: ChannelGroup) -> np.ndarray:
     """
     if not np.isfinite(scores).all():
         raise InputError(f"the scores of {group.name!r} are not finite. Give a trained network.")
-    return with_blocks(largest(scores, num_keep), scores, group)
-
-
-def with_blocks(mask: np.ndarray, scores: np.ndarray, group: ChannelGroup) -> np.ndarray:
-    """Let the best channel of each of a group's blocks stay: no tensor may become empty.
-
-    Args:
-        mask: bool [C], True = keep.
-        scores: float [C].
-        group: the group.
-
-    Returns:
-        bool [C].
-    """
-    mask = mask.copy()
-    for block in (np.arange(group.size), *group.blocks):
-        if not mask[block].any():
-            mask[block[np.argmax(scores[block])]] = True
-    return mask
+    return best_channels(scores, num_keep, group)

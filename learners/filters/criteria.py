@@ -61,12 +61,14 @@ class FilterCriterion:
     Attributes:
         score: gives float64 [C]; None where the choice is made on the walk.
         gradients: whether the filters need `products`.
+        scales: whether the group needs `scales`.
         walk: scores channels by what the layers that read them lose, layer after layer; these are
             then refitted by least squares. See `learners/channels/selection.py`.
     """
 
     score: Score | None
     gradients: bool = False
+    scales: bool = False
     walk: Criterion | None = None
 
 
@@ -109,12 +111,21 @@ def bn_gamma(group: GroupFilters, generator: np.random.Generator) -> np.ndarray:
         Liu et al., "Learning Efficient Convolutional Networks through Network Slimming", 2017,
         arXiv:1708.06519, section 3.
     """
-    if not group.scales:
+    require_scales(group.name, len(group.scales))
+    return _summed(group.size, group.scales, lambda rows: np.abs(rows).sum(axis=1))
+
+
+def require_scales(name: str, num_scales: int) -> None:
+    """Refuse a group without a batch norm for a criterion that looks at their scales.
+
+    Raises:
+        InputError: if `num_scales` is 0.
+    """
+    if not num_scales:
         raise InputError(
-            f"the criterion bn_gamma looks at the scales of batch norms, and behind {group.name!r} "
+            f"the criterion bn_gamma looks at the scales of batch norms, and behind {name!r} "
             "there is none. Choose another criterion, such as l1_norm, or prune other layers."
         )
-    return _summed(group.size, group.scales, lambda rows: np.abs(rows).sum(axis=1))
 
 
 def geometric_median(group: GroupFilters, generator: np.random.Generator) -> np.ndarray:
@@ -173,7 +184,7 @@ def random_scores(group: GroupFilters, generator: np.random.Generator) -> np.nda
 CRITERIA: Mapping[str, FilterCriterion] = {
     "l1_norm": FilterCriterion(l1_norm),
     "l2_norm": FilterCriterion(l2_norm),
-    "bn_gamma": FilterCriterion(bn_gamma),
+    "bn_gamma": FilterCriterion(bn_gamma, scales=True),
     "geometric_median": FilterCriterion(geometric_median),
     "taylor": FilterCriterion(taylor, gradients=True),
     "obs": FilterCriterion(None, walk=backward_scores),

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from learners.filters.carriers import FILTER, Carrier, LiveWeights
-from utils.training.loss import CalcLoss
+from utils.training.loss import CalcLoss, without_decay
 from utils.training.reproducible import fixed_order
 
 Key = tuple[str, str]
@@ -30,25 +30,27 @@ def filter_products(
         weights: its variables.
         parts: of whose filters.
         batches: pairs of inputs and labels.
-        calc_loss: the loss without further terms.
+        calc_loss: the loss. What it takes from the weights, their decay, has no part: a filter's
+            worth is what the data say.
 
     Returns:
         (layer, weight) -> float [batches, filters].
     """
     wanted = {(part.layer, part.weight): part for part in parts if part.kind == FILTER}
+    of_labels = without_decay(calc_loss)
     variables = [weights.variable(*key) for key in wanted]
 
     @tf.function(reduce_retracing=True)
     def gradients(inputs: Any, labels: Any) -> Sequence[Any]:
         with tf.GradientTape() as tape:
             outputs = model(inputs, training=False)
-            loss, _ = calc_loss(labels, outputs, model.trainable_variables)
+            loss, _ = of_labels(labels, outputs, ())
         sources = [variable.value for variable in variables]
         return tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     found: dict[Key, list[np.ndarray]] = {key: [] for key in wanted}
     with fixed_order():
-        for inputs, labels in batches:
+        for inputs, labels, *_ in batches:
             for key, slope in zip(wanted, gradients(inputs, labels), strict=True):
                 found[key].append(products(wanted[key], weights.value(*key), slope))
     return {key: np.stack(rows) for key, rows in found.items()}

@@ -14,8 +14,7 @@ References: Sandler et al., "MobileNetV2", 2018, arXiv:1801.04381; Hu et al.,
 from collections.abc import Sequence
 
 from learners.filters.choice import filter_groups, makers
-from utils.errors import InputError
-from utils.flags import nearest
+from learners.name_parts import require_known
 from utils.graph import ChannelGroup, Graph, Node, Ref, ops
 from utils.graph.row import channel_axis
 
@@ -45,12 +44,7 @@ def soft_groups(
     """
     groups = filter_groups(graph)
     names = sorted({name for group in groups for name in makers(graph, group)})
-    for part in scope_names:
-        if not any(part in name for name in names):
-            raise InputError(
-                f"{source}: no layer whose filters can be pruned has {part!r} in its name. "
-                f"{nearest(part, names)}"
-            )
+    require_known(scope_names, names, source=source, which="whose filters can be pruned")
     if scope_names:
         groups = [
             group

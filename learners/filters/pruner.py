@@ -22,7 +22,7 @@ from learners.filters.own_loop import OwnLoop, due_steps
 from learners.filters.strip import example_inputs, stripped
 from utils.errors import InputError
 from utils.flags import nearest
-from utils.graph import ChannelGroup, to_keras
+from utils.graph import ChannelGroup
 
 _SILENCED = frozenset({FILTER, BIAS, SCALE, SHIFT})
 _SOURCE = "`ratio`"
@@ -167,6 +167,9 @@ class FilterPruner(OwnLoop):
     def strip(self, inputs: Any = None) -> keras.Model:
         """Cut the filters that are gone.
 
+        Where an activation still gives something of one, and a layer that reads it has no offset
+        that takes it up, it stays, and a note says so.
+
         Args:
             inputs: a batch of the network's inputs; needed only where an activation gives a pruned
                 channel something else than zero that depends on the image.
@@ -176,12 +179,12 @@ class FilterPruner(OwnLoop):
         """
         graph = self._weights.current()
         batch = example_inputs(graph) if inputs is None else inputs
-        return to_keras(stripped(graph, self.groups, self.keep(), batch))
+        return stripped(graph, self.groups, self.keep(), batch).network()
 
     def _hold(self) -> None:
         for name, mask in self._gone.items():
             parts = [part for part in self._parts[name] if part.kind in _SILENCED]
-            self._weights.zero(parts, np.asarray(mask))
+            self._weights.zero(parts, mask)
 
     def _of_kind(self, kind: str) -> list[Carrier]:
         parts = (part for parts in self._parts.values() for part in parts if part.kind == kind)

@@ -22,16 +22,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from learners.channels.blocks import with_blocks
 from learners.filters.carriers import BIAS, FILTER, MEAN, LiveWeights, carriers
-from learners.filters.choice import with_blocks
 from learners.filters.criteria import group_filters
 from learners.filters.inner_blocks import soft_groups
 from learners.filters.own_loop import OwnLoop
 from learners.filters.redundancy import failure_rate, is_redundant, sparsity
-from learners.filters.strip import example_inputs, stripped
+from learners.filters.strip import Stripped, example_inputs, stripped
 from learners.filters.thresholds import THRESHOLDS, check_thresholds
 from utils.errors import InputError
-from utils.graph import Graph, to_keras
 
 _ZEROED = frozenset({FILTER, BIAS, MEAN})  # with its filters an output is zero, and so is its mean
 
@@ -212,7 +211,7 @@ class Pruning(OwnLoop):
         sizes = {group.name: group.size for group in self.groups}
         return Summary(self.threshold, self.failure_rate, zeroed, sizes)
 
-    def stripped_graph(self, inputs: Any = None) -> Graph:
+    def stripped(self, inputs: Any = None) -> Stripped:
         """Cut the filters that are zero, see `strip`."""
         graph = self._weights.current()
         params = {layer: dict(arrays) for layer, arrays in graph.params.items()}
@@ -228,6 +227,7 @@ class Pruning(OwnLoop):
         """Cut the filters that are zero.
 
         What their channels still give (a batch norm's beta) moves into the layers that read them.
+        Where one of these has no offset that takes it up, the filter stays, and a note says so.
 
         Args:
             inputs: a batch of the network's inputs, from which that is taken; None for noise, which
@@ -236,7 +236,7 @@ class Pruning(OwnLoop):
         Returns:
             A smaller plain Keras model; the one that is trained stays as it is.
         """
-        return to_keras(self.stripped_graph(inputs))
+        return self.stripped(inputs).network()
 
     def _sparsities(self, group: Any) -> np.ndarray:
         filters = group_filters(group, self._parts[group.name], self._weights.value).filters

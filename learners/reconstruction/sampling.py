@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from learners.reconstruction.statistics import LayerStatistics
+from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph.row import Window
 
 
@@ -240,3 +241,19 @@ _PIXEL = Window()  # one position of a map, all its channels
 def _with_ones(rows_seen: tf.Tensor) -> tf.Tensor:
     """Append the column of ones that stands for the offset."""
     return tf.concat([rows_seen, tf.ones([tf.shape(rows_seen)[0], 1])], axis=1)
+
+
+def training_sampler(
+    helper: AbstractModelHelper, *, num_images: int, num_positions: int, seed: int
+) -> Sampler:
+    """Make a sampler of a helper's training images; arguments as for `Sampler`."""
+
+    def images(batch: Any, *_: Any) -> Any:
+        return batch
+
+    return Sampler(
+        helper.build_dataset_calibration(num_images).map(images),
+        num_images=num_images,
+        num_positions=num_positions,
+        seed=seed,
+    )

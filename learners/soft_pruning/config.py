@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from learners.filters.thresholds import parse_thresholds
 from learners.learner_config import LearnerConfig
+from learners.name_parts import name_parts
 from utils.flags import flag
 
 
@@ -52,8 +53,7 @@ class SoftPrunedConfig(LearnerConfig):
 
     def scopes(self) -> tuple[str, ...]:
         """Give the parts of names."""
-        parts = (part.strip() for part in (self.scope_names or "").split(","))
-        return tuple(part for part in parts if part)
+        return name_parts(self.scope_names)
 
     def check_files(self) -> None:
         """Refuse thresholds that do not fall."""

@@ -19,9 +19,11 @@ from learners.base import AbstractLearner, Trained
 from learners.channels.selection import halved
 from learners.filters.inner_blocks import soft_groups
 from learners.filters.soft import Pruning
+from learners.filters.strip import Stripped
 from learners.soft_pruning.config import SoftPrunedConfig
+from nets.abstract_model_helper import AbstractModelHelper
 from utils.command import notes
-from utils.graph import from_keras, to_keras
+from utils.graph import ChannelGroup, Graph, from_keras, to_keras
 from utils.training import fine_tune_schedule
 
 _NB_SMPLS_STRIP = 64  # images on which channels of zero filters are looked at; most are constant
@@ -48,9 +50,9 @@ class SoftPrunedLearner(AbstractLearner):
             )
             self.say(f"training {number} at {pruning.summary()}")
         with self.timed("strip"):
-            graph = pruning.stripped_graph(self.images())
-        self.notes += self.remarks(pruning)
-        return Trained(to_keras(graph))
+            result = pruning.stripped(self.images())
+        self.notes += self.remarks(pruning, result)
+        return Trained(to_keras(result.graph))
 
     @classmethod
     def trial(
@@ -58,9 +60,19 @@ class SoftPrunedLearner(AbstractLearner):
     ) -> keras.Model | None:
         """Keep the first half of the channels of each group."""
         graph = from_keras(model, allow_unsafe=allow_unsafe)
-        source = f"`{config.PREFIX}scope_names`"
-        groups, _ = soft_groups(graph, config.scopes(), source=source)
-        return to_keras(halved(graph, groups))
+        return to_keras(halved(graph, _groups(graph, config)))
+
+    @classmethod
+    def check(
+        cls,
+        model: keras.Model,
+        config: SoftPrunedConfig,
+        helper: AbstractModelHelper,
+        *,
+        allow_unsafe: bool,
+    ) -> None:
+        """Refuse scopes that are in no name, and a network without filters that can go."""
+        _groups(from_keras(model, allow_unsafe=allow_unsafe), config)
 
     def pruning(self, model: keras.Model) -> Pruning:
         """Translate the flags."""
@@ -79,16 +91,21 @@ class SoftPrunedLearner(AbstractLearner):
         batch = next(iter(self.helper.build_dataset_calibration(_NB_SMPLS_STRIP)))
         return batch[0] if isinstance(batch, tuple) else batch
 
-    def remarks(self, pruning: Pruning) -> list[str]:
+    def remarks(self, pruning: Pruning, result: Stripped) -> list[str]:
         """Say what came of it, for the report."""
         summary = pruning.summary()
         zeroed, sizes = sum(summary.zeroed.values()), sum(summary.sizes.values())
-        found = f"soft pruning: {zeroed} of {sizes} filters were zero in the end and are cut"
+        cut = "are cut" if not result.num_held else f"{zeroed - result.num_held} are cut"
+        found = f"soft pruning: {zeroed} of {sizes} filters were zero in the end and {cut}"
         if not zeroed:
             found = f"soft pruning: no filter was redundant, lower --{self.config.PREFIX}thresholds"
         back = f"{pruning.num_regrown} times one came back beyond the rule on the way"
-        return [*filter(None, [pruning.note]), f"{found}; {back}."]
+        return [*filter(None, [pruning.note, result.note]), f"{found}; {back}."]
 
     def say(self, sentence: str) -> None:
         """Show a line."""
         notes.print(f"{self.context.stage.learner}: {sentence}", markup=False)
+
+
+def _groups(graph: Graph, config: SoftPrunedConfig) -> list[ChannelGroup]:
+    return soft_groups(graph, config.scopes(), source=f"`{config.PREFIX}scope_names`")[0]

@@ -53,8 +53,10 @@ _TINY = {
         "--dcp_nb_iters_block=2",
         "--dcp_nb_iters_layer=4",
     ],
-    "filter-pruned": ["--fp_nb_smpls=100"],
-    "full-prec,filter-pruned": ["--nb_epochs=0.1,2.1"],
+    "filter-pruned": ["--fp_nb_smpls=100", "--tflite=none"],
+    "soft-pruned": ["--sfp_thresholds=0.6,0.5", "--sfp_max_retrains=0", "--tflite=none"],
+    "full-prec,filter-pruned": ["--nb_epochs=0,2.1"],
+    "full-prec,soft-pruned": ["--nb_epochs=0,0.1"],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],
     "tools/conversion/export_tflite.py": ["--tflite_max_gap=1", "--tflite_min_agreement=0"],
 }

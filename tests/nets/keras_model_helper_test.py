@@ -185,7 +185,9 @@ def test_the_loss_tells_what_logits_are():
     helper.find_logits(helper.build_model())
     assert helper.logits(keras.ops.zeros((5, 1))).shape == (5, 1, 2)
     regression = helper_of(compiled("mse", outputs=2), IMAGES[:, 0, :2, 0])
-    with pytest.raises(InputError, match=r"`enbl_dst`: the output of layer 'head' is a regressio"):
+    with pytest.raises(
+        InputError, match=r"Distillation: the output of layer 'head' is a regressio"
+    ):
         regression.find_logits(regression.build_model())
 
 

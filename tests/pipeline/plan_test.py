@@ -9,8 +9,10 @@ import pytest
 
 import learners
 from learners.budget import parse_budget
+from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
 from learners.config import DistillationConfig, RunConfig
-from learners.learner_config import LearnerConfig
+from learners.full_precision.config import FullPrecConfig
+from learners.learner_config import LearnerConfig, OwnTeacher
 from learners.setting import Setting
 from pipeline.plan import make_plan
 from utils.errors import InputError
@@ -144,6 +146,41 @@ def test_teachers_that_cannot_be(flags, message, folder):
     (folder / "t.keras").write_bytes(b"")
     with pytest.raises(InputError, match=message):
         plan_of(True, distillation=DistillationConfig(enbl_dst=True, **flags))
+
+
+class Teaching(ChannelPrunedRmtConfig):
+    """Says by itself who teaches."""
+
+    path = "t.keras"
+
+    def own_teacher(self):
+        return OwnTeacher(3.0, self.path, "`own`")
+
+
+def test_a_stage_with_a_teacher_of_its_own(folder):
+    (folder / "t.keras").write_bytes(b"")
+    configs = [FullPrecConfig(), Teaching()]
+    plan = plan_of(learner="full-prec,chn-pruned-rmt", configs=configs)
+    assert [plan.is_taught(index) for index in (0, 1)] == [False, True]
+    assert plan.teacher_paths == (pathlib.Path("t.keras"),)
+    assert plan.teacher_source == "`own`"
+    assert not plan.learns_from_before(1)
+    with pytest.raises(InputError, match=r"would write over t.keras: the run starts from it"):
+        plan_of(True, learner="full-prec,chn-pruned-rmt", configs=configs, save_path="t.keras")
+
+
+def test_a_stage_that_learns_from_the_network_before(folder):
+    config = Teaching()
+    object.__setattr__(config, "path", None)
+    plan = plan_of(learner="full-prec,chn-pruned-rmt", configs=[FullPrecConfig(), config])
+    assert plan.teacher_paths == ()
+    assert [plan.learns_from_before(index) for index in (0, 1)] == [False, True]
+    message = r"The stages of a run learn from one teacher. Received: `own`: t.keras; `own`: the ne"
+    with pytest.raises(InputError, match=message):
+        plan_of(learner="chn-pruned-rmt,chn-pruned-rmt", configs=[Teaching(), config])
+    object.__setattr__(config, "path", "gone.keras")
+    with pytest.raises(InputError, match=r"`own`: there is no teacher 'gone.keras'. Leave it out"):
+        plan_of(learner="chn-pruned-rmt", configs=[config])
 
 
 def test_a_learner_of_distillation_needs_a_teacher_of_its_own(folder):

@@ -241,7 +241,9 @@ def test_outputs_that_are_no_logits_are_refused_before_training(tmp_path):
     score = layers.Dense(1, name="score")(layers.Flatten()(inputs))
     model = keras.Model(inputs, score)
     plan, helper = make_run("chn-pruned-rmt", tmp_path, nb_epochs="0", enbl_dst=True)
-    with pytest.raises(InputError, match=r"`enbl_dst`: the output of layer 'score' is one number"):
+    with pytest.raises(
+        InputError, match=r"Distillation: the output of layer 'score' is one number"
+    ):
         stages._find_logits(plan, helper, model)
     values = {"enbl_dst": True, "loss_w_dst": 0.0, "loss_w_hint": 1.0}
     only_hints, _ = make_run("chn-pruned-rmt", tmp_path, nb_epochs="0", **values)

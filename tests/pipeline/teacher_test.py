@@ -84,6 +84,20 @@ def test_the_one_that_does_not_fit_is_named(tmp_path):
         load_teachers(several(tmp_path), network())
 
 
+def test_the_one_of_a_document_is_checked_too(tmp_path):
+    network(classes=7).save(tmp_path / "teacher.keras")
+    document = tmp_path / "prune.yaml"
+    document.write_text(
+        "pruners: {p: {ratio: 0.1}}\n"
+        "prune_schedulers: [{pruner: {func_name: p}, epochs: [0]}]\n"
+        f"distill: {{alpha: 0.5, teacher_path: {tmp_path}/teacher.keras}}\n"
+    )
+    plan = make_run("filter-pruned", tmp_path / "out", fp_config=str(document))[0]
+    message = r"--fp_config=.*: `distill`: the teacher '.*' has output shapes \[\(7,\)\], the netw"
+    with pytest.raises(InputError, match=message):
+        load_teachers(plan, network())
+
+
 def test_code_in_a_file_is_not_run_unasked(tmp_path):
     inputs = keras.Input((8, 8, 1))
     x = layers.Lambda(lambda images: images * 2.0)(inputs)

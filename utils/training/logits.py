@@ -113,12 +113,12 @@ def _refuse_regressions(
         single = meaning is None and ending.kind == LINEAR and size == 1
         if meaning == REGRESSION or single:
             raise InputError(
-                f"`enbl_dst`: the output of layer {ending.layer!r} is "
+                f"Distillation: the output of layer {ending.layer!r} is "
                 f"{'one number per sample' if single else 'a regression by its loss'}, and "
                 "distillation compares distributions over classes. Give the ModelHelper a method "
                 "`logits(outputs)` that makes logits of it (of a score for yes: keras.ops.stack("
-                "[outputs, keras.ops.zeros_like(outputs)], axis=-1)), or leave it out with "
-                "--loss_w_dst=0 and compare feature maps with --loss_w_hint."
+                "[outputs, keras.ops.zeros_like(outputs)], axis=-1)), or leave it out "
+                "(--loss_w_dst=0) and compare feature maps with --loss_w_hint."
             )
 
 
@@ -127,7 +127,7 @@ def _refuse_probabilities(ending: Ending, values: np.ndarray) -> None:
         return
     sums = np.abs(values.sum(axis=-1) - 1.0).max() <= 1e-3
     raise InputError(
-        f"`enbl_dst`: the output of layer {ending.layer!r} lies between 0 and 1"
+        f"Distillation: the output of layer {ending.layer!r} lies between 0 and 1"
         f"{' and adds up to 1' if sums else ''}, but no softmax or sigmoid is found there. "
         "Distillation needs logits. Give the ModelHelper a method `logits(outputs)` that returns "
         "them (of class probabilities keras.ops.log(outputs)), or let the network end in "
@@ -174,7 +174,7 @@ def _converted(tensor: Any, theirs: Ending, ours: Ending) -> Any:
     if change == (LINEAR, SOFTMAX) and ours.places is None and len(ours.shape) == tensor.ndim:
         return ops.softmax(tensor, axis=ours.axis)
     raise InputError(
-        f"`enbl_dst`: the teacher's output of layer {theirs.layer!r} is {theirs.kind}, the "
+        f"Distillation: the teacher's output of layer {theirs.layer!r} is {theirs.kind}, the "
         f"network's of layer {ours.layer!r} is {ours.kind}. Give a teacher that ends as the "
         "network does, or the ModelHelper a method `logits(outputs)`."
     )

@@ -72,6 +72,15 @@ class LossComposer:
             further_teachers=self.further_teachers,
         )
 
+    def with_labels_at(self, share: float) -> LossComposer:
+        """Make a loss that weighs what comes from the labels; weight decay and terms stay whole."""
+        return LossComposer(
+            labels_at(share, self.calc_loss),
+            self.terms,
+            teacher=self.teacher,
+            further_teachers=self.further_teachers,
+        )
+
     def training_loss(
         self,
         inputs: Any,
@@ -119,6 +128,51 @@ class LossComposer:
         outputs, tensors = self._teacher(inputs, training=False)
         by_name = dict(zip(self._teacher_needs, tensors, strict=True))
         return {"teacher_outputs": outputs, "teacher_tensors": by_name, **facts}
+
+
+def without_decay(calc_loss: CalcLoss) -> CalcLoss:
+    """Leave out what a loss takes from the weights: it is asked for a variable that is zero.
+
+    Args:
+        calc_loss: `calc_loss(labels, outputs, trainable_vars)` → (loss, metrics).
+
+    Returns:
+        A function like it, whatever variables it is given.
+    """
+    nothing = [keras.Variable([0.0], name="nothing", trainable=False)]
+
+    def alone(labels: Any, outputs: Any, variables: Sequence[Any]) -> tuple[Any, Mapping[str, Any]]:
+        return calc_loss(labels, outputs, nothing)
+
+    return alone
+
+
+def labels_at(share: float, calc_loss: CalcLoss) -> CalcLoss:
+    """Weigh what a loss takes from the labels; what it takes from the weights stays as it is.
+
+    Args:
+        share: weight of the labels.
+        calc_loss: `calc_loss(labels, outputs, trainable_vars)` → (loss, metrics).
+
+    Returns:
+        A function like it: `loss - (1 - share) * loss without decay`.
+
+    Example:
+        >>> def loss(labels, outputs, variables):
+        ...     return labels + sum(float(v.numpy().sum()) for v in variables), {}
+        >>> labels_at(0.25, loss)(8.0, None, [keras.Variable([3.0])])[0]
+        5.0
+    """
+    of_labels = without_decay(calc_loss)
+
+    def weighed(
+        labels: Any, outputs: Any, variables: Sequence[Any]
+    ) -> tuple[Any, Mapping[str, Any]]:
+        loss, metrics = calc_loss(labels, outputs, variables)
+        alone, _ = of_labels(labels, outputs, variables)
+        return loss - (1.0 - share) * alone, metrics
+
+    return weighed
 
 
 def _union(groups: Iterable[Sequence[str]]) -> tuple[str, ...]:

@@ -80,17 +80,6 @@ def test_counts_of_a_ratio_or_a_setting(trained_digits, tmp_path, values, wanted
     assert learner.counts(graph, learner_groups(learner, graph)) == wanted
 
 
-def test_measured_costs_are_kept_where_the_learner_says(trained_digits, tmp_path, monkeypatch):
-    graph = from_keras(trained_digits)
-    path = tmp_path / "costs.json"
-    monkeypatch.setattr(Cutting, "measurements_path", path)
-    learner = learner_in(tmp_path, trained_digits, budget="bytes:0.5")
-    counts = learner.counts(graph, learner_groups(learner, graph))
-    assert path.is_file()
-    monkeypatch.setattr("learners.channels.measured.convert", None)  # nothing is measured again
-    assert learner.counts(graph, learner_groups(learner, graph)) == counts
-
-
 def test_a_trial_has_half_the_channels(trained_digits, tmp_path):
     config = learner_in(tmp_path, trained_digits).config
     model = Cutting.trial(trained_digits, config, allow_unsafe=False)

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from learners.channels import selection
 from learners.channels.criteria import CRITERIA
 from learners.channels.lasso import channel_quadratic, lasso_mask
 from learners.channels.segments import merged, segments
@@ -252,15 +251,6 @@ def test_little_memory_gives_the_same_result(monkeypatch):
     assert passes == [1] * 5  # the targets of one layer in memory at a time
     for one, other in zip(run_of("residual").model.weights, in_parts.model.weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
-
-
-def test_swap_for_a_block_without_channels():
-    (group, *_) = (g for g in channel_groups(from_keras(networks.vgg())) if g.size == 8)
-    blocks = (np.array([0, 1]), np.array([2, 3, 4, 5, 6, 7]))
-    group = type(group)(**{**vars(group), "blocks": blocks})
-    scores = np.arange(8.0)
-    mask = selection._with_blocks(scores >= 5, scores, group)
-    np.testing.assert_array_equal(np.flatnonzero(mask), [1, 6, 7])
 
 
 def adam_refit(moments: LayerStatistics, kernel: np.ndarray, kept: np.ndarray) -> np.ndarray:

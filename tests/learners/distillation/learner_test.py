@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from learners import teaching
 from learners.context import StageContext
-from learners.distillation.learner import DistillationLearner, labels_at
+from learners.distillation.learner import DistillationLearner
 from nets.convnet_at_digits import ModelHelper
 from tests.learners import runs
 from tests.learners.runs import compress, make_run
@@ -111,16 +111,6 @@ def test_the_loss_is_what_is_written(teachers, tmp_path):
     assert float(metrics["distillation"]) == pytest.approx(divergence, rel=1e-3)
     wanted = 0.3 * entropy + 0.7 * divergence + decay
     assert float(found) == pytest.approx(wanted, rel=1e-4)
-
-
-def test_labels_have_no_part_at_all_with_a_share_of_one():
-    def loss(labels, outputs, variables):
-        decay = tf.add_n([tf.nn.l2_loss(ops.convert_to_tensor(v)) for v in variables])
-        return tf.reduce_sum(labels) + decay, {"own": 1.0}
-
-    weighed = labels_at(0.0, loss)
-    value, metrics = weighed(tf.constant([5.0]), None, [keras.Variable([2.0])])
-    assert float(value) == 2.0 and metrics == {"own": 1.0}
 
 
 def test_the_teacher_passes_once_per_batch_in_inference_mode(tmp_path, monkeypatch, small):

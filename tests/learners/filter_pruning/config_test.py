@@ -3,6 +3,7 @@ import pytest
 from learners.config import DistillationConfig, RunConfig
 from learners.filter_pruning.config import FilterPrunedConfig
 from learners.filter_pruning.recipe import Pruner
+from pipeline.plan import make_plan
 from utils import flags
 from utils.errors import InputError
 
@@ -61,9 +62,32 @@ def test_the_document_is_read_before_anything(document):
 def test_a_teacher_that_is_not_there(document):
     document.write_text(f"{DOCUMENT}distill: {{alpha: 0.5, teacher_path: t.keras}}\n")
     with pytest.raises(
-        InputError, match=r"`distill\.teacher_path`: there is no teacher 't\.keras'"
+        InputError, match=r"fp_config=.*: `distill`: there is no teacher 't\.keras'"
     ):
-        FilterPrunedConfig(config=str(document)).check_files()
+        make_plan(
+            RunConfig(learner="filter-pruned"),
+            [FilterPrunedConfig(config=str(document))],
+            starts_from_file=False,
+        )
+
+
+def test_what_the_document_says_of_distillation(document):
+    assert FilterPrunedConfig().own_teacher() is None
+    assert FilterPrunedConfig(config=str(document)).own_teacher() is None
+    document.write_text(f"{DOCUMENT}distill: {{alpha: 0.5, temperature: 3, teacher_path: t.h5}}\n")
+    own = FilterPrunedConfig(config=str(document)).own_teacher()
+    assert own == (3.0, "t.h5", f"--fp_config={document}: `distill`")
+
+
+@pytest.mark.parametrize("layers", ["a", "a:0.5", "a,b:0.3"])
+def test_ratios_of_layers_beside_a_budget(layers):
+    config = FilterPrunedConfig(prune_type="specified_layer_prune", layers=layers)
+    check(config)
+    if ":" not in layers:
+        check(config, counts_given=True)
+        return
+    with pytest.raises(InputError, match=r"^`fp_layers`: its ratios and --budget or --setting c"):
+        check(config, counts_given=True)
 
 
 @pytest.mark.parametrize("name", ["fp_criterion", "fp_prune_ratio", "fp_prune_type", "fp_layers"])

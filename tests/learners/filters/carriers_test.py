@@ -98,6 +98,14 @@ def test_zeros_in_slices_of_some_channels():
     assert part.rows(array).shape == (3, 8)
 
 
+@pytest.mark.parametrize(("axis", "shape"), [(-2, (2, 3, 4)), (-1, (3,)), (-3, (3, 2, 2))])
+def test_the_mask_on_the_device_is_that_of_the_copy(axis, shape):
+    part = Carrier("c", "kernel", axis, np.array([0, -1, 1]), FILTER)
+    gone = keras.Variable(np.array([False, True]), dtype="bool", trainable=False)
+    mask = np.broadcast_to(part.gone(gone, len(shape)), shape)
+    np.testing.assert_array_equal(mask, part.without(np.ones(shape), np.asarray(gone)) == 0.0)
+
+
 def test_live_weights_are_the_models_own():
     inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="inside")])
     inputs = keras.Input((8, 8, 3))

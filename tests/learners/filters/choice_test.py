@@ -10,7 +10,6 @@ from learners.filters.choice import (
     filter_groups,
     makers,
     named_ratios,
-    with_blocks,
 )
 from tests.learners import networks
 from utils.errors import InputError
@@ -80,11 +79,8 @@ def test_counts():
 def test_the_best_stay_and_no_block_is_empty(residual):
     group = dataclasses.replace(filter_groups(residual)[0], blocks=(np.array([0, 1]),))
     scores = np.array([0.0, 0.1, 5, 4, 3, 2, 1, 0.5])
-    np.testing.assert_array_equal(np.flatnonzero(best(scores, 2, group)), [1, 2, 3])
+    np.testing.assert_array_equal(np.flatnonzero(best(scores, 2, group)), [1, 2])
     np.testing.assert_array_equal(np.flatnonzero(best(scores, 8, group)), np.arange(8))
-    nothing = np.zeros(8, bool)
-    np.testing.assert_array_equal(np.flatnonzero(with_blocks(nothing, scores, group)), [1, 2])
-    assert not nothing.any()
 
 
 def test_scores_that_are_not_finite_are_refused(residual):

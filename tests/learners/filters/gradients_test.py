@@ -13,6 +13,23 @@ def calc_loss(labels, outputs, variables):
     return tf.reduce_mean(loss), {}
 
 
+def test_weight_decay_is_no_worth():
+    """A filter is worth what it does to the loss of the data."""
+    model = networks.vgg()
+    live = LiveWeights(model)
+    parts = carriers(live.graph, filter_groups(live.graph)[0])
+    batches = [(networks.images(8), np.arange(8) % 5)]
+
+    def decayed(labels, outputs, variables):
+        loss, metrics = calc_loss(labels, outputs, variables)
+        return loss + tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(v)) for v in variables]), metrics
+
+    with_decay = filter_products(model, live, parts, batches, decayed)
+    without = filter_products(model, live, parts, batches, calc_loss)
+    for key, found in with_decay.items():
+        np.testing.assert_allclose(found, without[key], rtol=1e-5, atol=1e-7)
+
+
 def test_gradient_times_weight_is_the_slope_of_the_loss_along_a_filter():
     """d loss / d s of a filter that is scaled by s, by differences."""
     model = networks.residual()

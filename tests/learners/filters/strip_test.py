@@ -8,7 +8,7 @@ from keras import layers
 from learners.channels.segments import cut, merged
 from learners.filters.carriers import BIAS, FILTER, carriers
 from learners.filters.choice import filter_groups
-from learners.filters.strip import absorbed, example_inputs, stripped
+from learners.filters.strip import absorbed, example_inputs, stripped, with_needed
 from tests.learners import networks
 from tests.learners.filters import blocks
 from utils.graph import from_keras, masked_model, to_keras
@@ -62,7 +62,7 @@ EXACT = {
 def test_what_zero_filters_give_stays(name):
     graph, groups, keep = zeroed(EXACT[name]())
     images = networks.images(6)
-    small = stripped(graph, groups, keep, example_inputs(graph))
+    small = stripped(graph, groups, keep, example_inputs(graph)).graph
     before, after = outputs(graph, images), outputs(small, images)
     assert relative_error(before, after) <= TOLERANCE
     assert to_keras(small).count_params() < to_keras(graph).count_params()
@@ -77,7 +77,7 @@ def test_without_taking_it_up_they_differ():
 def test_a_constant_needs_no_images():
     graph, groups, keep = zeroed(valid())
     images = networks.images(6)
-    small = stripped(graph, groups, keep, np.zeros_like(images))
+    small = stripped(graph, groups, keep, np.zeros_like(images)).graph
     assert relative_error(outputs(graph, images), outputs(small, images)) <= TOLERANCE
 
 
@@ -99,10 +99,52 @@ def test_the_law(name, residual):
     """Masked in front of all readers and cut are the same network."""
     graph, groups, keep = zeroed(NETWORKS[name](), residual)
     images = networks.images(4)
+    keep = with_needed(graph, groups, keep, images)
     taken = absorbed(graph, groups, keep, images)
     masked = masked_model(taken, merged(taken, keep))(images, training=False)
-    small = stripped(graph, groups, keep, images)
+    small = stripped(graph, groups, keep, images).graph
     assert relative_error(masked, outputs(small, images)) <= TOLERANCE
+
+
+def without_offset():
+    """The last layer has no bias, and no batch norm behind it."""
+    inputs = keras.Input((6,))
+    x = layers.Dense(8, use_bias=False, name="first")(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(name="norm")(x))
+    return networks.randomised(keras.Model(inputs, layers.Dense(4, use_bias=False)(x)))
+
+
+def called_twice():
+    """A layer with a bias that reads the channels in two places."""
+    inputs = keras.Input((6,))
+    x = layers.Dense(8, use_bias=False, name="first")(inputs)
+    x = layers.BatchNormalization(name="norm")(x)
+    shared = layers.Dense(4, name="shared")
+    total = layers.Add()([shared(layers.ReLU()(x)), shared(layers.Activation("tanh")(x))])
+    return networks.randomised(keras.Model(inputs, total))
+
+
+@pytest.mark.parametrize("make", [without_offset, called_twice])
+def test_what_no_layer_can_take_up_stays(make):
+    graph, groups, keep = zeroed(make(), ratio=0.75)
+    inputs = np.random.default_rng(1).normal(size=(5, 6)).astype(np.float32)
+    small = stripped(graph, groups, keep, example_inputs(graph))
+    assert relative_error(outputs(graph, inputs), outputs(small.graph, inputs)) <= TOLERANCE
+    left = small.graph.params["first"]["kernel"].shape[1]
+    assert 2 < left <= 8 and small.num_held == left - 2
+    assert small.note.startswith(f"{small.num_held} filters that are zero stay, of first: what ")
+    without = outputs(cut(graph, groups, keep), inputs)
+    assert relative_error(outputs(graph, inputs), without) > 0.01
+
+
+def test_what_gives_nothing_goes_whoever_reads_it():
+    """Behind ReLU a negative beta is zero."""
+    graph, groups, keep = zeroed(without_offset(), ratio=0.75)
+    params = {layer: dict(arrays) for layer, arrays in graph.params.items()}
+    params["norm"] |= {"beta": np.full(8, -1.0, np.float32), "moving_mean": np.zeros(8, np.float32)}
+    small = stripped(graph.replace(params=params), groups, keep, example_inputs(graph))
+    assert small.graph.params["first"]["kernel"].shape[1] == 2
+    assert (small.num_held, small.note) == (0, None)
 
 
 def test_padded_borders_are_taken_up_as_the_mean():
@@ -110,7 +152,7 @@ def test_padded_borders_are_taken_up_as_the_mean():
     graph, groups, keep = zeroed(networks.residual())
     images = networks.images(8)
     before = outputs(graph, images)
-    taken = relative_error(before, outputs(stripped(graph, groups, keep, images), images))
+    taken = relative_error(before, outputs(stripped(graph, groups, keep, images).graph, images))
     dropped = relative_error(before, outputs(cut(graph, groups, keep), images))
     assert TOLERANCE < taken < dropped
 
@@ -118,7 +160,7 @@ def test_padded_borders_are_taken_up_as_the_mean():
 def test_groups_that_stay_whole_change_nothing():
     graph, groups, _ = zeroed(valid())
     keep = {group.name: np.ones(group.size, bool) for group in groups}
-    small = stripped(graph, groups, keep, example_inputs(graph))
+    small = stripped(graph, groups, keep, example_inputs(graph)).graph
     for layer, arrays in graph.params.items():
         for weight, array in arrays.items():
             np.testing.assert_array_equal(small.params[layer][weight], array)

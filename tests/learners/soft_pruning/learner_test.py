@@ -106,6 +106,22 @@ def test_of_a_mobile_network_the_inner_channels_of_blocks(tmp_path):
     assert len(report.notes) == 1  # none about missing blocks
 
 
+def test_a_filter_that_no_layer_can_do_without_stays(tmp_path):
+    """The last layer has no bias: what the batch norm makes of a zero filter has nowhere to go."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Dense(16, use_bias=False, name="first")(keras.layers.Flatten()(inputs))
+    norm = keras.layers.BatchNormalization(name="norm", beta_initializer="ones")
+    x = keras.layers.Dense(10, use_bias=False, name="last")(norm(x))
+    report = compress(
+        "soft-pruned", tmp_path, keras.Model(inputs, x), sfp_thresholds="0.52", nb_epochs="0"
+    )
+    assert report.model.get_layer("first").units == 16
+    text = " ".join(report.notes)
+    assert re.search(r"\d+ filters that are zero stay, of first: what they still give", text)
+    assert " filters were zero in the end and 0 are cut; " in text
+
+
 def test_nothing_redundant_is_said(trained_digits, tmp_path):
     report = compress(
         "soft-pruned", tmp_path, started(trained_digits), sfp_thresholds="0.99", nb_epochs="0"
@@ -123,5 +139,7 @@ def test_nothing_redundant_is_said(trained_digits, tmp_path):
 )
 def test_wrong_flags_are_refused_before_training(trained_digits, tmp_path, values, message):
     with pytest.raises(InputError, match=message):
-        compress("soft-pruned", tmp_path, started(trained_digits), nb_epochs="1", **values)
+        compress(
+            "chn-pruned-rmt,soft-pruned", tmp_path, started(trained_digits), nb_epochs="0", **values
+        )
     assert not list(tmp_path.glob("**/*.keras"))

@@ -13,6 +13,7 @@ from tests.utils.training.conftest import batches, calc_loss, network, optimizer
 from tests.utils.training.terms_test import divergence
 from utils.training import LossComposer, Term, distillation, fit, hint
 from utils.training.inner import with_layers
+from utils.training.loss import labels_at, without_decay
 from utils.training.reproducible import fixed_order
 
 
@@ -206,3 +207,23 @@ def test_a_weight_that_changes() -> None:
     weight.assign(2.0)
     assert float(loss()[0]) == pytest.approx(float(first) + 3.0)
     assert float(metrics["one"]) == 3.0
+
+
+def decayed(labels: Any, outputs: Any, variables: Any) -> Any:
+    decay = tf.add_n([tf.nn.l2_loss(keras.ops.convert_to_tensor(v)) for v in variables])
+    return tf.reduce_sum(labels) + decay, {"own": 1.0}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_labels_are_weighed_and_weight_decay_is_not(share: float) -> None:
+    value, metrics = labels_at(share, decayed)(tf.constant([5.0]), None, [keras.Variable([2.0])])
+    assert float(value) == 5.0 * share + 2.0 and metrics == {"own": 1.0}
+    term = Term("one", 2.0, (), lambda _: tf.constant(1.0))
+    composer = LossComposer(decayed, [term]).with_labels_at(share)
+    loss, _ = composer.training_loss(None, tf.constant([5.0]), None, [keras.Variable([2.0])])
+    assert float(loss) == 5.0 * share + 2.0 + 2.0
+
+
+def test_without_decay_the_labels_are_left() -> None:
+    value, _ = without_decay(decayed)(tf.constant([5.0]), None, [keras.Variable([2.0])])
+    assert float(value) == 5.0
