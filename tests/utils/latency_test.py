@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from utils.errors import InputError
-from utils.export.runner import timed_call
 from utils.export.tflite import convert
 from utils.files import save_keras_model
 from utils.latency import (
