@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 from learners.config import DistillationConfig, RunConfig
@@ -122,6 +124,15 @@ def test_a_document_and_the_run(document):
         )
 
 
-def test_flags_go_with_any_run():
-    check(FilterPrunedConfig(), num_epochs=0.0)
-    check(FilterPrunedConfig(), counts_given=True, num_epochs=None)
+@pytest.mark.parametrize("layers", [None, "conv2,conv3", "conv2:0.7"])
+def test_ratios_of_layers_and_a_budget(layers):
+    kind = "auto_prune" if layers is None else "specified_layer_prune"
+    config = FilterPrunedConfig(prune_type=kind, layers=layers)
+    check(config, num_epochs=0.0)
+    assert config.recipe.has_ratios
+    with (
+        pytest.raises(InputError, match=r"`fp_layers`: its ratios and --budget.*'conv2:0\.7'")
+        if layers == "conv2:0.7"
+        else contextlib.nullcontext()
+    ):
+        check(config, counts_given=True, num_epochs=None)
