@@ -47,6 +47,10 @@ class SoftPrunedConfig(LearnerConfig):
         None, "Prune only layers whose name contains one of these comma-separated parts."
     )
 
+    def __post_init__(self) -> None:
+        """Refuse thresholds that do not fall."""
+        self.falling()
+
     def falling(self) -> tuple[float, ...]:
         """Give the thresholds as numbers."""
         return parse_thresholds(self.thresholds, f"`{self.PREFIX}thresholds`")
@@ -54,7 +58,3 @@ class SoftPrunedConfig(LearnerConfig):
     def scopes(self) -> tuple[str, ...]:
         """Give the parts of names."""
         return name_parts(self.scope_names)
-
-    def check_files(self) -> None:
-        """Refuse thresholds that do not fall."""
-        self.falling()

@@ -19,11 +19,10 @@ def test_names_and_defaults():
 def test_lists():
     config = SoftPrunedConfig(thresholds="0.9, 0.3", scope_names=" a,, b")
     assert (config.falling(), config.scopes()) == ((0.9, 0.3), ("a", "b"))
-    config.check_files()
     assert SoftPrunedConfig().scopes() == ()
 
 
 @pytest.mark.parametrize("text", ["0.5,0.6", "1.5", "", "many"])
 def test_thresholds_that_cannot_be_are_refused_before_anything(text):
     with pytest.raises(InputError, match=r"^`sfp_thresholds` must be numbers"):
-        SoftPrunedConfig(thresholds=text).check_files()
+        SoftPrunedConfig(thresholds=text)
