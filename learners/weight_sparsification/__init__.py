@@ -1,0 +1,1 @@
+"""Weight sparsification: single weights are removed, the layers keep their shapes."""
