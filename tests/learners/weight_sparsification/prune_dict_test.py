@@ -85,7 +85,11 @@ def test_a_name_with_the_signs_of_patterns_is_a_name():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.dictionaries(st.text(min_size=1, max_size=20), st.floats(0, 1, exclude_max=True), min_size=1, max_size=4))
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=20), st.floats(0, 1, exclude_max=True), min_size=1, max_size=4
+    )
+)
 def test_what_is_written_is_read_back(tmp_path_factory, entries):
     path = tmp_path_factory.getbasetemp() / "prune.yaml"
     write_prune_dict(path, entries)
