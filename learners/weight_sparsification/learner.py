@@ -35,7 +35,6 @@ from utils.graph import Graph, complexity, from_keras, to_keras
 from utils.progress import WorkProgress
 from utils.training import fine_tune_schedule
 
-
 _FEW_UPDATES = 5  # of the masks: with fewer, much goes at a time
 
 
@@ -214,9 +213,9 @@ class WeightSparseLearner(AbstractLearner):
         if not self._criterion.needs_gradients:
             return None
         batches = self.helper.build_dataset_calibration(self.config.nb_smpls)
-        variables = [masking.variable(*key) for key in masking.keys()]
+        variables = [masking.variable(*key) for key in masking.kernels()]
         found = mean_gradients(model, variables, batches, self.helper.calc_loss)
-        return dict(zip(masking.keys(), found, strict=True))
+        return dict(zip(masking.kernels(), found, strict=True))
 
     def sampler(self) -> Sampler:
         """Draw the training images that closed forms are taken from."""

@@ -61,7 +61,7 @@ class Masking:
     @property
     def indices(self) -> list[int]:
         """Places of the kernels among the trained variables."""
-        found = (self._trained.get(id(self.variable(*key))) for key in self.keys())
+        found = (self._trained.get(id(self.variable(*key))) for key in self.kernels())
         return [index for index in found if index is not None]
 
     def variable(self, layer: str, weight: str) -> keras.Variable:
@@ -94,10 +94,10 @@ class Masking:
         """Give an optimizer's means of gradients by (layer, weight), None where it keeps none."""
         if not optimizer.means:
             return None
-        places = {key: self._trained[id(self.variable(*key))] for key in self.keys()}
+        places = {key: self._trained[id(self.variable(*key))] for key in self.kernels()}
         return {key: np.asarray(optimizer.means[place]) for key, place in places.items()}
 
-    def keys(self) -> list[tuple[str, str]]:
+    def kernels(self) -> list[tuple[str, str]]:
         """Name the kernels that are pruned: (layer, weight)."""
         return [(layer.layer, weight) for layer in self._layers for weight in layer.weights]
 

@@ -59,8 +59,8 @@ def remarks(model: keras.Model, weights: LiveWeights, targets: Targets) -> list[
     )
     return [
         f"weight-sparse: {100 * (1 - left / size):.2f} % of the {size} weights of "
-        f"{len(targets.layers)} kernels are zero. Of all {total} parameters, biases and batch norms "
-        f"among them, that is {100 * zeros / total:.2f} %.{_whole(targets)}"
+        f"{len(targets.layers)} kernels are zero. Of all {total} parameters, with biases and batch "
+        f"norms, that is {100 * zeros / total:.2f} %.{_whole(targets)}"
     ]
 
 
