@@ -1,1 +1,1 @@
-"""Weight sparsification: single weights are removed, the layers keep their shapes."""
+"""Weight sparsification (Zhu & Gupta, 2017): single weights, patterns or tiles become zero."""
