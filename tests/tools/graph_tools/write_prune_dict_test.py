@@ -50,7 +50,7 @@ def test_what_is_left_whole(file, tmp_path):
         ([], "`model_file` must name a .keras or .h5 file or a graph's folder. Received: none."),
         (["--model_file={}", "--prune_ratio=1"], "`prune_ratio` must be in [0, 1). Received: 1"),
         (["--model_file={}", "--skip=c*"], "`skip`: no layer whose weights can be removed is name"),
-        (["--model_file={}", "--out_file=/none/prune.yaml"], "/none/prune.yaml"),
+        (["--model_file={}", "--out_file={}/prune.yaml"], "net.keras"),
     ],
 )
 def test_refuses_wrong_input(arguments, message, file, tmp_path, capsys, monkeypatch):
