@@ -49,7 +49,7 @@ class InferenceTimeConfig:
 
     def files(self) -> list[str]:
         """Split `model_file`, see `model_files`."""
-        return model_files(self.model_file, (*NETWORK_ENDINGS, ".tflite"))
+        return model_files(self.model_file, (*NETWORK_ENDINGS, ".tflite"), ".keras, .h5 or .tflite")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(parsed: Parsed) -> None:
     config: EthosUConfig = parsed.configs[EthosUConfig]
-    files, target = model_files(config.model_file, (".tflite",)), config.target()
+    files, target = model_files(config.model_file, (".tflite",), ".tflite"), config.target()
     require_vela()
     found = {name: _estimate(name, target) for name in files}
     taken = next(iter(found.values())).target

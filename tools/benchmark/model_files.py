@@ -24,12 +24,13 @@ def join_repeated(argv: Sequence[str], name: str) -> list[str]:
     return [*others, f"--{name}={','.join(values)}"] if values else others
 
 
-def model_files(text: str | None, endings: Sequence[str]) -> list[str]:
+def model_files(text: str | None, endings: Sequence[str], kinds: str) -> list[str]:
     """Read a comma-separated list of files that are there.
 
     Args:
         text: value of `model_file`.
         endings: that a name may have.
+        kinds: those to name in messages.
 
     Returns:
         The names.
@@ -38,7 +39,6 @@ def model_files(text: str | None, endings: Sequence[str]) -> list[str]:
         InputError: if there is none, one is named twice, has another ending, or is no file.
     """
     files = [name.strip() for name in (text or "").split(",") if name.strip()]
-    kinds = " or ".join(filter(None, (", ".join(endings[:-1]), endings[-1])))
     if not files:
         raise InputError(
             f"`model_file` must name a {kinds} file. Received: none. Give --model_file=path, or "

@@ -57,6 +57,9 @@ class Exporter(NamedTuple):
             `CheckResult.error`); None for a file that is judged by the flags of `CheckConfig`.
         calibrated: it needs calibration samples.
         deployed: it needs a network that the learner made for the device (`Trained.deployed`).
+        optional: it is made of the resulting network only, and where it cannot be made, is wrong
+            or gains nothing, there is a note and no file; else that fails the export.
+        ethos_u: an Ethos-U can run it, see `utils.export.ethos_u`.
         loops: it may hold loops; else recurrent layers are unrolled, which needs a fixed number of
             time steps.
         package: a distribution that it needs beyond Flowpress' own, None for none.
@@ -71,6 +74,8 @@ class Exporter(NamedTuple):
     max_error: float | None = None
     calibrated: bool = False
     deployed: bool = False
+    optional: bool = False
+    ethos_u: bool = False
     loops: bool = True
     package: str | None = None
 
@@ -93,7 +98,14 @@ EXPORTERS: dict[str, Exporter] = {
         make="utils.export.tflite:int8_file",
         ranks="utils.export.layer_errors:rank_layers",
         calibrated=True,
+        ethos_u=True,
         loops=False,
+    ),
+    "sparse": Exporter(
+        "float weights without their zeros, float computation",
+        make="utils.export.sparse:sparse_file",
+        max_error=1e-4,
+        optional=True,
     ),
 }
 
