@@ -100,9 +100,7 @@ class Places:
     starts: tuple[int, ...]
 
     @classmethod
-    def of(
-        cls, layer: KernelLayer, grouping: Callable[[tuple[int, ...]], Grouping]
-    ) -> Places:
+    def of(cls, layer: KernelLayer, grouping: Callable[[tuple[int, ...]], Grouping]) -> Places:
         """Number the groups of a layer.
 
         Args:
