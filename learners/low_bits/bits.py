@@ -29,8 +29,10 @@ def quantized_layers(graph: Graph, config: LowBitConfig) -> list[KernelLayer]:
     layers = without_skipped(kernel_layers(graph), parts=parts, source=source)[0]
     if not layers:
         raise InputError(
-            f"network {graph.name!r} has no kernel to quantize. Give one with convolutions or "
-            f"dense layers{f', or leave --{source.strip("`")} out' if parts else ''}."
+            f"network {graph.name!r} has no kernel to quantize (skipped: {', '.join(parts)})."
+            if parts
+            else f"network {graph.name!r} has no kernel to quantize. Give one with convolutions or "
+            "dense layers."
         )
     _check_buckets(layers, config)
     return layers
