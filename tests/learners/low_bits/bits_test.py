@@ -62,7 +62,7 @@ def test_skipped_layers_are_left_alone(graph: Graph) -> None:
 
 def test_refusals(graph: Graph) -> None:
     layers = quantized_layers(graph, config())
-    with pytest.raises(InputError, match="'a1' is given 20 bits. It can have 1 to 16, or 32"):
+    with pytest.raises(InputError, match=r"'a1' is given 20 bits. It can have 1 to 16, or 32"):
         weight_bits(layers, config(), setting(graph, a1=20))
     with pytest.raises(InputError, match="made for another network or with other flags"):
         weight_bits(layers, config(quantize_all_layers=True), setting(graph))

@@ -41,9 +41,7 @@ def test_weights_lie_on_grids_of_their_bits(
     assert all(0 <= row.facts["error"] < 0.2 for row in rows.values())
 
 
-def test_moments_are_worth_their_while(
-    trained_digits: keras.Model, tmp_path: pathlib.Path
-) -> None:
+def test_moments_are_worth_their_while(trained_digits: keras.Model, tmp_path: pathlib.Path) -> None:
     reports = {
         rounding: run(trained_digits, tmp_path / rounding, uql_weight_bits=2, uql_rounding=rounding)
         for rounding in ("obq", "nearest")

@@ -90,6 +90,10 @@ def test_quantizers_leave_the_settled_kernel_as_it_is() -> None:
 
 
 def test_facts() -> None:
-    for grouping, said in {"channel": "output channel", "tensor": "layer", "split": "bucket of 5"}.items():
+    for grouping, said in {
+        "channel": "output channel",
+        "tensor": "layer",
+        "split": "bucket of 5",
+    }.items():
         code = problem(5, grouping)[0]
         assert code.facts() == {"bits": 3, "granularity": said}

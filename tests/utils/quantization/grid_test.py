@@ -136,7 +136,7 @@ def test_refusals() -> None:
     for bits in (0, 17):
         with pytest.raises(ValueError, match=rf"in \[1, 16\]. Received: {bits}"):
             Grid(bits=bits)
-    with pytest.raises(ValueError, match="'symmetric', 'unsigned' or 'affine'. Received: 'other'"):
+    with pytest.raises(ValueError, match=r"'symmetric', 'unsigned' or 'affine'. Received: 'other'"):
         Grid(bits=2, kind="other")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="`narrow` is of symmetric grids of 2 bits"):
         Grid(bits=1, kind="symmetric", narrow=True)

@@ -19,7 +19,9 @@ def test_channels_are_told_apart_by_their_axes(axes: tuple[int, ...]) -> None:
     for place in itertools.product(*map(range, shape)):
         key = tuple(place[axis] for axis in axes)
         assert channels.setdefault(key, ids[place]) == ids[place]
-    assert sorted(channels.values()) == list(range(Grouping("channel", axes=axes).num_groups(shape)))
+    assert sorted(channels.values()) == list(
+        range(Grouping("channel", axes=axes).num_groups(shape))
+    )
 
 
 def test_buckets_follow_memory_and_the_last_is_smaller() -> None:
