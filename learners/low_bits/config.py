@@ -77,14 +77,6 @@ class BitSearchConfig(RolloutConfig):
         inert="roll-outs are kept beside the artefact.",
     )
 
-    def __post_init__(self) -> None:
-        """Refuse ranges without a bit in them."""
-        if self.w_bit_min > self.w_bit_max:
-            raise InputError(
-                "`w_bit_min` must not exceed `w_bit_max`. Received: "
-                f"{self.w_bit_min} and {self.w_bit_max}."
-            )
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LowBitConfig(LearnerConfig):
@@ -166,6 +158,11 @@ class LowBitConfig(LearnerConfig):
                 f"{WHOLE_BITS} for none. Received: {self.activation_bits}."
             )
         search = self.searching
+        if search.w_bit_min > search.w_bit_max:
+            raise InputError(
+                f"`{self.PREFIX}w_bit_min` must not exceed `{self.PREFIX}w_bit_max`. Received: "
+                f"{search.w_bit_min} and {search.w_bit_max}."
+            )
         if search.search and not search.w_bit_min <= search.equivalent_bits <= search.w_bit_max:
             raise InputError(
                 f"`{self.PREFIX}equivalent_bits` must lie between `{self.PREFIX}w_bit_min` "
