@@ -148,7 +148,7 @@ class SearchedStage:
         own = dataclasses.replace(context, stage=stage, setting=setting, holds_out=self._held_out)
         child = type(learner)(own, learner.model)
         trained = child.train()
-        score = Score.of(evaluate(trained.model, self._images, learner.helper))
+        score = Score.of(evaluate(trained.scored, self._images, learner.helper))
         reward = self._problem.reward(score, values)
         return _Tuned(
             values=values,
@@ -210,7 +210,7 @@ class SearchedStage:
         if tuned is None:
             return None
         helper = self._learner.helper
-        scores = evaluate(tuned.trained.model, None, helper)
+        scores = evaluate(tuned.trained.scored, None, helper)
         return Candidate(
             index=None if tuned.trial is None else tuned.trial.index,
             reward=self._rollout_reward(tuned),

@@ -1,0 +1,1 @@
+"""Quantization: calibrate -> scale -> quantize -> dequantize, on arrays; see the modules."""
