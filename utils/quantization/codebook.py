@@ -1,13 +1,14 @@
-"""Codebooks: a few points, fitted to the weights of a bucket, that stand in for all of them.
+"""Codebooks: a few levels, fitted to the weights of a group, that stand in for all of them.
 
-A bucket is a set of weights that share one codebook: a tensor, an output channel, n weights in a
-row. Here buckets are the rows of a matrix, and every function treats each row alone:
+Weights of any shape come with `ids`, the group of each (`groups.Grouping`). A group has a codebook
+of its own and nothing to do with the others:
 
-    fit_codebook(values, 4)  ->  points [B, 16]  ->  nearest(values, points)  ->  codes [B, n]
-    decode(codes, points)    ->  values again, each at a point
+    fit_codebook(values, ids, 4)  ->  levels [G, 16]
+    nearest(values, ids, levels)  ->  codes, shaped like the weights
+    levels[ids, codes]            ->  values again, each at a level
 
-Invariants: points ascend; `decode(nearest(points, points), points) == points`; no point is nearer
-to a value than the one it is given; with `keep_zero` 0.0 is a point, exactly.
+Invariants: levels ascend; a value at a level is given it again; no level is nearer to a value than
+the one it is given; with `keep_zero` 0.0 is a level, exactly.
 
 `cluster_sums` is also the gradient of a codebook. As w_i = c_k for all i in cluster k,
 
@@ -19,7 +20,7 @@ Reference:
     in One Dimension by Dynamic Programming", The R Journal 3(2), 2011.
 
 Departs from the papers: k-means begins with the exact answer for at most `MAX_CELLS` cells of
-neighboring values instead of points drawn or spread over the range, and is weighted.
+neighboring values instead of levels drawn or spread over the range, and is weighted.
 """
 
 from collections.abc import Callable
@@ -27,138 +28,131 @@ from collections.abc import Callable
 import numpy as np
 
 MIN_BITS, MAX_BITS = 1, 8
-MAX_CELLS = 256  # cells that the dynamic programme divides: O(points x cells^2) for each bucket
-MAX_EXACT_POINTS = 32  # with more of them, quantiles are as good a beginning
+MAX_CELLS = 256  # cells that the dynamic programme divides: O(levels x cells^2) for each group
+MAX_EXACT_LEVELS = 32  # with more of them, quantiles are as good a beginning
 MAX_PASSES = 100  # of Lloyd's algorithm
 
 
 def fit_codebook(
     values: np.ndarray,
+    ids: np.ndarray,
     num_bits: int,
     *,
     style: str = "kmeans",
     weights: np.ndarray | None = None,
     keep_zero: bool = False,
 ) -> np.ndarray:
-    """Fit one codebook to each bucket.
+    """Fit one codebook to each group.
 
     Args:
-        values: float [B, n], finite.
-        num_bits: in [1, 8]; a codebook has `2 ** num_bits` points.
-        style: a row of `STYLES`: `quantile` (as many values at each point), `uniform` (equal steps
+        values: float, any shape, finite.
+        ids: int, of that shape: the group of each value, in [0, G).
+        num_bits: in [1, 8]; a codebook has `2 ** num_bits` levels.
+        style: a row of `STYLES`: `quantile` (as many values at each level), `uniform` (equal steps
             from the least value to the largest), `kmeans` (least squared error).
-        weights: float [B, n], >= 0, what a squared error of each value counts; where it is 0 there
-            is no value (filling of a short bucket, say). None = 1 for all.
-        keep_zero: 0 is one of the points: what was pruned stays exactly zero.
+        weights: float, of that shape, >= 0: what a squared error of each value counts; values
+            that count 0 are left out. None = 1 for all.
+        keep_zero: 0 is one of the levels: what was pruned stays exactly zero.
 
     Returns:
-        Points, float64 [B, 2 ** num_bits], ascending. Where a bucket has fewer different values
-        than that, these alone (and 0, where it is to be kept), the last repeated; zeros for a
-        bucket without values.
+        Levels, float64 [G, 2 ** num_bits], ascending. Where a group has fewer different values than
+        that, these alone (and 0, where it is to be kept), the last repeated; zeros for a group
+        without values.
 
     Raises:
         ValueError: if an argument is out of range, or the arrays do not fit each other.
 
     Example:
-        >>> fit_codebook(np.array([[0.0, 0.1, 0.2, 3.9, 4.0, 4.1]]), 1).round(3)
+        >>> values = np.array([0.0, 0.1, 0.2, 3.9, 4.0, 4.1])
+        >>> fit_codebook(values, np.zeros(6, int), 1).round(3)
         array([[0.1, 4. ]])
-        >>> fit_codebook(np.array([[1.0, 1.0, 2.0]]), 2, keep_zero=True)
-        array([[0., 1., 2., 2.]])
+        >>> fit_codebook(np.array([1.0, 1.0, 2.0]), np.array([0, 0, 1]), 2, keep_zero=True)
+        array([[0., 1., 1., 1.],
+               [0., 2., 2., 2.]])
     """
     if not MIN_BITS <= num_bits <= MAX_BITS:
         raise ValueError(f"`num_bits` must be in [{MIN_BITS}, {MAX_BITS}]. Received: {num_bits}.")
     if style not in STYLES:
         raise ValueError(f"`style` must be one of {', '.join(STYLES)}. Received: {style!r}.")
-    values, masses = _checked(values, weights)
-    num_points = 2**num_bits
-    points = np.zeros((len(values), num_points))
-    for row, (own, mass) in enumerate(zip(values, masses, strict=True)):
-        found, mass = _merged(own, mass)
+    values, ids, masses = _checked(values, ids, weights)
+    num_levels, num_groups = 2**num_bits, int(ids.max(initial=-1)) + 1
+    order = np.argsort(ids, kind="stable")
+    ends = np.cumsum(np.bincount(ids, minlength=num_groups))[:-1]
+    levels = np.zeros((num_groups, num_levels))
+    for group, members in enumerate(np.split(order, ends)):
+        found, mass = _merged(values[members], masses[members])
         if not found.size:
             continue
         different = np.union1d(found, [0.0]) if keep_zero else found
-        if different.size <= num_points:
-            points[row, : different.size] = different
-            points[row, different.size :] = different[-1]
+        if different.size <= num_levels:
+            levels[group, : different.size] = different
+            levels[group, different.size :] = different[-1]
         else:
-            points[row] = STYLES[style](found, mass, num_points, keep_zero)
-    return points
+            levels[group] = STYLES[style](found, mass, num_levels, keep_zero)
+    return levels
 
 
-def nearest(
-    values: np.ndarray, points: np.ndarray, buckets: np.ndarray | None = None
-) -> np.ndarray:
-    """Find the point nearest to each value, by bisection.
+def nearest(values: np.ndarray, ids: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Find the level nearest to each value, by bisection.
 
     Args:
-        values: float, [B, n], or any shape with `buckets`.
-        points: float [B, K], ascending.
-        buckets: int, broadcast to `values`: whose points; None = those of its row.
+        values: float, any shape.
+        ids: int, broadcast to that shape: the group of each, in [0, G).
+        levels: float [G, L], ascending.
 
     Returns:
-        Codes, int64 like `values`, in [0, K). Half-way between two points it is the lower one.
+        Codes, int64 like `values`, in [0, L). Half-way between two levels it is the lower one.
 
     Example:
-        >>> nearest(np.array([[-5.0, 0.4, 0.5, 0.6]]), np.array([[0.0, 1.0]]))
-        array([[0, 0, 0, 1]])
+        >>> nearest(np.array([-5.0, 0.4, 0.5, 0.6]), np.zeros(4, int), np.array([[0.0, 1.0]]))
+        array([0, 0, 0, 1])
     """
-    values, points = np.asarray(values, np.float64), np.asarray(points, np.float64)
-    rows = np.arange(len(points))[:, None] if buckets is None else buckets
-    middles = (points[:, :-1] + points[:, 1:]) / 2.0
+    values, levels = np.asarray(values, np.float64), np.asarray(levels, np.float64)
+    middles = (levels[:, :-1] + levels[:, 1:]) / 2.0
     codes, last = np.zeros(values.shape, np.int64), middles.shape[1]
-    for bit in reversed(range(last.bit_length())):  # the codes are built from their highest bit on
+    for bit in reversed(range(last.bit_length())):  # codes are built from their highest bit on
         tried = codes + 2**bit
-        is_above = values > middles[rows, np.minimum(tried, last) - 1]
+        is_above = values > middles[ids, np.minimum(tried, last) - 1]
         codes = np.where((tried <= last) & is_above, tried, codes)
     return codes
 
 
-def decode(codes: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Look codes up.
+def cluster_sums(
+    values: np.ndarray, ids: np.ndarray, codes: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Sum up what belongs to each level: of the kernel's gradient, that of the codebook, (1).
 
     Args:
-        codes: int [B, n], in [0, K).
-        points: float [B, K].
+        values: float, any shape.
+        ids: int, of that shape, in [0, G).
+        codes: int, of that shape, in [0, L).
+        shape: (G, L).
 
     Returns:
-        Of the type of `points`, [B, n].
+        float64 [G, L]; 0 for a level that no value has.
 
     Example:
-        >>> decode(np.array([[1, 0, 1]]), np.array([[-0.5, 0.25]]))
-        array([[ 0.25, -0.5 ,  0.25]])
-    """
-    return np.take_along_axis(points, codes, axis=1)
-
-
-def cluster_sums(values: np.ndarray, codes: np.ndarray, num_points: int) -> np.ndarray:
-    """Sum up what belongs to each point: of the kernel's gradient, that of the codebook, (1).
-
-    Args:
-        values: float [B, n].
-        codes: int [B, n], in [0, num_points).
-        num_points: K.
-
-    Returns:
-        float64 [B, K]; 0 for a point that no value has.
-
-    Example:
-        >>> cluster_sums(np.array([[1.0, 2.0, 4.0]]), np.array([[0, 2, 0]]), 3)
+        >>> values, codes = np.array([1.0, 2.0, 4.0]), np.array([0, 2, 0])
+        >>> cluster_sums(values, np.zeros(3, int), codes, (1, 3))
         array([[5., 0., 2.]])
     """
-    num_buckets = len(values)
-    places = codes + num_points * np.arange(num_buckets)[:, None]
-    sums = np.bincount(places.ravel(), np.ravel(values), minlength=num_buckets * num_points)
-    return sums.reshape(num_buckets, num_points)
+    places = np.ravel(ids) * shape[1] + np.ravel(codes)
+    return np.bincount(places, np.ravel(values), minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def _checked(values: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    values = np.asarray(values, np.float64)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise ValueError(f"`values` must be finite, [buckets, n]. Received: {values.shape}.")
+def _checked(
+    values: np.ndarray, ids: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Check the arrays of a fit and give them flat."""
+    values, ids = np.asarray(values, np.float64), np.asarray(ids)
+    if not np.isfinite(values).all():
+        raise ValueError("`values` must be finite.")
+    if ids.shape != values.shape or ids.min(initial=0) < 0:
+        raise ValueError(f"`ids` must be {values.shape}, >= 0. Received: {ids.shape}.")
     masses = np.ones(values.shape) if weights is None else np.asarray(weights, np.float64)
     if masses.shape != values.shape or not (np.isfinite(masses) & (masses >= 0)).all():
         raise ValueError(f"`weights` must be {values.shape}, >= 0. Received: {masses.shape}.")
-    return values, masses
+    return values.ravel(), ids.ravel(), masses.ravel()
 
 
 def _merged(values: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,50 +162,44 @@ def _merged(values: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return different, np.bincount(places, mass[there], minlength=different.size)
 
 
-def _uniform(
-    values: np.ndarray, mass: np.ndarray, num_points: int, keep_zero: bool
-) -> np.ndarray:
+def _uniform(values: np.ndarray, mass: np.ndarray, num_levels: int, keep_zero: bool) -> np.ndarray:
     """Equal steps from the least to the largest value, moved by a part of one to meet zero."""
-    points = np.linspace(values[0], values[-1], num_points)
+    levels = np.linspace(values[0], values[-1], num_levels)
     if keep_zero:
-        points -= points[_pinned(points)]
-    return points
+        levels -= levels[_pinned(levels)]
+    return levels
 
 
-def _quantile(
-    values: np.ndarray, mass: np.ndarray, num_points: int, keep_zero: bool
-) -> np.ndarray:
+def _quantile(values: np.ndarray, mass: np.ndarray, num_levels: int, keep_zero: bool) -> np.ndarray:
     """The values in the middle of parts of equal mass; the nearest becomes zero."""
     reached = np.cumsum(mass) / np.sum(mass)
-    parts = (np.arange(num_points) + 0.5) / num_points
-    points = values[np.minimum(np.searchsorted(reached, parts), values.size - 1)]
+    parts = (np.arange(num_levels) + 0.5) / num_levels
+    levels = values[np.minimum(np.searchsorted(reached, parts), values.size - 1)]
     if keep_zero:
-        points[_pinned(points)] = 0.0
-        points = np.sort(points)
-    return points
+        levels[_pinned(levels)] = 0.0
+        levels = np.sort(levels)
+    return levels
 
 
-def _kmeans(
-    values: np.ndarray, mass: np.ndarray, num_points: int, keep_zero: bool
-) -> np.ndarray:
+def _kmeans(values: np.ndarray, mass: np.ndarray, num_levels: int, keep_zero: bool) -> np.ndarray:
     """Minimize the squared error; see the module."""
-    if num_points <= MAX_EXACT_POINTS:
-        points = _optimal(*_cells(values, mass), num_points, keep_zero)
+    if num_levels <= MAX_EXACT_LEVELS:
+        levels = _optimal(*_cells(values, mass), num_levels, keep_zero)
     else:
-        points = _quantile(values, mass, num_points, keep_zero)
-    pinned = _pinned(points) if keep_zero else None
-    values, mass, points = values[None], mass[None], points[None]
+        levels = _quantile(values, mass, num_levels, keep_zero)
+    pinned = _pinned(levels) if keep_zero else None
+    ids = np.zeros(values.size, np.int64)
     for _ in range(MAX_PASSES):
-        codes = nearest(values, points)
-        sums = cluster_sums(mass, codes, num_points)
-        means = cluster_sums(mass * values, codes, num_points) / np.where(sums > 0, sums, 1.0)
-        moved = np.where(sums > 0, means, points)
+        codes = nearest(values, ids, levels[None])
+        (sums,) = cluster_sums(mass, ids, codes, (1, num_levels))
+        (firsts,) = cluster_sums(mass * values, ids, codes, (1, num_levels))
+        moved = np.where(sums > 0, firsts / np.where(sums > 0, sums, 1.0), levels)
         if pinned is not None:
-            moved[:, pinned] = 0.0
-        if np.array_equal(moved, points):
+            moved[pinned] = 0.0
+        if np.array_equal(moved, levels):
             break
-        points = moved
-    return points[0]
+        levels = moved
+    return levels
 
 
 STYLES: dict[str, Callable[[np.ndarray, np.ndarray, int, bool], np.ndarray]] = {
@@ -219,13 +207,13 @@ STYLES: dict[str, Callable[[np.ndarray, np.ndarray, int, bool], np.ndarray]] = {
     "uniform": _uniform,
     "kmeans": _kmeans,
 }
-"""(different values ascending [n], their masses > 0 [n], points, whether 0 is one) -> [points];
-called with more values than points."""
+"""(different values ascending [n], their masses > 0 [n], levels, whether 0 is one) -> [levels];
+called with more values than levels."""
 
 
-def _pinned(points: np.ndarray) -> int:
-    """Find the point that is, or becomes, zero."""
-    return int(np.argmin(np.abs(points)))
+def _pinned(levels: np.ndarray) -> int:
+    """Find the level that is, or becomes, zero."""
+    return int(np.argmin(np.abs(levels)))
 
 
 def _cells(values: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -241,15 +229,15 @@ def _cells(values: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _optimal(
-    mass: np.ndarray, sums: np.ndarray, squares: np.ndarray, num_points: int, keep_zero: bool
+    mass: np.ndarray, sums: np.ndarray, squares: np.ndarray, num_levels: int, keep_zero: bool
 ) -> np.ndarray:
-    """Divide ascending cells among points so that the squared error is least.
+    """Divide ascending cells among levels so that the squared error is least.
 
-    `least[z, j]` is the least error of the first j cells with the points so far, z = 1 where one
+    `least[z, j]` is the least error of the first j cells with the levels so far, z = 1 where one
     of them is zero. Clusters of a line are intervals; one may be empty.
 
     Returns:
-        Points [num_points], ascending; the last repeated for those that have no cell.
+        Points [num_levels], ascending; the last repeated for those that have no cell.
     """
     totals = [np.concatenate([[0.0], np.cumsum(part)]) for part in (mass, sums, squares)]
     weight, first, second = (total[None, :] - total[:, None] for total in totals)  # of cells [i, j)
@@ -259,26 +247,26 @@ def _optimal(
     at_mean = np.where(inside, np.maximum(second - first * means, 0.0), np.inf)
     least = np.full((2, mass.size + 1), np.inf)
     least[0, 0] = 0.0
-    came_from: list[tuple[np.ndarray, np.ndarray]] = []  # cell and state before each point
-    for _ in range(num_points):
+    came_from: list[tuple[np.ndarray, np.ndarray]] = []  # cell and state before each level
+    for _ in range(num_levels):
         to_free = _step(least[0], at_mean)
         options = [_step(least[1], at_mean), _step(least[0], at_zero)] if keep_zero else [to_free]
         by_zero = np.argmin([error for error, _ in options], axis=0)
         to_zeroed = [np.choose(by_zero, parts) for parts in zip(*options, strict=True)]
         least = np.stack([to_free[0], to_zeroed[0]])
         came_from.append((np.stack([to_free[1], to_zeroed[1]]), by_zero))
-    points, state, end = [0.0] * keep_zero, int(keep_zero), mass.size
+    levels, state, end = [0.0] * keep_zero, int(keep_zero), mass.size
     for cells, by_zero in reversed(came_from):
         start, is_zero = int(cells[state, end]), bool(state and by_zero[end])
         if not is_zero and start < end:
-            points.append(float(means[start, end]))
+            levels.append(float(means[start, end]))
         state, end = state - is_zero, start
-    points.sort()
-    return np.array(points + points[-1:] * (num_points - len(points)))
+    levels.sort()
+    return np.array(levels + levels[-1:] * (num_levels - len(levels)))
 
 
 def _step(least: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Add a point: least error and the first of its cells, by the number of cells [m + 1]."""
+    """Add a level: least error and the first of its cells, by the number of cells [m + 1]."""
     found = least[:, None] + errors
     first = np.argmin(found, axis=0)
     return np.take_along_axis(found, first[None], axis=0)[0], first
