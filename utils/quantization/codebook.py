@@ -237,7 +237,7 @@ def _optimal(
     of them is zero. Clusters of a line are intervals; one may be empty.
 
     Returns:
-        Points [num_levels], ascending; the last repeated for those that have no cell.
+        Levels [num_levels], ascending; the last repeated for those that have no cell.
     """
     totals = [np.concatenate([[0.0], np.cumsum(part)]) for part in (mass, sums, squares)]
     weight, first, second = (total[None, :] - total[:, None] for total in totals)  # of cells [i, j)
