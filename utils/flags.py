@@ -73,7 +73,7 @@ class FlagInfo:
     rivals: tuple[str, ...] = ()
     name: str = ""
 
-    def with_prefix(self, prefix: str) -> FlagInfo:
+    def with_prefix(self, prefix: str) -> "FlagInfo":
         """Put the prefix into the names of other flags."""
         named = {
             field: None if pair is None else (pair[0].format(prefix=prefix), pair[1])

@@ -234,9 +234,7 @@ def rounded(values: Any, scales: Any, zeros: Any, grid: Grid, xp: Any = np) -> A
     return dequantize(quantize(values, scales, zeros, grid, xp), scales, zeros)
 
 
-def encode(
-    values: np.ndarray, scaling: Scaling, grid: Grid, grouping: Grouping
-) -> QuantizedTensor:
+def encode(values: np.ndarray, scaling: Scaling, grid: Grid, grouping: Grouping) -> QuantizedTensor:
     """Store a weight by indices.
 
     Args:

@@ -57,7 +57,9 @@ class QuantizedTensor:
                 )
         if self.levels is not None and self.indices.size:
             if int(self.indices.max()) >= self.levels.shape[1]:
-                raise ValueError(f"an index must be below {self.levels.shape[1]}, the levels' number.")
+                raise ValueError(
+                    f"an index must be below {self.levels.shape[1]}, the levels' number."
+                )
 
     def dequantized(self) -> np.ndarray:
         """Give the weight, float32, shaped like `indices`.
