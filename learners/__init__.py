@@ -110,12 +110,21 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
     ),
+    "uniform": Entry(
+        "learners.uniform_quantization.learner:UniformQuantLearner",
+        "learners.uniform_quantization.config:UniformQuantConfig",
+        "rounds weights, and activations where asked, to grids of equal steps, then trains them",
+        starts="trained",
+        ends_before=True,
+        quantity="bits",
+    ),
 }
 
 ALIASES = {
     "channel-pruned": "channel",
     "channel-pruned-rmt": "chn-pruned-rmt",
     "channel-pruned-gpu": "chn-pruned-gpu",
+    "uniform-quant": "uniform",
 }
 
 

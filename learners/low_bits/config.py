@@ -42,7 +42,8 @@ class BitSearchConfig(RolloutConfig):
         8, "Most bits of a layer in a search.", lower=1, upper=MAX_WEIGHT_BITS, needs=_SEARCH
     )
     enbl_random_layers: bool = flag(
-        True, "An agent steps through the layers in an order that changes from roll-out to roll-out."
+        True,
+        "An agent steps through the layers in an order that changes from roll-out to roll-out.",
     )
     enbl_rl_global_tune: bool = flag(
         True,
@@ -150,6 +151,10 @@ class LowBitConfig(LearnerConfig):
     nb_smpls: int = flag(5000, "Training images that the statistics are taken from.", lower=1)
     nb_crops_per_smpl: int = flag(
         10, "Random output positions taken from each image and layer.", lower=1
+    )
+    learn_ranges: bool = flag(
+        True,
+        "The ranges of activations are trained with the network (LSQ); else they stay as observed.",
     )
     searching: BitSearchConfig = group(BitSearchConfig)
 

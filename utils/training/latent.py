@@ -13,6 +13,7 @@ Reference:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -80,6 +81,44 @@ class Quantizer(Protocol):
         """
 
 
+class Unquantized:
+    """Implements `Quantizer` for a variable that is not quantized, but has zeros to keep."""
+
+    parameters: Mapping[str, np.ndarray] = {}  # noqa: RUF012  never changed
+
+    def quantize(self, latent: Any, parameters: Parameters) -> Any:
+        """Give the values as they are."""
+        return latent
+
+    def gradients(
+        self, gradient: Any, latent: Any, parameters: Parameters
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """Pass the gradient on."""
+        return gradient, {}
+
+    def settled(self, latent: Any, parameters: Parameters) -> Mapping[str, Any]:
+        """Change nothing."""
+        return {}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Quantized:
+    """A variable that is trained by latent values.
+
+    Attributes:
+        variable: of the network.
+        quantizer: its quantizer.
+        latent: where the latent value begins, float, shaped like the variable; None = at the
+            variable's own value.
+        absent: boolean, shaped like the variable; True is zero and stays so. None = nothing is.
+    """
+
+    variable: keras.Variable
+    quantizer: Quantizer
+    latent: np.ndarray | None = None
+    absent: np.ndarray | None = None
+
+
 class LatentOptimizer(WrappedOptimizer):
     """Lets another optimizer train the latent values of quantized variables, see the module.
 
@@ -92,68 +131,64 @@ class LatentOptimizer(WrappedOptimizer):
 
     Args:
         inner: an optimizer that was not used before.
-        quantizers: index of a trained variable -> its quantizer.
-        latents: index -> where the latent value begins, float, shaped like the variable; without
-            it at the variable's own value.
-        absent: index -> boolean, shaped like the variable; True is zero and stays so.
+        quantized: the variables that it trains so; all others are the inner optimizer's.
         name: of the optimizer.
 
     Attributes:
-        latents: variables by index.
-        parameters: by index, variables by the quantizer's name for them.
+        parameters: by a variable's path, the learned parameters by the quantizer's names.
+
+    Raises:
+        ValueError: on `build`, if one of them is not among the variables that are trained.
     """
 
     def __init__(
         self,
         inner: keras.optimizers.Optimizer,
-        quantizers: Mapping[int, Quantizer],
-        *,
-        latents: Mapping[int, np.ndarray] | None = None,
-        absent: Mapping[int, np.ndarray] | None = None,
+        quantized: Sequence[Quantized],
         name: str | None = None,
     ) -> None:
         super().__init__(inner, name)
-        self._quantizers = dict(quantizers)
-        self._first_latents = dict(latents or {})
-        self._absent = dict(absent or {})
-        self.latents: dict[int, keras.Variable] = {}
-        self.parameters: dict[int, dict[str, keras.Variable]] = {}
-        self._present: dict[int, keras.Variable] = {}
+        self._quantized = tuple(quantized)
+        self._trained: dict[int, _Trained] = {}
+
+    @property
+    def parameters(self) -> dict[str, dict[str, keras.Variable]]:
+        """See the class."""
+        return {each.variable.path: each.parameters for each in self._trained.values()}
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Make the variables of both optimizers; quantize those that are trained."""
         if self.built:
             return
-        for index, quantizer in self._quantizers.items():
-            self._build_one(index, variables[index], quantizer)
-        own = self._own_parameters()
+        places = {id(variable): index for index, variable in enumerate(variables)}
+        for each in self._quantized:
+            if id(each.variable) not in places:
+                raise ValueError(f"{each.variable.path!r} is not among the trained variables.")
+            self._trained[places[id(each.variable)]] = self._made(each)
+        own = [v for each in self._trained.values() for v in each.parameters.values()]
         for optimizer in layers_of(self.inner_optimizer):
             if own and not isinstance(optimizer, WrappedOptimizer):
                 optimizer.exclude_from_weight_decay(var_list=own)
         self.inner_optimizer.build([*variables, *own])
         keras.optimizers.Optimizer.build(self, variables)
 
-    def _build_one(self, index: int, variable: keras.Variable, quantizer: Quantizer) -> None:
-        stem = variable.path.replace("/", "_")
-        self.latents[index] = self.add_variable(
-            variable.shape, "zeros", variable.dtype, name=f"{stem}_latent"
-        )
-        self.latents[index].assign(self._first_latents.get(index, variable))
-        # One for each, needed or not: which are needed cannot be seen any more in a resumed run.
-        self._present[index] = self.add_variable(
-            variable.shape, "ones", "bool", name=f"{stem}_present"
-        )
-        if index in self._absent:
-            self._present[index].assign(np.logical_not(self._absent[index]))
-        found = {}
-        for name, value in quantizer.parameters.items():
-            found[name] = self.add_variable(value.shape, "zeros", "float32", name=f"{stem}_{name}")
-            found[name].assign(value)
-        self.parameters[index] = found
-        self._write(index, variable)
-
-    def _own_parameters(self) -> list[keras.Variable]:
-        return [variable for found in self.parameters.values() for variable in found.values()]
+    def _made(self, each: Quantized) -> _Trained:
+        variable, stem = each.variable, each.variable.path.replace("/", "_")
+        latent = self.add_variable(variable.shape, "zeros", variable.dtype, name=f"{stem}_latent")
+        latent.assign(variable if each.latent is None else each.latent)
+        # Made whether needed or not: a resumed run could not tell any more.
+        present = self.add_variable(variable.shape, "ones", "bool", name=f"{stem}_present")
+        if each.absent is not None:
+            present.assign(np.logical_not(each.absent))
+        parameters = {}
+        for name, value in each.quantizer.parameters.items():
+            parameters[name] = self.add_variable(
+                value.shape, "zeros", "float32", name=f"{stem}_{name}"
+            )
+            parameters[name].assign(value)
+        made = _Trained(variable, each.quantizer, latent, present, parameters)
+        made.write()
+        return made
 
     def apply(
         self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None
@@ -163,52 +198,58 @@ class LatentOptimizer(WrappedOptimizer):
             self._trainable_variables if trainable_variables is None else trainable_variables
         )
         self.build(variables)
-        gradients, stepped = list(grads), list(variables)
-        quantized: list[tuple[int, keras.Variable]] = []
-        for place, variable in enumerate(variables):
-            index = self._get_variable_index(variable)
-            if index not in self._quantizers:
+        stepped: list[tuple[Any, keras.Variable]] = []
+        quantized = []
+        for gradient, variable in zip(grads, variables, strict=True):
+            trained = self._trained.get(self._get_variable_index(variable))
+            if trained is None:
+                stepped.append((gradient, variable))
                 continue
-            quantized.append((index, variable))
-            if gradients[place] is None:
-                continue
-            gradients[place], own = self._gradients(index, gradients[place])
-            gradients += own.values()
-            stepped += [self.parameters[index][name] for name in own]
-        for index, variable in quantized:
-            variable.assign(self.latents[index])
-        self.inner_optimizer.apply(gradients, stepped)
-        for index, variable in quantized:
-            self._settle(index, variable)
-
-    def _gradients(self, index: int, gradient: Any) -> tuple[Any | None, Mapping[str, Any]]:
-        gradient = self._masked(index, keras.ops.convert_to_tensor(gradient))
-        latent, own = self._quantizers[index].gradients(
-            gradient, self.latents[index].value, _values(self.parameters[index])
-        )
-        return (None if latent is None else self._masked(index, latent)), own
-
-    def _settle(self, index: int, variable: keras.Variable) -> None:
-        self.latents[index].assign(self._masked(index, variable.value))
-        latent, found = self.latents[index].value, self.parameters[index]
-        for name, value in self._quantizers[index].settled(latent, _values(found)).items():
-            found[name].assign(value)
-        self._write(index, variable)
-
-    def _write(self, index: int, variable: keras.Variable) -> None:
-        """Give a variable its quantized value."""
-        values = self._quantizers[index].quantize(
-            self.latents[index].value, _values(self.parameters[index])
-        )
-        variable.assign(self._masked(index, values))
-
-    def _masked(self, index: int, values: Any) -> Any:
-        return keras.ops.where(self._present[index], values, keras.ops.zeros_like(values))
+            quantized.append(trained)
+            stepped += [] if gradient is None else trained.steps(gradient)
+        for trained in quantized:
+            trained.variable.assign(trained.latent)
+        self.inner_optimizer.apply([g for g, _ in stepped], [v for _, v in stepped])
+        for trained in quantized:
+            trained.settle()
 
     def get_config(self) -> dict[str, Any]:
         """Describe the optimizer; latent values and parameters are its variables."""
-        return {**super().get_config(), "quantizers": self._quantizers}
+        return {**super().get_config(), "quantized": self._quantized}
 
 
-def _values(parameters: Mapping[str, keras.Variable]) -> dict[str, Any]:
-    return {name: variable.value for name, variable in parameters.items()}
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Trained:
+    """One quantized variable with all that belongs to it."""
+
+    variable: keras.Variable
+    quantizer: Quantizer
+    latent: keras.Variable
+    present: keras.Variable
+    parameters: dict[str, keras.Variable]
+
+    def steps(self, gradient: Any) -> list[tuple[Any, keras.Variable]]:
+        """Give pairs of a gradient and the variable that it moves."""
+        gradient = self._masked(keras.ops.convert_to_tensor(gradient))
+        moves, own = self.quantizer.gradients(gradient, self.latent.value, self._values())
+        pairs = [(value, self.parameters[name]) for name, value in own.items()]
+        return pairs if moves is None else [(self._masked(moves), self.variable), *pairs]
+
+    def settle(self) -> None:
+        """Take up what a step made of the variable, and quantize it."""
+        self.latent.assign(self._masked(self.variable.value))
+        changed = self.quantizer.settled(self.latent.value, self._values())
+        for name, value in changed.items():
+            self.parameters[name].assign(value)
+        self.write()
+
+    def write(self) -> None:
+        """Give the variable its quantized value."""
+        values = self.quantizer.quantize(self.latent.value, self._values())
+        self.variable.assign(self._masked(values))
+
+    def _values(self) -> dict[str, Any]:
+        return {name: variable.value for name, variable in self.parameters.items()}
+
+    def _masked(self, values: Any) -> Any:
+        return keras.ops.where(self.present, values, keras.ops.zeros_like(values))
