@@ -1,13 +1,16 @@
 """Flags of the learners whose weights have few bits."""
 
 import dataclasses
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from learners.learner_config import LearnerConfig
 from learners.search.config import RolloutConfig
 from utils.errors import InputError
 from utils.flags import flag, group
 from utils.quantization.groups import Grouping
+
+if TYPE_CHECKING:
+    from learners.config import RunConfig
 
 MAX_WEIGHT_BITS = 16
 WHOLE_BITS = 32
@@ -90,11 +93,12 @@ class BitSearchConfig(RolloutConfig):
 class LowBitConfig(LearnerConfig):
     """Base of their configs: bits, buckets, epochs, paths, the search for bits.
 
-    A subclass sets PREFIX and, where its documents say others, defaults.
+    A subclass sets PREFIX, MOST_BITS and, where its documents say others, defaults.
     """
 
     STATE_FIELD: ClassVar[str | None] = "save_path"
     ARTEFACT_FIELD: ClassVar[str | None] = "save_quant_model_path"
+    MOST_BITS: ClassVar[int] = MAX_WEIGHT_BITS  # of a weight that is quantized
 
     save_path: str = flag(
         "./models_quant/model.keras", "Resumable state of the learner.", path=True
@@ -159,14 +163,18 @@ class LowBitConfig(LearnerConfig):
     searching: BitSearchConfig = group(BitSearchConfig)
 
     def __post_init__(self) -> None:
-        """Refuse activation bits between those that there are, and a search without room."""
+        """Refuse activation bits between those that there are."""
         if MAX_WEIGHT_BITS < self.activation_bits < WHOLE_BITS:
             raise InputError(
                 f"`{self.PREFIX}activation_bits` must be in [1, {MAX_WEIGHT_BITS}], or "
                 f"{WHOLE_BITS} for none. Received: {self.activation_bits}."
             )
+
+    def check_run(self, run: "RunConfig", *, counts_given: bool, num_epochs: float | None) -> None:
+        """Refuse bits, for a search without another budget, beyond those that it chooses from."""
         search = self.searching
-        if search.search and not search.w_bit_min <= search.equivalent_bits <= search.w_bit_max:
+        inside = search.w_bit_min <= search.equivalent_bits <= search.w_bit_max
+        if search.search and run.budget is None and not inside:
             raise InputError(
                 f"`{self.PREFIX}equivalent_bits` must lie between `{self.PREFIX}w_bit_min` "
                 f"({search.w_bit_min}) and `{self.PREFIX}w_bit_max` ({search.w_bit_max}). "

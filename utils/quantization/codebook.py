@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 MIN_BITS, MAX_BITS = 1, 8
+MODES = ("weights", "clusters", "both")  # what training changes, see `learned_codebook.py`
 MAX_CELLS = 256  # cells that the dynamic programme divides: O(levels x cells^2) for each group
 MAX_EXACT_LEVELS = 32  # more of them begin at equal parts of `_measure`
 MAX_PASSES = 100  # of Lloyd's algorithm

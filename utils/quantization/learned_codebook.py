@@ -22,10 +22,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from utils.quantization.codebook import nearest
+from utils.quantization.codebook import MODES, nearest
 from utils.quantization.groups import Grouping
-
-MODES = ("weights", "clusters", "both")
 
 Tensors = Mapping[str, Any]
 
@@ -37,7 +35,7 @@ class CodebookQuantizer:
         shape: of the weight.
         grouping: which weights share a codebook.
         levels: where they begin, float [G, L], ascending.
-        mode: what is trained, one of `MODES`.
+        mode: what is trained, one of `codebook.MODES`.
         keep_zero: levels that are 0 stay so.
 
     Raises:

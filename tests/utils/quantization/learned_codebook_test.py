@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from utils.quantization.codebook import MODES
 from utils.quantization.groups import Grouping
-from utils.quantization.learned_codebook import MODES, CodebookQuantizer
-from utils.training.latent import LatentOptimizer
+from utils.quantization.learned_codebook import CodebookQuantizer
+from utils.training.latent import LatentOptimizer, Quantized
 
 SHAPE = (3, 4, 2)
 CHANNEL = Grouping("channel")
@@ -65,12 +66,12 @@ def trained(mode, *, num_steps=5, keep_zero=False, rate=0.3):
     """Train a kernel towards another one, and give it with its optimizer."""
     variable = keras.Variable(kernel(), name="kernel")
     quantizer = CodebookQuantizer(SHAPE, CHANNEL, LEVELS, mode=mode, keep_zero=keep_zero)
-    optimizer = LatentOptimizer(keras.optimizers.SGD(rate), {0: quantizer})
+    optimizer = LatentOptimizer(keras.optimizers.SGD(rate), [Quantized(variable, quantizer)])
     optimizer.build([variable])
     start = np.array(variable)
     for _ in range(num_steps):
         optimizer.apply([np.asarray(variable) - kernel(2)], [variable])
-    return start, np.array(variable), np.array(optimizer.parameters[0]["levels"])
+    return start, np.array(variable), np.array(optimizer.parameters["kernel"]["levels"])
 
 
 def test_mode_weights_moves_weights_between_levels_that_stay():
