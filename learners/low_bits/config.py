@@ -24,6 +24,8 @@ _SEARCH = ("{prefix}enbl_rl_agent", "a search")
 class BitSearchConfig(RolloutConfig):
     """How the bits of each layer are searched."""
 
+    AGENT: ClassVar[str] = "dp"  # few choices, whose errors add up well
+
     search: bool = flag(
         False,
         "Let an agent choose the bits of each layer, within equivalent_bits or --budget.",
@@ -47,6 +49,7 @@ class BitSearchConfig(RolloutConfig):
     enbl_random_layers: bool = flag(
         True,
         "An agent steps through the layers in an order that changes from roll-out to roll-out.",
+        inert="the order is the network's: an agent's state says which layer is at hand.",
     )
     enbl_rl_global_tune: bool = flag(
         True,

@@ -10,6 +10,7 @@
 """
 
 import abc
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,12 +22,16 @@ from learners.kernels.layers import KernelLayer, kernel_layers
 from learners.low_bits.activations import places, quantized_graphs
 from learners.low_bits.bits import activation_bits, quantized_layers, weight_bits
 from learners.low_bits.coding import Code, Coding
+from learners.low_bits.search import bit_problem, chosen_layers
 from learners.low_bits.start import Start, nearest_start, walked_start
 from learners.reconstruction.sampling import Sampler, training_sampler
+from learners.search.problem import Problem
+from learners.search.stage import SearchedStage
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import Graph, from_keras, to_keras
 from utils.graph.keras_io import build, read
 from utils.progress import WorkProgress
+from utils.report import Search
 from utils.training import fine_tune_schedule
 from utils.training.latent import LatentOptimizer, Quantized, Unquantized
 
@@ -44,8 +49,24 @@ class LowBitLearner(AbstractLearner):
         return True
 
     def searched(self, graph: Graph) -> Trained:
-        """Let an agent settle the bits."""
-        raise NotImplementedError(f"{self.context.stage.learner} has no search for bits.")
+        """Let an agent settle the bits, compare with equal ones, keep the better network."""
+        problem = bit_problem(self, graph, self.coding())
+        if self.config.searching.enbl_rl_global_tune:
+            return SearchedStage(self, problem).run()
+        stage = dataclasses.replace(self.context.stage, num_epochs=0.0)
+        untrained = self._like(stage=stage)
+        SearchedStage(untrained, problem).run()
+        chosen = self._like(setting=problem.setting(_kept(untrained.search, problem)))
+        trained = chosen.train()
+        self.search, self.layers = untrained.search, chosen.layers
+        self.notes += [*untrained.notes, *chosen.notes]
+        self.history += chosen.history
+        self.seconds |= {**untrained.seconds, **chosen.seconds}
+        return trained
+
+    def _like(self, **changed: Any) -> "LowBitLearner":
+        """Make another learner of the kind, with fields of the context changed."""
+        return type(self)(dataclasses.replace(self.context, **changed), self.model)
 
     def train(self) -> Trained:
         """Carry out the recipe."""
@@ -73,7 +94,10 @@ class LowBitLearner(AbstractLearner):
         cls, model: keras.Model, config: Any, helper: AbstractModelHelper, *, allow_unsafe: bool
     ) -> None:
         """Refuse a network without kernels, and buckets that do not fit its kernels."""
-        quantized_layers(from_keras(model, allow_unsafe=allow_unsafe), config)
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        quantized_layers(graph, config)
+        if config.wants_search():
+            chosen_layers(graph, config)
 
     def graph(self, model: keras.Model) -> Graph:
         """Give a network as a graph."""
@@ -191,6 +215,14 @@ class LowBitLearner(AbstractLearner):
             num_positions=self.config.nb_crops_per_smpl,
             seed=self.context.run.seed,
         )
+
+
+def _kept(search: Search | None, problem: Problem) -> np.ndarray:
+    """Give the values of the candidate that a search kept, int [layers]."""
+    found = None if search is None else getattr(search, str(search.kept))
+    if found is None:
+        raise ValueError("the search kept nothing.")
+    return np.array([round(found.setting[layer.name]) for layer in problem.layers])
 
 
 def _params_of(graph: Graph, plain: Graph) -> dict[str, Mapping[str, np.ndarray]]:

@@ -115,7 +115,8 @@ class CodebookCode:
             values = arrays[weight]
             levels = fit_codebook(values, ids, self.bits).astype(np.float32)
             found[weight] = QuantizedTensor(
-                indices=nearest(values, ids, levels).astype(np.uint16),
+                # In float64 no middle between two levels can be rounded to one of them.
+                indices=nearest(np.float64(values), ids, np.float64(levels)).astype(np.uint16),
                 bits=self.bits,
                 grouping=grouping,
                 levels=levels,
@@ -169,6 +170,10 @@ class CodebookCoding:
             keep_zero=keep_zero,
         )
         return CodebookCode(places, levels, keep_zero, self.mode)
+
+    def table_bits(self, layer: KernelLayer, bits: int) -> int:
+        """The float32 levels of each group."""
+        return 32 * Places.of(layer, self.grouping).num_groups * 2**bits
 
 
 def least_squares_step(
