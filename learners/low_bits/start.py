@@ -150,7 +150,7 @@ class _Solver:
 
 def nearest_values(kernel: np.ndarray, code: Code) -> np.ndarray:
     """Round a kernel, float [P, O], to the nearest values of a code; zeros stay zeros."""
-    rows, outputs = np.indices(kernel.shape, sparse=True)
+    rows, outputs = np.arange(len(kernel))[:, None], np.arange(kernel.shape[1])[None]
     values = code.nearest(np.asarray(kernel, np.float64), rows, outputs)
     return np.where(kernel != 0, values, 0.0)
 
