@@ -28,10 +28,11 @@ def quantized_layers(graph: Graph, config: LowBitConfig) -> list[KernelLayer]:
     parts = name_parts(config.skip_op_names)
     layers = without_skipped(kernel_layers(graph), parts=parts, source=source)[0]
     if not layers:
-        hint = f", or leave --{config.PREFIX}skip_op_names out" if parts else ""
         raise InputError(
-            f"network {graph.name!r} has no kernel to quantize. Give one with convolutions or "
-            f"dense layers{hint}."
+            f"network {graph.name!r} has no kernel to quantize (skipped: {', '.join(parts)})."
+            if parts
+            else f"network {graph.name!r} has no kernel to quantize. Give one with convolutions or "
+            "dense layers."
         )
     _check_buckets(layers, config)
     return layers

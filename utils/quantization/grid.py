@@ -26,8 +26,8 @@ Invariants, for finite values x, with q the composition `dequantize(quantize(x))
 same function quantizes once, in float64, and in every training step.
 
 Reference:
-    Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-    Inference", CVPR 2018, arXiv:1712.05877, equation (1).
+    Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", CVPR 2018, arXiv:1712.05877, equation (1).
 """
 
 from __future__ import annotations

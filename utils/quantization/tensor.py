@@ -55,11 +55,12 @@ class QuantizedTensor:
                     f"`{name}` must have a row for each of the {num_groups} groups. Received: "
                     f"{len(value)}."
                 )
-        if self.levels is not None and self.indices.size:
-            if int(self.indices.max()) >= self.levels.shape[1]:
-                raise ValueError(
-                    f"an index must be below {self.levels.shape[1]}, the levels' number."
-                )
+        highest = int(self.indices.max(initial=0))
+        if self.levels is not None and highest >= self.levels.shape[1]:
+            raise ValueError(
+                f"an index must be below {self.levels.shape[1]}, the number of levels. Received: "
+                f"{highest}."
+            )
 
     def dequantized(self) -> np.ndarray:
         """Give the weight, float32, shaped like `indices`.

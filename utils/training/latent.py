@@ -84,7 +84,7 @@ class Quantizer(Protocol):
 class Unquantized:
     """Implements `Quantizer` for a variable that is not quantized, but has zeros to keep."""
 
-    parameters: Mapping[str, np.ndarray] = {}  # noqa: RUF012  never changed
+    parameters: Mapping[str, np.ndarray] = {}
 
     def quantize(self, latent: Any, parameters: Parameters) -> Any:
         """Give the values as they are."""
