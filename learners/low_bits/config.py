@@ -83,14 +83,6 @@ class BitSearchConfig(RolloutConfig):
         inert="roll-outs are kept beside the artefact.",
     )
 
-    def __post_init__(self) -> None:
-        """Refuse ranges without a bit in them."""
-        if self.w_bit_min > self.w_bit_max:
-            raise InputError(
-                "`w_bit_min` must not exceed `w_bit_max`. Received: "
-                f"{self.w_bit_min} and {self.w_bit_max}."
-            )
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LowBitConfig(LearnerConfig):
@@ -166,11 +158,17 @@ class LowBitConfig(LearnerConfig):
     searching: BitSearchConfig = group(BitSearchConfig)
 
     def __post_init__(self) -> None:
-        """Refuse activation bits between those that there are."""
+        """Refuse activation bits between those that there are, and a range without a bit in it."""
         if MAX_WEIGHT_BITS < self.activation_bits < WHOLE_BITS:
             raise InputError(
                 f"`{self.PREFIX}activation_bits` must be in [1, {MAX_WEIGHT_BITS}], or "
                 f"{WHOLE_BITS} for none. Received: {self.activation_bits}."
+            )
+        search = self.searching
+        if search.w_bit_min > search.w_bit_max:
+            raise InputError(
+                f"`{self.PREFIX}w_bit_min` must not exceed `{self.PREFIX}w_bit_max`. Received: "
+                f"{search.w_bit_min} and {search.w_bit_max}."
             )
 
     def check_run(self, run: "RunConfig", *, counts_given: bool, num_epochs: float | None) -> None:
