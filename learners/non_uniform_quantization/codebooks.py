@@ -142,6 +142,9 @@ class CodebookCode:
 class CodebookCoding:
     """Implements `learners.low_bits.coding.Coding`.
 
+    Where codebooks would have as many values as there are weights, the layer has one codebook for
+    all: in the first layer, say, with 8 bits and 27 weights in an output channel.
+
     Attributes:
         grouping: gives the grouping of a weight from the axes of its output channels.
         style: how codebooks are fitted, see `utils.quantization.codebook`.
@@ -156,7 +159,7 @@ class CodebookCoding:
         self, layer: KernelLayer, kernel: np.ndarray, bits: int, importance: np.ndarray | None
     ) -> CodebookCode:
         """Fit a codebook to each group; exact zeros, which were pruned, stay a level of theirs."""
-        places, there = Places.of(layer, self.grouping), kernel != 0
+        places, there = self._places(layer, bits), kernel != 0
         keep_zero = not there.all()
         counts = np.ones(len(kernel)) if importance is None else importance
         # Rows without input count too, else a codebook of theirs would have no level at all.
@@ -173,7 +176,13 @@ class CodebookCoding:
 
     def table_bits(self, layer: KernelLayer, bits: int) -> int:
         """The float32 levels of each group."""
-        return 32 * Places.of(layer, self.grouping).num_groups * 2**bits
+        return 32 * self._places(layer, bits).num_groups * 2**bits
+
+    def _places(self, layer: KernelLayer, bits: int) -> Places:
+        found = Places.of(layer, self.grouping)
+        if layer.size > found.num_groups * 2**bits:
+            return found
+        return Places.of(layer, lambda axes: Grouping("tensor"))
 
 
 def least_squares_step(

@@ -80,20 +80,18 @@ def test_a_budget_of_whole_bits_is_met_by_equal_bits(text, bits):
 
 
 def test_bytes_are_of_the_whole_network():
-    whole = sum(array.size for arrays in from_keras(networks.vgg()).params.values()
-                for array in arrays.values())  # fmt: skip
-    found, graph = problem("bytes:0.5")
-    assert found.load.targets["bytes"] == pytest.approx(0.5 * 4 * whole)
-    fewest = found.measured(np.full(len(found.layers), 2))["bytes"]
-    layers = kernel_layers(graph)
-    by_hand = 4 * (whole - sum(la.size for la in layers))
-    for layer, bits in zip(layers, [8, 2, 2, 2, 8], strict=True):
-        by_hand += layer.size * bits / 8 + 4 * 2**bits  # one codebook of float32 for the layer
-    own, _ = problem("bytes:0.5", quantize_all_layers=False)
-    assert fewest == pytest.approx(own.measured(np.full(3, 2))["bytes"])
-    by_channel = sum(4 * (la.num_outputs - 1) * 2**b
-                     for la, b in zip(layers, [8, 2, 2, 2, 8], strict=True))  # fmt: skip
-    assert fewest == pytest.approx(by_hand + by_channel)
+    graph = from_keras(networks.vgg())
+    coding, layers = CODINGS["codebooks"], kernel_layers(graph)
+    numbers = sum(array.size for arrays in graph.params.values() for array in arrays.values())
+    stored = 4 * (numbers - sum(layer.size for layer in layers))
+    for layer, bits in zip(layers, [8, 3, 3, 3, 8], strict=True):
+        kernel = layer.matrix(graph.params)
+        code = coding.fit(layer, kernel, bits, None)
+        stored += sum(t.payload_bits for t in code.tensors(kernel).values()) / 8
+    found, _ = problem(f"bytes:{stored / (4 * numbers)!r}")
+    assert found.load.targets["bytes"] == pytest.approx(stored)
+    assert list(found.uniform()) == [3, 3, 3]
+    assert found.measured(found.uniform())["bytes"] == pytest.approx(stored)
 
 
 @pytest.mark.parametrize("text", ["bits:1.5", "bits:0.04", "bits:8", "bytes:900kB", "bytes:20B"])
