@@ -82,6 +82,7 @@ class LowBitLearner(AbstractLearner):
             start = self.start(quantizing, passing, layers, bits)
             model = to_keras(graph.replace(params=_params_of(start.graph, graph)))
             codes = start.codes
+            self.notes += self.remarks(layers, bits)
         else:  # a killed run: what was trained of the codes is in its state
             model = saved
             codes = nearest_start(self.graph(saved), layers, bits, self.coding()).codes
@@ -151,6 +152,22 @@ class LowBitLearner(AbstractLearner):
             if known is None or known["error"] <= facts["error"]:  # of several kernels the worst
                 self.layers[layer.layer] = facts
         return found
+
+    def remarks(self, layers: Sequence[KernelLayer], bits: Mapping[str, int]) -> list[str]:
+        """Say for the report what was quantized, and what the accuracy is that of."""
+        total = sum(layer.size for layer in layers)
+        mean = sum(bits[layer.name] * layer.size for layer in layers) / max(total, 1)
+        said = [
+            f"low bits: {len(layers)} kernels of {total:,} weights, {mean:.2f} bits a weight on "
+            "average; batch norms stay, their means take up what rounding shifts."
+        ]
+        if self.config.quantizes_activations:
+            said.append(
+                f"low bits: the accuracy is that with activations of {self.config.activation_bits} "
+                "bits, which no .tflite kernel computes with; files are made of the network "
+                "without their quantizers."
+            )
+        return said
 
     def train_quantized(
         self,

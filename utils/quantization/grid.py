@@ -13,7 +13,8 @@ differs between kinds of grids is which z there may be:
 | `unsigned` | 0 | 0 … 7 | as it is |
 | `affine` | any of [0, 2^b), chosen by the values | -4 … 3, -1 … 6, … | as it is |
 
-A symmetric grid of 1 bit has the steps -1 and 0, and cannot be narrow.
+With 1 bit a symmetric grid has the steps -1 and 0, and cannot be narrow; an affine one has those or
+0 and 1.
 
 Invariants, for finite values x, with q the composition `dequantize(quantize(x))`:
 
@@ -195,6 +196,9 @@ def _affine(below: np.ndarray, above: np.ndarray, grid: Grid) -> Scaling:
             )
         finer = needed < best
         best, zero = np.where(finer, needed, best), np.where(finer, tried, zero).astype(np.int32)
+    one_sided = np.isinf(best)  # a single step reaches one of two signs: that of the larger value
+    best = np.where(one_sided, np.maximum(below, above), best)
+    zero = np.where(one_sided, below > above, zero).astype(np.int32)
     return Scaling(_positive(best), zero)
 
 

@@ -41,7 +41,7 @@ def _fitted(values: np.ndarray, grid: Grid, grouping: Grouping) -> tuple[Any, np
     return scale(calibrate(values, ids, grouping.num_groups(values.shape)), grid), ids
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(_VALUES, _GRIDS, _GROUPINGS)
 def test_invariants(values: np.ndarray, grid: Grid, grouping: Grouping) -> None:
     found, ids = _fitted(values, grid, grouping)
@@ -81,6 +81,11 @@ def test_an_affine_range_has_the_finer_of_two_zero_points() -> None:
     assert (found.zero_point[0], found.scale[0]) == (1, pytest.approx(1.0))
     assert scale(calibrate(np.array([0.0, 3.0]), ids, 1), Grid(bits=2)).zero_point[0] == 0
     assert scale(calibrate(np.array([-3.0, 0.0]), ids, 1), Grid(bits=2)).zero_point[0] == 3
+
+
+def test_one_step_goes_to_the_larger_side() -> None:
+    found = scale(calibrate(np.array([-3.0, 2.0]), np.zeros(2, int), 1), Grid(bits=1))
+    assert (found.zero_point[0], found.scale[0]) == (1, 3.0)
 
 
 def test_kinds_have_the_steps_of_the_table() -> None:
