@@ -1,6 +1,6 @@
 """What the learners share whose weights have few bits: the recipe.
 
-1. Settle the bits of each layer: one flag, a setting file, or a search.
+1. Settle the bits of each layer: one flag, a budget, a setting file, or a search (`search.py`).
 2. Settle starting values: every kernel is rounded to its grid or codebook (`start.py`). With no
    epochs to train, that is the result.
 3. Train with quantized weights (`utils/training/latent.py`) and, where asked, quantized activations
@@ -27,6 +27,7 @@ from learners.low_bits.start import Start, nearest_start, walked_start
 from learners.reconstruction.sampling import Sampler, training_sampler
 from learners.search.problem import Problem
 from learners.search.stage import SearchedStage
+from learners.setting import Setting
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import Graph, from_keras, to_keras
 from utils.graph.keras_io import build, read
@@ -47,6 +48,16 @@ class LowBitLearner(AbstractLearner):
     def rounds_on_walk(self) -> bool:
         """Whether moments of training images are looked at for starting values."""
         return True
+
+    def setting(self, graph: Graph) -> Setting | None:
+        """Give the bits of each layer where a file or a budget says them; equal ones by a budget.
+
+        Equal bits that do not meet a budget are one more in some layers than in others.
+        """
+        if self.context.setting is not None or self.context.budget is None:
+            return self.context.setting
+        problem = bit_problem(self, graph, self.coding())
+        return problem.setting(problem.uniform())
 
     def searched(self, graph: Graph) -> Trained:
         """Let an agent settle the bits, compare with equal ones, keep the better network."""
@@ -74,7 +85,7 @@ class LowBitLearner(AbstractLearner):
         if self.config.wants_search() and self.context.setting is None:
             return self.searched(graph)
         layers = quantized_layers(graph, self.config)
-        bits = weight_bits(layers, self.config, self.context.setting)
+        bits = weight_bits(layers, self.config, self.setting(graph))
         layers = [layer for layer in layers if layer.name in bits]
         quantizing, passing = self.with_quantizers(graph, layers)
         saved = self.saved_network()
