@@ -167,7 +167,7 @@ BAD_GRAPHS = {
     ),
     "weight type": (_weight(dtype="float64"), r"array 'conv/0' is float32.*says float64"),
     "object type": (_weight(dtype="object"), r"dtype must be one of bfloat16, bool, float16"),
-    "missing array": (_weight(array="q"), r"holds other arrays than graph.json says"),
+    "missing array": (_weight(array="q"), r"holds other arrays than the graph says"),
     "array twice": (_weight(array="tail/0"), r"the array 'tail/0' is used twice"),
     "filters": (_attrs("conv", filters=5), r"the graph says .*Keras returns .*6, 6, 5"),
     "absurd filters": (_attrs("conv", filters=1 << 50), r"graph.json: .*conv"),

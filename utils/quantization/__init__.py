@@ -1,0 +1,1 @@
+"""Quantizers as pure functions: calibrate, scale, quantize, dequantize; codebooks."""
