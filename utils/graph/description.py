@@ -103,12 +103,22 @@ def parse_json(text: str | bytes) -> Any:
     """Parse JSON that may come from anywhere.
 
     Raises:
-        ValueError: if it is no JSON, holds NaN or an infinity, or is nested too deeply.
+        ValueError: if it is no JSON, names something twice, holds NaN or an infinity, or is nested
+            too deeply.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the name {twice!r} twice")
+    return found
 
 
 def _refuse_constant(text: str) -> None:

@@ -1,6 +1,7 @@
 """The cheapest exact way to store an array: levels of a grid, a table of values, or raw numbers.
 
-    levels:    value = float32(scale[slice] * level[index]), levels are integers for the whole array
+    levels:    value = float32(scale[slice] * level[index]), levels are integers that all share;
+               where zero points differ, float32(scale[slice] * (level[index] + offset[slice]))
     codebook:  value = table[slice, index]
     raw:       the numbers themselves
 
@@ -34,6 +35,7 @@ from utils.quantization.slicing import Slicing, slicings
 RAW, LEVELS, CODEBOOK = "raw", "levels", "codebook"
 ALIGNMENT = 4
 _MOST_VALUES = 1 << MAX_WIDTH
+_BLOCK = 1 << 20  # entries that are decoded at a time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ class Coding:
         width: bits of an index, 1 to 8; 0 for raw.
         levels: of a grid: integers by index, ascending.
         scale_dtype: of a grid: float32, or float64 where no float32 gives the numbers.
+        offsets: of a grid: each slice has an integer that is added to its levels.
         entries: of a codebook: values in each table.
         nonzeros: entries that are stored; None where all are and there is no bitmap.
     """
@@ -59,6 +62,7 @@ class Coding:
     width: int = 0
     levels: tuple[int, ...] = ()
     scale_dtype: str = "float32"
+    offsets: bool = False
     entries: int = 0
     nonzeros: int | None = None
 
@@ -83,7 +87,7 @@ class Coding:
         if self.kind == RAW:
             return bitmap, 0, self.stored * np.dtype(self.dtype).itemsize
         if self.kind == LEVELS:
-            table = self.slices * np.dtype(self.scale_dtype).itemsize
+            table = self.slices * (np.dtype(self.scale_dtype).itemsize + 2 * self.offsets)
         else:
             table = 4 * self.slices * self.entries
         return bitmap, table, packed_bytes(self.stored, self.width)
@@ -142,7 +146,7 @@ def decode(coding: Coding, content: bytes | memoryview) -> np.ndarray:
     if len(content) != coding.num_bytes:
         raise ValueError(f"it has {len(content)} bytes, its coding says {coding.num_bytes}")
     bitmap, table, body = _cut(content, coding.sections())
-    mask = None
+    mask = np.ones(coding.size, bool)
     if coding.nonzeros is not None:
         mask = unpack_bits(bitmap, coding.size, 1).astype(bool)
         if np.count_nonzero(mask) != coding.nonzeros:
@@ -150,33 +154,47 @@ def decode(coding: Coding, content: bytes | memoryview) -> np.ndarray:
                 f"its bitmap has {np.count_nonzero(mask)} bits set, its coding says "
                 f"{coding.nonzeros}"
             )
-    stored = _stored_values(coding, table, body, mask)
-    if mask is None:
-        return stored.reshape(coding.shape)
-    found = np.zeros(coding.size, stored.dtype)
-    found[mask] = stored
+    found = np.zeros(coding.size, coding.dtype)
+    if coding.kind == RAW:
+        found[mask] = np.frombuffer(body, np.dtype(coding.dtype).newbyteorder("<"))
+    else:
+        _look_up(coding, table, body, mask, found)
     return found.reshape(coding.shape)
 
 
-def _stored_values(
-    coding: Coding, table: bytes, body: bytes, mask: np.ndarray | None
-) -> np.ndarray:
-    if coding.kind == RAW:
-        little = np.dtype(coding.dtype).newbyteorder("<")
-        return np.frombuffer(body, little).astype(coding.dtype)
+def _look_up(
+    coding: Coding, table: bytes, body: bytes, mask: np.ndarray, found: np.ndarray
+) -> None:
+    """Put the values of indices where the mask is set, a block at a time: memory is for `found`."""
     indices = unpack_bits(body, coding.stored, coding.width)
     choices = len(coding.levels) if coding.kind == LEVELS else coding.entries
     if indices.size and indices.max() >= choices:
         raise ValueError(f"it has the index {indices.max()}, with values for {choices}")
-    numbers = coding.slicing.numbers(coding.shape)
-    numbers = numbers if mask is None else numbers[mask]
-    if coding.kind == CODEBOOK:
-        tables = np.frombuffer(table, "<f4").astype(np.float32)
-        return tables[numbers * coding.entries + indices]
-    scales = np.frombuffer(table, f"<f{np.dtype(coding.scale_dtype).itemsize}").astype(np.float64)
-    levels = np.array(coding.levels, np.float64)
+    values = _table_values if coding.kind == CODEBOOK else _grid_values
+    done = 0
+    for start in range(0, coding.size, _BLOCK):
+        places = start + np.flatnonzero(mask[start : start + _BLOCK])
+        chosen = indices[done : done + places.size]
+        done += places.size
+        found[places] = values(coding, table, coding.slicing.numbers(coding.shape, places), chosen)
+
+
+def _table_values(
+    coding: Coding, table: bytes, slices: np.ndarray, indices: np.ndarray
+) -> np.ndarray:
+    return np.frombuffer(table, "<f4")[slices * coding.entries + indices]
+
+
+def _grid_values(
+    coding: Coding, table: bytes, slices: np.ndarray, indices: np.ndarray
+) -> np.ndarray:
+    dtype = np.dtype(coding.scale_dtype).newbyteorder("<")
+    scales = np.frombuffer(table, dtype, count=coding.slices)
+    levels = np.array(coding.levels, np.float64)[indices]
+    if coding.offsets:
+        levels += np.frombuffer(table, "<i2", offset=scales.nbytes)[slices]
     with np.errstate(all="ignore"):  # a file may hold any scale
-        return (scales[numbers] * levels[indices]).astype(np.float32)
+        return (scales[slices].astype(np.float64) * levels).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,6 +203,7 @@ class _Plan:
 
     coding: Coding
     scales: np.ndarray | None = None  # [slices]
+    offsets: np.ndarray | None = None  # [slices]
     tables: Sequence[np.ndarray] = ()  # sorted values of each slice
 
     def content(self, kernel: np.ndarray) -> bytes:
@@ -201,8 +220,11 @@ class _Plan:
         scales = np.asarray(self.scales, np.float64)
         numbers = self.coding.slicing.numbers(self.coding.shape)
         levels = np.rint(flat / scales[numbers]).astype(np.int64)
-        indices = np.searchsorted(self.coding.levels, levels)
-        return _little(scales.astype(self.coding.scale_dtype)).tobytes(), indices
+        table = _little(scales.astype(self.coding.scale_dtype)).tobytes()
+        if self.offsets is not None:
+            levels -= self.offsets[numbers]
+            table += self.offsets.astype("<i2").tobytes()
+        return table, np.searchsorted(self.coding.levels, levels)
 
     def _by_tables(self, flat: np.ndarray) -> tuple[bytes, np.ndarray]:
         """Tables that are shorter than the longest repeat their last value."""
@@ -251,7 +273,7 @@ def _contents(kernel: np.ndarray, slicing: Slicing, limit: int) -> _Contents | N
     Any floats fail at the first slice, and slices finer than those of the quantizer soon.
     """
     slices, stored = slicing.count(kernel.shape), int(np.count_nonzero(kernel))
-    found, levels, entries = _Contents(), np.zeros(0, np.int64), 1
+    found, levels, span, entries = _Contents(), np.zeros(0, np.int64), 1, 1
     for row in slicing.rows(kernel):
         values = np.unique(row)
         values = values[values != 0]
@@ -263,8 +285,9 @@ def _contents(kernel: np.ndarray, slicing: Slicing, limit: int) -> _Contents | N
         least = 4 * slices * entries + packed_bytes(stored, width_for(entries))
         if step is not None:
             levels = np.union1d(levels, step[1])
-            width = width_for(min(max(levels.size, 1), _MOST_VALUES))
-            least = min(least, 4 * slices + packed_bytes(stored, width))
+            span = max(span, int(np.ptp(step[1])) + 1 if step[1].size else 1)
+            choices = min(max(levels.size, 1), span, _MOST_VALUES)
+            least = min(least, 4 * slices + packed_bytes(stored, width_for(choices)))
         if least >= limit:
             return None
         found.distinct.append(values)
@@ -279,39 +302,49 @@ def _plans(kernel: np.ndarray, slicing: Slicing, contents: _Contents | None) -> 
     for left in (None, nonzeros) if nonzeros < kernel.size else (None,):
         zeros = [not row.all() and left is None for row in slicing.rows(kernel)]
         coding = Coding(shape=kernel.shape, slicing=slicing, nonzeros=left)
-        for plan in (_grid(coding, contents, any(zeros)), _codebook(coding, contents, zeros)):
-            if plan is not None:
-                yield plan
+        yield from _grids(coding, contents, zeros)
+        yield from _codebooks(coding, contents, zeros)
 
 
-def _grid(coding: Coding, contents: _Contents, zero: bool) -> _Plan | None:
+def _grids(coding: Coding, contents: _Contents, zeros: Sequence[bool]) -> Iterator[_Plan]:
+    """Plan a grid whose levels all slices share, and one whose levels begin where a slice's do."""
     if contents.steps is None:
-        return None
-    levels = np.unique(np.concatenate([[0] * zero, *(level for _, level in contents.steps)]))
-    if not 1 <= levels.size <= _MOST_VALUES:
-        return None
+        return
     scales = np.array([step for step, _ in contents.steps])
     single = np.array_equal(scales, scales.astype(np.float32))
     coding = dataclasses.replace(
-        coding,
-        kind=LEVELS,
-        width=width_for(levels.size),
-        levels=tuple(map(int, levels)),
-        scale_dtype="float32" if single else "float64",
+        coding, kind=LEVELS, scale_dtype="float32" if single else "float64"
     )
-    return _Plan(coding, scales=scales)
+    slices = [
+        np.append(levels, 0) if zero else levels
+        for (_, levels), zero in zip(contents.steps, zeros, strict=True)
+    ]
+    shared = np.unique(np.concatenate(slices))
+    if 1 <= shared.size <= _MOST_VALUES:
+        yield _Plan(_with_levels(coding, shared), scales=scales)
+    offsets = np.array([levels.min() if levels.size else 0 for levels in slices])
+    span = 1 + max((int(np.ptp(levels)) for levels in slices if levels.size), default=0)
+    if span < shared.size and span <= _MOST_VALUES:
+        coding = dataclasses.replace(_with_levels(coding, np.arange(span)), offsets=True)
+        yield _Plan(coding, scales=scales, offsets=offsets)
 
 
-def _codebook(coding: Coding, contents: _Contents, zeros: Sequence[bool]) -> _Plan | None:
+def _with_levels(coding: Coding, levels: np.ndarray) -> Coding:
+    width, listed = width_for(levels.size), tuple(map(int, levels))
+    return dataclasses.replace(coding, width=width, levels=listed)
+
+
+def _codebooks(coding: Coding, contents: _Contents, zeros: Sequence[bool]) -> Iterator[_Plan]:
+    """Plan a table for each slice; zero is in it where the slice has one."""
     tables = [
         np.sort(np.append(values, np.float32(0))) if zero else values
         for values, zero in zip(contents.distinct, zeros, strict=True)
     ]
     entries = max(table.size for table in tables)
-    if entries > _MOST_VALUES:
-        return None
-    coding = dataclasses.replace(coding, kind=CODEBOOK, width=width_for(entries), entries=entries)
-    return _Plan(coding, tables=tables)
+    if 1 <= entries <= _MOST_VALUES:
+        width = width_for(entries)
+        coding = dataclasses.replace(coding, kind=CODEBOOK, width=width, entries=entries)
+        yield _Plan(coding, tables=tables)
 
 
 def _little(array: np.ndarray) -> np.ndarray:

@@ -32,14 +32,15 @@ class Slicing:
             return -(-math.prod(shape) // self.bucket)
         return math.prod(shape[axis] for axis in self.axes)
 
-    def numbers(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Say of each entry in which slice it is.
+    def numbers(self, shape: tuple[int, ...], places: np.ndarray | None = None) -> np.ndarray:
+        """Say in which slice entries are.
 
         Args:
             shape: of the array.
+            places: of the entries, counted in C order, int64 [n]; None for all.
 
         Returns:
-            int64 [size], entries in C order.
+            int64 [n].
 
         Example:
             >>> Slicing(axes=(1,)).numbers((2, 3))
@@ -47,11 +48,14 @@ class Slicing:
             >>> Slicing(bucket=4).numbers((2, 3))
             array([0, 0, 0, 0, 1, 1])
         """
+        places = np.arange(math.prod(shape)) if places is None else places
         if self.bucket:
-            return np.arange(math.prod(shape)) // self.bucket
-        kept = [size if axis in self.axes else 1 for axis, size in enumerate(shape)]
-        numbers = np.arange(self.count(shape)).reshape(kept)
-        return np.broadcast_to(numbers, shape).ravel()
+            return places // self.bucket
+        numbers = np.zeros(places.shape, np.int64)
+        for axis in self.axes:
+            on_axis = places // math.prod(shape[axis + 1 :]) % shape[axis]
+            numbers = numbers * shape[axis] + on_axis
+        return numbers
 
     def rows(self, array: np.ndarray) -> Iterator[np.ndarray]:
         """Give the entries of each slice; fewer in a last bucket that is not full."""
