@@ -38,7 +38,6 @@ from utils.quantization.slicing import Slicing
 if TYPE_CHECKING:
     import keras
 
-ENDING = ".fpq"
 MAGIC = b"\x89FPQ\r\n\x1a\n"
 VERSION = 1
 MAX_HEADER_BYTES = 16 << 20
@@ -90,15 +89,6 @@ def load_packed(path: _Path, *, allow_unsafe: bool = False) -> keras.Model:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
     return to_keras(unpack(content, name=str(path), allow_unsafe=allow_unsafe))
-
-
-def is_packed(path: _Path) -> bool:
-    """Tell by its first bytes whether a file is a packed file; False if there is none."""
-    try:
-        with pathlib.Path(path).open("rb") as stream:
-            return stream.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
 
 
 def pack(graph: Graph) -> bytes:
