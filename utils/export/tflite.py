@@ -113,6 +113,8 @@ def int8_file(source: Source) -> Made:
 
 
 def _converter(source: Source) -> tf.lite.TFLiteConverter:
+    if source.saved_model is None:
+        raise ValueError("`saved_model` is needed. Received: None.")
     return tf.lite.TFLiteConverter.from_saved_model(str(source.saved_model))
 
 

@@ -51,18 +51,18 @@ _SCALES = ("float32", "float64")
 _Path = str | os.PathLike[str]
 
 
-def save_packed(model: keras.Model, path: _Path, *, allow_unsafe: bool = False) -> None:
+def save_packed(model: keras.Model, path: _Path) -> None:
     """Write a network as a packed file, whole or not at all.
 
     Args:
-        model: any built Keras model, quantized or not.
+        model: any built Keras model, quantized or not. The code of a Lambda is written too, but
+            `load_packed` reads it only where that is allowed.
         path: the file.
-        allow_unsafe: also admit layers that run arbitrary Python code, such as Lambda.
 
     Raises:
         InputError: if the path cannot be written, or the network has no graph, see `from_keras`.
     """
-    content = pack(from_keras(model, allow_unsafe=allow_unsafe))
+    content = pack(from_keras(model, allow_unsafe=True))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
