@@ -254,6 +254,9 @@ def _num_bytes(plan: _Plan) -> int:
     return plan.coding.num_bytes
 
 
+_Step = tuple[float, np.ndarray]
+
+
 @dataclasses.dataclass
 class _Contents:
     """What a kernel's slices hold.
@@ -261,10 +264,28 @@ class _Contents:
     Attributes:
         distinct: each slice's different numbers except zero, ascending.
         steps: step and levels of those; None where one slice is on no grid.
+        singles: the same with steps that are float32.
     """
 
     distinct: list[np.ndarray] = dataclasses.field(default_factory=list)
-    steps: list[tuple[float, np.ndarray]] | None = dataclasses.field(default_factory=list)
+    steps: list[_Step] | None = dataclasses.field(default_factory=list)
+    singles: list[_Step] | None = dataclasses.field(default_factory=list)
+
+    def add(self, values: np.ndarray) -> _Step | None:
+        """Add a slice; give its step and levels, None once there is a slice on no grid."""
+        self.distinct.append(values)
+        if self.steps is None:
+            return None
+        step = exact_step(values)
+        if step is None:
+            self.steps = self.singles = None
+            return None
+        self.steps.append(step)
+        if self.singles is not None:
+            is_single = step[0] == float(np.float32(step[0]))
+            single = step if is_single else exact_step(values, single=True)
+            self.singles = None if single is None else [*self.singles, single]
+        return step
 
 
 def _contents(kernel: np.ndarray, slicing: Slicing, limit: int) -> _Contents | None:
@@ -280,8 +301,7 @@ def _contents(kernel: np.ndarray, slicing: Slicing, limit: int) -> _Contents | N
         entries = max(entries, values.size)
         if entries > _MOST_VALUES:
             return None
-        step = exact_step(values) if found.steps is not None else None
-        found.steps = None if found.steps is None or step is None else [*found.steps, step]
+        step = found.add(values)
         least = 4 * slices * entries + packed_bytes(stored, width_for(entries))
         if step is not None:
             levels = np.union1d(levels, step[1])
@@ -290,7 +310,6 @@ def _contents(kernel: np.ndarray, slicing: Slicing, limit: int) -> _Contents | N
             least = min(least, 4 * slices + packed_bytes(stored, width_for(choices)))
         if least >= limit:
             return None
-        found.distinct.append(values)
     return found
 
 
@@ -302,22 +321,22 @@ def _plans(kernel: np.ndarray, slicing: Slicing, contents: _Contents | None) -> 
     for left in (None, nonzeros) if nonzeros < kernel.size else (None,):
         zeros = [not row.all() and left is None for row in slicing.rows(kernel)]
         coding = Coding(shape=kernel.shape, slicing=slicing, nonzeros=left)
-        yield from _grids(coding, contents, zeros)
+        for steps in (contents.singles, contents.steps):
+            if steps is not None:
+                yield from _grids(coding, steps, zeros)
         yield from _codebooks(coding, contents, zeros)
 
 
-def _grids(coding: Coding, contents: _Contents, zeros: Sequence[bool]) -> Iterator[_Plan]:
+def _grids(coding: Coding, steps: Sequence[_Step], zeros: Sequence[bool]) -> Iterator[_Plan]:
     """Plan a grid whose levels all slices share, and one whose levels begin where a slice's do."""
-    if contents.steps is None:
-        return
-    scales = np.array([step for step, _ in contents.steps])
+    scales = np.array([step for step, _ in steps])
     single = np.array_equal(scales, scales.astype(np.float32))
     coding = dataclasses.replace(
         coding, kind=LEVELS, scale_dtype="float32" if single else "float64"
     )
     slices = [
         np.append(levels, 0) if zero else levels
-        for (_, levels), zero in zip(contents.steps, zeros, strict=True)
+        for (_, levels), zero in zip(steps, zeros, strict=True)
     ]
     shared = np.unique(np.concatenate(slices))
     if 1 <= shared.size <= _MOST_VALUES:

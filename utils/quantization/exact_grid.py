@@ -10,7 +10,7 @@ MAX_LEVEL = 255
 _FIRST = 8  # numbers that a step is tried on first
 
 
-def exact_step(values: np.ndarray) -> tuple[float, np.ndarray] | None:
+def exact_step(values: np.ndarray, *, single: bool = False) -> tuple[float, np.ndarray] | None:
     """Find the coarsest step of which float32 numbers are rounded multiples.
 
     A number is `float32(step * level)`, the product in double precision. Every number bounds the
@@ -19,6 +19,7 @@ def exact_step(values: np.ndarray) -> tuple[float, np.ndarray] | None:
 
     Args:
         values: float32, finite, not zero; any order, repeated or not.
+        single: allow only steps that are float32, perhaps a finer one.
 
     Returns:
         The step, positive, and the levels, int64 like `values`; None where there is none with
@@ -46,19 +47,21 @@ def exact_step(values: np.ndarray) -> tuple[float, np.ndarray] | None:
         fits = low <= high
         parts, multiples, low, high = parts[fits], multiples[fits], low[fits], high[fits]
     for row in range(parts.size):
-        step = _within(low[row], high[row], sizes, multiples[row])
+        step = _within(low[row], high[row], sizes, multiples[row], single)
         if step is not None:
             levels = np.rint(values.astype(np.float64) / step).astype(np.int64)
             return step, levels
     return None
 
 
-def _within(low: float, high: float, sizes: np.ndarray, levels: np.ndarray) -> float | None:
+def _within(
+    low: float, high: float, sizes: np.ndarray, levels: np.ndarray, single: bool
+) -> float | None:
     """Choose a step of an interval that gives the numbers; ends of it may miss by rounding."""
     middle = (low + high) / 2
-    single = np.float32(middle)
-    near = (single, np.nextafter(single, np.float32(0)), np.nextafter(single, np.float32(np.inf)))
-    for step in (*map(float, near), middle):
+    near = np.float32(middle)
+    both = (np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(np.inf)))
+    for step in (*map(float, (near, *both)), *([] if single else [middle])):
         if np.array_equal((step * levels).astype(np.float32), sizes):
             return step
     return None
