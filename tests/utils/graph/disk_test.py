@@ -228,6 +228,7 @@ def test_refuses_bad_graphs(case, saved, tmp_path):
         ("{", r"graph.json: is not JSON"),
         ("[" * 100_000, r"graph.json: is not JSON"),
         ('{"version": NaN}', r"NaN is no JSON number"),
+        ('{"name": 1, "name": 2}', r"is not JSON \(an object has the name 'name' twice\)"),
         ("9" * 5000, r"graph.json: is not JSON"),
         ("[]", r"is no graph"),
         (b"\xff\xfe\x00", r"graph.json: is not JSON"),
