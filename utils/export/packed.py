@@ -59,10 +59,10 @@ def _note(content: bytes) -> str:
     indexed = [coding for coding in stored if coding.kind != RAW]
     sparse = sum(coding.nonzeros is not None for coding in stored)
     payload = payload_bytes(content)
-    others = f", {sparse} of them or of the others without their zeros" if sparse else ""
+    others = f"; zeros are left out of {sparse}" if sparse else ""
     return (
-        f"The packed file stores {len(indexed)} kernels as indices{_widths(indexed)}{others}: "
-        f"{payload:,} bytes of numbers, {len(content) - payload:,} of description."
+        f"The packed file stores {len(indexed)} kernels as indices{_widths(indexed)}{others}. "
+        f"Numbers take {payload:,} bytes, the description {len(content) - payload:,}."
     )
 
 
@@ -98,5 +98,6 @@ class PackedRunner:
     def __call__(self, inputs: Inputs) -> Any:
         """Run a batch, see `utils.export.runner.TFLiteRunner`."""
         arrays = arrange(inputs, self._shapes, "the .fpq file")
-        outputs = [np.asarray(output) for output in self._run(list(arrays.values()))]
+        found = self._run([arrays[name] for name in self._shapes])
+        outputs = [np.asarray(output) for output in keras.tree.flatten(found)]
         return outputs[0] if len(outputs) == 1 else outputs

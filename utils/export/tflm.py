@@ -83,7 +83,7 @@ def _note(decoded: Sequence[DecodedTensor], before: int, after: int, num_inputs:
     widths = sorted({tensor.width for tensor in decoded})
     bits = f"{widths[0]} bits" if len(widths) == 1 else f"{widths[0]} to {widths[-1]} bits"
     return (
-        f"The weights of {len(decoded)} operators are stored as indices of {bits}: {before:,} -> "
+        f"The weights of {len(decoded)} tensors are stored as indices of {bits}: {before:,} -> "
         f"{after:,} bytes. TensorFlow Lite Micro gives the outputs of the plain int8 file, bit for "
         f"bit, on {num_inputs} of {num_inputs} inputs."
     )
