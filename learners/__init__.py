@@ -117,6 +117,16 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
         quantity="bits",
+        budgets=("bits", "bytes"),
+    ),
+    "non-uniform": Entry(
+        "learners.non_uniform_quantization.learner:NonUniformQuantLearner",
+        "learners.non_uniform_quantization.config:NonUniformQuantConfig",
+        "rounds weights to codebooks of few values, then trains weights, codebooks, or both",
+        starts="trained",
+        ends_before=True,
+        quantity="bits",
+        budgets=("bits", "bytes"),
     ),
 }
 
@@ -125,6 +135,7 @@ ALIASES = {
     "channel-pruned-rmt": "chn-pruned-rmt",
     "channel-pruned-gpu": "chn-pruned-gpu",
     "uniform-quant": "uniform",
+    "non-uniform-quant": "non-uniform",
 }
 
 

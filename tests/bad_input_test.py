@@ -33,6 +33,8 @@ TRAINED = "--pretrained_path=trained.keras"
 FILTERS = f"--learner=filter-pruned {TRAINED} --fp_config=prune.yaml"
 SOFT = f"--learner=soft-pruned {TRAINED}"
 UNIFORM = f"--learner=uniform {TRAINED}"
+CODEBOOKS = f"--learner=non-uniform {TRAINED}"
+SEARCHED = "--nuql_enbl_rl_agent"
 
 HELPER = """
 import keras, numpy as np, tensorflow as tf
@@ -432,6 +434,25 @@ TABLE = [
         ("--uql_weight_bits=3", "--setting=bits.json", "contradict")),
     Bad("layers of `uniform` that do not exist", f"{UNIFORM} --uql_skip_op_names=conv9",
         ("`uql_skip_op_names`", "'conv9'", "conv2"), started=True),
+    Bad("more bits than codebooks have", f"{CODEBOOKS} --nuql_weight_bits=9",
+        ("`nuql_weight_bits` must be in [1, 8]", "Received: 9")),
+    Bad("a codebook begun in an unknown way", f"{CODEBOOKS} --nuql_init_style=random",
+        ("`nuql_init_style` must be one of 'quantile', 'uniform', 'kmeans'", "'random'")),
+    Bad("more bits in a setting than codebooks have", f"{CODEBOOKS} --setting=bits.json",
+        ("--setting=bits.json", "'conv2' is given 9 bits", "1 to 8, or 32"),
+        bits_file(conv2=9), started=True),
+    Bad("fewest bits above the most", f"{CODEBOOKS} {SEARCHED} --nuql_w_bit_min=6 "
+        "--nuql_w_bit_max=5", ("`nuql_w_bit_min` must not exceed `nuql_w_bit_max`", "6 and 5")),
+    Bad("equivalent bits below the fewest", f"{CODEBOOKS} {SEARCHED} --nuql_equivalent_bits=2 "
+        "--nuql_w_bit_min=3", ("`nuql_equivalent_bits` must lie between `nuql_w_bit_min` (3)",
+                               "`nuql_w_bit_max` (8)", "Received: 2")),
+    Bad("a budget of fewer bits than there are", f"{CODEBOOKS} {SEARCHED} --budget=bits:1.5",
+        ("bits:1.5 cannot be met with 2 to 8 bits", "bits between 0.0625",
+         "--nuql_w_bit_min"), started=True),
+    Bad("equivalent bits beside a budget", f"{CODEBOOKS} {SEARCHED} --nuql_equivalent_bits=3 "
+        "--budget=bits:3", ("--nuql_equivalent_bits=3", "--budget=bits:3", "contradict")),
+    Bad("equivalent bits without a search", f"{CODEBOOKS} --nuql_equivalent_bits=3",
+        ("`nuql_equivalent_bits` has no effect without a search", "Add --nuql_enbl_rl_agent")),
     Bad("list of ratios that is missing", f"{LISTED} {TRAINED}",
         ("`cp_prune_list_file`: ratio.list cannot be read", "No such file", "separated by commas")),
     Bad("list with a ratio above one", f"{LISTED} {TRAINED}",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from learners.kernels.layers import KernelLayer, kernel_layers, without_skipped
-from learners.low_bits.config import EDGE_BITS, MAX_WEIGHT_BITS, WHOLE_BITS, LowBitConfig
+from learners.low_bits.config import EDGE_BITS, WHOLE_BITS, LowBitConfig
 from learners.name_parts import name_parts
 from learners.setting import Setting
 from utils.errors import InputError
@@ -95,14 +95,14 @@ def weight_bits(
     if setting is not None:
         values = setting.values_for({layer.name: layer.size for layer in chosen})
     for name, bits in values.items():
-        if MAX_WEIGHT_BITS < bits < WHOLE_BITS:
+        if config.MOST_BITS < bits < WHOLE_BITS:
             raise InputError(
-                f"--setting: {name!r} is given {bits} bits. It can have 1 to {MAX_WEIGHT_BITS}, "
+                f"--setting: {name!r} is given {bits} bits. It can have 1 to {config.MOST_BITS}, "
                 f"or {WHOLE_BITS} for a layer that is left as it is."
             )
     edges = edge_bits(0 if setting is not None else config.weight_bits)
     found = {layer.name: values.get(layer.name, edges) for layer in layers}
-    return {name: bits for name, bits in found.items() if bits <= MAX_WEIGHT_BITS}
+    return {name: bits for name, bits in found.items() if bits < WHOLE_BITS}
 
 
 def activation_bits(layers: Sequence[KernelLayer], config: LowBitConfig) -> dict[str, int]:

@@ -82,6 +82,9 @@ class Coding(Protocol):
                 energy of its input); None = all alike.
         """
 
+    def table_bits(self, layer: KernelLayer, bits: int) -> int:
+        """Count the bits of what stands for a layer's indices: scales, codebooks."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Places:

@@ -1,13 +1,16 @@
 """Flags of the learners whose weights have few bits."""
 
 import dataclasses
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from learners.learner_config import LearnerConfig
 from learners.search.config import RolloutConfig
 from utils.errors import InputError
 from utils.flags import flag, group
 from utils.quantization.groups import Grouping
+
+if TYPE_CHECKING:
+    from learners.config import RunConfig
 
 MAX_WEIGHT_BITS = 16
 WHOLE_BITS = 32
@@ -20,6 +23,8 @@ _SEARCH = ("{prefix}enbl_rl_agent", "a search")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BitSearchConfig(RolloutConfig):
     """How the bits of each layer are searched."""
+
+    AGENT: ClassVar[str] = "dp"  # few choices, whose errors add up well
 
     search: bool = flag(
         False,
@@ -44,6 +49,7 @@ class BitSearchConfig(RolloutConfig):
     enbl_random_layers: bool = flag(
         True,
         "An agent steps through the layers in an order that changes from roll-out to roll-out.",
+        inert="the order is the network's: an agent's state says which layer is at hand.",
     )
     enbl_rl_global_tune: bool = flag(
         True,
@@ -82,11 +88,12 @@ class BitSearchConfig(RolloutConfig):
 class LowBitConfig(LearnerConfig):
     """Base of their configs: bits, buckets, epochs, paths, the search for bits.
 
-    A subclass sets PREFIX and, where its documents say others, defaults.
+    A subclass sets PREFIX, MOST_BITS and, where its documents say others, defaults.
     """
 
     STATE_FIELD: ClassVar[str | None] = "save_path"
     ARTEFACT_FIELD: ClassVar[str | None] = "save_quant_model_path"
+    MOST_BITS: ClassVar[int] = MAX_WEIGHT_BITS  # of a weight that is quantized
 
     save_path: str = flag(
         "./models_quant/model.keras", "Resumable state of the learner.", path=True
@@ -151,7 +158,7 @@ class LowBitConfig(LearnerConfig):
     searching: BitSearchConfig = group(BitSearchConfig)
 
     def __post_init__(self) -> None:
-        """Refuse activation bits between those that there are, and a search without room."""
+        """Refuse activation bits between those that there are, and a range without a bit in it."""
         if MAX_WEIGHT_BITS < self.activation_bits < WHOLE_BITS:
             raise InputError(
                 f"`{self.PREFIX}activation_bits` must be in [1, {MAX_WEIGHT_BITS}], or "
@@ -163,7 +170,12 @@ class LowBitConfig(LearnerConfig):
                 f"`{self.PREFIX}w_bit_min` must not exceed `{self.PREFIX}w_bit_max`. Received: "
                 f"{search.w_bit_min} and {search.w_bit_max}."
             )
-        if search.search and not search.w_bit_min <= search.equivalent_bits <= search.w_bit_max:
+
+    def check_run(self, run: "RunConfig", *, counts_given: bool, num_epochs: float | None) -> None:
+        """Refuse bits, for a search without another budget, beyond those that it chooses from."""
+        search = self.searching
+        inside = search.w_bit_min <= search.equivalent_bits <= search.w_bit_max
+        if search.search and run.budget is None and not inside:
             raise InputError(
                 f"`{self.PREFIX}equivalent_bits` must lie between `{self.PREFIX}w_bit_min` "
                 f"({search.w_bit_min}) and `{self.PREFIX}w_bit_max` ({search.w_bit_max}). "

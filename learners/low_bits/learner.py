@@ -1,6 +1,6 @@
 """What the learners share whose weights have few bits: the recipe.
 
-1. Settle the bits of each layer: one flag, a setting file, or a search.
+1. Settle the bits of each layer: one flag, a budget, a setting file, or a search (`search.py`).
 2. Settle starting values: every kernel is rounded to its grid or codebook (`start.py`). With no
    epochs to train, that is the result.
 3. Train with quantized weights (`utils/training/latent.py`) and, where asked, quantized activations
@@ -10,6 +10,7 @@
 """
 
 import abc
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,12 +22,17 @@ from learners.kernels.layers import KernelLayer, kernel_layers
 from learners.low_bits.activations import places, quantized_graphs
 from learners.low_bits.bits import activation_bits, quantized_layers, weight_bits
 from learners.low_bits.coding import Code, Coding
+from learners.low_bits.search import bit_problem, chosen_layers
 from learners.low_bits.start import Start, nearest_start, walked_start
 from learners.reconstruction.sampling import Sampler, training_sampler
+from learners.search.problem import Problem
+from learners.search.stage import SearchedStage
+from learners.setting import Setting
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import Graph, from_keras, to_keras
 from utils.graph.keras_io import build, read
 from utils.progress import WorkProgress
+from utils.report import Search
 from utils.training import fine_tune_schedule
 from utils.training.latent import LatentOptimizer, Quantized, Unquantized
 
@@ -43,9 +49,35 @@ class LowBitLearner(AbstractLearner):
         """Whether moments of training images are looked at for starting values."""
         return True
 
+    def setting(self, graph: Graph) -> Setting | None:
+        """Give the bits of each layer where a file or a budget says them; equal ones by a budget.
+
+        Equal bits that do not meet a budget are one more in some layers than in others.
+        """
+        if self.context.setting is not None or self.context.budget is None:
+            return self.context.setting
+        problem = bit_problem(self, graph, self.coding())
+        return problem.setting(problem.uniform())
+
     def searched(self, graph: Graph) -> Trained:
-        """Let an agent settle the bits."""
-        raise NotImplementedError(f"{self.context.stage.learner} has no search for bits.")
+        """Let an agent settle the bits, compare with equal ones, keep the better network."""
+        problem = bit_problem(self, graph, self.coding())
+        if self.config.searching.enbl_rl_global_tune:
+            return SearchedStage(self, problem).run()
+        stage = dataclasses.replace(self.context.stage, num_epochs=0.0)
+        untrained = self._like(stage=stage)
+        SearchedStage(untrained, problem).run()
+        chosen = self._like(setting=problem.setting(_kept(untrained.search, problem)))
+        trained = chosen.train()
+        self.search, self.layers = untrained.search, chosen.layers
+        self.notes += [*untrained.notes, *chosen.notes]
+        self.history += chosen.history
+        self.seconds |= {**untrained.seconds, **chosen.seconds}
+        return trained
+
+    def _like(self, **changed: Any) -> "LowBitLearner":
+        """Make another learner of the kind, with fields of the context changed."""
+        return type(self)(dataclasses.replace(self.context, **changed), self.model)
 
     def train(self) -> Trained:
         """Carry out the recipe."""
@@ -53,7 +85,7 @@ class LowBitLearner(AbstractLearner):
         if self.config.wants_search() and self.context.setting is None:
             return self.searched(graph)
         layers = quantized_layers(graph, self.config)
-        bits = weight_bits(layers, self.config, self.context.setting)
+        bits = weight_bits(layers, self.config, self.setting(graph))
         layers = [layer for layer in layers if layer.name in bits]
         quantizing, passing = self.with_quantizers(graph, layers)
         saved = self.saved_network()
@@ -74,7 +106,10 @@ class LowBitLearner(AbstractLearner):
         cls, model: keras.Model, config: Any, helper: AbstractModelHelper, *, allow_unsafe: bool
     ) -> None:
         """Refuse a network without kernels, and buckets that do not fit its kernels."""
-        quantized_layers(from_keras(model, allow_unsafe=allow_unsafe), config)
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        quantized_layers(graph, config)
+        if config.wants_search():
+            chosen_layers(graph, config)
 
     def graph(self, model: keras.Model) -> Graph:
         """Give a network as a graph."""
@@ -208,6 +243,14 @@ class LowBitLearner(AbstractLearner):
             num_positions=self.config.nb_crops_per_smpl,
             seed=self.context.run.seed,
         )
+
+
+def _kept(search: Search | None, problem: Problem) -> np.ndarray:
+    """Give the values of the candidate that a search kept, int [layers]."""
+    found = None if search is None else getattr(search, str(search.kept))
+    if found is None:
+        raise ValueError("the search kept nothing.")
+    return np.array([round(found.setting[layer.name]) for layer in problem.layers])
 
 
 def _params_of(graph: Graph, plain: Graph) -> dict[str, Mapping[str, np.ndarray]]:

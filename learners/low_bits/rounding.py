@@ -40,6 +40,7 @@ def round_to_code(
     pull: float = PULL,
     present: np.ndarray | None = None,
     num_moves: int = NUM_MOVES,
+    own_orders: bool | None = None,
 ) -> tuple[np.ndarray, Code]:
     """Round a kernel to a code that is fitted to it; see the module.
 
@@ -51,6 +52,7 @@ def round_to_code(
         pull: eps, in units of the mean diagonal of G; > 0.
         present: boolean [P, O], False for weights that are zero and stay so.
         num_moves: times that the code's values are moved.
+        own_orders: see `round_kernel`.
 
     Returns:
         The kernel, float64 [P, O], every weight at a value of the code; and the code.
@@ -62,7 +64,14 @@ def round_to_code(
         solved = np.where(present, solved, 0.0)
     code = fit(solved, np.diag(gram))
     settled, _ = round_kernel(
-        gram, cross, code.nearest, reach=code.reach, kernel=kernel, pull=pull, present=present
+        gram,
+        cross,
+        code.nearest,
+        reach=code.reach,
+        kernel=kernel,
+        pull=pull,
+        present=present,
+        own_orders=own_orders,
     )
     error = _loss(pulled, wanted, settled)
     for _ in range(num_moves):

@@ -62,7 +62,7 @@ def nearest_start(
     for layer in layers:
         kernel = layer.matrix(graph.params)
         codes[layer.name] = code = coding.fit(layer, kernel, bits[layer.name], None)
-        values = _nearest(kernel, code)
+        values = nearest_values(kernel, code)
         for (name, weight), array in _on_code(code, values).items():
             params[name][weight] = array
         errors[layer.name] = _weight_error(kernel, values)
@@ -110,7 +110,7 @@ def walked_start(
                 codes[layer.name] = solver.code
                 continue
             codes[layer.name] = code = coding.fit(layer, kernel, bits[layer.name], None)
-            values = _nearest(kernel, code)
+            values = nearest_values(kernel, code)
             walk.put(_on_code(code, values))
             errors[layer.name] = _weight_error(kernel, values)
     return Start(graph.replace(params=walk.params()), codes, errors)
@@ -148,8 +148,9 @@ class _Solver:
         return held, offset
 
 
-def _nearest(kernel: np.ndarray, code: Code) -> np.ndarray:
-    rows, outputs = np.indices(kernel.shape)
+def nearest_values(kernel: np.ndarray, code: Code) -> np.ndarray:
+    """Round a kernel, float [P, O], to the nearest values of a code; zeros stay zeros."""
+    rows, outputs = np.arange(len(kernel))[:, None], np.arange(kernel.shape[1])[None]
     values = code.nearest(np.asarray(kernel, np.float64), rows, outputs)
     return np.where(kernel != 0, values, 0.0)
 

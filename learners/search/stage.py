@@ -60,7 +60,9 @@ class SearchedStage:
         self._config: RolloutConfig = learner.config.searching
         self._run = learner.context.run
         self._folder = search_folder(learner.context.stage.artefact_path)
-        self._agent_name = self._run.agent or default_agent(self._config.reward_type)
+        self._agent_name = self._run.agent or default_agent(
+            self._config.reward_type, self._config.AGENT
+        )
         self._journal = Journal(self._folder, self._fingerprint(), resume=self._run.resume)
         self._images, self._held_out = held_out_images(
             learner.helper, self._config.nb_smpls_search, problem.num_sampled, final=True

@@ -150,3 +150,7 @@ class GridCoding:
             np.asarray(kernel, np.float64), places.ids, places.num_groups, grid, weights=weights
         )
         return GridCode(places, grid, scaling)
+
+    def table_bits(self, layer: KernelLayer, bits: int) -> int:
+        """A float32 scale for each group, and its zero point."""
+        return Places.of(layer, self.grouping).num_groups * (32 + bits)

@@ -5,6 +5,7 @@ import re
 import pytest
 
 import learners
+from learners.config import RunConfig
 from learners.uniform_quantization.config import UniformQuantConfig
 from utils.errors import InputError
 from utils.flags import build, describe, parse
@@ -84,10 +85,6 @@ def test_a_search_has_the_budget_of_its_equivalent_bits() -> None:
         ({"activation_bits": 33}, "in [1, 32]. Received: 33. Give 1 to 16, or 32 for none."),
         ({"bucket_type": "weight"}, "one of 'split', 'channel'. Received: 'weight'"),
         ({"w_bit_min": 5, "w_bit_max": 3}, "`uql_w_bit_min` must not exceed `uql_w_bit_max`"),
-        (
-            {"enbl_rl_agent": True, "equivalent_bits": 9},
-            "`uql_equivalent_bits` must lie between `uql_w_bit_min` (2) and `uql_w_bit_max` (8)",
-        ),
     ],
 )
 def test_refusals(values: dict[str, object], said: str) -> None:
@@ -105,3 +102,11 @@ def test_refusals(values: dict[str, object], said: str) -> None:
 def test_flags_without_what_they_need(flag: str, said: str) -> None:
     with pytest.raises(InputError, match=re.escape(said)):
         parse([flag], [UniformQuantConfig])
+
+
+def test_equivalent_bits_lie_between_the_fewest_and_the_most() -> None:
+    config = made(enbl_rl_agent=True, equivalent_bits=9)
+    said = "`uql_equivalent_bits` must lie between `uql_w_bit_min` (2) and `uql_w_bit_max` (8)"
+    with pytest.raises(InputError, match=re.escape(said)):
+        config.check_run(RunConfig(), counts_given=True, num_epochs=None)
+    config.check_run(RunConfig(budget="bits:2.5"), counts_given=True, num_epochs=None)
