@@ -110,12 +110,32 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
     ),
+    "uniform": Entry(
+        "learners.uniform_quantization.learner:UniformQuantLearner",
+        "learners.uniform_quantization.config:UniformQuantConfig",
+        "rounds weights, and activations where asked, to grids of equal steps, then trains them",
+        starts="trained",
+        ends_before=True,
+        quantity="bits",
+        budgets=("bits", "bytes"),
+    ),
+    "non-uniform": Entry(
+        "learners.non_uniform_quantization.learner:NonUniformQuantLearner",
+        "learners.non_uniform_quantization.config:NonUniformQuantConfig",
+        "rounds weights to codebooks of few values, then trains weights, codebooks, or both",
+        starts="trained",
+        ends_before=True,
+        quantity="bits",
+        budgets=("bits", "bytes"),
+    ),
 }
 
 ALIASES = {
     "channel-pruned": "channel",
     "channel-pruned-rmt": "chn-pruned-rmt",
     "channel-pruned-gpu": "chn-pruned-gpu",
+    "uniform-quant": "uniform",
+    "non-uniform-quant": "non-uniform",
 }
 
 

@@ -56,10 +56,18 @@ class Trained:
         model: the artefact, a plain Keras network: saved, measured, given to the next stage.
         deployed: what files for devices are made of, where that is another network (one with fake
             quantization inside, say); None for `model` itself.
+        simulated: what the accuracy of the result is taken from, where that is another network: one
+            with activations of few bits, which no file for devices can hold; None for `model`.
     """
 
     model: keras.Model
     deployed: keras.Model | None = None
+    simulated: keras.Model | None = None
+
+    @property
+    def scored(self) -> keras.Model:
+        """The network whose accuracy is that of the result."""
+        return self.model if self.simulated is None else self.simulated
 
 
 class AbstractLearner(abc.ABC):

@@ -16,19 +16,23 @@ class Kind:
         tolerance: how far a result may be from the target, as a share of it.
         measured: whether it is that of the exported file; the others are counted.
         of_machine: whether another machine measures something else.
+        each: what every weight has of it in the uncompressed network, where a number above 1
+            without a unit says how much of that each may keep, on average; None where such numbers
+            mean nothing.
     """
 
     units: Mapping[str, float]
     tolerance: float = 0.02
     measured: bool = False
     of_machine: bool = False
+    each: float | None = None
 
 
 KINDS = {
     "flops": Kind(units={"k": 1e3, "M": 1e6, "G": 1e9}),
     "params": Kind(units={"k": 1e3, "M": 1e6}),
     "nonzeros": Kind(units={"k": 1e3, "M": 1e6}),
-    "bits": Kind(units={"k": 1e3, "M": 1e6}),
+    "bits": Kind(units={"k": 1e3, "M": 1e6}, each=32.0),
     "bytes": Kind(units={"kB": 1e3, "MB": 1e6, "B": 1.0}, measured=True),
     # Latency cannot be repeated more exactly.
     "latency": Kind(units={"ms": 1.0}, tolerance=0.05, measured=True, of_machine=True),
@@ -124,6 +128,8 @@ class Budget:
 def parse_budget(text: str, kinds: Iterable[str] = KINDS) -> Budget:
     """Read a budget such as `flops:0.5`, `latency:2.5ms` or `params:0.4,bytes:300kB`.
 
+    `bits:3` is three bits for each weight, on average: a share of 3 / 32.
+
     Args:
         text: limits, separated by commas.
         kinds: those that can be limited here, e.g. a quantity's (`learners.quantity`).
@@ -159,12 +165,20 @@ def _parse_limit(part: str, text: str, kinds: tuple[str, ...]) -> Limit:
         return Limit(kind, amount=number * units[unit])
     if units and not unit and 0.0 < number <= 1.0:
         return Limit(kind, share=number)
-    allowed = ", ".join(f"{each} (or an amount in {'/'.join(KINDS[each].units)})" for each in kinds)
+    each = KINDS[kind].each if units and not unit else None
+    if each is not None and 1.0 < number <= each:
+        return Limit(kind, share=number / each)
+    allowed = ", ".join(f"{each} (or an amount in {_units(each)})" for each in kinds)
     examples = f"{kinds[0]}:0.5 or {kinds[-1]}:2.5{next(iter(KINDS[kinds[-1]].units))}"
     raise InputError(
         "`budget` must be KIND:SHARE with the share that is kept in (0, 1], several separated by "
         f"commas, e.g. {examples}. Kinds: {allowed}. Received: {text!r}."
     )
+
+
+def _units(kind: str) -> str:
+    units = "/".join(KINDS[kind].units)
+    return units if KINDS[kind].each is None else f"{units}, or {kind}:4 for 4 of each weight"
 
 
 def describe(kind: str, amount: float) -> str:

@@ -209,8 +209,8 @@ class RunConfig:
     )
     agent: str | None = flag(
         None,
-        f"Who searches, where a learner's search is on; without it {DEFAULT_AGENT}, with "
-        f"multi-obj rewards {MULTI_OBJ_AGENT}.",
+        f"Who searches, where a learner's search is on; without it {DEFAULT_AGENT}, for bits dp, "
+        f"with multi-obj rewards {MULTI_OBJ_AGENT}.",
         choices=tuple(AGENTS),
         resumable=True,
     )

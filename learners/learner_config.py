@@ -73,6 +73,11 @@ class LearnerConfig:
         return None
 
     @property
+    def own_epochs(self) -> float | None:
+        """Epochs of the stage where --nb_epochs says none; None for the network's own schedule."""
+        return None
+
+    @property
     def student_bits(self) -> int:
         """Bits of each weight that the learner leaves; the temperature of distillation follows."""
         return 32

@@ -81,8 +81,8 @@ def measure_files(
     )
     files = converted_files(conversions)
     scored = {BEFORE: outcome.before, AFTER: exported[1].model, **others}
-    if after.deployed is not None:
-        scored[_ARTEFACT] = after.model
+    if after.scored is not exported[1].model:
+        scored[_ARTEFACT] = after.scored
     checked = steps.run(
         "evaluation",
         lambda: check_all(
@@ -100,7 +100,7 @@ def measure_files(
     untimed: dict[tuple[str, str], LatencyStats] = {}
     timings = steps.run("latency", lambda: _time(files, results, config.latency, steps), untimed)
     networks = dict(checked.networks)
-    if _ARTEFACT in networks:  # the accuracy of the result is that of the network itself
+    if _ARTEFACT in networks:  # the accuracy of the result is not that which files must have
         networks[AFTER] = networks.pop(_ARTEFACT)
     return DeviceFiles(networks, results, timings)
 

@@ -149,7 +149,7 @@ def _stages(
                 config=config,
                 state_path=_keras_path(state, notices),
                 artefact_path=_keras_path(artefact, notices),
-                num_epochs=epochs,
+                num_epochs=config.own_epochs if epochs is None else epochs,
             )
         )
     return tuple(stages)

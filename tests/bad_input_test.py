@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import json
 import os
 import pathlib
 import re
@@ -31,6 +32,9 @@ TRAINED = "--pretrained_path=trained.keras"
 
 FILTERS = f"--learner=filter-pruned {TRAINED} --fp_config=prune.yaml"
 SOFT = f"--learner=soft-pruned {TRAINED}"
+UNIFORM = f"--learner=uniform {TRAINED}"
+CODEBOOKS = f"--learner=non-uniform {TRAINED}"
+SEARCHED = "--nuql_enbl_rl_agent"
 
 HELPER = """
 import keras, numpy as np, tensorflow as tf
@@ -219,6 +223,17 @@ def list_file(text: str) -> Callable[[], None]:
     return write
 
 
+def bits_file(**values: int) -> Callable[[], None]:
+    """Write bits.json: a setting for layers of 100 weights each."""
+
+    def write() -> None:
+        network = dict.fromkeys(values, 100)
+        document = {"schema_version": 2, "quantity": "bits", "network": network, "values": values}
+        pathlib.Path("bits.json").write_text(json.dumps(document))
+
+    return write
+
+
 @dataclasses.dataclass(frozen=True)
 class Bad:
     """A call that must be refused.
@@ -399,6 +414,45 @@ TABLE = [
         ("`sfp_scope_names`", "'cnov'", "Valid: conv1"), started=True),
     Bad("a budget for thresholds", f"{SOFT} --budget=flops:0.5",
         ("`budget` has no effect on soft-pruned", "filter-pruned")),
+    # low bits
+    Bad("no bits", f"{UNIFORM} --uql_weight_bits=0",
+        ("`uql_weight_bits` must be in [1, 16]", "Received: 0")),
+    Bad("bits between those of integers and floats", f"{UNIFORM} --uql_activation_bits=24",
+        ("`uql_activation_bits` must be in [1, 16], or 32 for none", "Received: 24")),
+    Bad("buckets larger than kernels",
+        f"{UNIFORM} --uql_use_buckets --uql_bucket_type=split --uql_bucket_size=100000",
+        ("`uql_bucket_size` is larger than the kernels of conv1 (", "Choose at most",
+         "--uql_bucket_type=channel"), started=True),
+    Bad("a size of buckets without buckets", f"{UNIFORM} --uql_bucket_size=64",
+        ("`uql_bucket_size` has no effect without buckets", "Add --uql_use_buckets")),
+    Bad("bits for another network", f"{UNIFORM} --setting=bits.json",
+        ("--setting=bits.json was made for another network", "no entry for 'conv2'"),
+        bits_file(conv9=3), started=True),
+    Bad("more bits than a weight has", f"{UNIFORM} --setting=bits.json",
+        ("--setting=bits.json", "'conv2' is given 33 bits, more than 32"), bits_file(conv2=33)),
+    Bad("bits beside a setting", f"{UNIFORM} --uql_weight_bits=3 --setting=bits.json",
+        ("--uql_weight_bits=3", "--setting=bits.json", "contradict")),
+    Bad("layers of `uniform` that do not exist", f"{UNIFORM} --uql_skip_op_names=conv9",
+        ("`uql_skip_op_names`", "'conv9'", "conv2"), started=True),
+    Bad("more bits than codebooks have", f"{CODEBOOKS} --nuql_weight_bits=9",
+        ("`nuql_weight_bits` must be in [1, 8]", "Received: 9")),
+    Bad("a codebook begun in an unknown way", f"{CODEBOOKS} --nuql_init_style=random",
+        ("`nuql_init_style` must be one of 'quantile', 'uniform', 'kmeans'", "'random'")),
+    Bad("more bits in a setting than codebooks have", f"{CODEBOOKS} --setting=bits.json",
+        ("--setting=bits.json", "'conv2' is given 9 bits", "1 to 8, or 32"),
+        bits_file(conv2=9), started=True),
+    Bad("fewest bits above the most", f"{CODEBOOKS} {SEARCHED} --nuql_w_bit_min=6 "
+        "--nuql_w_bit_max=5", ("`nuql_w_bit_min` must not exceed `nuql_w_bit_max`", "6 and 5")),
+    Bad("equivalent bits below the fewest", f"{CODEBOOKS} {SEARCHED} --nuql_equivalent_bits=2 "
+        "--nuql_w_bit_min=3", ("`nuql_equivalent_bits` must lie between `nuql_w_bit_min` (3)",
+                               "`nuql_w_bit_max` (8)", "Received: 2")),
+    Bad("a budget of fewer bits than there are", f"{CODEBOOKS} {SEARCHED} --budget=bits:1.5",
+        ("bits:1.5 cannot be met with 2 to 8 bits", "bits between 0.0625",
+         "--nuql_w_bit_min"), started=True),
+    Bad("equivalent bits beside a budget", f"{CODEBOOKS} {SEARCHED} --nuql_equivalent_bits=3 "
+        "--budget=bits:3", ("--nuql_equivalent_bits=3", "--budget=bits:3", "contradict")),
+    Bad("equivalent bits without a search", f"{CODEBOOKS} --nuql_equivalent_bits=3",
+        ("`nuql_equivalent_bits` has no effect without a search", "Add --nuql_enbl_rl_agent")),
     Bad("list of ratios that is missing", f"{LISTED} {TRAINED}",
         ("`cp_prune_list_file`: ratio.list cannot be read", "No such file", "separated by commas")),
     Bad("list with a ratio above one", f"{LISTED} {TRAINED}",

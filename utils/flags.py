@@ -51,6 +51,9 @@ class FlagInfo:
         needs: (flag, what it brings): without that flag switched on this one has no effect.
         only_with: (flag, value): with another value of that flag this one has no effect.
         rivals: flags that say the same in another way; only one of them may be given.
+        name: of the flag behind the prefix, where that is not the field's.
+
+    In the names of other flags (`aliases`, `needs`, `only_with`) "{prefix}" stands for the prefix.
     """
 
     help: str
@@ -68,6 +71,16 @@ class FlagInfo:
     needs: tuple[str, str] | None = None
     only_with: tuple[str, str] | None = None
     rivals: tuple[str, ...] = ()
+    name: str = ""
+
+    def with_prefix(self, prefix: str) -> "FlagInfo":
+        """Put the prefix into the names of other flags."""
+        named = {
+            field: None if pair is None else (pair[0].format(prefix=prefix), pair[1])
+            for field, pair in (("needs", self.needs), ("only_with", self.only_with))
+        }
+        aliases = tuple(alias.format(prefix=prefix) for alias in self.aliases)
+        return dataclasses.replace(self, aliases=aliases, **named)  # type: ignore[arg-type]
 
 
 def flag(default: Any, help: str, **info: Any) -> Any:
@@ -186,9 +199,13 @@ def _walk(
         elif isinstance(meta, FlagInfo):
             kind, optional = _split_type(hints[field.name])
             may_change = resumable or meta.resumable or meta.path or bool(meta.inert)
-            where = (*path, field.name)
-            name = prefix + field.name
-            yield FlagSpec(name, kind, optional, field.default, meta, where, may_change)
+            where, info = (*path, field.name), meta.with_prefix(prefix)
+            name = _flag_name(prefix, field.name, meta)
+            yield FlagSpec(name, kind, optional, field.default, info, where, may_change)
+
+
+def _flag_name(prefix: str, field: str, info: FlagInfo) -> str:
+    return prefix + (info.name or field)
 
 
 def validate(config: Any) -> None:
@@ -228,8 +245,8 @@ def _assemble(config_class: type, values: Mapping[str, Any], outer: str) -> Any:
         meta = field.metadata.get(_METADATA)
         if isinstance(meta, type):
             arguments[field.name] = _assemble(meta, values, prefix)
-        elif isinstance(meta, FlagInfo) and prefix + field.name in values:
-            arguments[field.name] = values[prefix + field.name]
+        elif isinstance(meta, FlagInfo) and _flag_name(prefix, field.name, meta) in values:
+            arguments[field.name] = values[_flag_name(prefix, field.name, meta)]
     return config_class(**arguments)
 
 

@@ -51,6 +51,7 @@ class Walk:
         sampler: the images.
         compensate: layers at the end of a residual branch make up for the error of their shortcut.
         on_layer: called with (layers done, layers in all, name) after each layer.
+        before: the network that gives the targets, with the same nodes; None for `graph`.
 
     Attributes:
         readings: of the nodes, those that can be sampled and solved.
@@ -64,6 +65,7 @@ class Walk:
         *,
         compensate: bool,
         on_layer: Callable[[int, int, str], None] = lambda done, total, name: None,
+        before: Graph | None = None,
     ) -> None:
         self._graph = graph
         self._names = list(names)
@@ -72,7 +74,7 @@ class Walk:
         solved = [name for name, is_solved in names.items() if is_solved]
         found = find_readings(graph, solved, compensate=compensate)
         self.readings: dict[str, Reading] = {reading.name: reading for reading in found}
-        self._original = to_keras_with_tensors(graph)
+        self._original = to_keras_with_tensors(graph if before is None else before)
         self._work, tensors = to_keras_with_tensors(graph)
         self._frontier = Frontier(graph, self._work, tensors, sampler.batches, sampler.num_images)
         self._targets: dict[str, list[np.ndarray]] = {}
@@ -109,10 +111,17 @@ class Walk:
         """
         reading, statistics = self.readings[name], self.statistics(name)
         kernel, offset = solver(statistics, reading.item.kernel, centred=reading.centred)
-        changed = reading.refitted(kernel, offset, lambda *key: np.asarray(self._weight(*key)))
+        self.put(reading.refitted(kernel, offset, lambda *key: np.asarray(self._weight(*key))))
+        return relative_error(statistics, kernel, centred=reading.centred)
+
+    def put(self, changed: Mapping[tuple[str, str], np.ndarray]) -> None:
+        """Give weights new values.
+
+        Args:
+            changed: (layer, weight) -> its value.
+        """
         for key, values in changed.items():
             self._assign(self._weight(*key), values)
-        return relative_error(statistics, kernel, centred=reading.centred)
 
     def zero(self, layer: str, weight: str, axis: int, dropped: np.ndarray) -> None:
         """Give zeros to a slice of a layer's weight.

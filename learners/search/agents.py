@@ -47,9 +47,14 @@ DEFAULT_AGENT = "greedy"
 MULTI_OBJ_AGENT = "evolution"  # one that may stay below the budget
 
 
-def default_agent(reward_type: str) -> str:
-    """Say who searches where `--agent` does not."""
-    return MULTI_OBJ_AGENT if reward_type == "multi-obj" else DEFAULT_AGENT
+def default_agent(reward_type: str, usual: str = DEFAULT_AGENT) -> str:
+    """Say who searches where `--agent` does not.
+
+    Args:
+        reward_type: of the search.
+        usual: with candidates that use the budget up.
+    """
+    return MULTI_OBJ_AGENT if reward_type == "multi-obj" else usual
 
 
 def agent_class(name: str) -> "type[Agent]":

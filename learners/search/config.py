@@ -1,6 +1,7 @@
 """Flags of a search, shared by the learners that have one: each puts its own prefix in front."""
 
 import dataclasses
+from typing import ClassVar
 
 from learners.search.rewards import POLICIES, TYPES
 from utils.flags import flag
@@ -8,7 +9,13 @@ from utils.flags import flag
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RolloutConfig:
-    """How the choice for each layer is searched, whatever is chosen."""
+    """How the choice for each layer is searched, whatever is chosen.
+
+    Attributes:
+        AGENT: who searches where `--agent` does not say, and candidates use the budget up.
+    """
+
+    AGENT: ClassVar[str] = "greedy"
 
     search: bool = flag(
         False, "Let an agent choose for each layer, within --budget, instead of one ratio for all."

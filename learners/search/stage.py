@@ -60,7 +60,9 @@ class SearchedStage:
         self._config: RolloutConfig = learner.config.searching
         self._run = learner.context.run
         self._folder = search_folder(learner.context.stage.artefact_path)
-        self._agent_name = self._run.agent or default_agent(self._config.reward_type)
+        self._agent_name = self._run.agent or default_agent(
+            self._config.reward_type, self._config.AGENT
+        )
         self._journal = Journal(self._folder, self._fingerprint(), resume=self._run.resume)
         self._images, self._held_out = held_out_images(
             learner.helper, self._config.nb_smpls_search, problem.num_sampled, final=True
@@ -148,7 +150,7 @@ class SearchedStage:
         own = dataclasses.replace(context, stage=stage, setting=setting, holds_out=self._held_out)
         child = type(learner)(own, learner.model)
         trained = child.train()
-        score = Score.of(evaluate(trained.model, self._images, learner.helper))
+        score = Score.of(evaluate(trained.scored, self._images, learner.helper))
         reward = self._problem.reward(score, values)
         return _Tuned(
             values=values,
@@ -210,7 +212,7 @@ class SearchedStage:
         if tuned is None:
             return None
         helper = self._learner.helper
-        scores = evaluate(tuned.trained.model, None, helper)
+        scores = evaluate(tuned.trained.scored, None, helper)
         return Candidate(
             index=None if tuned.trial is None else tuned.trial.index,
             reward=self._rollout_reward(tuned),

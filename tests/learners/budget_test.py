@@ -17,6 +17,9 @@ from utils.errors import InputError
         ("latency:1", (Limit("latency", share=1.0),)),
         ("nonzeros:50k", (Limit("nonzeros", amount=5e4),)),
         ("bits:0.125", (Limit("bits", share=0.125),)),
+        ("bits:3", (Limit("bits", share=3 / 32),)),
+        ("bits:1", (Limit("bits", share=1.0),)),
+        ("bits:2.5", (Limit("bits", share=2.5 / 32),)),
         ("bits:1.2M", (Limit("bits", amount=1.2e6),)),
         ("flops:0.5, params:0.4", (Limit("flops", share=0.5), Limit("params", share=0.4))),
     ],
@@ -28,7 +31,7 @@ def test_texts_are_read(text, limits):
 @pytest.mark.parametrize(
     "text",
     ["", "flops", "flops:", "flops:0", "flops:1.5", "flops:-1", "flops:nan", "speed:0.5", "0.5",
-     "latency:2.5s", "latency:infms", "flops:0.5,,", "bytes:0.3ms"],
+     "latency:2.5s", "latency:infms", "bits:33", "flops:0.5,,", "bytes:0.3ms"],
 )  # fmt: skip
 def test_other_texts_are_refused(text):
     with pytest.raises(InputError, match=r"`budget` must be KIND:SHARE .* Received"):

@@ -83,10 +83,19 @@ def to_keras_with_tensors(graph: Graph) -> tuple[keras.Model, dict[Ref, Any]]:
     return build(graph)[:2]
 
 
-def build(graph: Graph) -> tuple[keras.Model, dict[Ref, Any], dict[str, Any]]:
-    """Build a model, see `to_keras_with_tensors`; also give its operations by layer name."""
+def build(
+    graph: Graph, shared: Mapping[str, Any] | None = None
+) -> tuple[keras.Model, dict[Ref, Any], dict[str, Any]]:
+    """Build a model, see `to_keras_with_tensors`; also give its operations by layer name.
+
+    Args:
+        graph: the network.
+        shared: operations of another model by layer name (see `read`): they are called here too, so
+            that both models have the same variables. Their weights are those of the graph
+            afterwards.
+    """
     with _deep_recursion(len(graph.nodes)):
-        operations, tensors = _replay(graph)
+        operations, tensors = _replay(graph, shared)
         model = keras.Model(
             map_leaves(tensors.__getitem__, graph.input_structure),
             map_leaves(tensors.__getitem__, graph.output_structure),
@@ -126,9 +135,12 @@ def without_memory() -> Iterator[None]:
         global_state.set_global_attribute(waiting, earlier)
 
 
-def _replay(graph: Graph) -> tuple[dict[str, Any], dict[Ref, Any]]:
-    """Make all operations and call them as the graph says."""
-    operations: dict[str, Any] = {}
+def _replay(
+    graph: Graph, shared: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[Ref, Any]]:
+    """Make all operations but those that are there, and call them as the graph says."""
+    names = {node.layer for node in graph.nodes}
+    operations = {name: operation for name, operation in (shared or {}).items() if name in names}
     tensors: dict[Ref, Any] = {}
     for node in graph.nodes:
         if node.layer not in operations:

@@ -116,6 +116,6 @@ def markdown_table() -> str:
 
 
 def _short(path: str) -> str:
-    """`Conv2D` for a layer, `ops.Pad` for an operation."""
-    module, _, name = path.rpartition(".")
+    """`Conv2D` for a layer, ours or Keras', `ops.Pad` for an operation."""
+    module, _, name = path.rpartition(">")[2].rpartition(".")
     return f"ops.{name}" if ".ops." in module else name

@@ -371,6 +371,9 @@ for _module, _row, _names in _NAMES:
     ROWS.update({f"{_module}.{_name}": _row for _name in _names.split()})
 for _name in _SAME_VALUES.split():
     ROWS[_name] = dataclasses.replace(_PRODUCT, moves=lambda node, values: values)
+ROWS["Flowpress>ActivationQuantizer"] = Op(
+    couple=elementwise(stream=False), note=_ALONE, weights={"scale": {}}
+)
 ROWS["keras.layers.ReLU"] = dataclasses.replace(_PRODUCT, activation=_relu_as_activation)
 for _module, _names in _ACTIVATION_OPS.items():
     for _name in _names.split():

@@ -1,1 +1,1 @@
-"""Quantizers as pure functions: calibrate, scale, quantize, dequantize; codebooks."""
+"""Quantization: calibrate -> scale -> quantize -> dequantize, on arrays; see the modules."""

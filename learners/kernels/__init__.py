@@ -1,0 +1,1 @@
+"""What the learners share that change kernels in place: which, tables of versions, the search."""

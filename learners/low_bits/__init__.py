@@ -1,0 +1,1 @@
+"""What the learners share whose weights have few bits: flags, the recipe, starting values."""

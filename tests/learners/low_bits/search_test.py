@@ -1,0 +1,188 @@
+"""Bits as a search problem: costs as stored, budgets, tables; a whole search on the digits."""
+
+import json
+import types
+
+import numpy as np
+import pytest
+
+from learners.budget import parse_budget
+from learners.kernels.layers import kernel_layers
+from learners.kernels.tables import Moments
+from learners.low_bits import search
+from learners.low_bits.search import BitCost, BitMethod, bit_problem, chosen_layers
+from learners.non_uniform_quantization.codebooks import CodebookCoding
+from learners.non_uniform_quantization.config import CodebookSearchConfig, NonUniformQuantConfig
+from learners.reconstruction.statistics import LayerStatistics
+from learners.uniform_quantization.grids import GridCoding
+from tests.learners import networks
+from tests.learners.low_bits.learner_test import copied, kernels_of
+from tests.learners.runs import compress
+from utils import weight_facts
+from utils.errors import InputError
+from utils.graph import from_keras
+from utils.quantization.groups import Grouping
+
+CHANNEL = lambda axes: Grouping("channel", axes=axes)  # noqa: E731
+CODINGS = {"codebooks": CodebookCoding(CHANNEL), "grids": GridCoding(CHANNEL)}
+
+
+def config(**values):
+    own = {"search": True, "w_bit_min": 2, "w_bit_max": 5}
+    return NonUniformQuantConfig(searching=CodebookSearchConfig(**own), **values)
+
+
+def problem(budget, **values):
+    """Make the problem of a network that is never scored."""
+    graph = from_keras(networks.vgg())
+    entry = types.SimpleNamespace(quantity="bits")
+    context = types.SimpleNamespace(
+        budget=parse_budget(budget, ("bits", "bytes")), stage=types.SimpleNamespace(entry=entry)
+    )
+    learner = types.SimpleNamespace(config=config(**values), context=context)
+    return bit_problem(learner, graph, CODINGS["codebooks"]), graph
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_bytes_are_those_of_what_is_stored(coding):
+    layers = kernel_layers(from_keras(networks.vgg()))
+    params = from_keras(networks.vgg()).params
+    cost = BitCost(layers, 800.0, CODINGS[coding])
+    rows = np.array([[2, 3, 4, 5, 6], [3, 3, 3, 3, 3]])
+    found = cost(rows)
+    for place, row in enumerate(rows):
+        stored = 0
+        for layer, bits in zip(layers, row, strict=True):
+            kernel = layer.matrix(params)
+            code = CODINGS[coding].fit(layer, kernel, int(bits), None)
+            stored += sum(tensor.payload_bits for tensor in code.tensors(kernel).values())
+        assert found["bytes"][place] == pytest.approx(100.0 + stored / 8)
+        sizes = [layer.size for layer in layers]
+        assert found["bits"][place] == np.dot(sizes, row)
+
+
+def test_the_first_and_the_last_layer_are_not_chosen_for():
+    graph = from_keras(networks.vgg())
+    names = [layer.name for layer in kernel_layers(graph)]
+    assert [layer.name for layer in chosen_layers(graph, config())] == names[1:-1]
+    everything = chosen_layers(graph, config(quantize_all_layers=True))
+    assert [layer.name for layer in everything] == names
+    with pytest.raises(InputError, match=r"no kernel to choose for.*--nuql_quantize_all_layers"):
+        chosen_layers(graph, config(skip_op_names="conv2,conv3,fc1"))
+
+
+@pytest.mark.parametrize(("text", "bits"), [("bits:3", 3), ("bits:0.125", 4), ("bits:5", 5)])
+def test_a_budget_of_whole_bits_is_met_by_equal_bits(text, bits):
+    found, _ = problem(text)
+    assert set(found.uniform()) == {bits}
+    assert found.load.of(found.uniform()) == pytest.approx(1.0)
+    assert {la.choices for la in found.layers} == {(2, 3, 4, 5)}
+
+
+def test_bytes_are_of_the_whole_network():
+    graph = from_keras(networks.vgg())
+    coding, layers = CODINGS["codebooks"], kernel_layers(graph)
+    numbers = sum(array.size for arrays in graph.params.values() for array in arrays.values())
+    stored = 4 * (numbers - sum(layer.size for layer in layers))
+    for layer, bits in zip(layers, [8, 3, 3, 3, 8], strict=True):
+        kernel = layer.matrix(graph.params)
+        code = coding.fit(layer, kernel, bits, None)
+        stored += sum(t.payload_bits for t in code.tensors(kernel).values()) / 8
+    found, _ = problem(f"bytes:{stored / (4 * numbers)!r}")
+    assert found.load.targets["bytes"] == pytest.approx(stored)
+    assert list(found.uniform()) == [3, 3, 3]
+    assert found.measured(found.uniform())["bytes"] == pytest.approx(stored)
+
+
+@pytest.mark.parametrize("text", ["bits:1.5", "bits:0.04", "bits:8", "bytes:900kB", "bytes:20B"])
+def test_budgets_out_of_reach_say_the_range(text):
+    message = rf"{text} cannot be met with 2 to 5 bits: .* between .* --nuql_w_bit_min"
+    with pytest.raises(InputError, match=message):
+        problem(text)
+
+
+def sampled(layer, kernel, seed=0):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(300, layer.num_rows)) @ rng.normal(size=[layer.num_rows] * 2)
+    ones = np.concatenate([rows, np.ones((300, 1))], axis=1)
+    return Moments.of(LayerStatistics.of_kernel(ones.T @ ones, kernel), centred=True)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_versions_have_their_bits_and_more_bits_err_less(coding):
+    layer = kernel_layers(from_keras(networks.vgg()))[1]
+    kernel = layer.matrix(from_keras(networks.vgg()).params)
+    moments = sampled(layer, kernel)
+    method = BitMethod(CODINGS[coding], (1, 2, 3, 4))
+    assert method.choices(layer, kernel) == (1, 2, 3, 4)
+    errors = []
+    for bits, version in method.versions(layer, kernel, moments):
+        assert max(np.unique(column).size for column in version.T) <= 2**bits
+        errors.append(moments.rise(version - kernel))
+    assert errors == sorted(errors, reverse=True)
+    blind = dict(method.versions(layer, kernel, None))
+    assert moments.rise(blind[2] - kernel) > errors[1]
+
+
+def test_zeros_stay_in_every_version():
+    layer = kernel_layers(from_keras(networks.vgg()))[1]
+    kernel = layer.matrix(from_keras(networks.vgg()).params)
+    kernel[np.random.default_rng(0).random(kernel.shape) < 0.5] = 0.0
+    method = BitMethod(CODINGS["codebooks"], (2, 3))
+    for moments in (None, sampled(layer, kernel)):
+        for _, version in method.versions(layer, kernel, moments):
+            assert not version[kernel == 0].any()
+
+
+def test_wide_layers_round_in_one_order_where_bits_are_many(monkeypatch):
+    orders = []
+
+    def spy(*arguments, own_orders, **options):
+        orders.append(own_orders)
+        return arguments[0], None
+
+    monkeypatch.setattr(search, "round_to_code", spy)
+    layer = kernel_layers(from_keras(networks.vgg()))[1]
+    kernel = layer.matrix(from_keras(networks.vgg()).params)
+    list(BitMethod(CODINGS["grids"], (2, 3, 4)).versions(layer, kernel, sampled(layer, kernel)))
+    assert orders == [None, None, False]
+
+
+SEARCH = {
+    "nb_epochs": "0",
+    "nuql_use_buckets": True,
+    "nuql_enbl_rl_agent": True,
+    "nuql_equivalent_bits": 3,
+    "nuql_w_bit_max": 6,
+    "nuql_nb_rlouts": 3,
+    "nuql_nb_smpls_search": 100,
+    "nuql_quantize_all_layers": True,
+}
+
+
+def test_a_search_meets_its_bits_and_its_setting_gives_the_same_network(trained_digits, tmp_path):
+    report = compress("non-uniform", tmp_path / "found", copied(trained_digits), **SEARCH)
+    found = report.search
+    assert (found.agent, found.quantity, len(found.rollouts)) == ("dp", "bits", 3)
+    assert set(found.uniform.setting.values()) == {3}
+    chosen = getattr(found, found.kept).setting
+    kernels = kernels_of(report.model)
+    for kernel, bits in zip(kernels, chosen.values(), strict=True):
+        assert weight_facts.bits([kernel]) <= bits
+    spent = sum(k.size * bits for k, bits in zip(kernels, chosen.values(), strict=True))
+    assert 0.98 <= spent / (3 * sum(kernel.size for kernel in kernels)) <= 1.0
+    (path,) = (tmp_path / "found").rglob("bits.json")
+    assert json.loads(path.read_text())["values"] == chosen
+    own = {name: SEARCH[name] for name in ("nuql_use_buckets", "nuql_quantize_all_layers")}
+    again = compress("non-uniform", tmp_path / "again", copied(trained_digits),
+                     nb_epochs="0", setting=str(path), **own)  # fmt: skip
+    for one, other in zip(kernels, kernels_of(again.model), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_without_global_tuning_only_the_kept_network_is_trained(trained_digits, tmp_path):
+    values = {**SEARCH, "nuql_enbl_rl_global_tune": False, "nb_epochs": "0.09"}
+    report = compress("non-uniform", tmp_path, copied(trained_digits), **values)
+    assert [point.step for point in report.training] == [2]
+    assert report.search.kept in ("winner", "uniform")
+    assert {"search", "rounding"} <= set(report.seconds)

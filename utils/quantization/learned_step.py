@@ -1,0 +1,119 @@
+"""Learned step sizes (LSQ): the scale of a grid is trained with the weights.
+
+Of q(v) = s k, with the step k = clip(round(v / s)) between the ends -Q_N and Q_P, the derivatives
+are taken as (straight through the rounding)
+
+    dq/ds = k - v / s  inside the ends,  -Q_N or Q_P beyond,                               (1)
+    dq/dv = 1          inside the ends,   0          beyond.                               (2)
+
+A scale's gradient is multiplied by `1 / sqrt(n Q_P)`, n the values that share it, so that scales
+and weights move about as fast, relative to their sizes.
+
+Reference:
+    Esser, McKinstry, Bablani, Appuswamy & Modha, "Learned Step Size Quantization", ICLR 2020,
+    arXiv:1902.08153, equations (3) and (5), section 2.2.
+
+Departs from the paper: a scale begins where the squared error is least (`ranges.py`), not at
+`2 mean|v| / sqrt(Q_P)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from utils.quantization.grid import SMALLEST_SCALE, Grid, Scaling, rounded
+from utils.quantization.groups import Grouping
+
+Tensors = Mapping[str, Any]
+
+
+def gradient_factor(num_values: float, grid: Grid, zero_point: Any) -> Any:
+    """Give what the gradient of a scale is multiplied by.
+
+    Args:
+        num_values: n, that share the scale.
+        grid: the ends.
+        zero_point: z; Q_P is the number of steps above it, or below it where those are more.
+
+    Example:
+        >>> float(gradient_factor(144, Grid(bits=3, kind="unsigned"), np.array(0)))
+        0.031497039417435604
+    """
+    most = np.maximum(grid.highest - np.asarray(zero_point), np.asarray(zero_point) - grid.lowest)
+    return 1.0 / np.sqrt(num_values * np.maximum(most, 1))
+
+
+class LearnedStepQuantizer:
+    """Implements `utils.training.latent.Quantizer`: a weight on grids whose scales are learned.
+
+    Args:
+        shape: of the weight.
+        grid: the ends.
+        grouping: which weights share a scale.
+        scaling: where the grids begin; zero points stay as they are.
+        learned: False: the scales stay too.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        grid: Grid,
+        grouping: Grouping,
+        scaling: Scaling,
+        *,
+        learned: bool = True,
+    ) -> None:
+        self._grid = grid
+        self._ids = grouping.ids(shape)
+        self._num_groups = grouping.num_groups(shape)
+        self._learned = learned
+        sizes = np.bincount(self._ids.ravel(), minlength=self._num_groups)
+        self._factors = gradient_factor(1.0, grid, scaling.zero_point) / np.sqrt(sizes)
+        # The zero point is one of them so that a resumed run finds the one that was chosen.
+        self._first = {
+            "scale": scaling.scale.astype(np.float32),
+            "zero_point": scaling.zero_point.astype(np.float32),
+        }
+
+    @property
+    def parameters(self) -> Mapping[str, np.ndarray]:
+        """Scale and zero point of each group, float32 [G]; the zero point is never trained."""
+        return self._first
+
+    def quantize(self, latent: Any, parameters: Tensors) -> Any:
+        """Give the nearest points of the grid."""
+        scales, zeros = self._spread(parameters)
+        return rounded(latent, scales, zeros, self._grid, keras.ops)
+
+    def gradients(
+        self, gradient: Any, latent: Any, parameters: Tensors
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """Derive both gradients: (1), (2)."""
+        ops = keras.ops
+        scales, zeros = self._spread(parameters)
+        steps = latent / scales
+        inside = ops.logical_and(
+            steps >= self._grid.lowest - zeros, steps <= self._grid.highest - zeros
+        )
+        settled = rounded(steps, 1.0, zeros, self._grid, ops)
+        moves = ops.where(inside, settled - steps, settled)
+        passed = ops.where(inside, gradient, ops.zeros_like(gradient))
+        if not self._learned:
+            return passed, {}
+        sums = ops.segment_sum(
+            ops.reshape(gradient * moves, [-1]), self._ids.ravel(), num_segments=self._num_groups
+        )
+        return passed, {"scale": sums * ops.cast(self._factors, sums.dtype)}
+
+    def settled(self, latent: Any, parameters: Tensors) -> Mapping[str, Any]:
+        """Keep scales positive."""
+        return {"scale": keras.ops.maximum(parameters["scale"], SMALLEST_SCALE)}
+
+    def _spread(self, parameters: Tensors) -> tuple[Any, Any]:
+        return tuple(
+            keras.ops.take(parameters[name], self._ids, axis=0) for name in ("scale", "zero_point")
+        )
