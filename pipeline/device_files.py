@@ -16,6 +16,7 @@ from utils.export.check import Checked, CheckResult, ExportedFile, check_all, un
 from utils.export.compare import Observation
 from utils.export.config import ExportConfig, LatencyConfig
 from utils.export.conversion import Conversion, Exported, convert_all
+from utils.export.ethos_u import NpuEstimate, Target, estimate
 from utils.export.exporters import EXPORTERS, load_function
 from utils.export.files import all_results, converted_files, write_files
 from utils.latency import LatencyStats, measure_anew
@@ -34,11 +35,15 @@ class DeviceFiles:
             failed.
         results: what came of each file, those of the network before first.
         timings: times of the files that were timed, by network and kind.
+        estimates: what they cost on an Ethos-U, where that was asked for.
+        notes: why optional files or estimates are missing.
     """
 
     networks: Mapping[str, Observation]
     results: Sequence[CheckResult]
     timings: Mapping[tuple[str, str], LatencyStats]
+    estimates: Mapping[tuple[str, str], NpuEstimate] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def measure_files(
@@ -65,7 +70,7 @@ def measure_files(
     """
     after = outcome.after
     exported = [
-        Exported(name=BEFORE, model=outcome.before),
+        Exported(name=BEFORE, model=outcome.before, is_result=False),
         Exported(
             name=AFTER,
             model=after.deployed or after.model,
@@ -102,7 +107,34 @@ def measure_files(
     networks = dict(checked.networks)
     if _ARTEFACT in networks:  # the accuracy of the result is not that which files must have
         networks[AFTER] = networks.pop(_ARTEFACT)
-    return DeviceFiles(networks, results, timings)
+    notes = [
+        f"There is no {result.kind} file: {result.declined.rstrip('.')}."
+        for result in results
+        if result.declined
+    ]
+    estimates = _estimate(files, results, config.report_ethos_u, notes)
+    return DeviceFiles(networks, results, timings, estimates, tuple(dict.fromkeys(notes)))
+
+
+def _estimate(
+    files: Sequence[ExportedFile],
+    results: Sequence[CheckResult],
+    accelerator: str | None,
+    notes: list[str],
+) -> dict[tuple[str, str], NpuEstimate]:
+    """Ask Arm's compiler about the files that were written; what it refuses becomes a note."""
+    if accelerator is None:
+        return {}
+    written = {(result.network, result.kind) for result in results if result.path is not None}
+    found = {}
+    for file in files:
+        key = (file.network, file.kind)
+        if key in written and EXPORTERS[file.kind].ethos_u:
+            try:
+                found[key] = estimate(file.content, Target(accelerator=accelerator))
+            except InputError as error:
+                notes.append(f"The {file.kind} file {file.network}, on an Ethos-U: {error}")
+    return found
 
 
 def _calibration(config: ExportConfig, helper: AbstractModelHelper) -> Iterable[Any]:

@@ -8,9 +8,10 @@ import numpy as np
 from pipeline.device_files import AFTER, BEFORE, DeviceFiles
 from utils.export.check import CheckResult, worst_layers
 from utils.export.compare import Observation
+from utils.export.ethos_u import NpuEstimate
 from utils.intervals import Interval, difference_interval, share_interval
 from utils.latency import LatencyStats, ratio
-from utils.report import Bounds, Estimate, File
+from utils.report import Bounds, Estimate, EthosU, File
 
 
 def file_rows(files: DeviceFiles) -> tuple[File, ...]:
@@ -20,10 +21,15 @@ def file_rows(files: DeviceFiles) -> tuple[File, ...]:
         files: what they did.
 
     Returns:
-        A row per file that was asked for, whether there is one or not.
+        A row per file that was asked for, whether there is one or not; none where an optional
+        one was turned down.
     """
     by_key = {(result.network, result.kind): result for result in files.results}
-    return tuple(_row(result, by_key.get((BEFORE, result.kind)), files) for result in files.results)
+    return tuple(
+        _row(result, by_key.get((BEFORE, result.kind)), files)
+        for result in files.results
+        if not result.declined
+    )
 
 
 def _row(result: CheckResult, before: CheckResult | None, files: DeviceFiles) -> File:
@@ -55,7 +61,25 @@ def _row(result: CheckResult, before: CheckResult | None, files: DeviceFiles) ->
         latency_ms_p95=None if timing is None else timing.p95,
         latency_ratio=_latency_ratio(timing, other),
         float_operators=result.float_operators,
+        ethos_u=_ethos_u(files.estimates.get(key)),
         notes=result.notes,
+    )
+
+
+def _ethos_u(found: NpuEstimate | None) -> EthosU | None:
+    """Make the entry of an estimate."""
+    if found is None:
+        return None
+    return EthosU(
+        accelerator=found.target.accelerator,
+        system_config=found.target.system_config or "",
+        memory_mode=found.target.memory_mode or "",
+        weight_bytes=found.weight_bytes,
+        encoded_bytes=found.encoded_bytes,
+        cycles=found.cycles,
+        milliseconds=found.milliseconds,
+        memory_bytes=found.memory_bytes,
+        cpu_operators=tuple(map(str, found.cpu_operators)),
     )
 
 

@@ -42,6 +42,8 @@ def layer_rows(
                 params_after=now.params,
                 flops_before=row.flops,
                 flops_after=now.flops,
+                sparse_flops_before=row.sparse_flops,
+                sparse_flops_after=now.sparse_flops,
                 ratio=0.0 if not in_before or in_after is None else 1 - in_after / in_before,
                 sparsity_before=sparsity(weights[0]),
                 sparsity_after=sparsity(weights[1]),

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from nets.abstract_model_helper import AbstractModelHelper
 from pipeline.control import NAME as CONTROL
 from pipeline.control import Control, train_control
@@ -33,6 +35,7 @@ from utils.graph import (
 )
 from utils.report import Capability, Estimate, Network, Report, Search, TrainingPoint, network_facts
 from utils.training import Metric, Scores, evaluate
+from utils.weight_facts import kernels, scattered_zeros
 
 
 def score(helper: AbstractModelHelper, network: Any, dataset: Any = None) -> Scores:
@@ -152,6 +155,7 @@ class _Measurement:
             notes=(
                 *self._decides(),
                 *_notes(outcome),
+                *self.files.notes,
                 *steps.run("teachers", self._teachers, nothing),
             ),
             seconds=self._seconds(),
@@ -169,6 +173,8 @@ class _Measurement:
         return network_facts(
             model.get_weights(),
             flops=None if counts is None else counts.flops,
+            sparse_flops=None if counts is None else counts.sparse_flops,
+            scattered_zeros=None if graph is None else scattered_zeros(_kernels(graph)),
             path=self._paths.get(name),
             top1=None if scores is None else scores.top1,
             num_samples=seen.num_samples if seen is not None and scores is not None else None,
@@ -242,6 +248,10 @@ class _Measurement:
             steps["control"] = self._control.seconds  # of all sessions of a resumed run
         shown = ("control", "evaluation", "export", "latency", "total")
         return seconds | {name: steps[name] for name in shown if name in steps}
+
+
+def _kernels(graph: Graph) -> list[np.ndarray]:
+    return kernels(array for arrays in graph.params.values() for array in arrays.values())
 
 
 def _notes(outcome: Outcome) -> Iterator[str]:

@@ -115,7 +115,7 @@ def make_plan(
     """
     names = learners.canonical_names(run.learner)
     notices: list[str] = []
-    run.export.kinds()
+    run.export.require_possible()
     budget = _budget(run, names)
     setting = check_search(run, [learners.LEARNERS[name] for name in names], stage_configs)
     plan = Plan(

@@ -168,14 +168,15 @@ def test_objects_for_own_loops_are_imported_when_asked_for():
     code = (
         "import sys, flowpress\n"
         "assert 'tensorflow' not in sys.modules\n"
-        "from flowpress import FilterPruner, Pruning\n"
-        "print(FilterPruner.__module__, Pruning.__module__)"
+        "from flowpress import FilterPruner, Prune, Pruning\n"
+        "print(FilterPruner.__module__, Pruning.__module__, Prune.__module__)"
     )
     root = pathlib.Path(flowpress.__file__).parent
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["learners.filters.pruner", "learners.filters.soft"]
-    assert {"FilterPruner", "Pruning", "compress"} == set(flowpress.__all__)
-    with pytest.raises(AttributeError, match="has no attribute 'Prune'"):
-        _ = flowpress.Prune
+    filters = ["learners.filters.pruner", "learners.filters.soft"]
+    assert done.stdout.split() == [*filters, "learners.weight_sparsification.prune"]
+    assert {"FilterPruner", "Prune", "Pruning", "compress"} == set(flowpress.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Pruner'"):
+        _ = flowpress.Pruner

@@ -9,11 +9,12 @@ from learners.channels.segments import cut
 from learners.channels.selection import ChannelSelection, SelectionOptions
 from learners.filter_pruning.config import FilterPrunedConfig
 from learners.filter_pruning.course import Cut
-from learners.filters.carriers import Carrier, LiveWeights, carriers
+from learners.filters.carriers import Carrier, carriers
 from learners.filters.choice import all_groups, best
 from learners.filters.criteria import CRITERIA, Score, group_filters
 from learners.filters.gradients import Key, filter_products
 from learners.labelled import labelled_batches
+from learners.live_weights import LiveWeights
 from learners.reconstruction.sampling import Sampler, training_sampler
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import ChannelGroup, Graph, to_keras

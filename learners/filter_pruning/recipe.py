@@ -26,7 +26,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 
-from learners.filter_pruning.document import Section, load
+from utils.document import Section, load
 from utils.errors import InputError
 
 CRITERIA = ("l1_norm", "l2_norm", "bn_gamma", "geometric_median", "taylor", "obs", "random")

@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from learners.live_weights import LiveWeights
 from utils.graph import ChannelGroup, Graph, Node, ops
 from utils.graph.channels import Coupling, WeightAxis, coupling
-from utils.graph.keras_io import read
 from utils.graph.row import IN, MID, OUT, SELF
 
 FILTER, BIAS, SCALE, SHIFT, MEAN = "filter", "bias", "scale", "shift", "mean"
@@ -139,50 +139,19 @@ def _follows(graph: Graph, layer: str, makers: set[str]) -> bool:
     return all(graph.node(call.inputs[0].node).layer in makers for call in graph.calls(layer))
 
 
-class LiveWeights:
-    """The variables of a model by the names that its graph has for them.
+def silence(weights: LiveWeights, parts: Iterable[Carrier], gone: Any) -> None:
+    """Set the slices of channels to zero; the weights stay on the device.
 
     Args:
-        model: a built Keras model, which is not changed by reading it.
-        allow_unsafe: it may hold Python code.
-
-    Attributes:
-        graph: the model as it was when this was made.
+        weights: of the model.
+        parts: which of them.
+        gone: bool [channels of their group], an array or a variable, True becomes zero.
     """
-
-    def __init__(self, model: keras.Model, *, allow_unsafe: bool = False) -> None:
-        self.graph, self._operations = read(model, allow_unsafe=allow_unsafe)
-
-    def variable(self, layer: str, weight: str) -> Any:
-        """Look a variable up."""
-        # By place: layers inside a layer repeat each other's weight names.
-        place = list(self.graph.params[layer]).index(weight)
-        return self._operations[layer].weights[place]
-
-    def value(self, layer: str, weight: str) -> np.ndarray:
-        """Read a variable."""
-        return np.asarray(self.variable(layer, weight))
-
-    def zero(self, parts: Iterable[Carrier], gone: Any) -> None:
-        """Set slices of weights to zero; the weights stay on the device.
-
-        Args:
-            parts: the weights.
-            gone: bool [channels of their group], an array or a variable, True becomes zero.
-        """
-        if not np.asarray(gone).any():
-            return
-        channels = keras.ops.convert_to_tensor(gone)
-        for part in parts:
-            variable = self.variable(part.layer, part.weight)
-            zero = keras.ops.zeros((), variable.dtype)
-            mask = part.gone(channels, len(variable.shape))
-            variable.assign(keras.ops.where(mask, zero, variable))
-
-    def current(self) -> Graph:
-        """Give the graph with the weights as they are now."""
-        params = {
-            layer: {name: self.value(layer, name) for name in arrays}
-            for layer, arrays in self.graph.params.items()
-        }
-        return self.graph.replace(params=params)
+    if not np.asarray(gone).any():
+        return
+    channels = keras.ops.convert_to_tensor(gone)
+    for part in parts:
+        variable = weights.variable(part.layer, part.weight)
+        zero = keras.ops.zeros((), variable.dtype)
+        mask = part.gone(channels, len(variable.shape))
+        variable.assign(keras.ops.where(mask, zero, variable))

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from learners.filters.carriers import FILTER, Carrier, LiveWeights
+from learners.filters.carriers import FILTER, Carrier
+from learners.live_weights import LiveWeights
 from utils.training.loss import CalcLoss, without_decay
 from utils.training.reproducible import fixed_order
 

@@ -12,14 +12,15 @@ from learners.filters.carriers import (
     SCALE,
     SHIFT,
     Carrier,
-    LiveWeights,
     carriers,
+    silence,
 )
 from learners.filters.choice import best, count_left, filter_groups, named_ratios
 from learners.filters.criteria import CRITERIA, group_filters
 from learners.filters.gradients import products
-from learners.filters.own_loop import OwnLoop, due_steps
 from learners.filters.strip import example_inputs, stripped
+from learners.live_weights import LiveWeights
+from learners.own_loop import OwnLoop, due_steps
 from utils.errors import InputError
 from utils.flags import nearest
 from utils.graph import ChannelGroup
@@ -184,7 +185,7 @@ class FilterPruner(OwnLoop):
     def _hold(self) -> None:
         for name, mask in self._gone.items():
             parts = [part for part in self._parts[name] if part.kind in _SILENCED]
-            self._weights.zero(parts, mask)
+            silence(self._weights, parts, mask)
 
     def _of_kind(self, kind: str) -> list[Carrier]:
         parts = (part for parts in self._parts.values() for part in parts if part.kind == kind)

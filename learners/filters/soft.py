@@ -23,13 +23,14 @@ import keras
 import numpy as np
 
 from learners.channels.blocks import with_blocks
-from learners.filters.carriers import BIAS, FILTER, MEAN, LiveWeights, carriers
+from learners.filters.carriers import BIAS, FILTER, MEAN, carriers, silence
 from learners.filters.criteria import group_filters
 from learners.filters.inner_blocks import soft_groups
-from learners.filters.own_loop import OwnLoop
 from learners.filters.redundancy import failure_rate, is_redundant, sparsity
 from learners.filters.strip import Stripped, example_inputs, stripped
 from learners.filters.thresholds import THRESHOLDS, check_thresholds
+from learners.live_weights import LiveWeights
+from learners.own_loop import OwnLoop
 from utils.errors import InputError
 
 _ZEROED = frozenset({FILTER, BIAS, MEAN})  # with its filters an output is zero, and so is its mean
@@ -183,7 +184,7 @@ class Pruning(OwnLoop):
             sparsities = self._sparsities(group)
             mask = with_blocks(~is_redundant(sparsities, self.threshold), -sparsities, group)
             self._zero[group.name].assign(~mask)
-            self._weights.zero(self._parts[group.name], ~mask)
+            silence(self._weights, self._parts[group.name], ~mask)
         self._decided.assign(self.num_steps)
 
     def update(self) -> None:

@@ -13,6 +13,7 @@ from pipeline.outcome import Outcome
 from pipeline.steps import Steps
 from tests.learners.runs import make_run
 from utils import flags
+from utils.errors import InputError
 from utils.export.config import ExportConfig
 
 QUICK = {"nb_repts": 6, "nb_repts_warmup": 1, "tflite_max_gap": 1, "tflite_min_agreement": 0}
@@ -35,10 +36,10 @@ def network(seed, quantized=False):
 
 @pytest.fixture
 def measured(tmp_path):
-    def measure(after, kinds, others=None):
+    def measure(after, kinds, others=None, **options):
         _, helper = make_run("full-prec", tmp_path)
         steps = Steps()
-        config = flags.build(ExportConfig, {**QUICK, "tflite": kinds})
+        config = flags.build(ExportConfig, {**QUICK, "tflite": kinds, **options})
         paths = {name: tmp_path / f"{name}.keras" for name in ("before", "after")}
         outcome = Outcome(network(0), after, ())
         files = measure_files(config, helper, outcome, others or {}, paths=paths, steps=steps)
@@ -103,3 +104,39 @@ def test_no_file_was_asked_for(measured):
     files, helper = measured(Trained(network(1)), "none")
     assert files.results == [] and files.timings == {}
     assert files.networks["before"].scores.top1 == pytest.approx(accuracy(network(0), helper))
+
+
+def sparse_network(seed):
+    model = network(seed)
+    kernel = model.get_layer("head").kernel
+    values = np.asarray(kernel)
+    kernel.assign(np.where(np.abs(values) < np.quantile(np.abs(values), 0.9), 0.0, values))
+    return model
+
+
+def test_sparse_files_and_estimates_are_made_where_they_were_asked_for(measured):
+    options = {"export_sparse": True, "report_ethos_u": "ethos-u55-128"}
+    files, _ = measured(Trained(sparse_network(1)), "float32,int8", **options)
+    found = {(result.network, result.kind): result for result in files.results}
+    assert ("before", "sparse") not in found  # of the result only
+    assert found["after", "sparse"].error < 1e-6
+    assert found["after", "sparse"].file_bytes < found["after", "float32"].file_bytes
+    assert pathlib.Path(found["after", "sparse"].path).name == "after_sparse.tflite"
+    assert set(files.estimates) == {("before", "int8"), ("after", "int8")}
+    sizes = [files.estimates[name, "int8"].encoded_bytes for name in ("before", "after")]
+    assert sizes[1] < sizes[0] and files.notes == ()
+
+
+def test_what_they_are_missing_for_is_noted(measured, monkeypatch):
+    from pipeline import device_files
+
+    def refuse(content, target):
+        raise InputError("vela cannot compile the file: why.")
+
+    monkeypatch.setattr(device_files, "estimate", refuse)
+    options = {"export_sparse": True, "report_ethos_u": "ethos-u55-128"}
+    files, _ = measured(Trained(network(1)), "int8", **options)
+    assert [result.kind for result in files.results if result.path] == ["int8", "int8"]
+    assert files.estimates == {} and len(files.notes) == 3
+    assert files.notes[0].startswith("There is no sparse file: it would take")
+    assert "The int8 file after, on an Ethos-U: vela cannot compile the file: why." in files.notes

@@ -9,6 +9,7 @@ from pipeline.device_files import DeviceFiles
 from pipeline.file_rows import change_of, file_rows, finite, interval_of
 from utils.export.check import CheckResult
 from utils.export.compare import Observation
+from utils.export.ethos_u import CpuOperator, NpuEstimate, Target
 from utils.intervals import paired_interval, wilson_interval
 from utils.latency import LatencyStats
 
@@ -87,6 +88,29 @@ def test_what_is_not_known_is_not_said(pair):
     assert (rows[2].gap, rows[2].error, rows[2].top1_interval) == (None, None, None)
     assert (rows[3].passed, rows[3].latency_ratio) == (None, None)
     assert (interval_of(None), change_of(None, before), change_of(after, None)) == (None,) * 3
+
+
+def test_estimates_and_files_that_were_turned_down(pair):
+    files, _, after = pair
+    found = NpuEstimate(
+        target=Target(
+            accelerator="ethos-u55-128", system_config="Ethos_U55_X", memory_mode="Sram_Only"
+        ),
+        weight_bytes=100,
+        encoded_bytes=30,
+        cycles=5_000,
+        clock_hz=500e6,
+        memory_bytes={"SRAM": 10},
+        npu_operators=(),
+        cpu_operators=(CpuOperator("PAD", "x"),),
+    )
+    declined = CheckResult(kind="sparse", declined="no kernel has zeros enough")
+    estimates = {("after", "int8"): found}
+    changed = dataclasses.replace(files, results=[*files.results, declined], estimates=estimates)
+    old, new = file_rows(changed)  # no row for what is no file
+    assert old.ethos_u is None
+    assert (new.ethos_u.encoded_bytes, new.ethos_u.milliseconds) == (30, 0.01)
+    assert new.ethos_u.cpu_operators == ("PAD (x)",) and new.ethos_u.memory_mode == "Sram_Only"
 
 
 def test_reports_hold_numbers_only():

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from utils.weight_facts import bits, kernels, sparsity
+from utils.weight_facts import bits, kernels, scattered_zeros, sparsity
 
 
 def kernel(shape=(3, 3, 16, 24), dtype=np.float32, seed=0):
@@ -77,3 +79,27 @@ def test_number_formats_and_layers_without_kernels():
 
 def test_the_kernel_that_needs_most_counts():
     assert bits([symmetric(kernel(), 4), kernel()]) == 32
+
+
+def test_zeros_of_whole_channels_are_not_scattered():
+    kernel = np.ones((3, 3, 4, 5))
+    kernel[..., 1, :] = kernel[..., 2] = 0.0  # an input and an output
+    assert scattered_zeros([kernel]) == 0.0
+    kernel[0, 0, 0, 0] = kernel[2, 1, 3, 4] = 0.0
+    assert scattered_zeros([kernel, np.ones((4, 5)), np.zeros(7)]) == 2 / (180 + 20)
+    assert scattered_zeros([np.zeros((4, 4))]) == 0.0
+    assert scattered_zeros([np.zeros(3)]) is None
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_scattered_zeros_are_zeros(seed, share):
+    rng = np.random.default_rng(seed)
+    kernel = np.where(rng.random((2, 3, 4)) < share, 0.0, rng.normal(size=(2, 3, 4)))
+    found = sum(
+        kernel[a, i, o] == 0 and kernel[:, i].any() and kernel[..., o].any()
+        for a in range(2)
+        for i in range(3)
+        for o in range(4)
+    )
+    assert scattered_zeros([kernel]) == found / 24

@@ -19,9 +19,9 @@ if not __package__:  # run as a script: the checkout takes this folder's place o
 from rich import box
 from rich.table import Table
 
+from tools.benchmark.model_files import join_repeated, model_files
 from tools.command import run_command
 from utils.command import out
-from utils.errors import InputError
 from utils.export.config import LatencyConfig
 from utils.export.quiet import quiet_native
 from utils.files import NETWORK_ENDINGS
@@ -48,21 +48,8 @@ class InferenceTimeConfig:
     input_dtype: str = flag("float32", "Number format of the input.", inert=_FOUND_IN_FILE)
 
     def files(self) -> list[str]:
-        """Split `model_file`.
-
-        Raises:
-            InputError: if there is none, or one is named twice.
-        """
-        files = [name.strip() for name in (self.model_file or "").split(",") if name.strip()]
-        if not files:
-            raise InputError(
-                "`model_file` must name a .keras, .h5 or .tflite file. Received: none. "
-                "Give --model_file=path, or several paths separated by commas."
-            )
-        for name in files:
-            if files.count(name) > 1:
-                raise InputError(f"`model_file` must name each file once. Received twice: {name}.")
-        return files
+        """Split `model_file`, see `model_files`."""
+        return model_files(self.model_file, (*NETWORK_ENDINGS, ".tflite"), ".keras, .h5 or .tflite")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -74,27 +61,13 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    arguments = _join_repeated(argv, "model_file")
+    arguments = join_repeated(argv, "model_file")
     return run_command(str(__doc__).strip(), lambda: [InferenceTimeConfig], _measure, arguments)
-
-
-def _join_repeated(argv: Sequence[str], name: str) -> list[str]:
-    """Make one comma-separated flag of a repeated one, of which only the last would count."""
-    values, others = [], []
-    rest = iter(argv)
-    for argument in rest:
-        flag_name, equals, value = argument.lstrip("-").partition("=")
-        if argument.startswith("-") and flag_name == name:
-            values.append(value if equals else next(rest, ""))
-        else:
-            others.append(argument)
-    return [*others, f"--{name}={','.join(values)}"] if values else others
 
 
 def _measure(parsed: Parsed) -> None:
     config: InferenceTimeConfig = parsed.configs[InferenceTimeConfig]
     files, timing = config.files(), config.latency
-    _refuse_missing(files)
     with quiet_native():  # TensorFlow's start, where there is a .keras file
         from utils import latency
 
@@ -125,18 +98,6 @@ def _measure(parsed: Parsed) -> None:
         compared = (f"{share.median:.2f}", f"{low:.2f}-{high:.2f}", words)
         table.add_row(name, str(threads), *times, *(compared if name != files[0] else ()))
     out.print(table)
-
-
-def _refuse_missing(files: Sequence[str]) -> None:
-    """Find wrong names before TensorFlow takes its seconds to start."""
-    for name in files:
-        path = pathlib.Path(name)
-        if path.suffix not in (*NETWORK_ENDINGS, ".tflite"):
-            raise InputError(
-                f"`model_file` must end in .keras, .h5 or .tflite. Received: {name!r}."
-            )
-        if not path.is_file():
-            raise InputError(f"`model_file`: there is no file {name!r}.")
 
 
 if __name__ == "__main__":

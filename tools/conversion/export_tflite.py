@@ -57,7 +57,8 @@ class ExportTfliteConfig:
     )
     kinds: str = flag(
         "float32,int8",
-        "Kinds of files, separated by commas: float32, dynamic, int8.",
+        "Kinds of files, separated by commas: float32, dynamic, int8, sparse (float32 without its "
+        "zeros, where it is smaller).",
         aliases=("tflite",),
     )
     out_dir: str | None = flag(None, "Folder for the files; beside the model without it.")
@@ -146,7 +147,8 @@ def _show(results: Sequence[CheckResult]) -> None:
         return
     out.print(_file_table(results))
     for result in results:
-        for note in result.notes:
+        declined = (f"there is no {result.kind} file: {result.declined}.",) * bool(result.declined)
+        for note in (*result.notes, *declined):
             out.print(f"note: {note}", markup=False)
         if result.path is not None:
             out.print(f"{result.path}{_remarks(result)}", soft_wrap=True)
@@ -203,6 +205,9 @@ def _file_table(results: Sequence[CheckResult]) -> Any:
     for result in results:
         if result.failed:
             table.add_row(result.kind, "failed")
+            continue
+        if result.declined:
+            table.add_row(result.kind, "none")
             continue
         shares = (result.top1, result.keras_top1, result.agreement)
         percents = ("" if share is None else f"{share:.2%}" for share in shares)

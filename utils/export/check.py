@@ -57,6 +57,7 @@ class CheckResult:
         layers: for a quantized file that missed a limit, its layers, worst first.
         notes: sentences on how the file came about.
         failed: why there is no file, or none that runs, and what to do; empty else.
+        declined: why there is no file of an optional kind; empty else.
         checked: False for a file that could not be compared, for no fault of its own.
     """
 
@@ -82,12 +83,13 @@ class CheckResult:
     layers: tuple[LayerError, ...] = ()
     notes: tuple[str, ...] = ()
     failed: str = ""
+    declined: str = ""
     checked: bool = True
 
     @property
     def passed(self) -> bool:
         """Whether there is a file, and it keeps every limit it was held against."""
-        return not self.reasons and not self.failed
+        return not (self.reasons or self.failed or self.declined)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -211,7 +213,16 @@ def check_all(
         result if result.network in unlimited else _judge(result, limits or CheckConfig())
         for result in results
     ]
+    judged = [_declined(result) for result in judged]
     return Checked({name: seen[name] for name in networks}, _rank_failures(runs, judged))
+
+
+def _declined(result: CheckResult) -> CheckResult:
+    """Turn down a file of an optional kind that misses a limit or does not run."""
+    reason = result.failed or ", ".join(result.reasons)
+    if not reason or not EXPORTERS[result.kind].optional:
+        return result
+    return CheckResult(kind=result.kind, network=result.network, declined=reason)
 
 
 def unchecked(file: ExportedFile) -> CheckResult:
@@ -232,7 +243,7 @@ def require_passed(results: Sequence[CheckResult]) -> None:
     Raises:
         ExportError: says why, and lists the worst layers; carries the results.
     """
-    failed = [result for result in results if not result.passed]
+    failed = [result for result in results if not result.passed and not result.declined]
     if not failed:
         return
     messages = []

@@ -3,6 +3,7 @@
 import dataclasses
 
 from utils.errors import InputError
+from utils.export.ethos_u import ACCELERATORS, require_vela
 from utils.export.exporters import EXPORTERS
 from utils.flags import flag, group, nearest
 
@@ -110,10 +111,37 @@ class ExportConfig:
         "computation where no integer kernel is), int8 (integers only), tflm (int8, weights of few "
         "values decoded from tables by TensorFlow Lite Micro); none for no file.",
     )
+    export_sparse: bool = flag(
+        False,
+        "Also write a float32 .tflite file without its zeros (_sparse.tflite), where it is smaller "
+        "and its numbers are the same; it is no faster.",
+    )
+    report_ethos_u: str | None = flag(
+        None,
+        "Also estimate encoded weights and cycles of int8 files on this Arm Ethos-U, e.g. "
+        "ethos-u55-128, with Arm's compiler vela (the extra npu).",
+        choices=ACCELERATORS,
+    )
     convert: ConvertConfig = group(ConvertConfig)
     check: CheckConfig = group(CheckConfig)
     latency: LatencyConfig = group(LatencyConfig)
 
     def kinds(self) -> tuple[str, ...]:
-        """List the kinds of `tflite`, see `parse_kinds`."""
-        return parse_kinds(self.tflite)
+        """List the kinds of `tflite`, see `parse_kinds`; with `export_sparse` that one too."""
+        return parse_kinds(f"{self.tflite},{'sparse' if self.export_sparse else ''}")
+
+    def require_possible(self) -> None:
+        """Refuse what could not be written or estimated in the end.
+
+        Raises:
+            InputError: for an unknown kind; for estimates without `vela` or without an int8 file.
+        """
+        kinds = self.kinds()
+        if self.report_ethos_u is None:
+            return
+        require_vela()
+        if not any(EXPORTERS[kind].ethos_u for kind in kinds):
+            raise InputError(
+                "`report_ethos_u` is about int8 files, and none is written. Received: "
+                f"--tflite={self.tflite}. Add int8 to it."
+            )

@@ -46,11 +46,13 @@ class Exported:
         name: "before", "after" …; for messages and as a key.
         model: the network.
         deployed: whether the learner made it for the device, with all ranges inside.
+        is_result: whether kinds that are optional are made of it.
     """
 
     name: str
     model: keras.Model
     deployed: bool = False
+    is_result: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,11 +63,13 @@ class Conversion:
         content: the file; None if it could not be made, or not run.
         notes: how it came about.
         failed: why there is no content, and what to do.
+        declined: of an optional kind instead: why there is none.
     """
 
     content: bytes | None = None
     notes: tuple[str, ...] = ()
     failed: str = ""
+    declined: str = ""
 
 
 def convert_all(
@@ -92,6 +96,7 @@ def convert_all(
             (network.name, kind): work.convert(network, kind)
             for network in networks
             for kind in _kinds_of(network, kinds, config)
+            if network.is_result or not EXPORTERS[kind].optional
         }
 
 
@@ -115,6 +120,12 @@ class _Work:
 
     def convert(self, network: Exported, kind: str) -> Conversion:
         """Make one file."""
+        found = self._made(network, kind)
+        if EXPORTERS[kind].optional and found.failed:
+            return Conversion(declined=found.failed)
+        return found
+
+    def _made(self, network: Exported, kind: str) -> Conversion:
         row = EXPORTERS[kind]
         if row.keras:
             return _made_here(network, kind, row)

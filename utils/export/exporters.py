@@ -62,6 +62,9 @@ class Exporter(NamedTuple):
         calibrated: it needs calibration samples.
         keras: it is made of the Keras network, in the process that holds its classes.
         deployed: it needs a network that the learner made for the device (`Trained.deployed`).
+        optional: it is made of the resulting network only, and where it cannot be made, is wrong
+            or gains nothing, there is a note and no file; else that fails the export.
+        ethos_u: an Ethos-U can run it, see `utils.export.ethos_u`.
         loops: it may hold loops; else recurrent layers are unrolled, which needs a fixed number of
             time steps.
         package: a module that it needs beyond Flowpress' own packages, None for none.
@@ -78,6 +81,8 @@ class Exporter(NamedTuple):
     calibrated: bool = False
     keras: bool = False
     deployed: bool = False
+    optional: bool = False
+    ethos_u: bool = False
     loops: bool = True
     package: str | None = None
     extra: str | None = None
@@ -101,6 +106,7 @@ EXPORTERS: dict[str, Exporter] = {
         make="utils.export.tflite:int8_file",
         ranks="utils.export.layer_errors:rank_layers",
         calibrated=True,
+        ethos_u=True,
         loops=False,
     ),
     "tflm": Exporter(
@@ -122,6 +128,13 @@ EXPORTERS: dict[str, Exporter] = {
         ending=".fpq",
         max_error=1e-6,
         keras=True,
+        optional=True,
+    ),
+    "sparse": Exporter(
+        "float weights without their zeros, float computation",
+        make="utils.export.sparse:sparse_file",
+        max_error=1e-4,
+        optional=True,
     ),
 }
 

@@ -97,7 +97,8 @@ def all_results(
     """Put the files that were made and those that could not be into one list, in order."""
     by_key = {(result.network, result.kind): result for result in checked}
     return [
-        by_key.get(key) or CheckResult(network=key[0], kind=key[1], failed=found.failed)
+        by_key.get(key)
+        or CheckResult(network=key[0], kind=key[1], failed=found.failed, declined=found.declined)
         for key, found in conversions.items()
     ]
 

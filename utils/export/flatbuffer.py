@@ -38,6 +38,7 @@ class Tensor:
         constant: whether its values are stored in the file.
         scale: quantization steps, one or one per channel; empty without quantization.
         zero_point: integers that mean 0.0, as many as scales.
+        sparse: whether its values are stored without the zeros.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Tensor:
     constant: bool
     scale: np.ndarray
     zero_point: np.ndarray
+    sparse: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +82,7 @@ class FileGraph:
     def kind(self) -> str:
         """Tell which kind of file it is, see `utils.export.config.KINDS`."""
         if not any(tensor.constant and tensor.dtype == "int8" for tensor in self.tensors):
-            return "float32"
+            return "sparse" if any(tensor.sparse for tensor in self.tensors) else "float32"
         computed = {index for operator in self.operators for index in operator.outputs}
         integer = any(self.tensors[index].dtype == "int8" for index in computed)
         return "int8" if integer else "dynamic"
@@ -163,6 +165,7 @@ def _tensor(model, tensor) -> Tensor:  # type: ignore[no-untyped-def]
         constant=model.Buffers(tensor.Buffer()).DataLength() > 0,
         scale=quantization.ScaleAsNumpy() if scaled else np.zeros(0, np.float32),
         zero_point=quantization.ZeroPointAsNumpy() if scaled else np.zeros(0, np.int64),
+        sparse=tensor.Sparsity() is not None,
     )
 
 

@@ -215,6 +215,8 @@ def explain(name: str, kind: str, error: Exception) -> str:
         The operators that the file format lacks, else the line that tells what happened.
     """
     text = str(error)
+    if isinstance(error, ExportError):  # says it already
+        return text
     head = f"{name!r} cannot be converted to a file of the kind {kind}: "
     lacking = re.search(r"(?:TF Select|Flex|Custom) ops: ([\w, ]+)", text)
     if lacking:

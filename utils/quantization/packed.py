@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import utils.quantization.activation  # noqa: F401  registers a layer that files may hold
 from utils.errors import InputError
 from utils.files import MAX_ARCHIVE_BYTES, atomic_path
 from utils.graph.description import Declared, describe, parse_json, rebuild

@@ -81,6 +81,7 @@ def network_rows(report: Report) -> list[Row]:
         rows.append(_ratio_row("Bits per weight", before.bits, after.bits, _bits, _FEWER))
     rows += [
         _quantity("FLOPs (multiply-adds)", before.flops, after.flops, formats.count),
+        *_sparse_flops(before, after),
         _size(".keras file", before.file_bytes, after.file_bytes),
         _size(".keras file, deflated", before.file_bytes_deflated, after.file_bytes_deflated),
     ]
@@ -112,6 +113,7 @@ def file_rows(report: Report, kind: str) -> list[Row]:
             _latency(f"Latency p95, {kind}", old.latency_ms_p95, after.latency_ms_p95, None),
             detail=True,
         ),
+        *_ethos_u_rows(old, after),
     ]
     return _known(rows)
 
@@ -179,6 +181,28 @@ def _accuracy(
     word, verdict = _direction(before, after, ("higher", "better"), ("lower", "worse"))
     text = formats.points(after - before) if change is None else formats.points_range(change)
     return Row(label, *texts, text, word, verdict)
+
+
+def _sparse_flops(before: Network, after: Network) -> Iterator[Row]:
+    """Compare the work that a machine would have which skips zeros, where there are any."""
+    if max(before.sparsity, after.sparsity) >= NOTABLE_SPARSITY:
+        yield _quantity("Non-zero FLOPs", before.sparse_flops, after.sparse_flops, formats.count)
+
+
+def _ethos_u_rows(before: File, after: File) -> Iterator[Row]:
+    """Compare what Arm's compiler estimates."""
+    old, new = before.ethos_u, after.ethos_u
+    if new is None:
+        return
+    encoded = None if old is None else old.encoded_bytes
+    yield _size(f"Ethos-U weights, {after.kind}", encoded, new.encoded_bytes)
+    yield _ratio_row(
+        f"Ethos-U cycles, {after.kind}",
+        None if old is None else old.cycles,
+        new.cycles,
+        formats.count,
+        ("faster", "slower"),
+    )
 
 
 _FEWER = ("fewer", "more")

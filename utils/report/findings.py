@@ -16,6 +16,8 @@ LEVELS = ("problem", "warning", "unknown", "gain", "note")
 #: Zeros are called the run's doing when the sparsity rose by at least this much.
 _SPARSITY_RISE = 0.05
 
+_NUM_NAMED = 3  # operators that a sentence lists
+
 #: Accuracy that is worth a warning when lost.
 _NOTABLE_LOSS = 0.01
 
@@ -172,14 +174,21 @@ def _latency_of(report: Report, before: File | None, after: File | None) -> Iter
 
 def _sparsity(report: Report) -> Iterator[Finding]:
     before, after = report.before, report.after
+    share = f"{formats.percent(after.sparsity)} of the weights are zero"
     if after.sparsity - before.sparsity < _SPARSITY_RISE:
         if after.sparsity >= NOTABLE_SPARSITY and before.sparsity >= _SPARSITY_RISE:
-            yield Finding("note", f"{formats.percent(after.sparsity)} of the weights are zero.")
+            yield Finding("note", f"{share}.")
+        return
+    if after.scattered_zeros is not None and after.scattered_zeros < _SPARSITY_RISE:
+        yield Finding(
+            "warning",
+            f"{share}, nearly all of them whole channels. Zeros alone make nothing faster; a "
+            "network without these channels computes the same, and in less time.",
+        )
         return
     text = (
-        f"{formats.percent(after.sparsity)} of the weights are zero. No speed-up expected from "
-        "that: the interpreter multiplies by scattered zeros like by any number. The gain is in "
-        "size, and only after compression"
+        f"{share}. No speed-up expected from that: the interpreter multiplies by scattered zeros "
+        "like by any number. The gain is in size, and only after compression"
     )
     old, new = before.file_bytes_deflated, after.file_bytes_deflated
     if old is not None and new is not None:
@@ -223,6 +232,7 @@ def _exports(report: Report) -> Iterator[Finding]:
             if file.latency_ms_p50 is None:
                 yield Finding("unknown", f"The latency of the {file.kind} file was not measured.")
             yield from _against_float(file, report.file("float32"))
+            yield from _ethos_u(file, report.file(file.kind, "before"))
             yield from (Finding("note", note) for note in file.notes)
 
 
@@ -270,6 +280,34 @@ def _against_float(file: File, other: File | None) -> Iterator[Finding]:
             "warning",
             f"The {file.kind} file is bigger than the float32 one: "
             f"{formats.size(file.file_bytes)} against {formats.size(other.file_bytes)}.",
+        )
+
+
+def _ethos_u(file: File, before: File | None) -> Iterator[Finding]:
+    """Say what Arm's compiler estimates of a file."""
+    new, old = file.ethos_u, None if before is None else before.ethos_u
+    if new is None:
+        return
+    text = (
+        f"On {new.accelerator} the {file.kind} file takes an estimated {new.cycles:,} cycles "
+        f"({formats.milliseconds(new.milliseconds)}), and its weights, encoded, "
+        f"{formats.size(new.encoded_bytes)}"
+    )
+    if old is not None:
+        sizes = formats.size(old.encoded_bytes)
+        text += f"; the file before {old.cycles:,} cycles and {sizes}"
+    better = old is not None and new.cycles < old.cycles
+    yield Finding("gain" if better else "note", f"{text}.")
+    if new.cpu_operators:
+        number = len(new.cpu_operators)
+        named = "; ".join(new.cpu_operators[:_NUM_NAMED])
+        rest = f" and {number - _NUM_NAMED} more" if number > _NUM_NAMED else ""
+        subject = "1 operator" if number == 1 else f"{number} operators"
+        verb = "stays" if number == 1 else "stay"
+        yield Finding(
+            "warning",
+            f"{subject} of the {file.kind} file {verb} on the CPU beside {new.accelerator}, which "
+            f"the estimate leaves out: {named}{rest}.",
         )
 
 

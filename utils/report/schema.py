@@ -79,6 +79,13 @@ class Network(Record):
     params: int = entry("weights, including those that training does not change", lower=0)
     nonzeros: int = entry("weights that are not exactly zero", lower=0)
     sparsity: float = entry("fraction of weights that are exactly zero", lower=0, upper=1)
+    scattered_zeros: float | None = entry(
+        "fraction of the kernels' weights that are exactly zero while their input channel and "
+        "their output channel are not: what no cut takes away; null without a kernel",
+        lower=0,
+        upper=1,
+        default=None,
+    )
     bits: float | None = entry(
         "bits of a kernel's weight, mean over all; see Layer; null without a kernel",
         lower=0,
@@ -86,6 +93,9 @@ class Network(Record):
     )
     flops: int | None = entry(
         "multiply-adds of one sample; null when they could not be counted", lower=0, default=None
+    )
+    sparse_flops: int | None = entry(
+        "those of them whose weight is not exactly zero", lower=0, default=None
     )
     file_bytes: int | None = entry(
         "size of the `.keras` file, without an optimizer; null when it was not saved",
@@ -114,6 +124,25 @@ class Network(Record):
                 "a network cannot have more non-zero weights than weights. Received: "
                 f"nonzeros={self.nonzeros}, params={self.params}."
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EthosU(Record):
+    """A file on an Arm Ethos-U, as Arm's compiler estimates it; the CPU beside it is left out."""
+
+    accelerator: str = entry("the Ethos-U; the last number is its multiply-adds per cycle")
+    system_config: str = entry("clock and memories, as the compiler names them")
+    memory_mode: str = entry("what lies in which memory, as the compiler names it")
+    weight_bytes: int = entry("weights in the file", unit="bytes", lower=0)
+    encoded_bytes: int = entry("weights and offsets as they are read there", unit="bytes", lower=0)
+    cycles: int = entry("of one inference", lower=0)
+    milliseconds: float = entry("time of one inference", unit="ms", lower=0)
+    memory_bytes: Mapping[str, int] = entry(
+        "what is taken of each memory", unit="bytes", lower=0, factory=dict
+    )
+    cpu_operators: tuple[str, ...] = entry(
+        "operators that it cannot run, and why: they stay on the CPU", default=()
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -188,6 +217,9 @@ class File(Record):
     float_operators: tuple[str, ...] = entry(
         "operators of an int8 file that compute in float", default=()
     )
+    ethos_u: EthosU | None = entry(
+        "what it costs on an Ethos-U; null without --report_ethos_u", default=None
+    )
     notes: tuple[str, ...] = entry("how it came about", default=())
 
 
@@ -205,6 +237,10 @@ class Layer(Record):
     params_after: int = entry("weights after", lower=0)
     flops_before: int = entry("multiply-adds before", lower=0)
     flops_after: int = entry("multiply-adds after", lower=0)
+    sparse_flops_before: int | None = entry(
+        "multiply-adds before whose weight is not exactly zero", lower=0, default=None
+    )
+    sparse_flops_after: int | None = entry("the same after", lower=0, default=None)
     ratio: float = entry("fraction of its input channels removed", lower=0, upper=1, default=0.0)
     sparsity_before: float | None = entry(
         "fraction of exact zeros in its kernels before; null without a kernel",

@@ -10,10 +10,11 @@ from learners.filters.carriers import (
     SCALE,
     SHIFT,
     Carrier,
-    LiveWeights,
     carriers,
+    silence,
 )
 from learners.filters.choice import all_groups
+from learners.live_weights import LiveWeights
 from tests.learners import networks
 from tests.learners.filters import blocks
 from utils.graph import from_keras
@@ -106,22 +107,14 @@ def test_the_mask_on_the_device_is_that_of_the_copy(axis, shape):
     np.testing.assert_array_equal(mask, part.without(np.ones(shape), np.asarray(gone)) == 0.0)
 
 
-def test_live_weights_are_the_models_own():
-    inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="inside")])
-    inputs = keras.Input((8, 8, 3))
-    x = layers.GlobalAveragePooling2D()(layers.Conv2D(5, 3, name="last")(inner(inputs)))
-    model = keras.Model(inputs, layers.Dense(2, name="head")(x))
+def test_channels_of_a_model_are_silenced_in_place():
+    model = networks.vgg()
     live = LiveWeights(model)
-    kernel = live.variable("inside", "kernel")
-    assert kernel is inner.layers[0].kernel
-    graph = live.graph
-    group = next(group for group in all_groups(graph) if group.name == "inside")
-    gone = np.array([True, False, False, False])
-    live.zero(carriers(graph, group), gone)
-    assert not np.any(np.asarray(inner.layers[0].kernel)[..., 0])
-    assert np.all(np.asarray(inner.layers[0].kernel)[..., 1:])
-    assert not live.current().params["inside"]["kernel"][..., 0].any()
-    assert graph.params["inside"]["kernel"][..., 0].any()  # as it was
+    group = next(group for group in all_groups(live.graph) if group.name == "conv1")
+    gone = np.arange(group.size) == 1
+    silence(live, [p for p in carriers(live.graph, group) if p.kind == FILTER], gone)
+    kernel = np.asarray(model.get_layer("conv1").kernel)
+    np.testing.assert_array_equal(~kernel.any(axis=(0, 1, 2)), gone)
 
 
 def test_a_group_of_another_network_is_refused():

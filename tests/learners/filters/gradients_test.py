@@ -2,9 +2,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from learners.filters.carriers import FILTER, LiveWeights, carriers
+from learners.filters.carriers import FILTER, carriers
 from learners.filters.choice import filter_groups
 from learners.filters.gradients import filter_products
+from learners.live_weights import LiveWeights
 from tests.learners import networks
 
 

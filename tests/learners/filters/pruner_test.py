@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from learners.filters.carriers import LiveWeights, carriers
+from learners.filters.carriers import carriers
 from learners.filters.choice import best, count_left
 from learners.filters.criteria import CRITERIA, group_filters
 from learners.filters.gradients import filter_products
 from learners.filters.pruner import FilterPruner
+from learners.live_weights import LiveWeights
 from tests.learners import networks
 from tests.learners.filters import blocks
 from utils.errors import InputError

@@ -51,9 +51,28 @@ def test_bounds(config):
 
 def test_every_flag_is_declared_once():
     names = [spec.name for spec in describe(ExportConfig)]
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) == 13
 
 
 def test_does_not_import_tensorflow():
     code = "import sys, utils.export.config; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_estimates_are_of_int8_files(monkeypatch):
+    ExportConfig(report_ethos_u="ethos-u55-128").require_possible()
+    ExportConfig(tflite="none").require_possible()
+    with pytest.raises(
+        InputError, match=r"^`report_ethos_u` is about int8 files.*--tflite=float32"
+    ):
+        ExportConfig(tflite="float32", report_ethos_u="ethos-u55-128").require_possible()
+    with pytest.raises(InputError, match=r"^`report_ethos_u` must be one of 'ethos-u55-32', "):
+        validate(ExportConfig(report_ethos_u="ethos-u56"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"need the package ethos-u-vela"):
+        ExportConfig(report_ethos_u="ethos-u55-128").require_possible()
+
+
+def test_a_sparse_file_is_a_kind_of_its_own():
+    assert ExportConfig(export_sparse=True).kinds() == ("float32", "int8", "sparse")
+    assert ExportConfig(tflite="none", export_sparse=True).kinds() == ("sparse",)

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from utils.errors import InputError
 from utils.export.check import check_all
 from utils.export.config import ConvertConfig, ExportConfig
 from utils.export.conversion import Exported, convert_all
@@ -51,6 +52,21 @@ def test_written_checked_and_loaded(low_bit_network, low_bit_images, accuracy, t
     np.testing.assert_array_equal(loaded(low_bit_images), low_bit_network(low_bit_images))
 
 
+def test_it_is_made_of_the_result_only(low_bit_network):
+    before = Exported(name="before", model=low_bit_network, is_result=False)
+    assert convert_all([before], [], ConvertConfig(packed="always"), None) == {}
+
+
+def test_a_network_that_cannot_be_described_is_told(low_bit_network, monkeypatch):
+    def refuse(graph):
+        raise InputError("the layer 'x' holds a lock.")
+
+    monkeypatch.setattr("utils.export.packed.pack", refuse)
+    network = Exported(name="after", model=low_bit_network)
+    found = convert_all([network], [], ConvertConfig(), None)["after", "fpq"]
+    assert found.declined == "the layer 'x' holds a lock. Leave it out: --packed=never."
+
+
 def test_a_file_of_another_network_misses_its_limit(low_bit_network, low_bit_images, accuracy):
     other = keras.models.clone_model(low_bit_network)
     files = converted_files(
@@ -58,7 +74,7 @@ def test_a_file_of_another_network_misses_its_limit(low_bit_network, low_bit_ima
     )
     dataset = [(low_bit_images, np.zeros(20, int))]
     (result,) = check_all({"after": low_bit_network}, files, dataset, accuracy).files
-    assert not result.passed and "rounding explains 1e-06" in result.reasons[0]
+    assert not result.passed and "rounding explains 1e-06" in result.declined
 
 
 def test_several_inputs_and_outputs():

@@ -120,6 +120,23 @@ def test_what_was_not_measured():
     assert not missing & set(rows)
 
 
+def test_what_zeros_are_worth_has_rows_only_where_it_is_known():
+    after = samples.replaced(samples.AFTER, nonzeros=13_900, sparsity=0.9, sparse_flops=2_040_659)
+    before = samples.replaced(samples.BEFORE, sparse_flops=40_813_184)
+    rows = rows_by_label(samples.report(before=before, after=after))
+    row = rows["Non-zero FLOPs"]
+    assert (row.before, row.after, row.change_in_words) == ("40.8 M", "2.04 M", "0.05x, fewer")
+    assert "Non-zero FLOPs" not in rows_by_label(samples.report(before=before))
+    files = samples.pair(ethos_u=samples.ethos_u())
+    rows = rows_by_label(samples.report(files=files))
+    assert (rows["Ethos-U weights, int8"].before, rows["Ethos-U weights, int8"].after) == (
+        "–",
+        "80.0 kB",
+    )
+    assert rows["Ethos-U cycles, int8"].after == "1.00 M"
+    assert "Ethos-U cycles, int8" not in rows_by_label(samples.report(files=samples.pair()))
+
+
 def test_metrics_are_compared_without_judgement():
     before = samples.replaced(samples.BEFORE, top1=None, metrics={"mAP": 0.71, "loss": 2.0})
     after = samples.replaced(samples.AFTER, top1=None, metrics={"mAP": 0.69})

@@ -146,6 +146,43 @@ def test_no_speed_up_from_zeros_without_file_sizes():
     assert text.endswith("only after compression.")
 
 
+def test_whole_channels_of_zeros_are_no_scattered_zeros():
+    report = with_after(nonzeros=34_755, sparsity=0.75, scattered_zeros=0.01)
+    (text,) = [text for text in said(report, "warning") if "zero" in text]
+    assert text.startswith("75.00 % of the weights are zero, nearly all of them whole channels.")
+    report = with_after(nonzeros=34_755, sparsity=0.75, scattered_zeros=0.7)
+    assert any("scattered zeros like by any number" in text for text in said(report, "warning"))
+
+
+def test_estimates_for_an_ethos_u():
+    before = samples.file_before(ethos_u=samples.ethos_u(cycles=2_500_000, encoded_bytes=260_000))
+    after = samples.file(ethos_u=samples.ethos_u())
+    text = (
+        "On ethos-u55-128 the int8 file takes an estimated 1,000,000 cycles (2.00 ms), and its "
+        "weights, encoded, 80.0 kB"
+    )
+    found = said(samples.report(files=(before, after)), "gain")
+    assert f"{text}; the file before 2,500,000 cycles and 260 kB." in found
+    assert f"{text}." in said(samples.report(files=(after,)), "note")
+    slower = samples.file(ethos_u=samples.ethos_u(cycles=2_600_000))
+    assert not any("Ethos" in each for each in said(samples.report(files=(before, slower)), "gain"))
+
+
+@pytest.mark.parametrize(
+    ("operators", "words"),
+    [
+        (("PAD (x: why)",), "1 operator of the int8 file stays on the CPU beside ethos-u55-128"),
+        (tuple("abcde"), "5 operators of the int8 file stay on the CPU beside ethos-u55-128"),
+    ],
+)
+def test_what_stays_on_the_cpu(operators, words):
+    file = samples.file(ethos_u=samples.ethos_u(cpu_operators=operators))
+    (text,) = [t for t in said(samples.report(files=(file,)), "warning") if "the CPU" in t]
+    assert text.startswith(words)
+    listed = "PAD (x: why)." if len(operators) == 1 else "a; b; c and 2 more."
+    assert text.endswith(f"which the estimate leaves out: {listed}")
+
+
 def test_zeros_that_were_there_before_are_only_noted():
     before = samples.replaced(samples.BEFORE, nonzeros=100_000, sparsity=0.63)
     after = samples.replaced(samples.AFTER, nonzeros=50_000, sparsity=0.64)

@@ -11,6 +11,7 @@ from utils.report import (
     Candidate,
     Capability,
     Estimate,
+    EthosU,
     File,
     Layer,
     Machine,
@@ -108,6 +109,21 @@ def file_before(kind: str = "int8", **changes: Any) -> File:
         "passed": None,
     }
     return file(kind, **(values | changes))
+
+
+def ethos_u(**changes: Any) -> EthosU:
+    """What a compiler might estimate of a file."""
+    values: dict[str, Any] = {
+        "accelerator": "ethos-u55-128",
+        "system_config": "Ethos_U55_High_End_Embedded",
+        "memory_mode": "Shared_Sram",
+        "weight_bytes": 270_000,
+        "encoded_bytes": 80_000,
+        "cycles": 1_000_000,
+        "milliseconds": 2.0,
+        "memory_bytes": {"SRAM": 40_000},
+    }
+    return EthosU(**(values | changes))
 
 
 def pair(kind: str = "int8", **changes: Any) -> tuple[File, File]:

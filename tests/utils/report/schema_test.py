@@ -34,16 +34,25 @@ def test_report_json_has_the_documented_entries():
         "failures",
     ]
     network = ["top1", "num_samples", "top1_interval", "change", "metrics", "params", "nonzeros"]
-    network += ["sparsity", "bits", "flops", "file_bytes", "file_bytes_deflated"]
+    network += [
+        "sparsity",
+        "scattered_zeros",
+        "bits",
+        "flops",
+        "sparse_flops",
+        "file_bytes",
+        "file_bytes_deflated",
+    ]
     network += ["latency_ms_p50", "latency_ms_p95", "path"]
     assert list(document["before"]) == list(document["after"]) == network
     file = ["network", "kind", "path", "failed", "passed", "reasons", "worst_layers"]
     file += ["num_samples", "top1", "top1_interval", "change", "metrics", "agreement", "gap"]
     file += ["gap_interval", "error", "file_bytes", "file_bytes_deflated", "latency_ms_p50"]
-    file += ["latency_ms_p95", "latency_ratio", "float_operators", "notes"]
+    file += ["latency_ms_p95", "latency_ratio", "float_operators", "ethos_u", "notes"]
     assert list(document["files"][0]) == file
     layer = ["name", "op", "channels_in_before", "channels_in_after", "channels_out_before"]
     layer += ["channels_out_after", "params_before", "params_after", "flops_before", "flops_after"]
+    layer += ["sparse_flops_before", "sparse_flops_after"]
     layer += ["ratio", "sparsity_before", "sparsity_after", "bits_before", "bits_after", "facts"]
     assert list(document["layers"][0]) == layer
     assert document["after"]["change"] == {"low": -0.028, "high": -0.0184, "value": -0.0232}

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from learners.filters.own_loop import OwnLoop, due_steps
+from learners.own_loop import OwnLoop, due_steps
 
 
 class Noting(OwnLoop):

@@ -1,6 +1,6 @@
 import pytest
 
-from learners.filter_pruning.document import Section, load
+from utils.document import Section, load
 from utils.errors import InputError
 
 
@@ -70,8 +70,24 @@ def test_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1e-1, "b": [true, null]}',
+        '{\n\t"a": 0.1,\n\t"b": [true, null]\n}',
+        "a: 0.1\nb: [yes, ~]",
+    ],
+)
+def test_json_and_yaml_by_content(tmp_path, text):
+    assert load(written(tmp_path, text), "doc") == {"a": 0.1, "b": [True, None]}
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', r"^doc: `c` stands twice\.$"),
+        ("*conv: 1\n", r"undefined alias 'conv' .* A name that begins with \* needs quotes\.$"),
+        ("a: " + "[" * 20_000, r"^doc: the file is no YAML: maximum recursion"),
+        ("#" * 2**20 + "\n", r"^doc: the file cannot be read: it has more than 1 MiB\.$"),
         ("a: [1\n", r"^doc: the file is no YAML: while parsing"),
         ("a: 1\nb: {c: 1, c: 2}\n", r"^doc: `c` stands twice \(line 2\)\.$"),
         ("a: !!python/object/apply:os.getcwd []\n", r"^doc: the file is no YAML: could not determ"),

@@ -1,6 +1,8 @@
-"""Reading a YAML document with clear refusals: every value is asked for by its place and type."""
+"""Reading a YAML or JSON document with clear refusals: values are asked for by place and type."""
 
+import json
 import math
+import os
 import pathlib
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -9,6 +11,8 @@ import yaml
 
 from utils.errors import InputError
 from utils.flags import nearest
+
+_MAX_BYTES = 2**20
 
 
 class Section:
@@ -90,8 +94,8 @@ def _number(text: str) -> Any:
         return text
 
 
-def load(path: str, source: str) -> Any:
-    """Read a YAML file: plain values only, no key twice.
+def load(path: str | os.PathLike[str], source: str) -> Any:
+    """Read a YAML or JSON file, whichever its content is: plain values only, no key twice.
 
     Args:
         path: the file.
@@ -101,12 +105,15 @@ def load(path: str, source: str) -> Any:
         The document.
 
     Raises:
-        InputError: if it is not there or no YAML.
+        InputError: if it is not there, too large, or neither.
     """
+    text = _text(path, source)
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{source}: the file cannot be read: {error}.") from None
+        return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, source))
+    except InputError:
+        raise
+    except (ValueError, RecursionError):
+        pass  # YAML, most likely
     try:
         _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader), source)
         return yaml.safe_load(text)
@@ -114,7 +121,29 @@ def load(path: str, source: str) -> Any:
         if isinstance(error, InputError):
             raise
         reason = " ".join(str(error).split())
-        raise InputError(f"{source}: the file is no YAML: {reason}.") from None
+        advice = "" if "alias" not in reason else ". A name that begins with * needs quotes"
+        raise InputError(f"{source}: the file is no YAML: {reason}{advice}.") from None
+
+
+def _text(path: str | os.PathLike[str], source: str) -> str:
+    where = pathlib.Path(path)
+    try:
+        if where.stat().st_size <= _MAX_BYTES:
+            return where.read_text(encoding="utf-8")
+        reason: object = f"it has more than {_MAX_BYTES // 2**20} MiB"
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error
+    raise InputError(f"{source}: the file cannot be read: {reason}.")
+
+
+def _once(pairs: Sequence[tuple[str, Any]], source: str) -> dict[str, Any]:
+    """Make a mapping of pairs, refuse a key that stands twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InputError(f"{source}: `{key}` stands twice.")
+        found[key] = value
+    return found
 
 
 def _refuse_twins(node: yaml.Node | None, source: str) -> None:

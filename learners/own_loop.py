@@ -1,8 +1,8 @@
 """The base of the objects that prune in a training loop of the user's own.
 
 Such an object is told of every step: by its Keras callback inside `fit`, or by `step()` in a loop
-written by hand. A subclass says what is done when. Whole filters are `pruner.py` and `soft.py`;
-what prunes single weights has its place on the same base.
+written by hand. A subclass says what is done when: `learners.filters` for whole filters,
+`learners.weight_sparsification` for single weights.
 """
 
 import abc

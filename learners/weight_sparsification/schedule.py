@@ -1,0 +1,190 @@
+"""When weights go: the second of the four axes (score, schedule, allocate, mask).
+
+A schedule is a frozen dataclass with two pure methods: `left(step)`, which share of what will be
+removed is still there, and `is_update(step)`, whether the masks are decided anew after that step.
+Steps are counted from 1; 0 is before the first.
+"""
+
+import dataclasses
+from typing import Protocol
+
+from utils.errors import InputError
+
+
+class Schedule(Protocol):
+    """See the module."""
+
+    def left(self, step: int) -> float:
+        """Share, in [0, 1], of the weights to remove that is still there: 1 at first, 0 at last."""
+
+    def is_update(self, step: int) -> bool:
+        """Whether masks are decided anew after this step."""
+
+    def num_updates(self) -> int:
+        """How often they are."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Polynomial:
+    """The sparsity rises from begin to end, fast at first.
+
+        s_t = s_f + (s_i - s_f) (1 - (t - t_b) / (t_e - t_b))^alpha   for t in [t_b, t_e]      (1)
+
+    with s_i the sparsity before, s_f the last; `left` is the power. Masks are decided at t_b,
+    every `every` steps from there, and at t_e.
+
+    Attributes:
+        begin: t_b.
+        end: t_e, the last step of the rise; > begin.
+        every: steps between two decisions.
+        exponent: alpha.
+
+    Example:
+        >>> schedule = Polynomial(begin=100, end=200, every=50, exponent=3.0)
+        >>> [schedule.left(step) for step in (0, 100, 150, 200, 300)]
+        [1.0, 1.0, 0.125, 0.0, 0.0]
+        >>> [step for step in range(400) if schedule.is_update(step)]
+        [100, 150, 200]
+
+    Reference:
+        Zhu & Gupta, "To Prune, or Not to Prune", 2017, arXiv:1710.01878, equation (1).
+    """
+
+    begin: int
+    end: int
+    every: int
+    exponent: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.begin < self.end or self.every < 1:
+            raise ValueError(
+                "`begin` must be in [0, end) and `every` at least 1. Received: "
+                f"begin={self.begin}, end={self.end}, every={self.every}."
+            )
+
+    def left(self, step: int) -> float:
+        """See the module."""
+        done = (step - self.begin) / (self.end - self.begin)
+        return (1.0 - min(max(done, 0.0), 1.0)) ** self.exponent
+
+    def is_update(self, step: int) -> bool:
+        """See the module."""
+        inside = self.begin <= step <= self.end
+        return inside and ((step - self.begin) % self.every == 0 or step == self.end)
+
+    def num_updates(self) -> int:
+        """Decisions that remove something: all but the one at `begin`."""
+        return -(-(self.end - self.begin) // self.every)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stairs:
+    """Sparse training in stairs: nothing for a while, then a part every `frequency` steps.
+
+    After `pretrain_step` steps come `sparse_step` in which masks are decided `sparse_step //
+    frequency` times, the first time `frequency` steps after the begin; the sparsity follows (1) of
+    `Polynomial` from stair to stair.
+
+    Attributes:
+        pretrain_step: steps before anything is removed.
+        sparse_step: steps in which weights are removed.
+        frequency: steps between two removals, at most `sparse_step`.
+        exponent: alpha.
+
+    Example:
+        >>> stairs = Stairs(pretrain_step=100, sparse_step=60, frequency=20, exponent=1.0)
+        >>> [round(stairs.left(step), 2) for step in (119, 120, 140, 160, 500)]
+        [1.0, 0.67, 0.33, 0.0, 0.0]
+        >>> [step for step in range(400) if stairs.is_update(step)]
+        [120, 140, 160]
+    """
+
+    pretrain_step: int
+    sparse_step: int
+    frequency: int
+    exponent: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.pretrain_step < 0 or not 1 <= self.frequency <= self.sparse_step:
+            raise ValueError(
+                "`pretrain_step` must be at least 0 and `frequency` in [1, sparse_step]. Received: "
+                f"pretrain_step={self.pretrain_step}, frequency={self.frequency}, "
+                f"sparse_step={self.sparse_step}."
+            )
+
+    def left(self, step: int) -> float:
+        """See the module."""
+        stair = min(max((step - self.pretrain_step) // self.frequency, 0), self.num_updates())
+        return (1.0 - stair / self.num_updates()) ** self.exponent
+
+    def is_update(self, step: int) -> bool:
+        """See the module."""
+        stair, rest = divmod(step - self.pretrain_step, self.frequency)
+        return rest == 0 and 1 <= stair <= self.num_updates()
+
+    def num_updates(self) -> int:
+        """How many stairs there are."""
+        return self.sparse_step // self.frequency
+
+    @property
+    def end(self) -> int:
+        """The step of the last stair."""
+        return self.pretrain_step + self.num_updates() * self.frequency
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Once:
+    """All at once, before the first step.
+
+    Example:
+        >>> Once().left(0), Once().is_update(0), Once().is_update(1)
+        (0.0, True, False)
+    """
+
+    def left(self, step: int) -> float:
+        """See the module."""
+        del step
+        return 0.0
+
+    def is_update(self, step: int) -> bool:
+        """See the module."""
+        return step == 0
+
+    def num_updates(self) -> int:
+        """See the module."""
+        return 1
+
+
+def polynomial_for(
+    num_steps: int, first: float, last: float, *, every: int, exponent: float
+) -> Polynomial:
+    """Place the rise in a training.
+
+    Args:
+        num_steps: steps of the training, at least 1.
+        first, last: fractions of it at which the rise begins and ends.
+        every: steps between two decisions.
+        exponent: alpha.
+
+    Example:
+        >>> polynomial_for(1000, 0.1, 0.5, every=500, exponent=3.0)
+        Polynomial(begin=100, end=500, every=500, exponent=3.0)
+    """
+    begin = min(int(first * num_steps), num_steps - 1)
+    end = max(round(last * num_steps), begin + 1)  # however short the training is
+    return Polynomial(begin=begin, end=end, every=every, exponent=exponent)
+
+
+def check_ends(stairs: Stairs, num_steps: int, prefix: str) -> None:
+    """Refuse stairs that lead beyond the training.
+
+    Raises:
+        InputError: with the numbers, and what fits.
+    """
+    if stairs.end > num_steps:
+        raise InputError(
+            f"`{prefix}schedule`: the last weights would go at step {stairs.end} "
+            f"({prefix}pretrain_step {stairs.pretrain_step} + {prefix}sparse_step "
+            f"{stairs.sparse_step}), and training lasts {num_steps} steps. Give a larger "
+            f"--nb_epochs, or smaller --{prefix}pretrain_step and --{prefix}sparse_step."
+        )
