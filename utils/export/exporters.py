@@ -139,6 +139,12 @@ EXPORTERS: dict[str, Exporter] = {
 }
 
 
+def is_timed(kind: str) -> bool:
+    """Tell whether files of a kind are timed; of a kind that is not known here, yes."""
+    row = EXPORTERS.get(kind)
+    return row is None or row.timed is not None
+
+
 def load_function(reference: str) -> Callable[..., Any]:
     """Import `module:function`."""
     module, _, name = reference.partition(":")

@@ -16,6 +16,7 @@ from keras import layers
 from utils.errors import InputError
 from utils.files import load_keras_model
 from utils.graph import from_keras, to_keras
+from utils.quantization.activation import ActivationQuantizer
 from utils.quantization.packed import (
     MAGIC,
     codings,
@@ -205,6 +206,18 @@ def test_the_page_is_enough_for_another_reader(model):
         named = [w["array"] for layer in header["graph"]["layers"] for w in layer["weights"]]
         for key, weight in zip(named, network.get_weights(), strict=True):
             np.testing.assert_array_equal(arrays[key], weight)
+
+
+def test_quantizers_of_activations_come_along(tmp_path):
+    inputs = keras.Input((8,))
+    x = ActivationQuantizer(bits=4, name="quantizer")(layers.Dense(6, activation="relu")(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    model.get_layer("quantizer").scale.assign(0.1)
+    save_packed(model, tmp_path / "net.fpq")
+    loaded = load_packed(tmp_path / "net.fpq")
+    assert loaded.get_layer("quantizer").bits == 4
+    batch = np.random.default_rng(0).normal(size=(9, 8)).astype(np.float32)
+    np.testing.assert_array_equal(loaded(batch), model(batch))
 
 
 def test_code_needs_leave(tmp_path):
