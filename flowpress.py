@@ -5,7 +5,7 @@
 
 takes any Keras model. Every flag of the command line is a keyword, with or without its learner's
 prefix (`cpr_prune_ratio`, `prune_ratio`). For a training loop of one's own there are
-`FilterPruner`, `Pruning` and `Prune`.
+`FilterPruner`, `Pruning` and `Prune`. `load_fpq` and `save_fpq` read and write packed files.
 """
 
 import contextlib
@@ -30,15 +30,19 @@ if TYPE_CHECKING:
     from learners.filters.pruner import FilterPruner
     from learners.filters.soft import Pruning
     from learners.weight_sparsification.prune import Prune
+    from utils.quantization.packed import load_packed as load_fpq
+    from utils.quantization.packed import save_packed as save_fpq
     from utils.report import Report
 
-__all__ = ["compress", "FilterPruner", "Prune", "Pruning"]
+__all__ = ["compress", "FilterPruner", "Prune", "Pruning", "load_fpq", "save_fpq"]
 
 # Imported when they are asked for: they load TensorFlow.
 _OBJECTS = {
     "FilterPruner": "learners.filters.pruner:FilterPruner",
     "Prune": "learners.weight_sparsification.prune:Prune",
     "Pruning": "learners.filters.soft:Pruning",
+    "load_fpq": "utils.quantization.packed:load_packed",
+    "save_fpq": "utils.quantization.packed:save_packed",
 }
 
 # Flags about what compress() is given as arguments.

@@ -1,4 +1,4 @@
-"""Load weights into a network from `.keras`, `.h5`, `.weights.h5` or `.npz` of named arrays.
+"""Load weights into a network from `.keras`, `.fpq`, `.h5`, `.weights.h5` or `.npz` of arrays.
 
 Everything is compared before anything is assigned: a file of another network is refused with the
 first weight, in the network's order, that does not fit.
@@ -18,7 +18,13 @@ import numpy as np
 from utils.archives import WEIGHTS_ENTRY
 from utils.command import notes
 from utils.errors import InputError
-from utils.files import NETWORK_ENDINGS, check_keras_archive, load_keras_model, load_npz
+from utils.files import (
+    NETWORK_ENDINGS,
+    PACKED_ENDING,
+    check_keras_archive,
+    load_keras_model,
+    load_npz,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -52,8 +58,8 @@ def load_pretrained(
 
     Args:
         model: the network; unchanged if the file is refused.
-        path: a `.keras`, `.h5`, `.weights.h5` or `.npz` file; `.h5` of Keras 2 as well, a whole
-            network or its weights.
+        path: a `.keras`, `.fpq`, `.h5`, `.weights.h5` or `.npz` file; `.h5` of Keras 2 as well, a
+            whole network or its weights.
         translate: turns the arrays of a `.npz` into arrays by variable path
             (`AbstractModelHelper.npz_to_weights`).
         allow_unsafe: also read a file that contains Python code.
@@ -71,6 +77,9 @@ def load_pretrained(
     from utils.hdf5 import is_hdf5
 
     own_objects.remember_model(model)  # the file may be made of the same classes
+    if name.endswith(PACKED_ENDING):
+        _assign(model, _aligned(load_keras_model(name, allow_unsafe), model), name)
+        return
     read = _load_hdf5 if is_hdf5(name) or not name.endswith(".keras") else _load_archive
     read(model, name, allow_unsafe)
 

@@ -154,9 +154,10 @@ def _time(
     openers: dict[tuple[str, str], Callable[[], Callable[[], None]]] = {}
     for file in files:
         key = (file.network, file.kind)
-        if key in written:
+        timed = EXPORTERS[file.kind].timed
+        if key in written and timed is not None:
             opener = functools.partial(
-                load_function(EXPORTERS[file.kind].timed),
+                load_function(timed),
                 file.content,
                 num_threads=config.latency_threads,
             )

@@ -120,7 +120,9 @@ def try_files(
         return
     samples: Any = helper.build_dataset_calibration(NUM_SAMPLES)
     inputs = [batch[0] if isinstance(batch, tuple) else batch for batch in samples]
-    exported = [Exported(name=name, model=model) for name, model in networks.items()]
+    exported = [
+        Exported(name=name, model=model, is_result=False) for name, model in networks.items()
+    ]
     # The learner makes the first; without the others a run goes on.
     needless = [kind for kind in kinds if EXPORTERS[kind].deployed or EXPORTERS[kind].optional]
     found = convert_all(

@@ -23,8 +23,8 @@ from pipeline.user_code import build_network, explained
 from utils.causes import blaming
 from utils.command import notes, out
 from utils.errors import InputError
-from utils.export.config import KINDS
-from utils.export.files import tflite_path
+from utils.export.exporters import EXPORTERS
+from utils.export.files import exported_path
 from utils.files import holds_network, load_keras_model, save_keras_model
 from utils.graph import capability_report, copy_network, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
@@ -234,7 +234,7 @@ def _learner(
 def _remove_stale(artefact: pathlib.Path) -> None:
     """Delete what an earlier run left beside an artefact: it belongs to another network."""
     before, control = (measurement.companion_path(artefact, name) for name in ("before", "control"))
-    stale = [tflite_path(path, kind) for path in (artefact, before) for kind in KINDS]
+    stale = [exported_path(path, kind) for path in (artefact, before) for kind in EXPORTERS]
     stale += [before, control, artefact.with_name("report.json"), artefact.with_name("report.html")]
     for path in stale:
         path.unlink(missing_ok=True)

@@ -364,7 +364,7 @@ TABLE = [
     Bad("weights that are missing", "--pretrained_path=gone.keras",
         ("`pretrained_path`", "gone.keras")),
     Bad("weights of PyTorch", "--pretrained_path=net.pt",
-        ("`pretrained_path` must end in .keras, .h5, .hdf5, .npz", "'net.pt'"),
+        ("`pretrained_path` must end in .keras, .h5, .hdf5, .fpq, .npz", "'net.pt'"),
         lambda: pathlib.Path("net.pt").write_bytes(b"x")),
     Bad("truncated network", "--pretrained_path=half.keras",
         ("half.keras", "truncated or damaged at byte"), truncated("half.keras")),

@@ -177,6 +177,8 @@ def test_objects_for_own_loops_are_imported_when_asked_for():
     )
     filters = ["learners.filters.pruner", "learners.filters.soft"]
     assert done.stdout.split() == [*filters, "learners.weight_sparsification.prune"]
-    assert {"FilterPruner", "Prune", "Pruning", "compress"} == set(flowpress.__all__)
+    files = {"load_fpq", "save_fpq"}
+    assert {"FilterPruner", "Prune", "Pruning", "compress"} | files == set(flowpress.__all__)
+    assert flowpress.load_fpq.__module__ == "utils.quantization.packed"
     with pytest.raises(AttributeError, match="has no attribute 'Pruner'"):
         _ = flowpress.Pruner

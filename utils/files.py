@@ -35,12 +35,16 @@ _LAMBDA_LACKS = (
     "its Lambda layer does not run: a file lacks what the function uses from outside, such as "
     "`tf`. Import that inside the function, or replace the layer by keras.ops calls."
 )
-NETWORK_ENDINGS = (".keras", *_H5_ENDINGS)
+PACKED_ENDING = ".fpq"
+"""Ending of packed files, see `utils.quantization.packed`."""
+
+NETWORK_ENDINGS = (".keras", *_H5_ENDINGS, PACKED_ENDING)
 """Endings of the files that `load_keras_model` reads."""
 
 __all__ = [
     "MAX_ARCHIVE_BYTES",
     "NETWORK_ENDINGS",
+    "PACKED_ENDING",
     "atomic_path",
     "check_keras_archive",
     "check_npz",
@@ -193,7 +197,8 @@ def load_keras_model(path: _Path, allow_unsafe: bool = False) -> keras.Model:
     """Load a network, uncompiled, after checking the file.
 
     Args:
-        path: a `.keras` file, or an `.h5` file (of Keras 2 as well) that holds a whole network.
+        path: a `.keras` file, an `.h5` file (of Keras 2 as well) that holds a whole network, or a
+            packed file (`.fpq`).
         allow_unsafe: also load Python code (Lambda layers). It runs: only for files you trust.
 
     Returns:
@@ -202,12 +207,16 @@ def load_keras_model(path: _Path, allow_unsafe: bool = False) -> keras.Model:
     Raises:
         InputError: if the file is refused or Keras cannot rebuild the model from it.
     """
-    is_h5 = _is_h5(path)
-    if not is_h5:
+    is_h5, is_packed = _is_h5(path), pathlib.Path(path).suffix == PACKED_ENDING
+    if not is_h5 and not is_packed:
         check_keras_archive(path)  # Keras takes seconds: the checks come first
     from utils import legacy_keras
     from utils.graph import traceable
 
+    if is_packed:
+        from utils.quantization.packed import load_packed
+
+        return traceable(load_packed(path, allow_unsafe=allow_unsafe))
     if is_h5:
         return traceable(legacy_keras.load_network(path, allow_unsafe=allow_unsafe))
     if legacy_keras.is_keras_2_archive(path):
@@ -229,7 +238,7 @@ def holds_network(path: _Path) -> bool:
         InputError: if it is a damaged `.h5` file.
     """
     if not _is_h5(path):
-        return str(path).endswith(".keras")
+        return str(path).endswith((".keras", PACKED_ENDING))
     from utils import legacy_keras
 
     return legacy_keras.holds_network(path)

@@ -216,7 +216,10 @@ def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
         ({"out_dir": "file/x"}, r"cannot write 'file/x/state/1_full_prec.keras': .*file is a file"),
         ({"log_dir": "file/x"}, r"cannot write 'file/x/events'"),
         ({"pretrained_path": "x.keras"}, r"`pretrained_path`: there is no file 'x.keras'"),
-        ({"pretrained_path": "x.pt"}, r"`pretrained_path` must end in .keras, .h5, .hdf5, .npz"),
+        (
+            {"pretrained_path": "x.pt"},
+            r"`pretrained_path` must end in .keras, .h5, .hdf5, .fpq, .npz",
+        ),
         (
             {"distillation": DistillationConfig(enbl_dst=True)},
             r"`enbl_dst` has no teacher here: without a learner that compresses",

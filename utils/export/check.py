@@ -251,10 +251,11 @@ def require_passed(results: Sequence[CheckResult]) -> None:
         if result.failed:
             messages.append(f"there is no {result.kind} file: {result.failed}")
             continue
+        ending = EXPORTERS[result.kind].ending
         worst = "; ".join(worst_layers(result))
         layers = f" Layers by the error they add: {worst}." if worst else ""
         messages.append(
-            f"the {result.kind} .tflite file differs too much from its Keras model: "
+            f"the {result.kind} {ending} file differs too much from its Keras model: "
             f"{', '.join(result.reasons)}.{layers}"
         )
     raise ExportError(" ".join(messages), results)

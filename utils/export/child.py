@@ -14,6 +14,7 @@ import pathlib
 import select
 from typing import Any, BinaryIO
 
+from utils.errors import InputError
 from utils.files import load_npz
 
 #: An idle process holds some hundred MB.
@@ -38,6 +39,8 @@ def main() -> None:
         request = json.loads(line)
         try:
             _make(request, answers)
+        except InputError as error:
+            _answer(answers, state=FAILED, reason=str(error))
         except Exception as error:  # the converter raises whatever its passes raise
             reason = tflite.explain(request["name"], request["kind"], error)
             _answer(answers, state=FAILED, reason=reason)
@@ -58,8 +61,9 @@ def _make(request: dict[str, Any], answers: BinaryIO) -> None:
     )
     pathlib.Path(request["target"]).write_bytes(made.content)
     _answer(answers, state=CONVERTED, notes=list(made.notes))
-    for num_threads in {1, os.cpu_count() or 1}:
-        load_function(row.timed)(made.content, num_threads=num_threads)()
+    if row.timed is not None:  # else its `make` has run it
+        for num_threads in {1, os.cpu_count() or 1}:
+            load_function(row.timed)(made.content, num_threads=num_threads)()
     _answer(answers, state=DONE)
 
 

@@ -8,7 +8,7 @@ from utils.export.exporters import EXPORTERS
 from utils.flags import flag, group, nearest
 
 #: The kinds of `.tflite` file, in the order in which they are written and reported.
-KINDS = tuple(EXPORTERS)
+KINDS = tuple(kind for kind, row in EXPORTERS.items() if row.ending == ".tflite")
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class CheckConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertConfig:
-    """How `.tflite` files are made."""
+    """How files are made."""
 
     nb_smpls_calib: int = flag(
         100,
@@ -85,6 +85,12 @@ class ConvertConfig:
         "int8",
         "What an int8 file takes and gives: int8 (scale and zero point in the file) or float32.",
         choices=("int8", "float32"),
+    )
+    packed: str = flag(
+        "auto",
+        "Whether the packed file, model.fpq, is written: auto (where a kernel has fewer than 8 "
+        "bits), always, never.",
+        choices=("auto", "always", "never"),
     )
     tflite_minutes: float = flag(
         30.0,
@@ -102,7 +108,8 @@ class ExportConfig:
     tflite: str = flag(
         "float32,int8",
         "Kinds of .tflite files, separated by commas: float32, dynamic (int8 weights, float "
-        "computation where no integer kernel is), int8 (integers only); none for no file.",
+        "computation where no integer kernel is), int8 (integers only), tflm (int8, weights of few "
+        "values decoded from tables by TensorFlow Lite Micro); none for no file.",
     )
     export_sparse: bool = flag(
         False,

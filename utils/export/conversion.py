@@ -28,7 +28,8 @@ from utils.errors import InputError
 from utils.export.child import CONVERTED, DONE, FAILED
 from utils.export.config import ConvertConfig
 from utils.export.errors import ExportError
-from utils.export.exporters import EXPORTERS, Exporter
+from utils.export.exporters import EXPORTERS, Exporter, Made, Source, load_function
+from utils.export.packed import is_low_bit
 from utils.export.saved_model import looping_layers, write_saved_model
 from utils.export.tflite import Calibration, calibration_samples, explain, quiet_converter
 from utils.files import save_npz
@@ -81,8 +82,8 @@ def convert_all(
 
     Args:
         networks: with different names, all with the same inputs.
-        kinds: of `EXPORTERS`.
-        config: calibration, time limit.
+        kinds: of `EXPORTERS`; the packed file comes of itself, see `ConvertConfig.packed`.
+        config: calibration, time limit, packed file.
         calibration: see `utils.export.tflite.convert`; read once.
 
     Returns:
@@ -94,9 +95,15 @@ def convert_all(
         return {
             (network.name, kind): work.convert(network, kind)
             for network in networks
-            for kind in kinds
+            for kind in _kinds_of(network, kinds, config)
             if network.is_result or not EXPORTERS[kind].optional
         }
+
+
+def _kinds_of(network: Exported, kinds: Sequence[str], config: ConvertConfig) -> tuple[str, ...]:
+    """Add the packed file where `ConvertConfig.packed` says so."""
+    packed = config.packed == "always" or (config.packed == "auto" and is_low_bit(network.model))
+    return (*kinds, *(["fpq"] if packed else []))
 
 
 class _Work:
@@ -120,6 +127,8 @@ class _Work:
 
     def _made(self, network: Exported, kind: str) -> Conversion:
         row = EXPORTERS[kind]
+        if row.keras:
+            return _made_here(network, kind, row)
         try:
             _check_needs(network, kind, row)
             folder, unrolled = self._saved_model(network, row)
@@ -172,6 +181,17 @@ class _Work:
         return {"samples": str(path), "inputs": names}
 
 
+def _made_here(network: Exported, kind: str, row: Exporter) -> Conversion:
+    """Make a file in this process, where the network's own classes are."""
+    try:
+        made: Made = load_function(row.make)(Source(model=network.model))
+    except InputError as error:
+        return Conversion(failed=f"{str(error).rstrip('. ')}. Leave it out: --packed=never.")
+    except Exception as error:  # what a layer's get_config raises
+        return Conversion(failed=explain(network.model.name, kind, error))
+    return Conversion(content=made.content, notes=made.notes)
+
+
 def _check_needs(network: Exported, kind: str, row: Exporter) -> None:
     if row.deployed and not network.deployed:
         raise ExportError(
@@ -181,7 +201,8 @@ def _check_needs(network: Exported, kind: str, row: Exporter) -> None:
     if row.package is not None and importlib.util.find_spec(row.package) is None:
         raise ExportError(
             f"a file of the kind {kind} needs the package {row.package}, which is not installed. "
-            f"Install it, or leave {kind} out of --tflite."
+            f"Install the extra `{row.extra}`: pip install '.[{row.extra}]', or leave {kind} out "
+            "of --tflite."
         )
 
 

@@ -20,14 +20,17 @@ class Source:
     """What a file is made from.
 
     Attributes:
-        saved_model: folder of the network as TensorFlow's SavedModel, batch size one.
+        saved_model: folder of the network as TensorFlow's SavedModel, batch size one; None for a
+            row that is made of the Keras network.
+        model: the Keras network; None for other rows.
         samples: single inputs by input name, each [1, …]; empty where the row needs none.
         ranges_inside: the network holds fake quantization, which says all ranges: no sample is
             looked at.
         io_format: what an integer file takes and gives, "int8" or "float32".
     """
 
-    saved_model: pathlib.Path
+    saved_model: pathlib.Path | None = None
+    model: Any = None
     samples: Sequence[dict[str, np.ndarray]] = ()
     ranges_inside: bool = False
     io_format: str = "int8"
@@ -49,35 +52,40 @@ class Exporter(NamedTuple):
         make: makes it, `make(source) -> Made`.
         runner: opens it to compare its outputs, `runner(content, num_threads=…)`; see
             `utils.export.runner.TFLiteRunner`.
-        timed: opens it to be timed, `timed(content, num_threads=…)` -> the bare call.
+        timed: opens it to be timed, `timed(content, num_threads=…)` -> the bare call; None where
+            times on this computer say nothing.
         ranks: says which layers lose most in a file that fails, `ranks(content, float32 content,
             inputs, model)` -> `LayerError`s; None where nothing can be said.
         ending: of the file's name.
         max_error: how far rounding alone may take its outputs from the network's (see
             `CheckResult.error`); None for a file that is judged by the flags of `CheckConfig`.
         calibrated: it needs calibration samples.
+        keras: it is made of the Keras network, in the process that holds its classes.
         deployed: it needs a network that the learner made for the device (`Trained.deployed`).
         optional: it is made of the resulting network only, and where it cannot be made, is wrong
             or gains nothing, there is a note and no file; else that fails the export.
         ethos_u: an Ethos-U can run it, see `utils.export.ethos_u`.
         loops: it may hold loops; else recurrent layers are unrolled, which needs a fixed number of
             time steps.
-        package: a distribution that it needs beyond Flowpress' own, None for none.
+        package: a module that it needs beyond Flowpress' own packages, None for none.
+        extra: the extra of Flowpress that installs it.
     """
 
     summary: str
     make: str
     runner: str = "utils.export.runner:TFLiteRunner"
-    timed: str = "utils.export.runner:timed_call"
+    timed: str | None = "utils.export.runner:timed_call"
     ranks: str | None = None
     ending: str = ".tflite"
     max_error: float | None = None
     calibrated: bool = False
+    keras: bool = False
     deployed: bool = False
     optional: bool = False
     ethos_u: bool = False
     loops: bool = True
     package: str | None = None
+    extra: str | None = None
 
 
 # In the order in which files are written and reported. A float32 file may differ by rounding only:
@@ -101,6 +109,27 @@ EXPORTERS: dict[str, Exporter] = {
         ethos_u=True,
         loops=False,
     ),
+    "tflm": Exporter(
+        "integers only, weights of few values as indices and tables, for TensorFlow Lite Micro",
+        make="utils.export.tflm:tflm_file",
+        runner="utils.export.tflm:TFLMRunner",
+        timed=None,  # reference kernels here, the device's own there
+        calibrated=True,
+        loops=False,
+        package="tflite_micro",
+        extra="tflm",
+    ),
+    # Its weights are compared bit by bit when it is made; sums may come in another order.
+    "fpq": Exporter(
+        "the Keras network, weights of few values as bit-packed indices",
+        make="utils.export.packed:packed_file",
+        runner="utils.export.packed:PackedRunner",
+        timed=None,  # it is a form to store and send, not to run
+        ending=".fpq",
+        max_error=1e-6,
+        keras=True,
+        optional=True,
+    ),
     "sparse": Exporter(
         "float weights without their zeros, float computation",
         make="utils.export.sparse:sparse_file",
@@ -108,6 +137,12 @@ EXPORTERS: dict[str, Exporter] = {
         optional=True,
     ),
 }
+
+
+def is_timed(kind: str) -> bool:
+    """Tell whether files of a kind are timed; of a kind that is not known here, yes."""
+    row = EXPORTERS.get(kind)
+    return row is None or row.timed is not None
 
 
 def load_function(reference: str) -> Callable[..., Any]:

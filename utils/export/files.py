@@ -25,15 +25,17 @@ from utils.export.tflite import Calibration
 from utils.files import atomic_path, check_writable
 
 
-def tflite_path(model_path: str | os.PathLike[str], kind: str) -> pathlib.Path:
+def exported_path(model_path: str | os.PathLike[str], kind: str) -> pathlib.Path:
     """Name the file of a kind that belongs to a model file.
 
     Example:
-        >>> tflite_path("runs/demo/model.keras", "int8").as_posix()
+        >>> exported_path("runs/demo/model.keras", "int8").as_posix()
         'runs/demo/model_int8.tflite'
+        >>> exported_path("runs/demo/model.keras", "fpq").as_posix()
+        'runs/demo/model.fpq'
     """
-    path = pathlib.Path(model_path)
-    return path.with_name(f"{path.stem}_{kind}{EXPORTERS[kind].ending}")
+    path, ending = pathlib.Path(model_path), EXPORTERS[kind].ending
+    return path.with_name(f"{path.stem}{'' if ending == f'.{kind}' else f'_{kind}'}{ending}")
 
 
 def export_files(
@@ -51,7 +53,7 @@ def export_files(
 
     Args:
         model: the network.
-        model_path: where its `.keras` file lies, see `tflite_path`.
+        model_path: where its `.keras` file lies, see `exported_path`.
         config: kinds, calibration, limits.
         calibration: batches of training inputs for the int8 kind.
         dataset: held-out batches (inputs, labels).
@@ -66,12 +68,12 @@ def export_files(
             are; the error carries all results.
     """
     kinds = config.kinds()
-    if not kinds:
-        return []
     for kind in kinds:
-        check_writable(tflite_path(model_path, kind))  # before the minutes that follow
+        check_writable(exported_path(model_path, kind))  # before the minutes that follow
     network = Exported(name="after", model=model)
     conversions = convert_all([network], kinds, config.convert, calibration)
+    if not conversions:
+        return []
     files = converted_files(conversions)
     checked = check_all({"after": model}, files, dataset, calc_metrics, config.check)
     results = all_results(conversions, checked.files)
@@ -111,7 +113,7 @@ def write_files(
     Args:
         results: see `all_results`.
         files: their contents.
-        model_paths: where each network's `.keras` file lies, see `tflite_path`.
+        model_paths: where each network's `.keras` file lies, see `exported_path`.
 
     Returns:
         The results, with the paths of what was written: all or, on an error, nothing.
@@ -124,7 +126,7 @@ def write_files(
     with contextlib.ExitStack() as stack:  # all are renamed once the last is written
         for result in results:
             if result.passed:
-                path = tflite_path(model_paths[result.network], result.kind)
+                path = exported_path(model_paths[result.network], result.kind)
                 content = contents[result.network, result.kind]
                 stack.enter_context(atomic_path(path)).write_bytes(content)
                 result = dataclasses.replace(result, path=str(path))

@@ -33,6 +33,7 @@ class Tensor:
 
     Attributes:
         name: the name that the converter gave it.
+        shape: its sizes; empty for a single number.
         dtype: e.g. "float32", "int8".
         constant: whether its values are stored in the file.
         scale: quantization steps, one or one per channel; empty without quantization.
@@ -41,6 +42,7 @@ class Tensor:
     """
 
     name: str
+    shape: tuple[int, ...]
     dtype: str
     constant: bool
     scale: np.ndarray
@@ -66,12 +68,16 @@ class FileGraph:
         operators: in the order of execution.
         inputs: tensor index by the signature's input name.
         outputs: tensor index by the signature's output name, in the order of the Keras outputs.
+        input_order: tensor indices in the order in which an interpreter numbers its inputs.
+        output_order: likewise of the outputs.
     """
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: dict[str, int]
     outputs: dict[str, int]
+    input_order: tuple[int, ...] = ()
+    output_order: tuple[int, ...] = ()
 
     def kind(self) -> str:
         """Tell which kind of file it is, see `utils.export.config.KINDS`."""
@@ -112,7 +118,8 @@ def read_graph(content: bytes) -> FileGraph:
     else:
         inputs = {tensors[index].name: int(index) for index in main.InputsAsNumpy()}
         outputs = {tensors[index].name: int(index) for index in main.OutputsAsNumpy()}
-    return FileGraph(tensors, operators, inputs, outputs)
+    orders = (tuple(map(int, each)) for each in (main.InputsAsNumpy(), main.OutputsAsNumpy()))
+    return FileGraph(tensors, operators, inputs, outputs, *orders)
 
 
 def floored_ranges(calibrated: bytes) -> tuple[bytes, tuple[str, ...]]:
@@ -153,6 +160,7 @@ def _tensor(model, tensor) -> Tensor:  # type: ignore[no-untyped-def]
     scaled = quantization is not None and quantization.ScaleLength() > 0
     return Tensor(
         name=tensor.Name().decode(),
+        shape=tuple(map(int, tensor.ShapeAsNumpy())) if tensor.ShapeLength() else (),
         dtype=_TYPES[tensor.Type()],
         constant=model.Buffers(tensor.Buffer()).DataLength() > 0,
         scale=quantization.ScaleAsNumpy() if scaled else np.zeros(0, np.float32),

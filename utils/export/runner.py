@@ -98,7 +98,7 @@ class TFLiteRunner:
         Raises:
             InputError: if number, names or shapes of the inputs are not those of the file.
         """
-        arrays = self._arrange(inputs)
+        arrays = arrange(inputs, self.input_shapes, self._name)
         num_samples = len(next(iter(arrays.values())))
         parts = []
         for start in range(0, num_samples, self.batch_size):
@@ -119,13 +119,13 @@ class TFLiteRunner:
         Returns:
             A function that runs the file on them.
         """
-        self._set(self._arrange(inputs))
+        self._set(arrange(inputs, self.input_shapes, self._name))
         return self._invoke
 
     def tensor(self, index: int) -> np.ndarray:
         """Give a tensor after the last call, dequantized (only with `keep_tensors`)."""
         info = self.graph.tensors[index]
-        return _dequantize(self._interpreter.get_tensor(index), info.scale, info.zero_point)
+        return dequantize(self._interpreter.get_tensor(index), info.scale, info.zero_point)
 
     def _load(self, content: bytes, num_threads: int, keep_tensors: bool) -> Interpreter:
         resolver = (
@@ -178,31 +178,9 @@ class TFLiteRunner:
             ) from error
         self._inputs = self._details(self._interpreter.get_input_details(), self.graph.inputs)
 
-    def _arrange(self, inputs: Inputs) -> dict[str, np.ndarray]:
-        names = list(self._inputs)
-        if isinstance(inputs, Mapping):
-            arrays = {str(name): np.asarray(array) for name, array in inputs.items()}
-        else:
-            listed = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-            arrays = dict(zip(names, map(np.asarray, listed), strict=False))
-            if len(listed) != len(names):
-                arrays = {}
-        if set(arrays) != set(names):
-            raise InputError(
-                f"{self._name} takes the inputs {names}, as a list in this order or by name. "
-                f"Received: {list(inputs) if isinstance(inputs, Mapping) else len(inputs)}."
-            )
-        for name, shape in self.input_shapes.items():
-            if arrays[name].shape[1:] != shape[1:] or not len(arrays[name]):
-                raise InputError(
-                    f"{self._name}: input {name!r} takes batches of shape (n, "
-                    f"{', '.join(map(str, shape[1:]))}). Received: {arrays[name].shape}."
-                )
-        return arrays
-
     def _set(self, arrays: Mapping[str, np.ndarray]) -> None:
         for name, item in self._inputs.items():
-            values = _quantize(arrays[name], item)
+            values = quantize(arrays[name], item["dtype"], item["quantization_parameters"])
             missing = self.batch_size - len(values)
             if missing:  # the last part of a batch: fill up, the outputs are cut off again
                 values = np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
@@ -217,7 +195,7 @@ class TFLiteRunner:
     def _get(self, item: Mapping[str, Any]) -> np.ndarray:
         parameters = item["quantization_parameters"]
         values = self._interpreter.get_tensor(item["index"])
-        return _dequantize(values, parameters["scales"], parameters["zero_points"])
+        return dequantize(values, parameters["scales"], parameters["zero_points"])
 
 
 def timed_call(
@@ -250,10 +228,56 @@ def timed_call(
     return runner.bind(inputs)
 
 
-def _quantize(values: np.ndarray, item: Mapping[str, Any]) -> np.ndarray:
-    """Bring floats to the number format of an input; other formats are cast."""
-    parameters = item["quantization_parameters"]
-    dtype = np.dtype(item["dtype"])
+def arrange(
+    inputs: Inputs, shapes: Mapping[str, tuple[int, ...]], name: str
+) -> dict[str, np.ndarray]:
+    """Sort the inputs of a file by name, and check them.
+
+    Args:
+        inputs: one array [batch, …], several in a list in the file's order or in a dict by name.
+        shapes: of the file's inputs by name, the batch first.
+        name: of the file, for messages.
+
+    Returns:
+        Arrays by name.
+
+    Raises:
+        InputError: if their number, names or shapes are others.
+    """
+    names = list(shapes)
+    if isinstance(inputs, Mapping):
+        arrays = {str(name): np.asarray(array) for name, array in inputs.items()}
+    else:
+        listed = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+        arrays = dict(zip(names, map(np.asarray, listed), strict=False))
+        if len(listed) != len(names):
+            arrays = {}
+    if set(arrays) != set(names):
+        raise InputError(
+            f"{name} takes the inputs {names}, as a list in this order or by name. "
+            f"Received: {list(inputs) if isinstance(inputs, Mapping) else len(inputs)}."
+        )
+    for each, shape in shapes.items():
+        if arrays[each].shape[1:] != shape[1:] or not len(arrays[each]):
+            raise InputError(
+                f"{name}: input {each!r} takes batches of shape (n, "
+                f"{', '.join(map(str, shape[1:]))}). Received: {arrays[each].shape}."
+            )
+    return arrays
+
+
+def quantize(values: np.ndarray, dtype: Any, parameters: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Bring floats to the number format of an input; other formats are cast.
+
+    Args:
+        values: any shape.
+        dtype: of the input.
+        parameters: its `scales` and `zero_points`; empty without quantization.
+
+    Returns:
+        The nearest integers that the input can take, shaped like `values`.
+    """
+    dtype = np.dtype(dtype)
     if not len(parameters["scales"]) or not np.issubdtype(dtype, np.integer):
         return values.astype(dtype, copy=False)
     grid = np.rint(values / parameters["scales"][0]) + parameters["zero_points"][0]
@@ -261,7 +285,8 @@ def _quantize(values: np.ndarray, item: Mapping[str, Any]) -> np.ndarray:
     return np.clip(grid, limits.min, limits.max).astype(dtype)
 
 
-def _dequantize(values: np.ndarray, scale: np.ndarray, zero_point: np.ndarray) -> np.ndarray:
+def dequantize(values: np.ndarray, scale: np.ndarray, zero_point: np.ndarray) -> np.ndarray:
+    """Give the floats that an output's integers stand for; others are copied."""
     if not len(scale) or not np.issubdtype(values.dtype, np.integer):
         return values.copy()
     return (values.astype(np.float32) - np.float32(zero_point[0])) * np.float32(scale[0])

@@ -22,6 +22,7 @@ from tensorflow.lite.python import lite
 
 from utils.causes import essence
 from utils.errors import InputError
+from utils.export.config import KINDS
 from utils.export.errors import ExportError
 from utils.export.exporters import EXPORTERS, Made, Source, load_function
 from utils.export.flatbuffer import floored_ranges
@@ -49,7 +50,7 @@ def convert(
 
     Args:
         model: a built Functional or Sequential model with fixed input shapes.
-        kind: a key of `utils.export.exporters.EXPORTERS`.
+        kind: one of `utils.export.config.KINDS`.
         calibration: for a calibrated kind, batches of inputs (no labels) as the network sees them
             when it is used: training samples, preprocessed, not augmented.
         io_format: what an int8 file takes and gives, "int8" or "float32".
@@ -62,8 +63,8 @@ def convert(
             calibration samples.
         ExportError: if the converter has no way to express the network.
     """
-    if kind not in EXPORTERS:
-        raise InputError(f"`kind` must be one of {', '.join(EXPORTERS)}. Received: {kind!r}.")
+    if kind not in KINDS:
+        raise InputError(f"`kind` must be one of {', '.join(KINDS)}. Received: {kind!r}.")
     if io_format not in IO_FORMATS:
         raise InputError(f"`tflite_io` must be int8 or float32. Received: {io_format!r}.")
     row = EXPORTERS[kind]
@@ -113,6 +114,8 @@ def int8_file(source: Source) -> Made:
 
 
 def _converter(source: Source) -> tf.lite.TFLiteConverter:
+    if source.saved_model is None:
+        raise ValueError("`saved_model` is needed. Received: None.")
     return tf.lite.TFLiteConverter.from_saved_model(str(source.saved_model))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from utils.export.exporters import is_timed
 from utils.latency import NOISE as LATENCY_NOISE
 from utils.report import formats
 from utils.report.schema import Estimate, File, Network, Report
@@ -119,13 +120,18 @@ def file_rows(report: Report, kind: str) -> list[Row]:
 
 
 def deployed_file(report: Report) -> File | None:
-    """Choose the exported file to ship: the smallest that did not fail its check."""
+    """Choose the exported file to ship: the smallest that did not fail its check.
+
+    One that this computer has no runtime for, or a slow stand-in, only where there is no other.
+    """
     usable = [
         file
         for file in report.files
         if file.network == "after" and file.passed is not False and file.path is not None
     ]
-    return min(usable, key=lambda file: file.file_bytes or 0, default=None)
+    return min(
+        usable, key=lambda file: (not is_timed(file.kind), file.file_bytes or 0), default=None
+    )
 
 
 def is_clear(ratio: Estimate) -> bool:

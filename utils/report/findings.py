@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from utils.export.exporters import is_timed
 from utils.latency import NOISE as LATENCY_NOISE
 from utils.report import formats
 from utils.report.comparison import NOTABLE_SPARSITY, SIZE_NOISE, is_clear
@@ -229,7 +230,7 @@ def _exports(report: Report) -> Iterator[Finding]:
             continue
         yield from _check(file)
         if file.failed is None:
-            if file.latency_ms_p50 is None:
+            if file.latency_ms_p50 is None and is_timed(file.kind):
                 yield Finding("unknown", f"The latency of the {file.kind} file was not measured.")
             yield from _against_float(file, report.file("float32"))
             yield from _ethos_u(file, report.file(file.kind, "before"))

@@ -64,3 +64,47 @@ def accuracy():
     return lambda labels, outputs: {
         "accuracy": np.mean(np.argmax(np.asarray(outputs), -1) == np.asarray(labels))
     }
+
+
+def _few(kernel, axes, bits):
+    """Give a kernel few values, others for each index on the axes."""
+    others = tuple(axis for axis in range(kernel.ndim) if axis not in axes)
+    largest = np.abs(kernel).max(others, keepdims=True)
+    high = 2 ** (bits - 1) - 1
+    parts = np.rint(kernel / largest * high) / high
+    powers = np.linspace(0.6, 1.6, largest.size).reshape(largest.shape)
+    return largest * np.sign(parts) * np.abs(parts) ** powers
+
+
+@pytest.fixture(scope="session")
+def low_bit_network():
+    """Every layer whose weights can be decoded, a shared one too, with 3 bits a channel."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 12), name="images")
+    x = keras.layers.DepthwiseConv2D(7, padding="same", activation="relu", name="depthwise")(inputs)
+    x = keras.layers.Conv2D(16, 3, padding="same", name="conv")(x)
+    shared = keras.layers.Conv2D(16, 3, padding="same", activation="relu", name="shared")
+    x = shared(shared(x))
+    x = keras.layers.Conv2DTranspose(16, 3, strides=2, padding="same", name="transposed")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
+    x = keras.layers.Dense(32, activation="relu", name="small")(x)
+    x = keras.layers.Dense(32, activation="relu", name="dense")(x)
+    model = keras.Model(inputs, keras.layers.Dense(10, name="fc")(x), name="few")
+    for layer in model.layers:
+        if layer.weights and layer.name != "fc":
+            axes = {"depthwise": (2, 3), "transposed": (2,)}.get(layer.name, (-1,))
+            kernel = layer.get_weights()[0]
+            positive = [axis % kernel.ndim for axis in axes]
+            layer.set_weights([_few(kernel, positive, 3), *layer.get_weights()[1:]])
+    return model
+
+
+@pytest.fixture(scope="session")
+def low_bit_images():
+    return np.random.default_rng(0).normal(size=(20, 8, 8, 12)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def low_bit_file(low_bit_network, low_bit_images):
+    """Its plain int8 file."""
+    return convert(low_bit_network, "int8", [low_bit_images])

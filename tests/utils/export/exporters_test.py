@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from utils.export.exporters import EXPORTERS, load_function
+from utils.export.exporters import EXPORTERS, is_timed, load_function
 
 
 @pytest.mark.parametrize("kind", EXPORTERS)
@@ -17,6 +17,11 @@ def test_every_row_names_functions_that_exist(kind):
 def test_the_table_is_read_without_tensorflow():
     code = "import sys, utils.export.config; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_timed():
+    assert is_timed("int8") and is_timed("a kind of a later release")
+    assert not is_timed("fpq") and not is_timed("tflm")
 
 
 def test_limits_by_rounding_or_by_flags():

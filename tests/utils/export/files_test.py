@@ -6,7 +6,7 @@ from benchmarks.real_data import DataUnavailableError, cifar10_dir, data_file
 from utils.errors import InputError
 from utils.export.config import CheckConfig, ConvertConfig, ExportConfig
 from utils.export.errors import ExportError
-from utils.export.files import export_files, tflite_path
+from utils.export.files import export_files, exported_path
 from utils.export.runner import TFLiteRunner
 
 ALL = ExportConfig(tflite="float32,dynamic,int8")
@@ -18,7 +18,7 @@ def data(batches, calibration, accuracy):
 
 
 def test_names():
-    assert tflite_path("a/b.c/net.v2.keras", "int8").as_posix() == "a/b.c/net.v2_int8.tflite"
+    assert exported_path("a/b.c/net.v2.keras", "int8").as_posix() == "a/b.c/net.v2_int8.tflite"
 
 
 def test_writes_checked_files_beside_the_model(tmp_path, network, data, contents):

@@ -193,5 +193,11 @@ def test_a_file_that_failed_is_not_the_one_to_ship(passed, kind):
     assert deployed_file(samples.report(files=files)).kind == kind
 
 
+def test_a_file_without_a_runtime_here_is_shipped_where_there_is_no_other():
+    packed, int8 = samples.file("fpq", file_bytes=10), samples.file("int8")
+    assert deployed_file(samples.report(files=(packed, int8))).kind == "int8"
+    assert deployed_file(samples.report(files=(packed,))).kind == "fpq"
+
+
 def test_nothing_to_ship():
     assert deployed_file(samples.report()) is None
