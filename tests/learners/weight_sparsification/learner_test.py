@@ -111,15 +111,16 @@ def test_two_of_four_is_held_along_input_channels(trained_digits, tmp_path):
     for name, kernel in kernels(report.model).items():
         groups = (kernel != 0).reshape(-1, 4, kernel.shape[-1]) if name != "conv1" else None
         assert groups is None or (groups.sum(axis=1) == 2).all()
-    assert report.search is None
+    assert report.searches == ()
 
 
 def test_the_search_keeps_the_ratio(trained_digits, tmp_path):
     flags = {**QUICK, "ws_prune_ratio": 0.9, "nb_epochs": "0", "ws_criterion": "obs",
              "ws_nb_rlouts": 4, "ws_nb_rlouts_min": 4, "ws_nb_smpls_search": 100}  # fmt: skip
     report = compress("weight-sparse", tmp_path, started(trained_digits), **flags)
-    assert report.search.agent == "dp" and report.search.quantity == "sparsity"
-    assert report.search.kept in ("winner", "uniform")
+    (search,) = report.searches
+    assert search.agent == "dp" and search.quantity == "sparsity"
+    assert search.kept in ("winner", "uniform")
     # A budget is met within 2 % of what stays of all weights.
     assert 0.9 - 1e-4 <= sparsity(report.model) <= 0.905
 
