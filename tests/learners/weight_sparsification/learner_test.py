@@ -119,7 +119,7 @@ def test_the_search_keeps_the_ratio(trained_digits, tmp_path):
              "ws_nb_rlouts": 4, "ws_nb_rlouts_min": 4, "ws_nb_smpls_search": 100}  # fmt: skip
     report = compress("weight-sparse", tmp_path, started(trained_digits), **flags)
     (search,) = report.searches
-    assert search.agent == "dp" and search.quantity == "sparsity"
+    assert search.quantity == "sparsity"
     assert search.kept in ("winner", "uniform")
     # A budget is met within 2 % of what stays of all weights.
     assert 0.9 - 1e-4 <= sparsity(report.model) <= 0.905
