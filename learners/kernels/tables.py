@@ -194,7 +194,9 @@ class KernelTables:
             self._store.put((layer.name, choice), pair)
         # A larger choice is never worse: what says otherwise is a method that looked less far.
         errors = np.maximum.accumulate(errors[::-1])[::-1]
-        self._errors[layer.name] = errors - (errors[-1] if self._walks else 0.0)
+        last = layer.name, self.choices[layer.name][-1]
+        leaves_off = self._walks or last not in self._store  # where errors are counted from
+        self._errors[layer.name] = errors - (errors[-1] if leaves_off else 0.0)
 
     def _walked(
         self, sampler: Sampler, around: Mapping[str, int]
