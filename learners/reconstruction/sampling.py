@@ -100,6 +100,21 @@ class Sampled:
     branch: BranchTarget | None = None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Samples:
+    """Rows of a layer.
+
+    Attributes:
+        rows: float32 [n, P], X.
+        targets: float32 [n, O], Y.
+        shortcuts: float32 [n, O] or [n, 1], what a shortcut adds, in units of the output; else 0.
+    """
+
+    rows: np.ndarray
+    targets: np.ndarray
+    shortcuts: np.ndarray
+
+
 class Sampler:
     """Samples layers over a stream of images.
 
@@ -200,6 +215,46 @@ class Sampler:
             parts = moments(images, tf.constant(number), tf.constant(target))
             total += LayerStatistics(*(part.numpy().astype(np.float64) for part in parts))
         return total
+
+    def samples(
+        self,
+        item: Sampled,
+        model: Callable[..., Sequence[tf.Tensor]],
+        batches: Iterable[Any],
+        targets: Sequence[np.ndarray],
+        *,
+        max_bytes: int,
+    ) -> Samples:
+        """Hold the rows themselves, of as many batches as fit; arguments as of `statistics`.
+
+        Args:
+            item: the layer.
+            model: see `statistics`.
+            batches: see `statistics`.
+            targets: see `statistics`.
+            max_bytes: that the rows take.
+        """
+
+        @tf.function(reduce_retracing=True)
+        def cut(images: Any, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            positions = self._positions(images, item.key, batch)
+            maps = model(images)
+            seen = rows(item.window, tf.convert_to_tensor(maps[0]), positions)
+            if item.branch is None:
+                return seen, tf.zeros([tf.shape(seen)[0], 1])
+            shortcut = rows(_PIXEL, tf.convert_to_tensor(maps[1]), positions)
+            return seen, shortcut * item.branch.inverse_scale
+
+        found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        size = 0
+        for number, (images, target) in enumerate(zip(batches, targets, strict=True)):
+            size += 4 * len(target) * item.kernel.shape[0]
+            if found and size > max_bytes:
+                break
+            seen, shortcut = (part.numpy() for part in cut(images, tf.constant(number)))
+            found.append((seen, target - shortcut, shortcut))
+        seen, wanted, shortcuts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return Samples(seen, wanted, shortcuts)
 
     def own_statistics(
         self, layers: Sequence[Sampled], model: keras.Model

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from learners.reconstruction.frontier import Frontier
+from learners.reconstruction.frontier import Frontier, Outputs
 from learners.reconstruction.least_squares import relative_error
 from learners.reconstruction.readings import Reading, find_readings
-from learners.reconstruction.sampling import Sampler
+from learners.reconstruction.sampling import Sampler, Samples
 from learners.reconstruction.statistics import LayerStatistics
 from utils.graph import Graph, to_keras_with_tensors
 
@@ -91,15 +91,25 @@ class Walk:
     def statistics(self, name: str) -> LayerStatistics:
         """Sample a layer's moments, at hand or further on, in the network as it is now."""
         if name not in self._fresh:
-            if name not in self._targets:
-                self._sample_targets(name)
-            reading = self.readings[name]
-            wanted = [reading.source, *([reading.shortcut] if reading.shortcut else [])]
-            model = self._frontier.submodel(wanted)
+            model, targets = self._seen(name)
             self._fresh[name] = self._sampler.statistics(
-                reading.item, model, self._frontier, self._targets[name]
+                self.readings[name].item, model, self._frontier, targets
             )
         return self._fresh[name]
+
+    def samples(self, name: str, max_bytes: int) -> Samples:
+        """Hold rows of a layer, at hand or further on, in the network as it is now."""
+        model, targets = self._seen(name)
+        item = self.readings[name].item
+        return self._sampler.samples(item, model, self._frontier, targets, max_bytes=max_bytes)
+
+    def _seen(self, name: str) -> tuple[Outputs, list[np.ndarray]]:
+        """Give what a layer sees, and its targets."""
+        if name not in self._targets:
+            self._sample_targets(name)
+        reading = self.readings[name]
+        wanted = [reading.source, *([reading.shortcut] if reading.shortcut else [])]
+        return self._frontier.submodel(wanted), self._targets[name]
 
     def solve(self, name: str, solver: Solver) -> float:
         """Solve a layer and put its kernel back.
