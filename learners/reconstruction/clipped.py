@@ -6,10 +6,10 @@ behind is negative) what counts is
 
     L(W, b) = sum over y > l of (x W + b - y)^2 + sum over y <= l of f(x W + b)^2,
 
-which is convex. At a point u the target z = y, min(u, l) bounds it from above by (x W + b - z)^2,
-with equality at u; the bound is minimal one least-squares solution with the *same* Gram matrix
-further. So all steps share one factorisation for each output, and extrapolation (Nesterov's) makes
-them few.
+each row by its weight, which is convex. At a point u the squared distance to z, where z is y in the
+first sum and min(u, l) in the second, bounds L from above, with equality at u; it is minimal one
+least-squares solution with the *same* Gram matrix further. So all steps share one factorisation for
+each output, and extrapolation (Nesterov's) makes them few.
 
 Reference:
     Zhang, Zou, He & Sun, "Accelerating Very Deep Convolutional Networks for Classification and
@@ -88,7 +88,7 @@ def refit_clipped(
 
     Example:
         >>> x, y = np.array([[1.0], [2.0], [3.0]]), np.array([[-5.0], [1.0], [2.0]])
-        >>> samples = Samples(x.astype(np.float32), y, np.zeros((3, 1)))
+        >>> samples = Samples(x.astype(np.float32), y, np.zeros((3, 1)), np.ones(3))
         >>> line = np.array([[3.5]]), np.array([-7.667])  # least squares: (-4.17, -0.67, 2.83)
         >>> found, offset = refit_clipped(samples, np.zeros(1), np.ones(1), *line,
         ...                               old=np.zeros((1, 1)), pull=1e-9, steps=100)
@@ -96,9 +96,11 @@ def refit_clipped(
         array([0., 1., 2.])
     """
     seen, mask = _Seen.of(samples, level, sign), kernel != 0
-    means = samples.rows.mean(axis=0, dtype=np.float64)
+    shares = samples.weights / samples.weights.sum(dtype=np.float64)
+    means = shares @ samples.rows.astype(np.float64)
     centred = samples.rows - means.astype(np.float32)
-    gram = (centred.T @ centred).astype(np.float64)
+    weights = samples.weights[:, None]
+    gram = (centred.T @ (centred * weights)).astype(np.float64)
     ridge = factorised(gram, pull)[1]
     gram += ridge * np.eye(len(gram))
     factors = [
@@ -107,18 +109,18 @@ def refit_clipped(
     ]
 
     def losses(at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        fit = np.sum(np.square(seen.residuals(*at), dtype=np.float64), axis=0)
+        fit = np.sum(np.square(seen.residuals(*at), dtype=np.float64) * weights, axis=0)
         return fit + ridge * np.sum((at[0] - old) ** 2 * mask, axis=0)
 
     def step(at: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         residuals = seen.residuals(*at)
-        slopes = (centred.T @ residuals).astype(np.float64) + ridge * (old - at[0])
+        slopes = (centred.T @ (residuals * weights)).astype(np.float64) + ridge * (old - at[0])
         moved = np.array(at[0])
         for output, factor in enumerate(factors):
             if factor is not None:
                 own = mask[:, output]
                 moved[own, output] += scipy.linalg.cho_solve(factor, slopes[own, output])
-        mean = residuals.mean(axis=0, dtype=np.float64)
+        mean = shares @ residuals.astype(np.float64)
         return moved, at[1] + mean - means @ (moved - at[0])
 
     begin = np.asarray(kernel, np.float64), np.asarray(offset, np.float64)

@@ -68,6 +68,7 @@ class OneShot:
             {node: any(la.num_rows <= MAX_ROWS for la in own) for node, own in visited.items()},
             sampler,
             compensate=True,
+            weighted=True,
             on_layer=on_layer,
         )
         self._visited = visited
@@ -96,7 +97,8 @@ class OneShot:
     def _solver(self, layer: KernelLayer, reading: Reading) -> "_Solver":
         count = self._counts[layer.name] if layer.name in self._layers else None
         samples = functools.partial(self._walk.samples, reading.name, MAX_SAMPLE_BYTES)
-        return _Solver(layer, reading, count, self._grain, samples)
+        weights = self._walk.output_weights(reading.name)
+        return _Solver(layer, reading, count, self._grain, samples, weights)
 
     def _drop_smallest(self, layer: KernelLayer) -> None:
         """Set the smallest weights to zero."""
@@ -116,6 +118,7 @@ class _Solver:
         count: weights that stay; None for a layer that only makes up for those in front.
         granularity: what goes together.
         samples: gives rows of the layer.
+        weights: float [O], what an error in each output counts.
     """
 
     def __init__(
@@ -125,12 +128,14 @@ class _Solver:
         count: int | None,
         granularity: Granularity,
         samples: Callable[[], Samples],
+        weights: np.ndarray,
     ) -> None:
         self._layer = layer
         self._reading = reading
         self._count = count
         self._grain = granularity
         self._samples = samples
+        self._weights = weights
 
     def __call__(
         self, statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool
@@ -139,7 +144,7 @@ class _Solver:
         if self._count is None:
             kept = np.ones(len(kernel), dtype=bool)
             return refit_kernel(statistics, kernel, kept, centred=centred, pull=PULL)
-        moments = Moments.of(statistics, centred=centred, weights=self._reading.weights)
+        moments = Moments.of(statistics, centred=centred, weights=self._weights)
         ((_, found),) = thinned(moments, kernel, self._layer, [self._count], self._grain)
         if not centred:
             return found, np.zeros(found.shape[1])
