@@ -119,14 +119,19 @@ class Walk:
         found = self._importance.get(name)
         return None if found is None else found.rows
 
+    def _is_seen(self, name: str) -> bool:
+        """Whether what a kernel gives leaves the layer, place by place: gates do not."""
+        reading = self.readings[name]
+        given, read = self._graph.shape(Ref(name)), self._graph.shape(reading.source)
+        return len(given) == len(read) and given[-1] == reading.item.kernel.shape[1]
+
     def _weigh(self) -> dict[str, Importance]:
         """Run the images backward through the network before."""
         model, tensors = self._original
-        outputs = [tensors[Ref(name)] for name in self.readings]
+        keys = {n: reading.item.key for n, reading in self.readings.items() if self._is_seen(n)}
+        outputs = [tensors[Ref(name)] for name in keys]
         part = keras.Model(model.inputs, [*outputs, *keras.tree.flatten(model.outputs)])
-        cuts = {
-            name: self._sampler.places(reading.item.key) for name, reading in self.readings.items()
-        }
+        cuts = {name: self._sampler.places(key) for name, key in keys.items()}
         return importance(part, cuts, self._sampler.batches, seed=self._sampler.seed)
 
     def _seen(self, name: str) -> tuple[Outputs, list[np.ndarray]]:
