@@ -42,12 +42,18 @@ def sparse_problem(
     choices = {la.name: method.choices(la, la.matrix(graph.params)) for la in targets.layers}
 
     def make_tables() -> KernelTables:
+        around = problem.choices.by_name(problem.uniform())
         with WorkProgress("computing tables", "layers") as progress:
             return KernelTables(
-                graph, targets.layers, make_sampler(), method, on_layer=progress.update
+                graph,
+                targets.layers,
+                make_sampler(),
+                method,
+                around=around,
+                on_layer=progress.update,
             )
 
-    return kernel_problem(
+    problem = kernel_problem(
         learner,
         graph,
         choice_layers(targets.layers, choices),
@@ -57,6 +63,7 @@ def sparse_problem(
         num_sampled=config.nb_smpls,
         hint="fewer --ws_skip_* flags",
     )
+    return problem
 
 
 def _budget(learner: AbstractLearner, targets: Targets, left: int, full: int) -> Budget:

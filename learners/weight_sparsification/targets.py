@@ -109,6 +109,7 @@ def find_targets(graph: Graph, config: Flags) -> Targets:
         up = [layer for layer in layers if meant.get(layer.name)]  # named: whatever else is said
         whole = {la.name: "ws_prune_dict" for la in layers if not meant.get(la.name)}
     up = _divided(up, config, whole)
+    whole = {layer.name: whole[layer.name] for layer in layers if layer.name in whole}
     if not up:
         found = "; ".join(f"{name} ({reason})" for name, reason in list(whole.items())[:5])
         raise InputError(

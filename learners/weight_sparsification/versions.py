@@ -46,11 +46,14 @@ class SparseVersions:
     def versions(
         self, layer: KernelLayer, kernel: np.ndarray, moments: Moments | None
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """Make the kernels, by magnitude where the layer cannot be sampled."""
-        counts = self.choices(layer, kernel)[:-1]
+        """Make the kernels, by magnitude where the layer cannot be sampled.
+
+        With all its weights a layer is refitted too: it makes up for what is in front of it.
+        """
+        counts = self.choices(layer, kernel)
         if moments is not None:
             yield from thinned(moments, kernel, layer, counts, self._grain)
             return
-        for count in counts:
+        for count in counts[:-1]:
             mask = make_mask(magnitude(kernel), count, self._grain, layer.num_channels)
             yield count, kernel * mask
