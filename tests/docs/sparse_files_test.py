@@ -12,7 +12,13 @@ from tools.benchmark import estimate_ethos_u
 ROOT = Path(main.__file__).resolve().parent
 PAGE = (ROOT / "docs" / "sparse_files.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| (?P<ratio>[\d.]+)% \| (?P<top1>[\d.]+)% \| (?P<sizes>[\d, |]+) \|$", re.M)
-TINY = ["--nb_epochs=0.1", "--tflite_max_gap=1", "--tflite_min_agreement=0", "--nb_repts=2"]
+TINY = [
+    "--nb_epochs=0.1",
+    "--tflite_max_gap=1",
+    "--tflite_min_agreement=0",
+    "--nb_repts=2",
+    "--tflite=int8",
+]
 
 
 def rows(text):
