@@ -27,6 +27,8 @@ QUICK = {
     "dcp_nb_smpls": 128,
     "dcp_nb_iters_block": 2,
     "dcp_nb_iters_layer": 4,
+    "ws_nb_smpls": 128,
+    "ws_nb_crops_per_smpl": 4,
     "tflite": "none",
     "nb_repts": 2,
     "nb_repts_warmup": 0,
