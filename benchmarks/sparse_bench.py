@@ -23,17 +23,21 @@ DENSE = 0.9173
 SPARSE = "--learner=weight-sparse"
 FLOAT = "--tflite=none"
 UNTRAINED = ("--nb_epochs=0", FLOAT)
-CLOSED = ("--ws_criterion=obs", "--ws_nb_rlouts=40", "--ws_nb_rlouts_min=40")
+CLOSED = ("--ws_criterion=obs", "--ws_nb_rlouts=20", "--ws_nb_rlouts_min=20",
+          "--ws_nb_smpls_search=500")  # fmt: skip
+ONE_RATIO = "--ws_prune_ratio_prtl=uniform"
 TUNING = ("--nb_epochs=4", "--enbl_dst", "--loss_w_hint=10", "--optimizer_ft=muon",
           "--lrn_rate_ft=0.03", FLOAT)  # fmt: skip
 _PARTS = ("evaluation", "total", "export")
+_SEARCHED_ABOVE = 0.6  # below, one ratio for all layers: half the time
 
 
-def untrained(context: Context, *options: str) -> dict[str, object]:
+def untrained(context: Context, *options: str, searches: bool) -> dict[str, object]:
     """Remove weights in closed form; beside it by magnitude alone. No training."""
-    report = cifar_run(context, context.seed, SPARSE, *CLOSED, *options, *UNTRAINED)
-    plain = (SPARSE, "--ws_prune_ratio_prtl=uniform", *options, *UNTRAINED)
-    magnitude = cifar_run(context, context.seed, *plain)
+    plain = (ONE_RATIO, *options, *UNTRAINED)
+    how = (*options, *UNTRAINED) if searches else plain
+    report = cifar_run(context, context.seed, SPARSE, *CLOSED, *how)
+    magnitude = cifar_run(context, context.seed, SPARSE, *plain)
     return {
         "top1": report["after"]["top1"],
         "magnitude": magnitude["after"]["top1"],
@@ -156,7 +160,8 @@ def _untrained_row(percent: int, target: str) -> Row:
 
 
 def _untrained_at(context: Context, ratio: float) -> dict[str, object]:
-    return untrained(context, f"--ws_prune_ratio={ratio}")
+    searches = ratio > _SEARCHED_ABOVE
+    return untrained(context, f"--ws_prune_ratio={ratio}", searches=searches)
 
 
 def _trained_row(percent: float, target: dict[str, str]) -> Row:
@@ -179,7 +184,7 @@ ROWS = (
     _untrained_row(90, ">= 0.87"),
     Row(
         name="untrained-2-4",
-        run=lambda context: untrained(context, "--ws_granularity=2:4"),
+        run=lambda context: untrained(context, "--ws_granularity=2:4", searches=False),
         target={"top1": ">= 0.913", "seconds": "<= 180"},
         about="2 of every 4 input channels stay, 5,000 images, no training",
     ),

@@ -29,6 +29,21 @@ class Offset:
 
 
 @dataclasses.dataclass(frozen=True)
+class Clip:
+    """Where a ReLU cuts off what a layer gives: errors beyond are not seen.
+
+    Attributes:
+        level: float32 [O], the output at which the ReLU's input is zero; with a `branch` that at
+            which it is zero without the shortcut.
+        sign: float32 [O], 1 where what is above passes, -1 where what is below does, 0 where all is
+            seen.
+    """
+
+    level: np.ndarray
+    sign: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Reading:
     """A layer as a linear map `Y = X W` of rows of its input.
 
@@ -43,6 +58,7 @@ class Reading:
             the bias beside each kernel.
         weights: float [O], what one unit of error in each output counts: the norm's scale.
         total, shortcut: with `item.branch`, the residual sum and its other operand.
+        clip: set where a ReLU alone reads the output, or the sum.
     """
 
     name: str
@@ -54,6 +70,7 @@ class Reading:
     weights: np.ndarray
     total: Ref | None = None
     shortcut: Ref | None = None
+    clip: Clip | None = None
 
     @property
     def centred(self) -> bool:
@@ -125,7 +142,10 @@ def find_readings(graph: Graph, names: list[str], *, compensate: bool) -> Iterat
             offsets=_offsets(graph, node, kernels, norm),
             weights=np.abs(scale),
         )
-        total = _sum_behind(graph, node if norm is None else norm) if compensate else None
+        end_node = node if norm is None else norm
+        total = _sum_behind(graph, end_node) if compensate else None
+        if _is_clipped(graph, end_node if total is None else total):
+            reading = dataclasses.replace(reading, clip=_clip(graph, node, norm, scale))
         if total is None:
             yield reading
             continue
@@ -171,6 +191,24 @@ def _offsets(
     if not all(bias in graph.params[node.layer] for bias in biases):
         return ()
     return tuple(Offset(node.layer, bias) for bias in biases)
+
+
+def _is_clipped(graph: Graph, end: Node) -> bool:
+    """Whether what a node gives goes through a ReLU, its own or one that alone reads it."""
+    if not is_linear(end):
+        return end.attrs.get("activation") == "relu"
+    reader = _only_consumer(graph, end)
+    row = None if reader is None else ops.find(graph, reader)
+    if reader is None or row is None or row.activation is None:
+        return False
+    return row.activation(reader.attrs) == "relu"
+
+
+def _clip(graph: Graph, node: Node, norm: Node | None, scale: np.ndarray) -> Clip:
+    usable = np.abs(scale) > _SMALLEST_SCALE
+    level = -_shift(graph, node, norm, scale) / np.where(usable, scale, 1.0)
+    sign = np.where(usable, np.sign(scale), 0.0)
+    return Clip(level.astype(np.float32), sign.astype(np.float32))
 
 
 def _sum_behind(graph: Graph, end: Node) -> Node | None:

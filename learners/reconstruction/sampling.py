@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from learners.reconstruction.importance import Cut
 from learners.reconstruction.statistics import LayerStatistics
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph.row import Window
@@ -100,6 +101,23 @@ class Sampled:
     branch: BranchTarget | None = None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Samples:
+    """Rows of a layer.
+
+    Attributes:
+        rows: float32 [n, P], X.
+        targets: float32 [n, O], Y.
+        shortcuts: float32 [n, O] or [n, 1], what a shortcut adds, in units of the output; else 0.
+        weights: float32 [n], what a squared error of each row counts.
+    """
+
+    rows: np.ndarray
+    targets: np.ndarray
+    shortcuts: np.ndarray
+    weights: np.ndarray
+
+
 class Sampler:
     """Samples layers over a stream of images.
 
@@ -116,10 +134,10 @@ class Sampler:
         self.batches = batches
         self.num_images = num_images
         self.num_positions = num_positions
-        self._seed = seed
+        self.seed = seed
 
     def _positions(self, images: Any, key: int, batch: tf.Tensor) -> tf.Tensor:
-        seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, key]), batch)
+        seed = tf.random.experimental.stateless_fold_in(tf.constant([self.seed, key]), batch)
         size = tf.shape(keras.tree.flatten(images)[0])[0]
         return tf.random.stateless_uniform([size, self.num_positions, 2], seed=seed)
 
@@ -167,6 +185,7 @@ class Sampler:
         model: Callable[..., Sequence[tf.Tensor]],
         batches: Iterable[Any],
         targets: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray] | None = None,
     ) -> LayerStatistics:
         """Sum up a layer's moments.
 
@@ -176,19 +195,24 @@ class Sampler:
                 as pruned so far.
             batches: the images in the same order, or what stands for them (`frontier.py`).
             targets: the layer's entry of `targets`.
+            weights: for each batch float32 [rows], what a squared error of each row counts; None =
+                all 1.
 
         Returns:
             The moments over all batches.
         """
 
         @tf.function(reduce_retracing=True)
-        def moments(images: Any, batch: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def moments(
+            images: Any, batch: tf.Tensor, target: tf.Tensor, weight: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
             positions = self._positions(images, item.key, batch)
             maps = model(images)
             seen = rows(item.window, maps[0], positions)
             if item.branch is not None:
                 target -= rows(_PIXEL, maps[1], positions) * item.branch.inverse_scale
-            seen = _with_ones(seen)
+            root = tf.sqrt(weight)[:, None]
+            seen, target = _with_ones(seen) * root, target * root
             return (
                 tf.matmul(seen, seen, transpose_a=True),
                 tf.matmul(seen, target, transpose_a=True),
@@ -197,9 +221,60 @@ class Sampler:
 
         total = LayerStatistics.empty(*item.kernel.shape)
         for number, (images, target) in enumerate(zip(batches, targets, strict=True)):
-            parts = moments(images, tf.constant(number), tf.constant(target))
+            weight = np.ones(len(target), np.float32) if weights is None else weights[number]
+            parts = moments(images, tf.constant(number), tf.constant(target), tf.constant(weight))
             total += LayerStatistics(*(part.numpy().astype(np.float64) for part in parts))
         return total
+
+    def samples(
+        self,
+        item: Sampled,
+        model: Callable[..., Sequence[tf.Tensor]],
+        batches: Iterable[Any],
+        targets: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray] | None = None,
+        *,
+        max_bytes: int,
+    ) -> Samples:
+        """Hold the rows themselves, of as many batches as fit; arguments as of `statistics`.
+
+        Args:
+            item: the layer.
+            model: see `statistics`.
+            batches: see `statistics`.
+            targets: see `statistics`.
+            weights: see `statistics`.
+            max_bytes: that the rows take.
+        """
+
+        @tf.function(reduce_retracing=True)
+        def cut(images: Any, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            positions = self._positions(images, item.key, batch)
+            maps = model(images)
+            seen = rows(item.window, tf.convert_to_tensor(maps[0]), positions)
+            if item.branch is None:
+                return seen, tf.zeros([tf.shape(seen)[0], 1])
+            shortcut = rows(_PIXEL, tf.convert_to_tensor(maps[1]), positions)
+            return seen, shortcut * item.branch.inverse_scale
+
+        found: list[tuple[np.ndarray, ...]] = []
+        size = 0
+        for number, (images, target) in enumerate(zip(batches, targets, strict=True)):
+            size += 4 * len(target) * item.kernel.shape[0]
+            if found and size > max_bytes:
+                break
+            seen, shortcut = (part.numpy() for part in cut(images, tf.constant(number)))
+            weight = np.ones(len(target), np.float32) if weights is None else weights[number]
+            found.append((seen, target - shortcut, shortcut, weight))
+        return Samples(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+    def places(self, key: int) -> Cut:
+        """Give the function that cuts a layer's rows out of a map of its output; see `Cut`."""
+
+        def cut(maps: tf.Tensor, images: Any, number: tf.Tensor) -> tf.Tensor:
+            return rows(_PIXEL, maps, self._positions(images, key, number))
+
+        return cut
 
     def own_statistics(
         self, layers: Sequence[Sampled], model: keras.Model

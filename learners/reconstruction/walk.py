@@ -8,18 +8,19 @@ inputs, zeros, a coarse grid) is not known here.
 Nothing changes its shape on the way: one network serves all layers.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 
-from learners.reconstruction.frontier import Frontier
+from learners.reconstruction.frontier import Frontier, Outputs
+from learners.reconstruction.importance import Importance, importance
 from learners.reconstruction.least_squares import relative_error
 from learners.reconstruction.readings import Reading, find_readings
-from learners.reconstruction.sampling import Sampler
+from learners.reconstruction.sampling import Sampler, Samples
 from learners.reconstruction.statistics import LayerStatistics
-from utils.graph import Graph, to_keras_with_tensors
+from utils.graph import Graph, Ref, to_keras_with_tensors
 
 MAX_TARGET_BYTES = 256 * 2**20  # targets of several layers that wait in memory at a time
 
@@ -50,6 +51,8 @@ class Walk:
         names: the nodes to visit, in the order of the network; True for those that may be solved.
         sampler: the images.
         compensate: layers at the end of a residual branch make up for the error of their shortcut.
+        weighted: errors count by what they do to the network's outputs (`importance.py`), which
+            takes a backward pass over the images; else all rows alike, outputs by the norm behind.
         on_layer: called with (layers done, layers in all, name) after each layer.
 
     Attributes:
@@ -63,6 +66,7 @@ class Walk:
         sampler: Sampler,
         *,
         compensate: bool,
+        weighted: bool = False,
         on_layer: Callable[[int, int, str], None] = lambda done, total, name: None,
     ) -> None:
         self._graph = graph
@@ -78,6 +82,7 @@ class Walk:
         self._targets: dict[str, list[np.ndarray]] = {}
         self._fresh: dict[str, LayerStatistics] = {}
         self._here = ""
+        self._importance = self._weigh() if weighted else {}
 
     def __iter__(self) -> Iterator[str]:
         """Visit the nodes: all in front of the one at hand is final."""
@@ -91,15 +96,46 @@ class Walk:
     def statistics(self, name: str) -> LayerStatistics:
         """Sample a layer's moments, at hand or further on, in the network as it is now."""
         if name not in self._fresh:
-            if name not in self._targets:
-                self._sample_targets(name)
-            reading = self.readings[name]
-            wanted = [reading.source, *([reading.shortcut] if reading.shortcut else [])]
-            model = self._frontier.submodel(wanted)
+            model, targets = self._seen(name)
             self._fresh[name] = self._sampler.statistics(
-                reading.item, model, self._frontier, self._targets[name]
+                self.readings[name].item, model, self._frontier, targets, self._rows(name)
             )
         return self._fresh[name]
+
+    def samples(self, name: str, max_bytes: int) -> Samples:
+        """Hold rows of a layer, at hand or further on, in the network as it is now."""
+        model, targets = self._seen(name)
+        item = self.readings[name].item
+        return self._sampler.samples(
+            item, model, self._frontier, targets, self._rows(name), max_bytes=max_bytes
+        )
+
+    def output_weights(self, name: str) -> np.ndarray:
+        """Say what one unit of error in each output of a layer counts, float [O]."""
+        found = self._importance.get(name)
+        return self.readings[name].weights if found is None else found.outputs
+
+    def _rows(self, name: str) -> Sequence[np.ndarray] | None:
+        found = self._importance.get(name)
+        return None if found is None else found.rows
+
+    def _weigh(self) -> dict[str, Importance]:
+        """Run the images backward through the network before."""
+        model, tensors = self._original
+        outputs = [tensors[Ref(name)] for name in self.readings]
+        part = keras.Model(model.inputs, [*outputs, *keras.tree.flatten(model.outputs)])
+        cuts = {
+            name: self._sampler.places(reading.item.key) for name, reading in self.readings.items()
+        }
+        return importance(part, cuts, self._sampler.batches, seed=self._sampler.seed)
+
+    def _seen(self, name: str) -> tuple[Outputs, list[np.ndarray]]:
+        """Give what a layer sees, and its targets."""
+        if name not in self._targets:
+            self._sample_targets(name)
+        reading = self.readings[name]
+        wanted = [reading.source, *([reading.shortcut] if reading.shortcut else [])]
+        return self._frontier.submodel(wanted), self._targets[name]
 
     def solve(self, name: str, solver: Solver) -> float:
         """Solve a layer and put its kernel back.

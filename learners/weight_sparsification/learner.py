@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from learners.base import FINE_TUNING, AbstractLearner, Trained
+from learners.identity import file_digest
 from learners.live_weights import LiveWeights
 from learners.reconstruction.sampling import Sampler, training_sampler
 from learners.search.stage import SearchedStage
@@ -70,6 +71,13 @@ class WeightSparseLearner(AbstractLearner):
     ) -> None:
         """Refuse a prune dict or a granularity that is not for this network."""
         find_targets(from_keras(model, allow_unsafe=allow_unsafe), config)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Compare the prune dict's content too."""
+        own = {}
+        if self.config.prune_dict:
+            own["prune_dict_file"] = file_digest(self.config.prune_dict)
+        return {**super().fingerprint(), **own}
 
     def schedule(self) -> Schedule:
         """Say when weights go; without training all at once.

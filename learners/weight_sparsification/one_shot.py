@@ -3,22 +3,29 @@
 On the walk (`learners/reconstruction/walk.py`) each layer loses its weights by `obs.py`: its inputs
 are those of the network as thinned so far, its targets the outputs before, so that it also makes up
 for the errors in front of it. Layers behind that lose nothing are refitted for the same reason.
+Where a ReLU reads what a layer gives, the weights that stay are then fitted to what it lets through
+(`learners/reconstruction/clipped.py`).
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from learners.kernels.layers import KernelLayer, kernel_layers
 from learners.kernels.tables import MAX_ROWS, Moments
+from learners.reconstruction.clipped import refit_clipped
 from learners.reconstruction.least_squares import refit_kernel
-from learners.reconstruction.sampling import Sampler
+from learners.reconstruction.readings import Reading
+from learners.reconstruction.sampling import Sampler, Samples
 from learners.reconstruction.statistics import LayerStatistics
 from learners.reconstruction.walk import Walk
 from learners.weight_sparsification.masks import Granularity, make_mask
-from learners.weight_sparsification.obs import PULL, thinned
+from learners.weight_sparsification.obs import PULL, goes_by_outputs, thinned
 from learners.weight_sparsification.score import magnitude
 from utils.graph import Graph
+
+MAX_SAMPLE_BYTES = 192 * 2**20  # of rows that are held for a layer behind which a ReLU stands
 
 
 class OneShot:
@@ -61,6 +68,7 @@ class OneShot:
             {node: any(la.num_rows <= MAX_ROWS for la in own) for node, own in visited.items()},
             sampler,
             compensate=True,
+            weighted=True,
             on_layer=on_layer,
         )
         self._visited = visited
@@ -72,7 +80,7 @@ class OneShot:
             for layer in self._visited[node]:
                 fits = layer.num_rows <= MAX_ROWS
                 if fits and reading is not None and reading.kernels == layer.weights:
-                    solver = self._solver(layer, reading.weights)
+                    solver = self._solver(layer, reading)
                     self.errors[layer.name] = self._walk.solve(node, solver)
                 elif layer.name in self._layers:
                     self._drop_smallest(layer)
@@ -86,9 +94,11 @@ class OneShot:
                 visited.setdefault(layer.node, []).append(layer)
         return visited
 
-    def _solver(self, layer: KernelLayer, weights: np.ndarray) -> "_Solver":
+    def _solver(self, layer: KernelLayer, reading: Reading) -> "_Solver":
         count = self._counts[layer.name] if layer.name in self._layers else None
-        return _Solver(layer, weights, count, self._grain)
+        samples = functools.partial(self._walk.samples, reading.name, MAX_SAMPLE_BYTES)
+        weights = self._walk.output_weights(reading.name)
+        return _Solver(layer, reading, count, self._grain, samples, weights)
 
     def _drop_smallest(self, layer: KernelLayer) -> None:
         """Set the smallest weights to zero."""
@@ -104,22 +114,28 @@ class _Solver:
 
     Args:
         layer: which.
-        weights: float [O], what an error in each output counts.
+        reading: how it stands in the network.
         count: weights that stay; None for a layer that only makes up for those in front.
         granularity: what goes together.
+        samples: gives rows of the layer.
+        weights: float [O], what an error in each output counts.
     """
 
     def __init__(
         self,
         layer: KernelLayer,
-        weights: np.ndarray,
+        reading: Reading,
         count: int | None,
         granularity: Granularity,
+        samples: Callable[[], Samples],
+        weights: np.ndarray,
     ) -> None:
         self._layer = layer
-        self._weights = weights
+        self._reading = reading
         self._count = count
         self._grain = granularity
+        self._samples = samples
+        self._weights = weights
 
     def __call__(
         self, statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool
@@ -133,4 +149,10 @@ class _Solver:
         if not centred:
             return found, np.zeros(found.shape[1])
         mean_x, mean_y = statistics.means()
-        return found, mean_y - mean_x @ found
+        offset = mean_y - mean_x @ found
+        clip = self._reading.clip
+        if clip is None or not goes_by_outputs(self._layer):
+            return found, offset
+        return refit_clipped(
+            self._samples(), clip.level, clip.sign, found, offset, old=kernel, pull=PULL
+        )

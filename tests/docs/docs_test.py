@@ -56,6 +56,8 @@ _TINY = {
     ],
     "filter-pruned": ["--fp_nb_smpls=100", "--tflite=none"],
     "soft-pruned": ["--sfp_thresholds=0.6,0.5", "--sfp_max_retrains=0", "--tflite=none"],
+    "weight-sparse": ["--ws_nb_smpls=100", "--ws_nb_crops_per_smpl=2"],
+    "full-prec,weight-sparse": ["--nb_epochs=0,0", "--ws_nb_smpls=100"],
     "full-prec,filter-pruned": ["--nb_epochs=0,2.1"],
     "full-prec,soft-pruned": ["--nb_epochs=0,0.1"],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],

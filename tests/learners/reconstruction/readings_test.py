@@ -180,3 +180,38 @@ def test_a_convolution_at_every_time_step_is_left_out():
     x = layers.TimeDistributed(layers.Conv2D(4, 3), name="frames")(inputs)
     x = layers.TimeDistributed(layers.Dense(4), name="each")(layers.Reshape((2, -1))(x))
     assert list(readings(keras.Model(inputs, x), "frames", "each")) == ["each"]
+
+
+def test_where_a_relu_cuts_off():
+    """At the level the ReLU's input is zero, by the network itself."""
+    model = networks.residual()
+    found = readings(model, "a1", "a2", "b2", "short", "head")
+    assert found["head"].clip is None
+    inner, end = found["a1"], found["a2"]
+    images = networks.images(4)
+
+    def output(name):
+        return np.asarray(keras.Model(model.inputs, model.get_layer(name).output)(images))
+
+    seen = (output("a1") - inner.clip.level) * inner.clip.sign > 0
+    np.testing.assert_array_equal(seen, output("a1_bn") > 0)
+    shortcut = output("stem_relu") * end.item.branch.inverse_scale
+    seen = (output("a2") + shortcut - end.clip.level) * end.clip.sign > 0
+    np.testing.assert_array_equal(seen, output("sum_a") > 0)
+
+
+def test_a_layer_with_its_own_relu_is_cut_off_at_minus_its_bias():
+    model = networks.vgg()
+    found = readings(model, "conv1", "fc1", "fc2")
+    assert found["fc2"].clip is None
+    for name in ("conv1", "fc1"):
+        bias = np.asarray(model.get_layer(name).bias)
+        np.testing.assert_allclose(found[name].clip.level, -bias, rtol=1e-6)
+        np.testing.assert_array_equal(found[name].clip.sign, np.ones(bias.size))
+
+
+def test_what_is_read_beside_the_relu_is_not_cut_off():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 1, name="conv")(inputs)
+    outputs = layers.Add()([layers.ReLU()(x), x])
+    assert readings(networks.randomised(keras.Model(inputs, outputs)), "conv")["conv"].clip is None

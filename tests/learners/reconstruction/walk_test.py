@@ -132,3 +132,25 @@ def test_zeroed_slices_are_seen_by_what_comes_after():
     kernel = np.asarray(model.get_layer("a2").kernel).copy()
     kernel[:, :, dropped] = 0
     np.testing.assert_array_equal(walk.params()["a2"]["kernel"], kernel)
+
+
+def test_rows_that_are_held_are_those_of_the_moments():
+    model = networks.residual()
+    walk = Walk(
+        from_keras(model),
+        dict.fromkeys(NAMES, True),
+        Sampler([IMAGES[:16], IMAGES[16:]], num_images=24, num_positions=6, seed=3),
+        compensate=True,
+        weighted=True,
+    )
+    for name in walk:
+        if name != "b2":
+            continue
+        moments, held = walk.statistics(name), walk.samples(name, 2**20)
+        few = walk.samples(name, 1)
+    assert len(held.rows) == 24 * 6 and len(few.rows) == 16 * 6
+    assert held.weights.std() > 0 and walk.output_weights("b2").shape == (12,)
+    columns = np.column_stack([held.rows, np.ones(len(held.rows))])
+    weighted = columns * held.weights[:, None]
+    np.testing.assert_allclose(moments.moment, columns.T @ weighted, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(moments.cross, weighted.T @ held.targets, rtol=1e-3, atol=1e-2)

@@ -74,25 +74,6 @@ def test_what_went_is_zero_after_every_step(trained_digits, tmp_path, monkeypatc
         assert not (before & ~after).any()
 
 
-def test_killed_it_ends_with_the_same_bits(gradual, trained_digits, tmp_path, monkeypatch):
-    flags = {**UNIFORM, "ws_prune_ratio": 0.8, "ws_mask_update_step": 1, "nb_epochs": "1",
-             "save_step": 5}  # fmt: skip
-    count = callbacks.Recorder.on_train_batch_end
-
-    def die(self, batch, logs=None):
-        count(self, batch, logs)
-        if self.step == 8:  # in the midst of the schedule
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Recorder, "on_train_batch_end", die)
-        with pytest.raises(KeyboardInterrupt):
-            compress("weight-sparse", tmp_path, started(trained_digits), **flags)
-    resumed = compress("weight-sparse", tmp_path, started(trained_digits), **flags)
-    for first, second in zip(gradual.model.weights, resumed.model.weights, strict=True):
-        np.testing.assert_array_equal(np.asarray(first), np.asarray(second))
-
-
 def test_closed_form_without_training_beats_magnitude(trained_digits, tmp_path):
     flags = {**UNIFORM, "ws_prune_ratio": 0.9, "nb_epochs": "0", "ws_nb_smpls": 512}
     closed = compress("weight-sparse", tmp_path / "obs", started(trained_digits), **flags,
