@@ -41,8 +41,8 @@ def gradient_factor(num_values: Any, grid: Grid, zero_point: Any, xp: Any = np) 
         xp: `numpy` or `keras.ops`.
 
     Example:
-        >>> float(gradient_factor(144, Grid(bits=3, kind="unsigned"), np.array(0)))
-        0.031497039417435604
+        >>> round(float(gradient_factor(144, Grid(bits=3, kind="unsigned"), 0)), 4)
+        0.0315
     """
     most = xp.maximum(grid.highest - zero_point, zero_point - grid.lowest)
     return 1.0 / xp.sqrt(num_values * xp.maximum(most, 1))
