@@ -53,7 +53,7 @@ def round_to_code(
         pull: eps, in units of the mean diagonal of G; > 0.
         present: boolean [P, O], False for weights that are zero and stay so.
         num_moves: times that the code's values are moved.
-        own_orders: see `round_kernel`.
+        own_orders: see `round_kernel`; None = up to `MAX_WORK`.
 
     Returns:
         The kernel, float64 [P, O], every weight at a value of the code; and the code.
@@ -64,6 +64,8 @@ def round_to_code(
     if present is not None:
         solved = np.where(present, solved, 0.0)
     code = fit(solved, np.diag(gram))
+    if own_orders is None:
+        own_orders = cross.size * len(gram) ** 2 <= MAX_WORK
     settled, _ = round_kernel(
         gram,
         cross,
