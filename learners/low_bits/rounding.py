@@ -8,8 +8,8 @@
    each weight in turn to the value that is best given all others. Neither raises the error.
 
 Reference:
-    see `learners/reconstruction/rounding.py` for 2; 3 is that of AQLM's predecessors in spirit:
-    alternating minimization over indices and values, as in Lloyd's algorithm, in the norm of G.
+    see `learners/reconstruction/rounding.py` for 2; 3 alternates as Lloyd, "Least squares
+    quantization in PCM", IEEE Transactions on Information Theory 28, 1982, here in the norm of G.
 """
 
 from __future__ import annotations
