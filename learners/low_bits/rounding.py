@@ -8,8 +8,8 @@
    each weight in turn to the value that is best given all others. Neither raises the error.
 
 Reference:
-    see `learners/reconstruction/rounding.py` for 2; 3 is that of AQLM's predecessors in spirit:
-    alternating minimization over indices and values, as in Lloyd's algorithm, in the norm of G.
+    see `learners/reconstruction/rounding.py` for 2; 3 alternates as Lloyd, "Least squares
+    quantization in PCM", IEEE Transactions on Information Theory 28, 1982, here in the norm of G.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from learners.low_bits.coding import Code
 from learners.reconstruction.ridge import factorised
 from learners.reconstruction.rounding import round_kernel, settle_in_turn
 
-PULL = 1e-6
+PULL = 1e-2  # what the samples show little of stays near the kernel before
+MAX_WORK = 2 * 10**10  # O P^3 up to which outputs round in orders of their own: 4 s on a core
 NUM_MOVES = 8  # of the code's values, at most
 _LEAST_GAIN = 1e-4  # of the error; less ends the turns
 
@@ -52,7 +53,7 @@ def round_to_code(
         pull: eps, in units of the mean diagonal of G; > 0.
         present: boolean [P, O], False for weights that are zero and stay so.
         num_moves: times that the code's values are moved.
-        own_orders: see `round_kernel`.
+        own_orders: see `round_kernel`; None = up to `MAX_WORK`.
 
     Returns:
         The kernel, float64 [P, O], every weight at a value of the code; and the code.
@@ -63,6 +64,8 @@ def round_to_code(
     if present is not None:
         solved = np.where(present, solved, 0.0)
     code = fit(solved, np.diag(gram))
+    if own_orders is None:
+        own_orders = cross.size * len(gram) ** 2 <= MAX_WORK
     settled, _ = round_kernel(
         gram,
         cross,
