@@ -21,7 +21,7 @@ from utils.quantization.activation import NO_BITS, OP
 from utils.quantization.grid import Grid
 from utils.quantization.ranges import least_squares
 
-NUM_VALUES = 100_000  # of a tensor that its range is taken from
+VALUES_PER_BATCH = 2000  # of a tensor, that its range is taken from
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,14 +105,13 @@ def quantized_graphs(
 def _drawn_values(
     graph: Graph, found: Sequence[Place], images: Iterable[Any], rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Draw values of each tensor, float64, about `NUM_VALUES` in all."""
+    """Draw values of each tensor, float64."""
     model, tensors = to_keras_with_tensors(graph)
     seen = keras.Model(model.inputs, [tensors[place.source] for place in found])
-    batches = [keras.tree.flatten(seen(batch, training=False)) for batch in images]
-    drawn: list[np.ndarray] = []
-    for maps in zip(*batches, strict=True):
-        per_batch = -(-NUM_VALUES // len(maps))
-        parts = [np.asarray(each, np.float64).ravel() for each in maps]
-        parts = [p if p.size <= per_batch else rng.choice(p, per_batch) for p in parts]
-        drawn.append(np.concatenate(parts))
-    return drawn
+    drawn: list[list[np.ndarray]] = [[] for _ in found]
+    for batch in images:
+        for parts, maps in zip(drawn, keras.tree.flatten(seen(batch, training=False)), strict=True):
+            values = np.asarray(maps, np.float64).ravel()
+            few = values.size <= VALUES_PER_BATCH
+            parts.append(values if few else rng.choice(values, VALUES_PER_BATCH))
+    return [np.concatenate(parts) for parts in drawn]
