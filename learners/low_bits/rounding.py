@@ -8,8 +8,8 @@
    each weight in turn to the value that is best given all others. Neither raises the error.
 
 Reference:
-    see `learners/reconstruction/rounding.py` for 2; 3 is that of AQLM's predecessors in spirit:
-    alternating minimization over indices and values, as in Lloyd's algorithm, in the norm of G.
+    see `learners/reconstruction/rounding.py` for 2; 3 alternates as Lloyd, "Least squares
+    quantization in PCM", IEEE Transactions on Information Theory 28, 1982, here in the norm of G.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ def round_to_code(
     if present is not None:
         solved = np.where(present, solved, 0.0)
     code = fit(solved, np.diag(gram))
+    if own_orders is None:
+        own_orders = cross.size * len(gram) ** 2 <= MAX_WORK
     settled, _ = round_kernel(
         gram,
         cross,
