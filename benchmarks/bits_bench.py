@@ -116,7 +116,7 @@ def agents_on_bits(context: Context, *options: str) -> dict[str, object]:
         limits = (f"--uql_nb_rlouts={number}", f"--uql_nb_rlouts_min={number}")
         flags = (*options, *SEARCH, *UNTRAINED, f"--agent={agent}", *limits)
         report = cifar_run(context, context.seed, *flags)
-        rollouts = report["search"]["rollouts"]
+        rollouts = _search_of(report)["rollouts"]
         found[agent] = (max(each["reward"] for each in rollouts if each["reward"] is not None),
                         sum(each["seconds"] for each in rollouts[1:]))  # fmt: skip
     return {
@@ -129,11 +129,16 @@ def agents_on_bits(context: Context, *options: str) -> dict[str, object]:
 
 
 def _kept(report: Mapping[str, Any]) -> str:
-    return "winner" if report["search"]["winner"] is not None else "uniform"
+    return "winner" if _search_of(report)["winner"] is not None else "uniform"
 
 
 def _candidate(report: Mapping[str, Any], name: str) -> float:
-    return report["search"][name]["top1"]
+    return _search_of(report)[name]["top1"]
+
+
+def _search_of(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    (search,) = report["searches"]
+    return search
 
 
 def _gain(report: Mapping[str, Any]) -> float:

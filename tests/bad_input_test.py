@@ -480,9 +480,6 @@ TABLE = [
         ("`nuql_weight_bits` must be in [1, 8]", "Received: 9")),
     Bad("a codebook begun in an unknown way", f"{CODEBOOKS} --nuql_init_style=random",
         ("`nuql_init_style` must be one of 'quantile', 'uniform', 'kmeans'", "'random'")),
-    Bad("more bits in a setting than codebooks have", f"{CODEBOOKS} --setting=bits.json",
-        ("--setting=bits.json", "'conv2' is given 9 bits", "1 to 8, or 32"),
-        bits_file(conv2=9), started=True),
     Bad("fewest bits above the most", f"{CODEBOOKS} {SEARCHED} --nuql_w_bit_min=6 "
         "--nuql_w_bit_max=5", ("`nuql_w_bit_min` must not exceed `nuql_w_bit_max`", "6 and 5")),
     Bad("equivalent bits below the fewest", f"{CODEBOOKS} {SEARCHED} --nuql_equivalent_bits=2 "

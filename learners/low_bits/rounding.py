@@ -26,7 +26,7 @@ from learners.reconstruction.rounding import round_kernel, settle_in_turn
 PULL = 1e-2  # what the samples show little of stays near the kernel before
 MAX_WORK = 2 * 10**10  # O P^3 up to which outputs round in orders of their own: 4 s on a core
 NUM_MOVES = 8  # of the code's values, at most
-_LEAST_GAIN = 1e-4  # of the error; less ends the turns
+_LEAST_GAIN = 1e-3  # of the rise of the error; less ends the turns
 
 Fit = Callable[[np.ndarray, np.ndarray], Code]
 """(kernel [P, O], importance [P]) -> the code for it."""
@@ -61,6 +61,9 @@ def round_to_code(
     factor, ridge = factorised(gram, pull)
     pulled, wanted = gram + ridge * np.eye(len(gram)), cross + ridge * kernel
     solved = scipy.linalg.cho_solve(factor, wanted)
+    least = _loss(pulled, wanted, solved)
+    if own_orders is None:
+        own_orders = kernel.shape[1] * len(gram) ** 3 <= MAX_WORK
     if present is not None:
         solved = np.where(present, solved, 0.0)
     code = fit(solved, np.diag(gram))
@@ -76,15 +79,15 @@ def round_to_code(
         present=present,
         own_orders=own_orders,
     )
-    error = _loss(pulled, wanted, settled)
+    error = _loss(pulled, wanted, settled) - least
     for _ in range(num_moves):
         better = code.improved(pulled, wanted, settled)
         start = code.moved(settled, better)
         moved = settle_in_turn(pulled, wanted, start, _masked(better, present))
-        now = _loss(pulled, wanted, moved)
+        now = _loss(pulled, wanted, moved) - least
         if not now < error:
             break
-        done = error - now <= _LEAST_GAIN * abs(error)
+        done = error - now <= _LEAST_GAIN * error
         code, settled, error = better, moved, now
         if done:
             break

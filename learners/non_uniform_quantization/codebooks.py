@@ -21,6 +21,7 @@ levels are those of least error by the whole of it, not by its diagonal.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,12 +29,13 @@ import numpy as np
 
 from learners.kernels.layers import KernelLayer
 from learners.low_bits.coding import Code, Places, Weight
-from utils.quantization.codebook import cluster_sums, fit_codebook, nearest
+from utils.quantization.codebook import above, cluster_sums, fit_codebook, middles, nearest
 from utils.quantization.groups import Grouping
 from utils.quantization.learned_codebook import CodebookQuantizer
 from utils.quantization.tensor import QuantizedTensor
 
 MAX_STEPS = 64  # of conjugate gradients
+MAX_COMPARED = 20_000  # values times levels that are compared at once
 _SMALL = 1e-12  # of the first residual, squared: where they end
 
 
@@ -59,7 +61,15 @@ class CodebookCode:
     def nearest(self, values: np.ndarray, rows: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """See `Code`."""
         ids = self.places.ids[rows, outputs]
-        return self.levels[ids, nearest(values, ids, self.levels)]
+        if values.size * self.levels.shape[1] <= MAX_COMPARED:  # one row: calls would cost more
+            codes = np.sum(values[..., None] > self._middles[ids], axis=-1)
+        else:
+            codes = above(values, ids, self._middles)
+        return self.levels[ids, codes]
+
+    @functools.cached_property
+    def _middles(self) -> np.ndarray:
+        return middles(self.levels)
 
     @property
     def reach(self) -> np.ndarray:

@@ -56,10 +56,14 @@ _TINY = {
     ],
     "filter-pruned": ["--fp_nb_smpls=100", "--tflite=none"],
     "soft-pruned": ["--sfp_thresholds=0.6,0.5", "--sfp_max_retrains=0", "--tflite=none"],
-    "uniform": ["--uql_nb_smpls=100"],
+    ",uniform": ["--uql_nb_smpls=100"],
+    "=uniform": ["--uql_nb_smpls=100"],
+    "non-uniform": ["--nuql_nb_smpls=100"],
     "full-prec,uniform": ["--nb_epochs=0.1,0"],
     "weight-sparse": ["--ws_nb_smpls=100", "--ws_nb_crops_per_smpl=2"],
     "full-prec,weight-sparse": ["--nb_epochs=0,0", "--ws_nb_smpls=100"],
+    "full-prec,non-uniform": ["--nb_epochs=0.1,0"],
+    "--uql_enbl_rl_agent": ["--uql_nb_rlouts=2", "--uql_nb_rlouts_min=2"],
     "full-prec,filter-pruned": ["--nb_epochs=0,2.1"],
     "full-prec,soft-pruned": ["--nb_epochs=0,0.1"],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],
@@ -106,7 +110,7 @@ def call(arguments, checkout, *, exports):
     if script == "main.py" and not exports:
         argv += ["--tflite=none"]
     for name, settings in _TINY.items():
-        if any(arg.startswith("--learner=") and name in arg for arg in argv):
+        if any(arg.startswith(("--learner=", "--uql_enbl")) and name in arg for arg in argv):
             argv += settings
     assert _COMMANDS[script](argv) == 0, shlex.join(arguments)
 

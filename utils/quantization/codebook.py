@@ -95,7 +95,7 @@ def fit_codebook(
 
 
 def nearest(values: Any, ids: Any, levels: Any, xp: Any = np) -> Any:
-    """Find the level nearest to each value, by bisection.
+    """Find the level nearest to each value.
 
     Args:
         values: float, any shape.
@@ -110,12 +110,32 @@ def nearest(values: Any, ids: Any, levels: Any, xp: Any = np) -> Any:
         >>> nearest(np.array([-5.0, 0.4, 0.5, 0.6]), np.zeros(4, int), np.array([[0.0, 1.0]]))
         array([0, 0, 0, 1], dtype=int32)
     """
-    last = levels.shape[1] - 1
-    middles = xp.reshape((levels[:, :-1] + levels[:, 1:]) / 2.0, [-1])
+    return above(values, ids, middles(levels), xp)
+
+
+def middles(levels: Any) -> Any:
+    """Give the middles between neighboring levels, [G, L - 1]."""
+    return (levels[:, :-1] + levels[:, 1:]) / 2.0
+
+
+def above(values: Any, ids: Any, limits: Any, xp: Any = np) -> Any:
+    """Count the limits below each value, by bisection.
+
+    Args:
+        values: float, any shape.
+        ids: int, broadcast to that shape: the group of each, in [0, G).
+        limits: float [G, L - 1], ascending: with `middles`, the count is the code.
+        xp: see `nearest`.
+
+    Returns:
+        int32 like `values`, in [0, L).
+    """
+    last = limits.shape[1]
     codes, first = xp.zeros_like(values, dtype="int32"), ids * last
+    limits = xp.reshape(limits, [-1])
     for bit in reversed(range(last.bit_length())):  # codes are built from their highest bit on
         tried = codes + 2**bit
-        is_above = values > xp.take(middles, first + xp.minimum(tried, last) - 1)
+        is_above = values > xp.take(limits, first + xp.minimum(tried, last) - 1)
         codes = xp.where(xp.logical_and(tried <= last, is_above), tried, codes)
     return codes
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from learners.low_bits.bits import activation_bits, is_edge, quantized_layers, weight_bits
+from learners.non_uniform_quantization.config import NonUniformQuantConfig
 from learners.setting import Setting
 from learners.uniform_quantization.config import UniformQuantConfig
 from tests.learners import networks
@@ -74,3 +75,10 @@ def test_refusals(graph: Graph) -> None:
     said = re.escape("larger than the kernels of short (96), head (60). Received: 100. Choose at m")
     with pytest.raises(InputError, match=said):
         quantized_layers(graph, small)
+
+
+def test_codebooks_have_fewer_bits_than_grids(graph: Graph) -> None:
+    layers, chosen = quantized_layers(graph, config()), setting(graph, a1=9)
+    assert weight_bits(layers, config(), chosen)["a1"] == 9
+    with pytest.raises(InputError, match=r"'a1' is given 9 bits. It can have 1 to 8, or 32"):
+        weight_bits(layers, NonUniformQuantConfig(), chosen)
