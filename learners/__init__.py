@@ -110,6 +110,15 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
     ),
+    "weight-sparse": Entry(
+        "learners.weight_sparsification.learner:WeightSparseLearner",
+        "learners.weight_sparsification.config:WeightSparseConfig",
+        "sets single weights, N of M or tiles to zero, in closed form or while it trains",
+        starts="trained",
+        ends_before=True,
+        quantity="sparsity",
+        budgets=("nonzeros",),
+    ),
     "uniform": Entry(
         "learners.uniform_quantization.learner:UniformQuantLearner",
         "learners.uniform_quantization.config:UniformQuantConfig",

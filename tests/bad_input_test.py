@@ -35,6 +35,7 @@ SOFT = f"--learner=soft-pruned {TRAINED}"
 UNIFORM = f"--learner=uniform {TRAINED}"
 CODEBOOKS = f"--learner=non-uniform {TRAINED}"
 SEARCHED = "--nuql_enbl_rl_agent"
+SPARSE = f"--learner=weight-sparse {TRAINED}"
 
 HELPER = """
 import keras, numpy as np, tensorflow as tf
@@ -234,6 +235,13 @@ def bits_file(**values: int) -> Callable[[], None]:
     return write
 
 
+def prune_dict(text: str) -> Callable[[], None]:
+    def write() -> None:
+        pathlib.Path("prune.yaml").write_text(text)
+
+    return write
+
+
 @dataclasses.dataclass(frozen=True)
 class Bad:
     """A call that must be refused.
@@ -408,6 +416,40 @@ TABLE = [
         document(("ratio: 0.4", "prune_type: specified_layer_prune, layers_to_be_pruned: "
                                 "{cov1: 0.4}")), started=True),
     # soft pruning
+    Bad("a schedule that ends before it begins",
+        f"{SPARSE} --ws_iter_ratio_beg=0.5 --ws_iter_ratio_end=0.4",
+        ("`ws_iter_ratio_beg` must be below `ws_iter_ratio_end`", "Received: 0.5 and 0.4")),
+    Bad("stairs without a step", f"{SPARSE} --ws_schedule=step --ws_sparse_step=5",
+        ("`ws_frequency` must not exceed `ws_sparse_step`", "Received: 100 and 5")),
+    Bad("stairs without training", f"{SPARSE} --ws_schedule=step --nb_epochs=0",
+        ("`ws_schedule` step", "--nb_epochs is 0", "--ws_schedule=once")),
+    Bad("a ratio of all weights", f"{SPARSE} --ws_prune_ratio=1",
+        ("`ws_prune_ratio` must be in [0, 1)", "Received: 1.0")),
+    Bad("a granularity in words", f"{SPARSE} --ws_granularity=4:2",
+        ("`ws_granularity` must be element, N:M", "Received: '4:2'")),
+    Bad("N:M that does not divide", f"{SPARSE} --ws_granularity=2:7",
+        ("`ws_granularity` 2:7 does not divide", "conv2: 32 input channels are no multiple of 7",
+         "--ws_skip_indivisible"), started=True),
+    Bad("a prune dict that is missing", f"{SPARSE} --ws_prune_dict=no.yaml",
+        ("`ws_prune_dict`", "no.yaml")),
+    Bad("a prune dict of another network", f"{SPARSE} --ws_prune_dict=prune.yaml",
+        ("prune.yaml", "'cnov2'", "Did you mean 'conv2'?"), prune_dict("cnov2: 0.5"), started=True),
+    Bad("a prune dict with a ratio of one", f"{SPARSE} --ws_prune_dict=prune.yaml",
+        ("prune.yaml", "'conv2'", "in [0, 1)", "Received: 1"), prune_dict("conv2: 1")),
+    Bad("a prune dict and a ratio",
+        f"{SPARSE} --ws_prune_dict=prune.yaml --ws_prune_ratio=0.5",
+        ("--ws_prune_dict=prune.yaml and --ws_prune_ratio=0.5 contradict",),
+        prune_dict("conv2: 0.5")),
+    Bad("a part in no name", f"{SPARSE} --ws_skip_op_names=cnov",
+        ("ws_skip_op_names: no layer with a kernel has 'cnov'", "Valid: conv1"), started=True),
+    Bad("a global ranking of errors", f"{SPARSE} --ws_criterion=obs --ws_ranking=global",
+        ("`ws_ranking` global", "`ws_criterion` obs", "--ws_prune_ratio_prtl=optimal")),
+    Bad("a start without a schedule", f"{SPARSE} --ws_criterion=obs --ws_prune_ratio_init=0.5",
+        ("`ws_prune_ratio_init` has no effect", "--ws_schedule=poly")),
+    Bad("a schedule without a start", f"{SPARSE} --ws_criterion=obs --ws_schedule=poly",
+        ("`ws_schedule` poly", "--ws_prune_ratio_init=0.5")),
+    Bad("a budget beside N:M", f"{SPARSE} --ws_granularity=2:4 --budget=nonzeros:0.5",
+        ("--budget and --ws_granularity=2:4 contradict each other",)),
     Bad("thresholds that rise", f"{SOFT} --sfp_thresholds=0.5,0.6",
         ("`sfp_thresholds` must be numbers in (0, 1)", "Received: 0.5, 0.6")),
     Bad("a scope that is not there", f"{SOFT} --sfp_scope_names=cnov",

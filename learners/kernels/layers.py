@@ -72,13 +72,13 @@ class KernelLayer:
         return any(len(shape) > 2 for shape in self.shapes)
 
     def matrix(self, arrays: Arrays) -> np.ndarray:
-        """Give the kernel as a matrix, [P, O]: a copy.
+        """Give the kernel as a matrix, [P, O]: as a rule a view of the weight.
 
         Args:
             arrays: the network's weights.
         """
         parts = [self._flat(np.asarray(arrays[self.layer][weight])) for weight in self.weights]
-        return np.concatenate(parts, axis=1)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def tensors(self, matrix: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
         """Give a matrix [P, O] back as weights.
@@ -104,7 +104,7 @@ class KernelLayer:
         ends = range(-len(self.out_axes), 0)
         moved = np.moveaxis(array, self.out_axes, ends)
         num_outputs = int(np.prod([array.shape[axis] for axis in self.out_axes]))
-        return np.array(moved.reshape(-1, num_outputs))
+        return moved.reshape(-1, num_outputs)
 
 
 def kernel_layers(graph: Graph) -> tuple[KernelLayer, ...]:

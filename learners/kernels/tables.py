@@ -1,9 +1,13 @@
 """What every roll-out looks up: per layer its kernel, and how wrong it gets, at every choice.
 
-Computed once, on the untouched network: passes over the images give each layer's second moments, as
-many layers at a time as fit in memory, and a *method* makes of them the layer's kernel at each
-choice. What the choices mean (weights that stay, bits) is the method's. (The winner is made anew,
-layer by layer, on the network as changed so far: `learners/reconstruction/walk.py`.)
+Computed once: passes over the images give each layer's second moments, and a *method* makes of them
+the layer's kernel at each choice. What the choices mean (weights that stay, bits) is the method's.
+There are two ways to sample:
+
+- the untouched network, as many layers at a time as fit in memory;
+- around a candidate: on the walk (`learners/reconstruction/walk.py`), on which each layer takes its
+  choice of that candidate before the next is sampled. Then kernels make up for the errors in front
+  of them, and candidates near that one score as they will in the end; the winner's walk is its own.
 
 Kernels are kept in memory up to a number of bytes, the others in a temporary folder.
 """
@@ -21,6 +25,7 @@ from learners.kernels.layers import KernelLayer
 from learners.reconstruction.readings import Reading, find_readings
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics
+from learners.reconstruction.walk import Walk
 from utils.graph import Graph, to_keras_with_tensors
 
 MAX_MOMENT_BYTES = 512 * 2**20  # of layers that are sampled in one pass
@@ -57,10 +62,10 @@ class Moments:
         energy = statistics.weighted(counts).target_energy(centred)
         return cls(statistics.gram(centred), cross, counts, max(energy, np.finfo(np.float64).tiny))
 
-    def rise(self, change: np.ndarray) -> float:
-        """Say how large an error a change [P, O] of the kernel makes, relative to the energy."""
-        squares = np.sum(change * (self.gram @ change), axis=0)
-        return max(float(squares @ self.weights**2), 0.0) / self.energy
+    def error(self, kernel: np.ndarray) -> float:
+        """Give the squared error of a kernel [P, O] relative to the energy, >= 0."""
+        own = np.sum(kernel * (self.gram @ kernel - 2.0 * self.cross), axis=0)
+        return max(1.0 + float(own @ self.weights**2) / self.energy, 0.0)
 
 
 class Method(Protocol):
@@ -100,6 +105,7 @@ class KernelTables:
         layers: those that are chosen for.
         sampler: the images.
         method: makes the kernels.
+        around: layer name -> its choice, the candidate to walk along; None = the untouched network.
         on_layer: called with (layers done, layers in all, name) after each layer.
 
     Attributes:
@@ -115,17 +121,20 @@ class KernelTables:
         sampler: Sampler,
         method: Method,
         *,
+        around: Mapping[str, int] | None = None,
         on_layer: Callable[[int, int, str], None] = lambda done, total, name: None,
     ) -> None:
         self._graph = graph
         self._layers = {layer.name: layer for layer in layers}
-        self._readings = readings_of(graph, layers)
+        self._readings = readings_of(graph, layers, compensate=around is not None)
         self._store = _Store()
         self._errors: dict[str, np.ndarray] = {}
         kernels = {layer.name: layer.matrix(graph.params) for layer in layers}
         self.choices = {la.name: method.choices(la, kernels[la.name]) for la in layers}
         self.unsampled = [la.name for la in layers if la.name not in self._readings]
-        for done, (layer, statistics) in enumerate(self._sampled(sampler), start=1):
+        self._walks = around is not None
+        sampled = self._sampled(sampler) if around is None else self._walked(sampler, around)
+        for done, (layer, statistics) in enumerate(sampled, start=1):
             self._fill(layer, kernels[layer.name], statistics, method)
             on_layer(done, len(layers), layer.name)
 
@@ -134,7 +143,8 @@ class KernelTables:
 
         Returns:
             float64 [choices], the relative squared error of its outputs on the samples (of its
-            weights where it could not be sampled), not rising; 0 for a last that leaves it be.
+            weights where it could not be sampled), not rising; on a walk beyond that of the last
+            choice, which has to make up for others. 0 for a last that leaves the layer be.
         """
         return self._errors[name]
 
@@ -172,23 +182,38 @@ class KernelTables:
         reading, moments = self._readings.get(layer.name), None
         if statistics is not None and reading is not None:
             moments = Moments.of(statistics, centred=reading.centred, weights=reading.weights)
-        known = {choice: place for place, choice in enumerate(self.choices[layer.name])}
-        errors = np.zeros(len(known))
+        places = {choice: place for place, choice in enumerate(self.choices[layer.name])}
+        errors = np.full(len(places), _error(moments, kernel, kernel))
         for choice, version in method.versions(layer, kernel, moments):
-            change = version - kernel.astype(np.float64)
+            errors[places[choice]] = _error(moments, version, kernel)
             offset = np.zeros(kernel.shape[1])
-            if moments is None:
-                energy = max(float(np.sum(kernel.astype(np.float64) ** 2)), 1e-30)
-                errors[known[choice]] = float(np.sum(change**2)) / energy
-            else:
-                errors[known[choice]] = moments.rise(change)
             if statistics is not None and reading is not None and reading.centred:
                 mean_x, mean_y = statistics.means()
                 offset = mean_y - mean_x @ version
             pair = version.astype(np.float32), offset.astype(np.float32)
             self._store.put((layer.name, choice), pair)
         # A larger choice is never worse: what says otherwise is a method that looked less far.
-        self._errors[layer.name] = np.maximum.accumulate(errors[::-1])[::-1]
+        errors = np.maximum.accumulate(errors[::-1])[::-1]
+        last = layer.name, self.choices[layer.name][-1]
+        leaves_off = self._walks or last not in self._store  # where errors are counted from
+        self._errors[layer.name] = errors - (errors[-1] if leaves_off else 0.0)
+
+    def _walked(
+        self, sampler: Sampler, around: Mapping[str, int]
+    ) -> Iterator[tuple[KernelLayer, LayerStatistics | None]]:
+        """Sample layer by layer in the network as a candidate has changed it so far."""
+        original = {(la, n): a for la, own in self._graph.params.items() for n, a in own.items()}
+        nodes: dict[str, list[KernelLayer]] = {}
+        for layer in self._layers.values():
+            nodes.setdefault(layer.node, []).append(layer)
+        solved = {node: any(la.name in self._readings for la in own) for node, own in nodes.items()}
+        walk = Walk(self._graph, solved, sampler, compensate=True)
+        for node in walk:
+            for layer in nodes[node]:
+                is_read = layer.name in self._readings
+                yield layer, walk.statistics(node) if is_read else None
+                choice = around[layer.name]
+                walk.put(self.weights(layer.name, choice, lambda *key: original[key]))
 
     def _sampled(self, sampler: Sampler) -> Iterator[tuple[KernelLayer, LayerStatistics | None]]:
         """Sample as many layers at a time as fit in memory."""
@@ -229,6 +254,14 @@ def readings_of(
         if layer is not None:
             found[layer.name] = reading
     return found
+
+
+def _error(moments: Moments | None, version: np.ndarray, kernel: np.ndarray) -> float:
+    """Give a version's error, by the weights alone where there are no moments."""
+    if moments is not None:
+        return moments.error(version)
+    before = kernel.astype(np.float64)
+    return float(np.sum((version - before) ** 2) / max(np.sum(before**2), 1e-30))
 
 
 def _parts(layers: Sequence[KernelLayer]) -> Iterator[list[KernelLayer]]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from learners.weight_sparsification.masks import largest
+
 Counts = dict[str, int]
 """Layer name -> weights that stay."""
 
@@ -104,29 +106,15 @@ def by_rank(scores: Mapping[str, np.ndarray], num_left: int) -> Counts:
         >>> by_rank({"a": np.array([5.0, 4.0]), "b": np.array([1.0, 3.0, 2.0])}, 3)
         {'a': 2, 'b': 1}
     """
-    flat = {name: np.asarray(values, np.float64).ravel() for name, values in scores.items()}
-    best = {name: int(values.argmax()) for name, values in flat.items()}
-    together = np.concatenate(
-        [np.where(np.arange(v.size) == best[n], np.inf, v) for n, v in flat.items()]
-    )
-    owners = np.repeat(np.arange(len(flat)), [values.size for values in flat.values()])
-    staying = np.argsort(-together, kind="stable")[:num_left]
-    counts = np.bincount(owners[staying], minlength=len(flat))
-    return dict(zip(flat, counts.tolist(), strict=True))
-
-
-def in_units(counts: Mapping[str, int], units: Mapping[str, int]) -> Counts:
-    """Round counts to whole tiles, the nearest, at least one of each layer.
-
-    Args:
-        counts: layer name -> weights that stay.
-        units: layer name -> weights that go together.
-
-    Example:
-        >>> in_units({"a": 10, "b": 3}, {"a": 4, "b": 1})
-        {'a': 8, 'b': 3}
-    """
-    return {n: max(round(c / units[n]), 1) * units[n] for n, c in counts.items()}
+    flat = [np.ravel(values) for values in scores.values()]
+    together = np.concatenate([values.astype(np.float64) for values in flat])
+    ends = np.cumsum([values.size for values in flat])
+    firsts = ends - [values.size for values in flat]
+    best = firsts + [int(values.argmax()) for values in flat]
+    together[best] = np.inf
+    staying = np.concatenate([[0], np.cumsum(largest(together, num_left))])
+    counts = staying[ends] - staying[firsts]
+    return dict(zip(scores, counts.tolist(), strict=True))
 
 
 def _rounded(sizes: Mapping[str, int], wanted: Mapping[str, float], num_left: int) -> Counts:

@@ -12,7 +12,6 @@ import tensorflow as tf
 from learners.kernels.layers import KernelLayer, kernel_layers
 from learners.live_weights import LiveWeights
 from learners.own_loop import OwnLoop, due_steps
-from learners.weight_sparsification.allocate import in_units
 from learners.weight_sparsification.masks import Granularity, make_mask, parse_granularity
 from learners.weight_sparsification.progression import PROGRESSIONS
 from learners.weight_sparsification.prune_dict import (
@@ -84,8 +83,8 @@ class Prune(OwnLoop):
     Args:
         model: a built Keras model, trained and pruned in place.
         prune_dict: kernel name or pattern -> fraction of its weights that is removed, in [0, 1);
-            the file of one; or a number for all kernels. None for what a pattern N:M removes, else
-            0.75 of all.
+            the file of one; or a number for all kernels but the depthwise ones, which have few
+            weights. None for what a pattern N:M removes, else 0.75.
         pretrain_step: optimizer steps before the first weights go.
         sparse_step: steps during which weights go.
         frequency: every so many of them.
@@ -204,9 +203,9 @@ class Prune(OwnLoop):
                     f"the weights of {kernel.name!r} or their scores are not finite. Look at the "
                     "loss, or take a lower learning rate."
                 )
-            size, unit = kernel.size, self._granularity.unit
-            left = size - round(self._progression(self.ratios[kernel.name], share) * size)
-            left = in_units({kernel.name: left}, {kernel.name: unit})[kernel.name]
+            tiles = kernel.size // self._granularity.unit
+            gone = round(self._progression(self.ratios[kernel.name], share) * tiles)
+            left = max(tiles - gone, 1) * self._granularity.unit
             mask = make_mask(scores, left, self._granularity, kernel.num_channels)
             for key, stays in kernel.tensors(mask).items():
                 self._masks[key].assign(stays)
@@ -270,6 +269,9 @@ def _ratios(
     if not names:
         raise InputError("no layer of the model has a kernel whose weights could be removed.")
     ratios = ratios_by_layer(_prune_dict(given, granularity), names)
+    if not isinstance(given, (str, os.PathLike, Mapping)):  # nobody has named the layers
+        for kernel in (kernel for kernel in kernels if kernel.is_depthwise):
+            ratios.pop(kernel.name)
     ratios = {name: ratio for name, ratio in ratios.items() if ratio > 0}
     if not ratios:
         raise InputError(f"{_SOURCE} removes nothing. Give a layer a ratio above 0.")

@@ -175,12 +175,78 @@ def polynomial_for(
     return Polynomial(begin=begin, end=end, every=every, exponent=exponent)
 
 
-def check_ends(stairs: Stairs, num_steps: int, prefix: str) -> None:
-    """Refuse stairs that lead beyond the training.
+class Flags(Protocol):
+    """What is read of the learner's config."""
+
+    @property
+    def PREFIX(self) -> str:  # noqa: N802  as configs spell it
+        """Of its flags, for messages."""
+
+    @property
+    def schedule_kind(self) -> str:
+        """`poly`, `step` or `once`."""
+
+    @property
+    def prune_ratio_exp(self) -> float:
+        """Alpha."""
+
+    @property
+    def iter_ratio_beg(self) -> float:
+        """Where in the training the rise begins."""
+
+    @property
+    def iter_ratio_end(self) -> float:
+        """Where it ends."""
+
+    @property
+    def mask_update_step(self) -> float:
+        """Steps between two decisions."""
+
+    @property
+    def pretrain_step(self) -> int:
+        """Steps before the stairs."""
+
+    @property
+    def sparse_step(self) -> int:
+        """Steps of the stairs."""
+
+    @property
+    def frequency(self) -> int:
+        """Steps of a stair."""
+
+
+def make_schedule(config: Flags, num_steps: int) -> Schedule:
+    """Make the schedule that the flags describe.
+
+    Args:
+        config: the flags.
+        num_steps: steps of the training; without any, all goes at once.
 
     Raises:
-        InputError: with the numbers, and what fits.
+        InputError: if the last weights would go after the training.
     """
+    if num_steps == 0 or config.schedule_kind == "once":
+        return Once()
+    if config.schedule_kind == "poly":
+        return polynomial_for(
+            num_steps,
+            config.iter_ratio_beg,
+            config.iter_ratio_end,
+            every=int(config.mask_update_step),
+            exponent=config.prune_ratio_exp,
+        )
+    stairs = Stairs(
+        pretrain_step=config.pretrain_step,
+        sparse_step=config.sparse_step,
+        frequency=config.frequency,
+        exponent=config.prune_ratio_exp,
+    )
+    _check_ends(stairs, num_steps, config.PREFIX)
+    return stairs
+
+
+def _check_ends(stairs: Stairs, num_steps: int, prefix: str) -> None:
+    """Refuse stairs that lead beyond the training."""
     if stairs.end > num_steps:
         raise InputError(
             f"`{prefix}schedule`: the last weights would go at step {stairs.end} "

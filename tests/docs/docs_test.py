@@ -24,6 +24,7 @@ import nets
 from tools.benchmark import calc_inference_time
 from tools.conversion import export_tflite
 from tools.docs import flag_tables
+from tools.graph_tools import write_prune_dict
 
 ROOT = Path(main.__file__).resolve().parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -61,11 +62,13 @@ _TINY = {
     "full-prec,soft-pruned": ["--nb_epochs=0,0.1"],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],
     "tools/conversion/export_tflite.py": ["--tflite_max_gap=1", "--tflite_min_agreement=0"],
+    "tools/graph_tools/write_prune_dict.py": [],
 }
 _COMMANDS = {
     "main.py": main.run,
     "tools/benchmark/calc_inference_time.py": calc_inference_time.main,
     "tools/conversion/export_tflite.py": export_tflite.main,
+    "tools/graph_tools/write_prune_dict.py": write_prune_dict.main,
 }
 
 

@@ -31,6 +31,8 @@ QUICK = {
     "uql_nb_crops_per_smpl": 4,
     "nuql_nb_smpls": 128,
     "nuql_nb_crops_per_smpl": 4,
+    "ws_nb_smpls": 128,
+    "ws_nb_crops_per_smpl": 4,
     "tflite": "none",
     "nb_repts": 2,
     "nb_repts_warmup": 0,

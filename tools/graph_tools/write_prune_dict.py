@@ -4,7 +4,7 @@
     python tools/graph_tools/write_prune_dict.py --model_file=model.keras --skip='fc,*shortcut*'
 
 The file is there to be edited; `--ws_prune_dict` and `Prune(model, prune_dict=…)` take it. Layers
-that are left whole stand in it with the ratio 0.
+that are left whole stand in it with the ratio 0, among them depthwise ones, which have few weights.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _run(parsed: Parsed) -> None:
     kernels = kernel_layers(graph)
     if not kernels:
         raise InputError(f"{graph.name}: no layer has a kernel whose weights could be removed.")
-    ratios = _ratios(config, [kernel.name for kernel in kernels])
+    ratios = _ratios(config, kernels)
     write_prune_dict(config.out_file, ratios, {each.name: _said(each) for each in kernels})
     total = sum(kernel.size for kernel in kernels)
     gone = sum(ratios[kernel.name] * kernel.size for kernel in kernels)
@@ -91,14 +91,20 @@ def _run(parsed: Parsed) -> None:
     )
 
 
-def _ratios(config: PruneDictConfig, names: Sequence[str]) -> dict[str, float]:
+def _ratios(config: PruneDictConfig, kernels: Sequence[KernelLayer]) -> dict[str, float]:
     """Give each layer its ratio, 0 for those that are left whole."""
+    names = [kernel.name for kernel in kernels]
     skipped = name_parts(config.skip)
     if skipped:  # refuses those that meet no layer
         ratios_by_layer(as_prune_dict(dict.fromkeys(skipped, 0.0), "`skip`"), names)
-    ends = {*names[: config.skip_frst_layer], *(names[-1:] if config.skip_last_layer else ())}
+    depthwise = (kernel.name for kernel in kernels if kernel.is_depthwise)
+    whole = {
+        *depthwise,
+        *names[: config.skip_frst_layer],
+        *(names[-1:] if config.skip_last_layer else ()),
+    }
     return {
-        name: 0.0 if name in ends or matching(skipped, name) else config.prune_ratio
+        name: 0.0 if name in whole or matching(skipped, name) else config.prune_ratio
         for name in names
     }
 

@@ -123,9 +123,54 @@ def test_a_method_may_change_the_layer_at_its_last_choice_too():
     assert found.errors("conv2")[-1] == pytest.approx(1.0)
 
 
+def test_around_a_candidate_each_layer_makes_up_for_those_in_front():
+    class Refitted(Coarse):
+        def versions(self, layer, kernel, moments):
+            self.sampled[layer.name] = moments
+            rows = np.arange(layer.num_rows)
+            for choice in self.choices(layer, kernel):  # on fewer and fewer rows
+                own = rows[: layer.num_rows * (2 if choice == 1000 else 1) // 2]
+                version = np.zeros(kernel.shape)
+                gram = moments.gram[np.ix_(own, own)] + 1e-3 * np.eye(own.size)
+                version[own] = np.linalg.solve(gram, moments.cross[own])
+                yield choice, version
+
+    graph = from_keras(networks.vgg())
+    layers = [la for la in kernel_layers(graph) if la.name in ("conv2", "fc1", "fc2")]
+    images = networks.images()
+    sampler = Sampler([images], num_images=48, num_positions=16, seed=0)
+    method = Refitted()
+    around = {"conv2": 1, "fc1": 4, "fc2": 1000}
+    found = KernelTables(graph, layers, sampler, method, around=around)
+    changed = lookup(found, around, original(graph))
+    params = {la: dict(arrays) for la, arrays in graph.params.items()}
+    for (owner, weight), array in changed.items():
+        params[owner][weight] = array
+    # What fc2 was sampled on is the network of the candidate, and its target the one before.
+    rows, wanted = (
+        np.asarray(part(images))
+        for part in (
+            keras.Model(model.inputs, model.get_layer(name).output)
+            for model, name in (
+                (to_keras(graph.replace(params=params)), "fc1"),
+                (to_keras(graph), "fc2"),
+            )
+        )
+    )
+    centred = rows - rows.mean(axis=0)
+    np.testing.assert_allclose(
+        method.sampled["fc2"].gram, centred.T @ centred, rtol=1e-3, atol=1e-2
+    )
+    wanted = wanted - wanted.mean(axis=0)
+    np.testing.assert_allclose(
+        method.sampled["fc2"].cross, centred.T @ wanted, rtol=1e-3, atol=1e-2
+    )
+    assert found.errors("conv2")[0] > 0 == found.errors("conv2")[-1]
+
+
 def test_moments_weigh_outputs():
-    x, change = np.random.default_rng(0).normal(size=(2, 20, 3))
-    change = change[:3, :2]
-    moments = Moments(x.T @ x, np.zeros((3, 2)), np.array([1.0, 2.0]), 5.0)
-    wrong = np.sum((x @ change * [1.0, 2.0]) ** 2)
-    assert moments.rise(change) == pytest.approx(wrong / 5.0)
+    x, kernel = np.random.default_rng(0).normal(size=(2, 20, 3))
+    kernel, y = kernel[:3, :2], np.random.default_rng(1).normal(size=(20, 2))
+    moments = Moments(x.T @ x, x.T @ y, np.array([1.0, 2.0]), float(np.sum((y * [1.0, 2.0]) ** 2)))
+    wrong = np.sum(((x @ kernel - y) * [1.0, 2.0]) ** 2)
+    assert moments.error(kernel) == pytest.approx(wrong / moments.energy)

@@ -1,0 +1,85 @@
+import pytest
+
+from learners.weight_sparsification.config import WeightSparseConfig
+from utils import flags
+from utils.errors import InputError
+
+DOCUMENTED = {
+    "ws_save_path": "./models_ws/model.keras", "ws_prune_ratio": 0.75,
+    "ws_prune_ratio_prtl": "optimal", "ws_nb_rlouts": 200, "ws_nb_rlouts_min": 50,
+    "ws_reward_type": "single-obj", "ws_lrn_rate_rg": 3e-2, "ws_nb_iters_rg": 20,
+    "ws_lrn_rate_ft": 3e-4, "ws_nb_iters_ft": 400, "ws_nb_iters_feval": 25,
+    "ws_prune_ratio_exp": 3.0, "ws_iter_ratio_beg": 0.1, "ws_iter_ratio_end": 0.5,
+    "ws_mask_update_step": 500.0,
+}  # fmt: skip
+
+
+def test_documented_flags_have_their_defaults():
+    specs = {spec.name: spec.default for spec in flags.describe(WeightSparseConfig)}
+    assert {name: specs[name] for name in DOCUMENTED} == DOCUMENTED
+    assert "ws_search" not in specs  # ws_prune_ratio_prtl switches it
+
+
+def test_flags_of_the_old_roll_outs_say_that_they_have_no_effect():
+    found = flags.notices(
+        [WeightSparseConfig], {"ws_lrn_rate_ft", "ws_nb_iters_feval", "ws_nb_rlouts"}
+    )
+    assert len(found) == 2
+    assert found[0].startswith("--ws_lrn_rate_ft has no effect: a roll-out looks up kernels")
+    assert found[1].endswith("on ws_nb_smpls_search held-out training images.")
+
+
+@pytest.mark.parametrize(
+    ("values", "searches"),
+    [
+        ({}, True),
+        ({"prune_ratio_prtl": "uniform"}, False),
+        ({"granularity": "2:4"}, False),
+        ({"granularity": "1x4"}, True),
+        ({"prune_dict": "some.yaml"}, False),
+        ({"ranking": "global"}, False),
+    ],
+)
+def test_it_searches_where_nothing_else_says_the_shares(values, searches):
+    config = WeightSparseConfig(**values)
+    assert config.wants_search() is searches
+    assert config.own_budget() == ("nonzeros:0.25" if searches else None)
+
+
+def test_the_schedule_follows_the_criterion():
+    assert WeightSparseConfig().schedule_kind == "poly"
+    assert WeightSparseConfig(criterion="obs").schedule_kind == "once"
+    config = WeightSparseConfig(criterion="obs", schedule="poly", prune_ratio_init=0.5)
+    assert config.schedule_kind == "poly"
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"iter_ratio_beg": 0.5}, "would end before it begins"),
+        ({"granularity": "5:4"}, "`ws_granularity` must be element"),
+        ({"prune_dict": "a", "granularity": "2:4"}, "`ws_prune_dict` and `ws_granularity` 2:4"),
+        ({"prune_dict": "a", "ranking": "global"}, "`ws_ranking` global and `ws_prune_dict`"),
+        ({"granularity": "2:4", "ranking": "global"}, "`ws_ranking` global and `ws_granularity`"),
+        ({"criterion": "obs", "ranking": "global"}, "`ws_criterion` obs has errors of each"),
+        ({"criterion": "obs", "schedule": "step"}, "nothing says how much that is"),
+        ({"criterion": "obs", "prune_ratio_init": 0.5}, "`ws_prune_ratio_init` has no effect"),
+        ({"frequency": 2000}, "`ws_frequency` must not exceed `ws_sparse_step`"),
+    ],
+)
+def test_contradictions_are_refused(values, match):
+    with pytest.raises(InputError, match=match):
+        WeightSparseConfig(**values)
+
+
+def test_stairs_need_training():
+    config = WeightSparseConfig(schedule="step")
+    with pytest.raises(InputError, match="while the network trains, and --nb_epochs is 0"):
+        config.check_run(None, counts_given=False, num_epochs=0)
+    config.check_run(None, counts_given=False, num_epochs=None)
+
+
+def test_what_settles_the_shares_is_named():
+    assert WeightSparseConfig().choice() is None
+    assert WeightSparseConfig(granularity="2:4").choice().flag == "ws_granularity=2:4"
+    assert WeightSparseConfig(prune_dict="some.yaml").choice().flag == "ws_prune_dict"
