@@ -31,20 +31,21 @@ from utils.quantization.groups import Grouping
 Tensors = Mapping[str, Any]
 
 
-def gradient_factor(num_values: float, grid: Grid, zero_point: Any) -> Any:
+def gradient_factor(num_values: Any, grid: Grid, zero_point: Any, xp: Any = np) -> Any:
     """Give what the gradient of a scale is multiplied by.
 
     Args:
         num_values: n, that share the scale.
         grid: the ends.
         zero_point: z; Q_P is the number of steps above it, or below it where those are more.
+        xp: `numpy` or `keras.ops`.
 
     Example:
-        >>> float(gradient_factor(144, Grid(bits=3, kind="unsigned"), np.array(0)))
-        0.031497039417435604
+        >>> round(float(gradient_factor(144, Grid(bits=3, kind="unsigned"), 0)), 4)
+        0.0315
     """
-    most = np.maximum(grid.highest - np.asarray(zero_point), np.asarray(zero_point) - grid.lowest)
-    return 1.0 / np.sqrt(num_values * np.maximum(most, 1))
+    most = xp.maximum(grid.highest - zero_point, zero_point - grid.lowest)
+    return 1.0 / xp.sqrt(num_values * xp.maximum(most, 1))
 
 
 class LearnedStepQuantizer:
@@ -72,7 +73,7 @@ class LearnedStepQuantizer:
         self._num_groups = grouping.num_groups(shape)
         self._learned = learned
         sizes = np.bincount(self._ids.ravel(), minlength=self._num_groups)
-        self._factors = gradient_factor(1.0, grid, scaling.zero_point) / np.sqrt(sizes)
+        self._sizes = sizes.astype(np.float32)
         # The zero point is one of them so that a resumed run finds the one that was chosen.
         self._first = {
             "scale": scaling.scale.astype(np.float32),
@@ -107,7 +108,8 @@ class LearnedStepQuantizer:
         sums = ops.segment_sum(
             ops.reshape(gradient * moves, [-1]), self._ids.ravel(), num_segments=self._num_groups
         )
-        return passed, {"scale": sums * ops.cast(self._factors, sums.dtype)}
+        factors = gradient_factor(self._sizes, self._grid, parameters["zero_point"], ops)
+        return passed, {"scale": sums * factors}
 
     def settled(self, latent: Any, parameters: Tensors) -> Mapping[str, Any]:
         """Keep scales positive."""
