@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import Context, Row, real_data
+from benchmarks import Context, Row, packed_rows, real_data
 from benchmarks.cifar_runs import NUM_SEEDS, cifar_run, finished_run, folder_of, over_seeds, spread
 
 SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
@@ -251,4 +251,6 @@ ROWS = (
     *_non_uniform_rows(),
     # --- bits by the search ---
     *_search_rows(),
+    # --- files ---
+    *packed_rows.ROWS,
 )

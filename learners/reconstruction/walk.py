@@ -178,11 +178,6 @@ class Walk:
         np.moveaxis(values, axis, 0)[dropped] = 0.0
         self._assign(variable, values)
 
-    def put(self, weights: Mapping[tuple[str, str], np.ndarray]) -> None:
-        """Give weights new values: (layer, weight) -> array."""
-        for key, values in weights.items():
-            self._assign(self._weight(*key), values)
-
     def params(self) -> dict[str, dict[str, np.ndarray]]:
         """Give the weights as they are now, by layer and name."""
         return {

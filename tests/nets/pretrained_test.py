@@ -5,6 +5,7 @@ from keras import layers
 
 from nets.pretrained import check_pretrained_path, load_pretrained
 from utils.errors import InputError
+from utils.quantization.packed import save_packed
 
 INPUT = np.random.default_rng(0).random((4, 6, 6, 1), dtype=np.float32)
 
@@ -26,12 +27,14 @@ def save(model, path):
         model.save_weights(path)
     elif path.suffix == ".keras":
         model.save(path)
+    elif path.suffix == ".fpq":
+        save_packed(model, path)
     else:
         np.savez(path, **{variable.path: np.array(variable) for variable in model.weights})
     return path
 
 
-@pytest.fixture(params=["a.keras", "a.weights.h5", "a.npz"])
+@pytest.fixture(params=["a.keras", "a.fpq", "a.weights.h5", "a.npz"])
 def file(request, tmp_path):
     return tmp_path / request.param
 
@@ -42,7 +45,7 @@ def test_weights_come_back(file):
     assert np.array_equal(source(INPUT), model(INPUT))
 
 
-@pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
+@pytest.mark.parametrize("ending", [".keras", ".fpq", ".weights.h5"])
 def test_names_that_keras_made_up(tmp_path, ending):
     source, model = build(named=False), build(named=False)
     load_pretrained(model, save(source, tmp_path / f"a{ending}"))
@@ -154,7 +157,7 @@ def test_damaged_h5(tmp_path):
 
 
 def test_path_is_checked_without_reading(tmp_path):
-    with pytest.raises(InputError, match=r"in .keras, .h5, .hdf5, .npz. Received: 'a.ckpt"):
+    with pytest.raises(InputError, match=r"in .keras, .h5, .hdf5, .fpq, .npz. Received: 'a.ckpt"):
         check_pretrained_path("a.ckpt")
     with pytest.raises(InputError, match=r"`pretrained_path`: there is no file .*b.npz"):
         check_pretrained_path(tmp_path / "b.npz")

@@ -197,6 +197,7 @@ def test_load_keras_model_reads_h5_by_content(tmp_path: pathlib.Path) -> None:
         assert holds_network(tmp_path / name)
     model.save_weights(tmp_path / "alone.weights.h5")
     assert not holds_network(tmp_path / "alone.weights.h5") and not holds_network("a.npz")
+    assert holds_network("a.fpq")
     (tmp_path / "other.h5").write_bytes(b"text")
     with pytest.raises(InputError, match=r"other.h5: is not an .h5 file \(HDF5\)"):
         load_keras_model(tmp_path / "other.h5")

@@ -4,7 +4,7 @@ import dataclasses
 
 from utils.errors import InputError
 from utils.export.ethos_u import ACCELERATORS, require_vela
-from utils.export.exporters import EXPORTERS
+from utils.export.exporters import EXPORTERS, require_package
 from utils.flags import flag, group, nearest
 
 #: The kinds of `.tflite` file, in the order in which they are written and reported.
@@ -28,6 +28,8 @@ def parse_kinds(text: str) -> tuple[str, ...]:
         ('float32', 'int8')
     """
     wanted = {part.strip() for part in text.split(",")} - {"", "none"}
+    if "fpq" in wanted:
+        raise InputError("the packed file is no .tflite file. Write it with --packed=always.")
     for kind in sorted(wanted - set(KINDS)):
         raise InputError(f"there is no .tflite file of the kind {kind!r}. {nearest(kind, KINDS)}")
     return tuple(kind for kind in KINDS if kind in wanted)
@@ -134,9 +136,12 @@ class ExportConfig:
         """Refuse what could not be written or estimated in the end.
 
         Raises:
-            InputError: for an unknown kind; for estimates without `vela` or without an int8 file.
+            InputError: for an unknown kind, or one whose package is not installed; for estimates
+                without `vela` or without an int8 file.
         """
         kinds = self.kinds()
+        for kind in kinds:
+            require_package(kind)
         if self.report_ethos_u is None:
             return
         require_vela()

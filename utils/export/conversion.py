@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import importlib.util
 import json
 import os
 import pathlib
@@ -28,7 +27,14 @@ from utils.errors import InputError
 from utils.export.child import CONVERTED, DONE, FAILED
 from utils.export.config import ConvertConfig
 from utils.export.errors import ExportError
-from utils.export.exporters import EXPORTERS, Exporter, Made, Source, load_function
+from utils.export.exporters import (
+    EXPORTERS,
+    Exporter,
+    Made,
+    Source,
+    load_function,
+    require_package,
+)
 from utils.export.packed import is_low_bit
 from utils.export.saved_model import looping_layers, write_saved_model
 from utils.export.tflite import Calibration, calibration_samples, explain, quiet_converter
@@ -198,12 +204,7 @@ def _check_needs(network: Exported, kind: str, row: Exporter) -> None:
             f"a file of the kind {kind} is made of a network that was trained for it, and the "
             f"learner made none. Leave {kind} out of --tflite."
         )
-    if row.package is not None and importlib.util.find_spec(row.package) is None:
-        raise ExportError(
-            f"a file of the kind {kind} needs the package {row.package}, which is not installed. "
-            f"Install the extra `{row.extra}`: pip install '.[{row.extra}]', or leave {kind} out "
-            "of --tflite."
-        )
+    require_package(kind)
 
 
 class _Process:

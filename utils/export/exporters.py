@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,21 @@ EXPORTERS: dict[str, Exporter] = {
         optional=True,
     ),
 }
+
+
+def require_package(kind: str) -> None:
+    """Refuse a kind whose package is not there.
+
+    Raises:
+        InputError: names the package and the extra that installs it.
+    """
+    row = EXPORTERS[kind]
+    if row.package is not None and importlib.util.find_spec(row.package) is None:
+        raise InputError(
+            f"a file of the kind {kind} needs the package {row.package}, which is not installed. "
+            f"Install the extra `{row.extra}`: pip install '.[{row.extra}]', or leave {kind} out "
+            "of --tflite."
+        )
 
 
 def is_timed(kind: str) -> bool:

@@ -26,6 +26,11 @@ def test_unknown_kind():
         ExportConfig(tflite="float32,int4").kinds()
 
 
+def test_the_packed_file_has_a_flag_of_its_own():
+    with pytest.raises(InputError, match=r"no .tflite file. Write it with --packed=always"):
+        ExportConfig(tflite="int8,fpq").kinds()
+
+
 def test_defaults_of_the_documentation():
     config = ExportConfig()
     assert config.kinds() == ("float32", "int8")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from utils.export import conversion, tflm
-from utils.export.config import ConvertConfig
+from utils.errors import InputError
+from utils.export import exporters, tflm
+from utils.export.config import ConvertConfig, ExportConfig
 from utils.export.conversion import Exported, convert_all
 from utils.export.errors import ExportError
 from utils.export.exporters import Source
@@ -102,7 +103,12 @@ def test_the_list_of_operators_is_that_of_the_package():
 
 
 def test_a_missing_package_names_the_extra(low_bit_network, monkeypatch):
-    monkeypatch.setattr(conversion.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(exporters.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        InputError, match=r"tflite_micro, which is not installed. Install the extra"
+    ):
+        ExportConfig(tflite="tflm").require_possible()
+    ExportConfig(tflite="int8").require_possible()
     network = Exported(name="after", model=low_bit_network)
     found = convert_all([network], ["tflm"], ConvertConfig(packed="never"), None)
     assert "the package tflite_micro, which is not installed. Install the extra `tflm`: pip " in (
