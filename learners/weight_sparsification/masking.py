@@ -74,7 +74,7 @@ class Masking:
         gradients: Mapping[tuple[str, str], np.ndarray] | None = None,
         optimizer: MaskedOptimizer | None = None,
     ) -> None:
-        """Decide the masks anew and lay them on.
+        """Decide the masks anew and lay them on; a weight that is zero by now stays so.
 
         Args:
             left: share, in [0, 1], of what will go that is still there, see `schedule.py`.
@@ -133,7 +133,10 @@ class Masking:
     def _lay_on(
         self, variable: keras.Variable, mask: np.ndarray, optimizer: MaskedOptimizer | None
     ) -> None:
-        variable.assign(np.where(mask, np.asarray(variable), np.zeros((), variable.dtype)))
+        values = np.asarray(variable)
+        # Zeros that the network came with, too: else a mask with room for them lets them grow.
+        mask = mask & (values != 0)
+        variable.assign(np.where(mask, values, np.zeros((), variable.dtype)))
         index = self._trained.get(id(variable))
         if optimizer is not None and index in optimizer.masks:
             optimizer.masks[index].assign(mask)

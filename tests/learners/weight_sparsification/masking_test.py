@@ -95,6 +95,24 @@ def test_zeros_that_the_network_came_with_are_held_too():
     assert not np.asarray(model.get_layer("conv3").kernel)[0].any()
 
 
+@pytest.mark.parametrize("ranked", [False, True])
+def test_a_mask_with_room_for_them_does_not_let_zeros_grow(ranked):
+    model = networks.vgg()
+    kernel = np.array(model.get_layer("conv2").kernel)
+    kernel[0] = 0.0
+    model.get_layer("conv2").kernel.assign(kernel)
+    model, masking = make(model=model, ranked=ranked)
+    optimizer = masked_optimizer(keras.optimizers.SGD(0.1), model, masking, gradients=False)
+    optimizer.build(model.trainable_variables)
+    slopes = [np.ones(v.shape, np.float32) for v in model.trainable_variables]
+    for left in (1.0, 0.0):
+        masking.update(left, None, optimizer)
+        optimizer.apply(slopes)
+        assert not np.asarray(model.get_layer("conv2").kernel)[0].any()
+    if not ranked:
+        assert zeros(model, "conv2").sum() == 576 - 144  # they are among those that go
+
+
 def test_updates_come_when_the_schedule_says():
     class Recorded:
         def __init__(self):
