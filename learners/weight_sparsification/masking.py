@@ -22,6 +22,7 @@ from learners.weight_sparsification.score import Criterion
 from utils.training.zeros import MaskedOptimizer, sparse_kernels
 
 DECAY = 0.99  # of the running mean of gradients
+_GONE = -1.0  # score of a weight that is zero already; others have at least 0
 
 
 class Masking:
@@ -82,6 +83,8 @@ class Masking:
             optimizer: holds the zeros from now on; None while nothing trains.
         """
         scores = {layer.name: self._scores(layer, gradients) for layer in self._layers}
+        if not all(np.isfinite(each).all() for each in scores.values()):
+            return  # diverged, as training will say: no mask may hide that behind zeros
         counts = self._counts(left, scores)
         for layer in self._layers:
             mask = make_mask(
@@ -109,7 +112,11 @@ class Masking:
         if gradients is not None:
             own = {weight: gradients[layer.layer, weight] for weight in layer.weights}
             slopes = layer.matrix({layer.layer: own})
-        return self._criterion.score(layer.matrix({layer.layer: values}), slopes)
+        weights = layer.matrix({layer.layer: values})
+        scores = self._criterion.score(weights, slopes)
+        if self._grain.unit > 1:
+            return scores
+        return np.where(weights == 0, _GONE, scores)  # behind those that a criterion finds useless
 
     def _counts(self, left: float, scores: Mapping[str, np.ndarray]) -> Counts:
         """Say how many weights of each layer stay now."""

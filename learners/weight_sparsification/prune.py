@@ -203,6 +203,8 @@ class Prune(OwnLoop):
                     f"the weights of {kernel.name!r} or their scores are not finite. Look at the "
                     "loss, or take a lower learning rate."
                 )
+            # What is gone does not come back where others, too, score zero.
+            scores = np.where(self._matrix(kernel, self._mask), scores, -1.0)
             tiles = kernel.size // self._granularity.unit
             gone = round(self._progression(self.ratios[kernel.name], share) * tiles)
             left = max(tiles - gone, 1) * self._granularity.unit
@@ -211,6 +213,9 @@ class Prune(OwnLoop):
                 self._masks[key].assign(stays)
         self._gradients, self._num_batches = {}, 0
         self._hold()
+
+    def _mask(self, layer: str, weight: str) -> np.ndarray:
+        return np.asarray(self._masks[layer, weight])
 
     def masks(self) -> dict[tuple[str, str], np.ndarray]:
         """Say which weights stay: bool arrays by layer and weight."""

@@ -132,6 +132,18 @@ def test_training_that_is_resumed_goes_on():
     assert other.num_steps == prune.num_steps == 4
 
 
+def test_what_is_gone_stays_gone_where_all_scores_are_equal():
+    model = networks.vgg()
+    prune = Prune(model, {"conv2": 0.5}, criterion="gradient", sparse_step=2, progression="linear")
+    found = []
+    for slope in (1.0, 0.0):
+        prune.prepare([np.full(v.shape, slope) for v in model.trainable_variables])
+        prune.step()
+        found.append(prune.masks()["conv2", "kernel"])
+    assert [mask.mean() for mask in found] == [0.75, 0.5]
+    assert not (found[1] & ~found[0]).any()
+
+
 def test_a_file(tmp_path):
     path = tmp_path / "prune.yaml"
     path.write_text("conv1: 0\n'*': 0.9\n")
