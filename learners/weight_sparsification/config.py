@@ -178,8 +178,8 @@ class WeightSparseConfig(LearnerConfig):
                 f"Received: {self.frequency} and {self.sparse_step}."
             )
         self._check_criterion()
-        said = (type(self).prune_ratio, self.grain.ratio)  # the default is no word of the user's
-        if self.grain.is_pattern and not any(abs(self.prune_ratio - each) < 1e-3 for each in said):
+        usual = (type(self).prune_ratio, self.grain.ratio)  # the default is no word of the user's
+        if self.grain.is_pattern and not any(abs(self.prune_ratio - each) < 1e-3 for each in usual):
             raise InputError(
                 f"`ws_granularity` {self.granularity} removes {self.grain.ratio:g} of the weights, "
                 f"and `ws_prune_ratio` is {self.prune_ratio:g}. Leave one out."
