@@ -83,7 +83,7 @@ class Masking:
             optimizer: holds the zeros from now on; None while nothing trains.
         """
         scores = {layer.name: self._scores(layer, gradients) for layer in self._layers}
-        if not all(np.isfinite(each).all() for each in scores.values()):
+        if not all(np.isfinite(each.max()) for each in scores.values()):
             return  # diverged, as training will say: no mask may hide that behind zeros
         counts = self._counts(left, scores)
         for layer in self._layers:
@@ -114,9 +114,9 @@ class Masking:
             slopes = layer.matrix({layer.layer: own})
         weights = layer.matrix({layer.layer: values})
         scores = self._criterion.score(weights, slopes)
-        if self._grain.unit > 1:
-            return scores
-        return np.where(weights == 0, _GONE, scores)  # behind those that a criterion finds useless
+        if self._criterion.needs_gradients and self._grain.unit == 1:
+            np.putmask(scores, weights == 0, _GONE)  # behind weights that have no gradient now
+        return scores
 
     def _counts(self, left: float, scores: Mapping[str, np.ndarray]) -> Counts:
         """Say how many weights of each layer stay now."""
@@ -140,13 +140,12 @@ class Masking:
     def _lay_on(
         self, variable: keras.Variable, mask: np.ndarray, optimizer: MaskedOptimizer | None
     ) -> None:
-        values = np.asarray(variable)
-        # Zeros that the network came with, too: else a mask with room for them lets them grow.
-        mask = mask & (values != 0)
-        variable.assign(np.where(mask, values, np.zeros((), variable.dtype)))
+        values = np.where(mask, np.asarray(variable), np.zeros((), variable.dtype))
+        variable.assign(values)
         index = self._trained.get(id(variable))
         if optimizer is not None and index in optimizer.masks:
-            optimizer.masks[index].assign(mask)
+            # Zeros that the network came with, too: a mask with room for them lets them grow.
+            optimizer.masks[index].assign(values != 0)
 
 
 class SparseOptimizer(MaskedOptimizer):
