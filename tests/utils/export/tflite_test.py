@@ -65,11 +65,7 @@ def test_several_inputs_are_calibrated_by_name():
 
 def test_unknown_kind_and_io(network):
     with pytest.raises(
-<<<<<<< HEAD
         InputError, match=r"must be one of float32, dynamic, int8, tflm, sparse. Received: 'int4'"
-=======
-        InputError, match=r"must be one of float32, dynamic, int8, sparse. Received: 'int4'"
->>>>>>> sparsefiles
     ):
         convert(network, "int4")
     with pytest.raises(InputError, match=r"`tflite_io` must be int8 or float32. Received: 'bool'"):
