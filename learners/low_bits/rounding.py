@@ -62,8 +62,6 @@ def round_to_code(
     pulled, wanted = gram + ridge * np.eye(len(gram)), cross + ridge * kernel
     solved = scipy.linalg.cho_solve(factor, wanted)
     least = _loss(pulled, wanted, solved)
-    if own_orders is None:
-        own_orders = kernel.shape[1] * len(gram) ** 3 <= MAX_WORK
     if present is not None:
         solved = np.where(present, solved, 0.0)
     code = fit(solved, np.diag(gram))
