@@ -129,3 +129,13 @@ class LearnerConfig:
         Raises:
             InputError: if they contradict each other.
         """
+
+    def check_steps(self, num_steps: int) -> None:
+        """Look, before anything is trained, whether the flags go with the length of the stage.
+
+        Args:
+            num_steps: steps of the stage; 0 where it does not train.
+
+        Raises:
+            InputError: if something would come after the end.
+        """

@@ -112,7 +112,10 @@ def measure_files(
         for result in results
         if result.declined
     ]
-    estimates = _estimate(files, results, config.report_ethos_u, notes)
+    unknown: dict[tuple[str, str], NpuEstimate] = {}
+    estimates = steps.run(
+        "estimates", lambda: _estimate(files, results, config.report_ethos_u, notes), unknown
+    )
     return DeviceFiles(networks, results, timings, estimates, tuple(dict.fromkeys(notes)))
 
 

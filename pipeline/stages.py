@@ -130,9 +130,10 @@ def compress(
 def _check_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
     """Let every stage's learner refuse what it could not work on."""
     for stage in plan.stages:
+        num_steps = 0 if stage.num_epochs == 0 else helper.setup_lrn_rate(stage.num_epochs)[1]
         if stage.num_epochs is None:
-            own = helper.setup_lrn_rate(None)[1] / helper.steps_per_epoch
-            plan.check_run_of(stage, num_epochs=own)
+            plan.check_run_of(stage, num_epochs=num_steps / helper.steps_per_epoch)
+        stage.config.check_steps(num_steps)
         kind: type[AbstractLearner] = learners.learner_class(stage.learner)
         kind.check(model, stage.config, helper, allow_unsafe=plan.run.allow_unsafe)
 

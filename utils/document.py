@@ -4,7 +4,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import yaml
@@ -95,7 +95,7 @@ def _number(text: str) -> Any:
 
 
 def load(path: str | os.PathLike[str], source: str) -> Any:
-    """Read a YAML or JSON file, whichever its content is: plain values only, no key twice.
+    """Read a YAML or JSON file, whichever its content is: plain values, no key or list used twice.
 
     Args:
         path: the file.
@@ -115,7 +115,7 @@ def load(path: str | os.PathLike[str], source: str) -> Any:
     except (ValueError, RecursionError):
         pass  # YAML, most likely
     try:
-        _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader), source)
+        _refuse_copies(yaml.compose(text, Loader=yaml.SafeLoader), source)
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
@@ -146,27 +146,34 @@ def _once(pairs: Sequence[tuple[str, Any]], source: str) -> dict[str, Any]:
     return found
 
 
-def _refuse_twins(node: yaml.Node | None, source: str) -> None:
-    """Refuse a key that stands twice in a mapping: the first would be lost."""
-    for part in _mappings(node):
-        seen: set[Hashable] = set()
-        for key, _ in part.value:
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise InputError(f"{source}: `{key.value}` stands twice (line {line}).")
-            if isinstance(key.value, Hashable):
-                seen.add(key.value)
+def _refuse_copies(node: yaml.Node | None, source: str) -> None:
+    """Refuse a key that stands twice in a mapping, and lists and mappings used twice.
 
-
-def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    Of a key the first would be lost. A few aliases of aliases stand for more than a memory holds.
+    """
     ahead, seen = [node], set()
     while ahead:
         at = ahead.pop()
-        if at is None or id(at) in seen:
+        if not isinstance(at, yaml.CollectionNode):
             continue
-        seen.add(id(at))  # anchors may lead back
+        if id(at) in seen:
+            line = at.start_mark.line + 1
+            raise InputError(
+                f"{source}: what stands in line {line} is used again by an alias (*). Write it out."
+            )
+        seen.add(id(at))
         if isinstance(at, yaml.MappingNode):
-            yield at
-            ahead += [value for _, value in at.value]
-        elif isinstance(at, yaml.SequenceNode):
+            _refuse_twins(at, source)
+            ahead += [part for pair in at.value for part in pair]
+        else:
             ahead += at.value
+
+
+def _refuse_twins(mapping: yaml.MappingNode, source: str) -> None:
+    seen: set[Hashable] = set()
+    for key, _ in mapping.value:
+        if key.value in seen:
+            line = key.start_mark.line + 1
+            raise InputError(f"{source}: `{key.value}` stands twice (line {line}).")
+        if isinstance(key.value, Hashable):
+            seen.add(key.value)

@@ -29,6 +29,7 @@ from learners.reconstruction.ridge import factorised
 from learners.reconstruction.sampling import Samples
 
 STEPS = 15
+MAX_BYTES = 256 * 2**20  # of factors and residuals; outputs beyond wait for their turn
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,35 +96,87 @@ def refit_clipped(
         >>> (x @ found + offset).round(2).ravel() + 0.0  # -5 need only stay below zero
         array([0., 1., 2.])
     """
-    seen, mask = _Seen.of(samples, level, sign), kernel != 0
-    shares = samples.weights / samples.weights.sum(dtype=np.float64)
-    means = shares @ samples.rows.astype(np.float64)
-    centred = samples.rows - means.astype(np.float32)
-    weights = samples.weights[:, None]
-    gram = (centred.T @ (centred * weights)).astype(np.float64)
-    ridge = factorised(gram, pull)[1]
-    gram += ridge * np.eye(len(gram))
+    shared = _Shared.of(samples, pull)
+    num_rows, num_inputs = samples.rows.shape
+    width = max(1, MAX_BYTES // (8 * num_inputs**2 + 32 * num_rows))
+    found = []
+    for start in range(0, len(level), width):
+        part = slice(start, start + width)
+        seen = _Seen.of(_of_outputs(samples, part), level[part], sign[part])
+        begin = np.asarray(kernel[:, part], np.float64), np.asarray(offset[part], np.float64)
+        found.append(_lowered(shared, seen, begin, old[:, part], steps))
+    kernels, offsets = zip(*found, strict=True)
+    return np.concatenate(kernels, axis=1), np.concatenate(offsets)
+
+
+def _of_outputs(samples: Samples, part: slice) -> Samples:
+    shortcuts = samples.shortcuts if samples.shortcuts.shape[1] == 1 else samples.shortcuts[:, part]
+    return dataclasses.replace(samples, targets=samples.targets[:, part], shortcuts=shortcuts)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Shared:
+    """What all outputs have in common.
+
+    Attributes:
+        weights: float32 [n, 1], of the rows.
+        shares: float64 [n], these as parts of 1.
+        means: float64 [P], mean row.
+        centred: float32 [n, P], rows about it.
+        gram: float64 [P, P], of these, with the ridge.
+        ridge: the pull.
+    """
+
+    weights: np.ndarray
+    shares: np.ndarray
+    means: np.ndarray
+    centred: np.ndarray
+    gram: np.ndarray
+    ridge: float
+
+    @classmethod
+    def of(cls, samples: Samples, pull: float) -> "_Shared":
+        shares = samples.weights / samples.weights.sum(dtype=np.float64)
+        means = shares @ samples.rows.astype(np.float64)
+        centred = samples.rows - means.astype(np.float32)
+        weights = samples.weights[:, None]
+        gram = (centred.T @ (centred * weights)).astype(np.float64)
+        ridge = factorised(gram, pull)[1]
+        return cls(weights, shares, means, centred, gram + ridge * np.eye(len(gram)), ridge)
+
+
+def _lowered(
+    shared: _Shared,
+    seen: _Seen,
+    begin: tuple[np.ndarray, np.ndarray],
+    old: np.ndarray,
+    steps: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lower L of some outputs; see `refit_clipped`."""
+    mask = begin[0] != 0
     factors = [
-        scipy.linalg.cho_factor(gram[np.ix_(own, own)], lower=True) if own.any() else None
+        scipy.linalg.cho_factor(shared.gram[np.ix_(own, own)], lower=True) if own.any() else None
         for own in mask.T
     ]
 
     def losses(at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        fit = np.sum(np.square(seen.residuals(*at), dtype=np.float64) * weights, axis=0)
-        return fit + ridge * np.sum((at[0] - old) ** 2 * mask, axis=0)
+        squares = np.square(seen.residuals(*at), dtype=np.float64)
+        return shared.weights[:, 0] @ squares + shared.ridge * np.sum(
+            (at[0] - old) ** 2 * mask, axis=0
+        )
 
     def step(at: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         residuals = seen.residuals(*at)
-        slopes = (centred.T @ (residuals * weights)).astype(np.float64) + ridge * (old - at[0])
+        slopes = (shared.centred.T @ (residuals * shared.weights)).astype(np.float64)
+        slopes += shared.ridge * (old - at[0])
         moved = np.array(at[0])
         for output, factor in enumerate(factors):
             if factor is not None:
                 own = mask[:, output]
                 moved[own, output] += scipy.linalg.cho_solve(factor, slopes[own, output])
-        mean = shares @ residuals.astype(np.float64)
-        return moved, at[1] + mean - means @ (moved - at[0])
+        mean = shared.shares @ residuals.astype(np.float64)
+        return moved, at[1] + mean - shared.means @ (moved - at[0])
 
-    begin = np.asarray(kernel, np.float64), np.asarray(offset, np.float64)
     before = now = begin
     for number in range(steps):
         share = number / (number + 3.0)

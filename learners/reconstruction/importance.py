@@ -62,14 +62,15 @@ def importance(
             total = tf.add_n(
                 [
                     tf.reduce_sum(_directions(each, seed, number, place) * each)
-                    for place, each in enumerate(maps[len(cuts) :])
+                    for place, each in enumerate(_in_float(maps[len(cuts) :]))
                 ]
             )
         slopes = tape.gradient(
             total, maps[: len(cuts)], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         pairs = zip(cuts.values(), slopes, strict=True)
-        return [tf.square(cut(slope, images, number)) for cut, slope in pairs]
+        # In float32: squares of float16 would be beyond its range.
+        return [tf.square(cut(tf.cast(slope, tf.float32), images, number)) for cut, slope in pairs]
 
     sums: dict[str, list[np.ndarray]] = {name: [] for name in cuts}
     outputs: dict[str, Any] = dict.fromkeys(cuts, 0.0)
@@ -78,6 +79,11 @@ def importance(
             sums[name].append(found.numpy().sum(axis=1))
             outputs[name] = outputs[name] + found.numpy().sum(axis=0, dtype=np.float64)
     return {name: _of(sums[name], outputs[name]) for name in cuts}
+
+
+def _in_float(outputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Give outputs of any type as float32; those of whole numbers pass no gradient on."""
+    return [tf.cast(each, tf.float32) for each in outputs]
 
 
 def _directions(outputs: tf.Tensor, seed: int, number: tf.Tensor, place: int) -> tf.Tensor:

@@ -8,6 +8,7 @@ from learners.learner_config import Choice, LearnerConfig
 from learners.search.config import RolloutConfig
 from learners.weight_sparsification.masks import Granularity, parse_granularity
 from learners.weight_sparsification.prune_dict import PruneDict, read_prune_dict
+from learners.weight_sparsification.schedule import make_schedule
 from utils.errors import InputError
 from utils.flags import flag, group
 
@@ -177,6 +178,12 @@ class WeightSparseConfig(LearnerConfig):
                 f"Received: {self.frequency} and {self.sparse_step}."
             )
         self._check_criterion()
+        usual = (type(self).prune_ratio, self.grain.ratio)  # the default is no word of the user's
+        if self.grain.is_pattern and not any(abs(self.prune_ratio - each) < 1e-3 for each in usual):
+            raise InputError(
+                f"`ws_granularity` {self.granularity} removes {self.grain.ratio:g} of the weights, "
+                f"and `ws_prune_ratio` is {self.prune_ratio:g}. Leave one out."
+            )
         if self.prune_dict and self.grain.is_pattern:
             raise InputError(
                 f"`ws_prune_dict` and `ws_granularity` {self.granularity} contradict each other: "
@@ -199,6 +206,11 @@ class WeightSparseConfig(LearnerConfig):
                 f"of each. Give --{_PROTOCOL}=optimal, or another criterion."
             )
         gradual = self.schedule in ("poly", "step")
+        if self.prune_ratio_init and self.grain.is_pattern:
+            raise InputError(
+                f"`ws_prune_ratio_init` has no effect with `ws_granularity` {self.granularity}: in "
+                "closed form a pattern is there at once. Leave both that and --ws_schedule out."
+            )
         if gradual and not self.prune_ratio_init:
             raise InputError(
                 f"`ws_schedule` {self.schedule} with `ws_criterion` obs goes on from what went in "
@@ -259,10 +271,19 @@ class WeightSparseConfig(LearnerConfig):
         self.ratios()
 
     def check_run(self, run: "RunConfig", *, counts_given: bool, num_epochs: float | None) -> None:
-        """Refuse stairs in a run that does not train."""
-        del run, counts_given
-        if num_epochs == 0 and self.schedule == "step":
+        """Refuse a schedule in a run that does not train, and one with nothing left to remove."""
+        if num_epochs == 0 and self.schedule in ("poly", "step"):
             raise InputError(
-                "`ws_schedule` step removes weights while the network trains, and --nb_epochs is "
-                "0. Give --ws_schedule=once, or epochs."
+                f"`ws_schedule` {self.schedule} removes weights while the network trains, and "
+                "--nb_epochs is 0. Give --ws_schedule=once, or epochs."
             )
+        others = run.budget, run.setting, self.prune_dict  # say themselves how much goes
+        if not any(others) and self.prune_ratio_init > self.prune_ratio:
+            raise InputError(
+                "`ws_prune_ratio_init` must not exceed `ws_prune_ratio`: nothing would be left for "
+                f"the schedule. Received: {self.prune_ratio_init:g} and {self.prune_ratio:g}."
+            )
+
+    def check_steps(self, num_steps: int) -> None:
+        """Refuse stairs that lead beyond the training."""
+        make_schedule(self, num_steps)

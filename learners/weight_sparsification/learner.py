@@ -30,7 +30,14 @@ from learners.weight_sparsification.report import facts, remarks
 from learners.weight_sparsification.schedule import Once, Schedule, make_schedule
 from learners.weight_sparsification.score import SCORES, Criterion
 from learners.weight_sparsification.search import sparse_problem
-from learners.weight_sparsification.targets import Targets, find_targets, num_left, settled
+from learners.weight_sparsification.targets import (
+    Targets,
+    find_targets,
+    in_whole_tiles,
+    num_left,
+    refuse_frozen,
+    settled,
+)
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import Graph, complexity, from_keras, to_keras
 from utils.progress import WorkProgress
@@ -70,7 +77,10 @@ class WeightSparseLearner(AbstractLearner):
         cls, model: keras.Model, config: Any, helper: AbstractModelHelper, *, allow_unsafe: bool
     ) -> None:
         """Refuse a prune dict or a granularity that is not for this network."""
-        find_targets(from_keras(model, allow_unsafe=allow_unsafe), config)
+        targets = find_targets(from_keras(model, allow_unsafe=allow_unsafe), config)
+        if SCORES.get(config.criterion, SCORES["magnitude"]).needs_gradients:
+            weights = LiveWeights(model, allow_unsafe=allow_unsafe)
+            refuse_frozen(weights, targets, f"`ws_criterion` {config.criterion}")
 
     def fingerprint(self) -> dict[str, Any]:
         """Compare the prune dict's content too."""
@@ -91,7 +101,7 @@ class WeightSparseLearner(AbstractLearner):
         """Settle how many weights of each layer stay in the end."""
         context = self.context
         if context.setting is not None:
-            return context.setting.values_for(targets.sizes)
+            return in_whole_tiles(context.setting, targets, self.config.grain)
         return settled(targets, self.config, self.num_left(graph, targets))
 
     def num_left(self, graph: Graph, targets: Targets) -> int:
@@ -176,10 +186,11 @@ class WeightSparseLearner(AbstractLearner):
         inner = self.fine_tune_optimizer(rate, model)
         optimizer = masked_optimizer(inner, model, masking, gradients=needs)
         if schedule.num_updates() < _FEW_UPDATES:
-            self.notes.append(
+            note = (
                 f"weight-sparse: weights went in {schedule.num_updates()} portions only; smaller "
                 "ones do less harm: lower --ws_mask_update_step, or --ws_frequency."
             )
+            self.notes += [] if note in self.notes else [note]  # a resumed run has it already
         self.fit(
             FINE_TUNING,
             model,

@@ -22,6 +22,7 @@ from learners.weight_sparsification.score import Criterion
 from utils.training.zeros import MaskedOptimizer, sparse_kernels
 
 DECAY = 0.99  # of the running mean of gradients
+_GONE = -1.0  # score of a weight that is zero already; others have at least 0
 
 
 class Masking:
@@ -74,7 +75,7 @@ class Masking:
         gradients: Mapping[tuple[str, str], np.ndarray] | None = None,
         optimizer: MaskedOptimizer | None = None,
     ) -> None:
-        """Decide the masks anew and lay them on.
+        """Decide the masks anew and lay them on; a weight that is zero by now stays so.
 
         Args:
             left: share, in [0, 1], of what will go that is still there, see `schedule.py`.
@@ -82,6 +83,8 @@ class Masking:
             optimizer: holds the zeros from now on; None while nothing trains.
         """
         scores = {layer.name: self._scores(layer, gradients) for layer in self._layers}
+        if not all(np.isfinite(each.max()) for each in scores.values()):
+            return  # diverged, as training will say: no mask may hide that behind zeros
         counts = self._counts(left, scores)
         for layer in self._layers:
             mask = make_mask(
@@ -109,7 +112,11 @@ class Masking:
         if gradients is not None:
             own = {weight: gradients[layer.layer, weight] for weight in layer.weights}
             slopes = layer.matrix({layer.layer: own})
-        return self._criterion.score(layer.matrix({layer.layer: values}), slopes)
+        weights = layer.matrix({layer.layer: values})
+        scores = self._criterion.score(weights, slopes)
+        if self._criterion.needs_gradients and self._grain.unit == 1:
+            np.putmask(scores, weights == 0, _GONE)  # behind weights that have no gradient now
+        return scores
 
     def _counts(self, left: float, scores: Mapping[str, np.ndarray]) -> Counts:
         """Say how many weights of each layer stay now."""
@@ -133,10 +140,12 @@ class Masking:
     def _lay_on(
         self, variable: keras.Variable, mask: np.ndarray, optimizer: MaskedOptimizer | None
     ) -> None:
-        variable.assign(np.where(mask, np.asarray(variable), np.zeros((), variable.dtype)))
+        values = np.where(mask, np.asarray(variable), np.zeros((), variable.dtype))
+        variable.assign(values)
         index = self._trained.get(id(variable))
         if optimizer is not None and index in optimizer.masks:
-            optimizer.masks[index].assign(mask)
+            # Zeros that the network came with, too: a mask with room for them lets them grow.
+            optimizer.masks[index].assign(values != 0)
 
 
 class SparseOptimizer(MaskedOptimizer):

@@ -90,7 +90,8 @@ def _in_own_orders(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Let each output (each row of tiles) lose its weights in an order of its own."""
     # In units in which an error counts the same in each output.
-    scale = np.maximum(moments.weights, LEAST_WEIGHT * moments.weights.max())
+    most = float(moments.weights.max(initial=0.0))
+    scale = np.maximum(moments.weights, LEAST_WEIGHT * most) if most > 0 else np.ones(len(kernel.T))
     found = eliminate(
         moments.gram,
         moments.cross * scale,
@@ -103,10 +104,11 @@ def _in_own_orders(
         for count in counts:
             yield count, found.kernel_at(found.order.shape[1]) / scale
         return
-    order = turns(list(found.errors))
-    total = int(np.count_nonzero(present)) // granularity.unit
+    # Up to the last block that an output has: what was gone before takes no turn.
+    sizes = np.count_nonzero(found.order >= 0, axis=1)
+    order = turns([errors[: size + 1] for errors, size in zip(found.errors, sizes, strict=True)])
     for count in counts:
-        num_gone = max(total - count // granularity.unit, 0)
+        num_gone = max(order.size - count // granularity.unit, 0)
         gone = np.bincount(order[:num_gone], minlength=len(found.order))
         yield count, found.kernel_at(gone) / scale
 

@@ -131,14 +131,20 @@ class Prune(OwnLoop):
             for kernel in self._kernels
             for weight, shape in zip(kernel.weights, kernel.shapes, strict=True)
         }
-        self._gradients: dict[tuple[str, str], np.ndarray] = {}  # summed over batches
-        self._num_batches = 0
+        # Summed over batches; variables, for training that is saved and resumed.
+        self._gradients = {
+            key: keras.Variable(np.zeros(mask.shape, np.float32), trainable=False, name="slopes")
+            for key, mask in self._masks.items()
+            if self._criterion.needs_gradients
+        }
+        self._num_batches = keras.Variable(0, dtype="int64", trainable=False, name="batches")
         self._hold = tf.function(self._zero_removed)  # one call a step, however many kernels
 
     @property
     def variables(self) -> list[keras.Variable]:
         """See `OwnLoop`."""
-        return [*super().variables, *self._masks.values()]
+        sums = [*self._gradients.values(), self._num_batches] if self._gradients else []
+        return [*super().variables, *self._masks.values(), *sums]
 
     def callback(self) -> keras.callbacks.Callback:
         """Make the callback for `model.fit`.
@@ -174,9 +180,9 @@ class Prune(OwnLoop):
         for key in self._masks:
             variable = self._weights.variable(*key)
             gradient = given.get(id(variable))
-            found = np.zeros(variable.shape) if gradient is None else np.asarray(gradient)
-            self._gradients[key] = self._gradients.get(key, 0.0) + found
-        self._num_batches += 1
+            if gradient is not None:
+                self._gradients[key].assign_add(np.asarray(gradient))
+        self._num_batches.assign_add(1)
 
     def after_step(self, number: int) -> None:
         """Remove what is due, and keep zero what is."""
@@ -203,14 +209,20 @@ class Prune(OwnLoop):
                     f"the weights of {kernel.name!r} or their scores are not finite. Look at the "
                     "loss, or take a lower learning rate."
                 )
+            # What is gone does not come back where others, too, score zero.
+            scores = np.where(self._matrix(kernel, self._mask), scores, -1.0)
             tiles = kernel.size // self._granularity.unit
             gone = round(self._progression(self.ratios[kernel.name], share) * tiles)
             left = max(tiles - gone, 1) * self._granularity.unit
             mask = make_mask(scores, left, self._granularity, kernel.num_channels)
             for key, stays in kernel.tensors(mask).items():
                 self._masks[key].assign(stays)
-        self._gradients, self._num_batches = {}, 0
+        for each in (*self._gradients.values(), self._num_batches):
+            each.assign(np.zeros(each.shape))
         self._hold()
+
+    def _mask(self, layer: str, weight: str) -> np.ndarray:
+        return np.asarray(self._masks[layer, weight])
 
     def masks(self) -> dict[tuple[str, str], np.ndarray]:
         """Say which weights stay: bool arrays by layer and weight."""
@@ -234,11 +246,12 @@ class Prune(OwnLoop):
     def _mean_gradients(self, kernel: KernelLayer) -> np.ndarray | None:
         if not self._criterion.needs_gradients:
             return None
-        if not self._num_batches:
+        number = int(self._num_batches.numpy())
+        if not number:
             raise InputError(
                 "the criterion has seen no gradients: call prepare(gradients) before step()."
             )
-        return self._matrix(kernel, lambda *key: self._gradients[key] / self._num_batches)
+        return self._matrix(kernel, lambda *key: np.asarray(self._gradients[key]) / number)
 
     @staticmethod
     def _matrix(kernel: KernelLayer, value: Any) -> np.ndarray:

@@ -8,12 +8,16 @@ import numpy as np
 
 from learners.budget import Budget
 from learners.kernels.layers import KernelLayer, kernel_layers, without_skipped
+from learners.live_weights import LiveWeights
 from learners.name_parts import name_parts
+from learners.setting import Setting
 from learners.weight_sparsification.allocate import PROTOCOLS, Counts, total_left
 from learners.weight_sparsification.masks import Granularity
 from learners.weight_sparsification.prune_dict import PruneDict, ratios_by_layer
 from utils.errors import InputError
 from utils.graph import Graph, complexity
+
+_LAST, _PARTS = _ASKED = ("ws_skip_last_layer", "ws_skip_op_names")
 
 
 class Flags(Protocol):
@@ -93,9 +97,9 @@ def find_targets(graph: Graph, config: Flags) -> Targets:
     up, whole = without_skipped(
         layers,
         first="ws_skip_frst_layer" if first else "",
-        last="ws_skip_last_layer" if config.skip_last_layer else "",
+        last=_LAST if config.skip_last_layer else "",
         parts=name_parts(config.skip_op_names),
-        source="ws_skip_op_names",
+        source=_PARTS,
     )
     for layer in up:
         if layer.is_depthwise:
@@ -106,8 +110,10 @@ def find_targets(graph: Graph, config: Flags) -> Targets:
     ratios = config.ratios()
     if ratios is not None:
         meant = ratios_by_layer(ratios, [layer.name for layer in layers])
-        up = [layer for layer in layers if meant.get(layer.name)]  # named: whatever else is said
-        whole = {la.name: "ws_prune_dict" for la in layers if not meant.get(la.name)}
+        # A name in the dict takes in what is left whole by default, not what was asked to be.
+        asked = {n: why for n, why in whole.items() if why in _ASKED}
+        up = [la for la in layers if meant.get(la.name) and la.name not in asked]
+        whole = {la.name: "ws_prune_dict" for la in layers if not meant.get(la.name)} | asked
     up = _divided(up, config, whole)
     whole = {layer.name: whole[layer.name] for layer in layers if layer.name in whole}
     if not up:
@@ -189,3 +195,39 @@ def settled(targets: Targets, config: Flags, left: int) -> Counts:
             tiles, min(max(round(left / grain.unit), len(tiles)), sum(tiles.values()))
         )
     return {name: count * grain.unit for name, count in counts.items()}
+
+
+def in_whole_tiles(setting: Setting, targets: Targets, grain: Granularity) -> Counts:
+    """Take from a setting how many weights of each layer stay.
+
+    Raises:
+        InputError: if it is for other layers, or its counts are no whole tiles.
+    """
+    counts = setting.values_for(targets.sizes)
+    for name, count in counts.items():
+        if count % grain.unit:
+            raise InputError(
+                f"--setting={setting.path} keeps {count} weights of {name!r}, which are no whole "
+                f"tiles of `ws_granularity` {grain.text}. Give the granularity that it was "
+                "searched with."
+            )
+    return counts
+
+
+def refuse_frozen(weights: LiveWeights, targets: Targets, source: str) -> None:
+    """Refuse kernels that are not trained where gradients decide: they have none.
+
+    Raises:
+        InputError: names them.
+    """
+    frozen = [
+        layer.name
+        for layer in targets.layers
+        if not all(weights.variable(layer.layer, name).trainable for name in layer.weights)
+    ]
+    if frozen:
+        raise InputError(
+            f"{source} goes by gradients, and {', '.join(frozen[:5])} are frozen "
+            "(trainable=False). Unfreeze them, name them in --ws_skip_op_names, or give "
+            "--ws_criterion=magnitude."
+        )

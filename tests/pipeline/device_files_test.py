@@ -36,14 +36,14 @@ def network(seed, quantized=False):
 
 @pytest.fixture
 def measured(tmp_path):
-    def measure(after, kinds, others=None, **options):
+    def measure(after, kinds, others=None, failing=(), **options):
         _, helper = make_run("full-prec", tmp_path)
         steps = Steps()
         config = flags.build(ExportConfig, {**QUICK, "tflite": kinds, **options})
         paths = {name: tmp_path / f"{name}.keras" for name in ("before", "after")}
         outcome = Outcome(network(0), after, ())
         files = measure_files(config, helper, outcome, others or {}, paths=paths, steps=steps)
-        assert steps.failures == []
+        assert [failure.step for failure in steps.failures] == list(failing)
         return files, helper
 
     return measure
@@ -140,3 +140,15 @@ def test_what_they_are_missing_for_is_noted(measured, monkeypatch):
     assert files.estimates == {} and len(files.notes) == 3
     assert files.notes[0].startswith("There is no sparse file: it would take")
     assert "The int8 file after, on an Ethos-U: vela cannot compile the file: why." in files.notes
+
+
+def test_an_estimate_that_fails_in_an_unforeseen_way_does_not_undo_the_run(measured, monkeypatch):
+    from pipeline import device_files
+
+    def fail(content, target):
+        raise RuntimeError("no one thought of that")
+
+    monkeypatch.setattr(device_files, "estimate", fail)
+    options = {"failing": ["estimates"], "report_ethos_u": "ethos-u55-128"}
+    files, _ = measured(Trained(network(1)), "int8", **options)
+    assert files.estimates == {} and all(result.path for result in files.results)

@@ -91,6 +91,13 @@ def test_json_and_yaml_by_content(tmp_path, text):
         ("a: [1\n", r"^doc: the file is no YAML: while parsing"),
         ("a: 1\nb: {c: 1, c: 2}\n", r"^doc: `c` stands twice \(line 2\)\.$"),
         ("a: !!python/object/apply:os.getcwd []\n", r"^doc: the file is no YAML: could not determ"),
+        # Aliases of aliases, a file of 100 bytes, would be 10^9 values, as would merged mappings.
+        (
+            "a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+            r"^doc: what stands in line \d is used again",
+        ),
+        ("a: &a {x: 1}\nb: {<<: [*a, *a]}\n", r"line 1 is used again by an alias \(\*\)\. Write"),
+        ("a: &a [*a]\n", r"^doc: what stands in line 1 is used again"),
         ("[1, 2]: x\n", r"^doc: the file is no YAML: "),
         ("a: 1\n---\nb: 2\n", r"^doc: the file is no YAML: expected a single document"),
     ],

@@ -52,7 +52,9 @@ class PruneDictConfig:
     skip: str | None = flag(
         None, "Layers that are left whole: names or patterns, separated by commas."
     )
-    skip_frst_layer: bool = flag(True, "Leave the first layer with a kernel whole.")
+    skip_frst_layer: bool = flag(
+        True, "Leave the first layer with a kernel whole where it is a convolution."
+    )
     skip_last_layer: bool = flag(False, "Leave the last layer with a kernel whole.")
 
 
@@ -100,7 +102,7 @@ def _ratios(config: PruneDictConfig, kernels: Sequence[KernelLayer]) -> dict[str
     depthwise = (kernel.name for kernel in kernels if kernel.is_depthwise)
     whole = {
         *depthwise,
-        *names[: config.skip_frst_layer],
+        *names[: config.skip_frst_layer and kernels[0].is_convolution],
         *(names[-1:] if config.skip_last_layer else ()),
     }
     return {

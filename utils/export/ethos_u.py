@@ -268,7 +268,7 @@ def _read(folder: pathlib.Path, target: Target, said: str) -> NpuEstimate:
                 if name != "CUSTOM"  # what the Ethos-U runs is one such operator
             ),
         )
-    except (LookupError, StopIteration, ValueError) as error:
+    except (LookupError, StopIteration, TypeError, ValueError) as error:  # a cut-off row has None
         raise InputError(
             f"vela's result cannot be read ({type(error).__name__}: {error}): another version may "
             "write it otherwise. 5.2 is known to work."

@@ -1,7 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from learners.reconstruction import clipped
 from learners.reconstruction.clipped import refit_clipped
 from learners.reconstruction.sampling import Samples
 
@@ -70,3 +73,25 @@ def test_what_is_below_the_level_stays_there_without_a_cost():
     begin = np.ones((6, 1)), np.zeros(1)
     found = refit_clipped(samples, level, np.ones(1), *begin, old=np.ones((6, 1)), pull=0.1)
     np.testing.assert_array_equal(found[0], begin[0])
+
+
+@pytest.mark.parametrize("shared_shortcut", [False, True])
+def test_wide_layers_are_refitted_a_few_outputs_at_a_time(monkeypatch, shared_shortcut):
+    samples = problem(outputs=7)
+    if shared_shortcut:
+        samples = dataclasses.replace(samples, shortcuts=np.zeros((80, 1), np.float32))
+    level = np.linspace(-0.3, 0.3, 7).astype(np.float32)
+    begin = np.linalg.lstsq(samples.rows, samples.targets, rcond=None)[0]
+    begin[0, 2] = begin[:, 4] = 0.0
+    arguments = samples, level, np.ones(7), begin, np.zeros(7)
+    wanted = refit_clipped(*arguments, old=begin, pull=0.01)
+    widths = []
+    factor = clipped._lowered
+    monkeypatch.setattr(
+        clipped, "_lowered", lambda *rest: widths.append(rest[2][1].size) or factor(*rest)
+    )
+    monkeypatch.setattr(clipped, "MAX_BYTES", 3 * (8 * 36 + 32 * 80))
+    found = refit_clipped(*arguments, old=begin, pull=0.01)
+    assert widths == [3, 3, 1]
+    for mine, its in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(mine, its, atol=1e-5)

@@ -51,6 +51,17 @@ def test_a_layer_that_decides_nothing_has_equal_rows():
     np.testing.assert_array_equal(found.outputs, np.ones(4))
 
 
+def test_half_precision_and_whole_numbers_as_outputs():
+    inputs = keras.Input((3,))
+    x = keras.layers.Dense(4, dtype="mixed_float16", name="a")(inputs)
+    half = keras.layers.Dense(3, dtype="mixed_float16", name="b")(x)
+    whole = keras.ops.argmax(half, axis=-1)
+    part = keras.Model(inputs, [x, half, whole])
+    images = np.ones((5, 3), np.float32)
+    found = importance(part, {"a": lambda maps, images, number: maps}, [images], seed=0)["a"]
+    assert found.rows[0].dtype == np.float32 and (found.outputs > 0).all()
+
+
 def test_places_are_those_that_are_sampled():
     model = networks.residual()
     graph = from_keras(model)

@@ -1,5 +1,6 @@
 import pytest
 
+from learners.config import RunConfig
 from learners.weight_sparsification.config import WeightSparseConfig
 from utils import flags
 from utils.errors import InputError
@@ -64,6 +65,11 @@ def test_the_schedule_follows_the_criterion():
         ({"criterion": "obs", "ranking": "global"}, "`ws_criterion` obs has errors of each"),
         ({"criterion": "obs", "schedule": "step"}, "nothing says how much that is"),
         ({"criterion": "obs", "prune_ratio_init": 0.5}, "`ws_prune_ratio_init` has no effect"),
+        ({"granularity": "2:4", "prune_ratio": 0.9}, "removes 0.5 .* `ws_prune_ratio` is 0.9"),
+        (
+            {"granularity": "2:4", "criterion": "obs", "schedule": "poly", "prune_ratio_init": 0.3},
+            "`ws_prune_ratio_init` has no effect with `ws_granularity` 2:4",
+        ),
         ({"frequency": 2000}, "`ws_frequency` must not exceed `ws_sparse_step`"),
     ],
 )
@@ -72,11 +78,30 @@ def test_contradictions_are_refused(values, match):
         WeightSparseConfig(**values)
 
 
-def test_stairs_need_training():
-    config = WeightSparseConfig(schedule="step")
+@pytest.mark.parametrize("schedule", ["poly", "step"])
+def test_a_schedule_needs_training(schedule):
+    config = WeightSparseConfig(schedule=schedule)
     with pytest.raises(InputError, match="while the network trains, and --nb_epochs is 0"):
-        config.check_run(None, counts_given=False, num_epochs=0)
-    config.check_run(None, counts_given=False, num_epochs=None)
+        config.check_run(RunConfig(), counts_given=False, num_epochs=0)
+    config.check_run(RunConfig(), counts_given=False, num_epochs=None)
+
+
+def test_a_start_beyond_the_end_is_refused():
+    config = WeightSparseConfig(criterion="obs", schedule="poly", prune_ratio_init=0.8)
+    with pytest.raises(InputError, match=r"must not exceed `ws_prune_ratio`.* 0\.8 and 0\.75"):
+        config.check_run(RunConfig(), counts_given=True, num_epochs=4)
+    config.check_run(RunConfig(budget="nonzeros:0.1"), counts_given=True, num_epochs=4)
+
+
+def test_stairs_beyond_the_training_are_refused_by_the_number_of_steps():
+    config = WeightSparseConfig(schedule="step", sparse_step=200)
+    config.check_steps(200)
+    with pytest.raises(InputError, match=r"would go at step 200 .* lasts 199 steps"):
+        config.check_steps(199)
+
+
+def test_n_of_m_may_be_said_twice():
+    assert WeightSparseConfig(granularity="2:4", prune_ratio=0.5).grain.ratio == 0.5
 
 
 def test_what_settles_the_shares_is_named():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from learners.base import AbstractLearner
 from learners.weight_sparsification.learner import WeightSparseLearner
 from tests.learners.runs import TWO_STEPS, compress
 from utils.errors import InputError
@@ -141,7 +142,8 @@ def test_a_schedule_goes_on_from_what_went_in_closed_form(trained_digits, tmp_pa
     assert sparsity(report.model) == pytest.approx(0.8, abs=1e-3)
 
 
-def test_stairs_beyond_the_training_are_refused(trained_digits, tmp_path):
-    flags = {**UNIFORM, "ws_schedule": "step", "nb_epochs": "1"}
+def test_stairs_beyond_the_training_are_refused_before_any_stage_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr(AbstractLearner, "fit", lambda *args, **kwargs: pytest.fail("it trains"))
+    flags = {**UNIFORM, "ws_schedule": "step", "nb_epochs": "1,1"}
     with pytest.raises(InputError, match=r"would go at step 1000 .* lasts 22 steps"):
-        compress("weight-sparse", tmp_path, started(trained_digits), **flags)
+        compress("full-prec,weight-sparse", tmp_path, **flags)

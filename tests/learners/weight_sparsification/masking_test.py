@@ -95,6 +95,43 @@ def test_zeros_that_the_network_came_with_are_held_too():
     assert not np.asarray(model.get_layer("conv3").kernel)[0].any()
 
 
+@pytest.mark.parametrize("ranked", [False, True])
+def test_a_mask_with_room_for_them_does_not_let_zeros_grow(ranked):
+    model = networks.vgg()
+    kernel = np.array(model.get_layer("conv2").kernel)
+    kernel[0] = 0.0
+    model.get_layer("conv2").kernel.assign(kernel)
+    model, masking = make(model=model, ranked=ranked)
+    optimizer = masked_optimizer(keras.optimizers.SGD(0.1), model, masking, gradients=False)
+    optimizer.build(model.trainable_variables)
+    slopes = [np.ones(v.shape, np.float32) for v in model.trainable_variables]
+    for left in (1.0, 0.0):
+        masking.update(left, None, optimizer)
+        optimizer.apply(slopes)
+        assert not np.asarray(model.get_layer("conv2").kernel)[0].any()
+    if not ranked:
+        assert zeros(model, "conv2").sum() == 576 - 144  # they are among those that go
+
+
+def test_useless_weights_go_before_those_that_are_gone_come_back():
+    model, masking = make("gradient")
+    names = masking.kernels()
+    gone = {}
+    for left, slope in ((0.5, 1.0), (0.4, 0.0)):  # then the gradients vanish: all scores are equal
+        shapes = {name: masking.variable(*name).shape for name in names}
+        masking.update(left, {name: np.full(shape, slope) for name, shape in shapes.items()})
+        gone[left] = zeros(model, "conv2")
+    assert not (gone[0.5] & ~gone[0.4]).any()
+    assert gone[0.4].sum() == 576 - (144 + round(0.4 * 432))
+
+
+def test_weights_that_are_not_finite_are_not_hidden_behind_zeros():
+    model, masking = make()
+    model.get_layer("fc1").kernel.assign(model.get_layer("fc1").kernel * np.nan)
+    masking.update(0.0)
+    assert np.isnan(np.asarray(model.get_layer("fc1").kernel)).all()
+
+
 def test_updates_come_when_the_schedule_says():
     class Recorded:
         def __init__(self):

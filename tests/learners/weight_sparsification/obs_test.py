@@ -97,6 +97,28 @@ def test_zeros_of_before_stay_zeros(text):
     assert not found[2:5, 1].any()
 
 
+def test_counts_are_met_where_outputs_have_zeros_already():
+    x, y, moments, kernel = problem()
+    kernel[:6, 0] = kernel[:5, 1] = 0.0
+    own = np.count_nonzero(kernel)
+    for count, found in thinned(moments, kernel, layer(8, 4, 4), [32, 15, 6, 1], ELEMENT):
+        assert np.count_nonzero(found) == min(count, own)
+        assert not (found != 0)[kernel == 0].any()
+    # An output that has few weights does not give them away for nothing.
+    ((_, found),) = thinned(moments, kernel, layer(8, 4, 4), [own - 1], ELEMENT, pull=TINY)
+    best = min(
+        error(x, y, refitted(x, y, (kernel != 0) & ~gone))
+        for gone in np.eye(32, dtype=bool).reshape(-1, 8, 4)[kernel.ravel() != 0]
+    )
+    assert error(x, y, found) <= best * (1 + 1e-6) + 1e-9
+
+
+def test_outputs_that_all_count_nothing_are_alike():
+    _, _, moments, kernel = problem(weights=[0.0] * 4)
+    ((_, found),) = thinned(moments, kernel, layer(8, 4, 4), [9], ELEMENT)
+    assert np.isfinite(found).all() and np.count_nonzero(found) == 9
+
+
 def test_wide_layers_go_together():
     assert goes_by_outputs(layer(576, 64, 64))
     assert not goes_by_outputs(layer(4096, 4096, 4096))

@@ -132,6 +132,34 @@ def test_training_that_is_resumed_goes_on():
     assert other.num_steps == prune.num_steps == 4
 
 
+def test_sums_of_gradients_are_resumed_too():
+    first, second = networks.vgg(), networks.vgg()
+    second.set_weights(first.get_weights())
+    options = {"criterion": "gradient", "sparse_step": 2, "frequency": 2}
+    prune, other = (Prune(model, {"conv2": 0.5}, **options) for model in (first, second))
+    rng = np.random.default_rng(0)
+    prune.prepare([rng.normal(size=v.shape) for v in first.trainable_variables])
+    prune.step()
+    for mine, its in zip(other.variables, prune.variables, strict=True):
+        mine.assign(its)
+    for each in (prune, other):  # no further gradients
+        each.step()
+    np.testing.assert_array_equal(kernel(first, "conv2"), kernel(second, "conv2"))
+    assert prune.sparse_rates().layers["conv2"] == 0.5
+
+
+def test_what_is_gone_stays_gone_where_all_scores_are_equal():
+    model = networks.vgg()
+    prune = Prune(model, {"conv2": 0.5}, criterion="gradient", sparse_step=2, progression="linear")
+    found = []
+    for slope in (1.0, 0.0):
+        prune.prepare([np.full(v.shape, slope) for v in model.trainable_variables])
+        prune.step()
+        found.append(prune.masks()["conv2", "kernel"])
+    assert [mask.mean() for mask in found] == [0.75, 0.5]
+    assert not (found[1] & ~found[0]).any()
+
+
 def test_a_file(tmp_path):
     path = tmp_path / "prune.yaml"
     path.write_text("conv1: 0\n'*': 0.9\n")

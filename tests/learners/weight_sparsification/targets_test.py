@@ -3,8 +3,16 @@ import numpy as np
 import pytest
 
 from learners.budget import parse_budget
+from learners.live_weights import LiveWeights
+from learners.setting import Setting
 from learners.weight_sparsification.config import WeightSparseConfig
-from learners.weight_sparsification.targets import find_targets, num_left, settled
+from learners.weight_sparsification.targets import (
+    find_targets,
+    in_whole_tiles,
+    num_left,
+    refuse_frozen,
+    settled,
+)
 from tests.learners import networks
 from utils.errors import InputError
 from utils.graph import complexity, from_keras
@@ -81,7 +89,7 @@ def test_protocols_meet_the_total_in_whole_tiles(protocol, grain):
 
 
 def test_n_of_m_says_it_itself():
-    _, config, targets = found(granularity="1:4", prune_ratio=0.1)
+    _, config, targets = found(granularity="1:4")
     counts = settled(targets, config, 1)
     assert counts == {name: size // 4 for name, size in targets.sizes.items()}
 
@@ -99,6 +107,35 @@ def test_a_prune_dict_names_what_is_pruned(tmp_path):
         "fc1": sizes["fc1"] - round(0.9 * sizes["fc1"]),
         "fc2": sizes["fc2"] - round(0.9 * sizes["fc2"]),
     }
+
+
+def test_layers_that_were_asked_to_be_left_whole_stay_so_beside_a_pattern(tmp_path):
+    path = tmp_path / "dict.yaml"
+    path.write_text('"*": 0.5\n', encoding="utf-8")
+    options = {"prune_dict": str(path), "skip_last_layer": True, "skip_op_names": "conv3"}
+    _, config, targets = found(**options)
+    assert [layer.name for layer in targets.layers] == ["conv1", "conv2", "fc1"]
+    assert targets.whole == {"conv3": "ws_skip_op_names", "fc2": "ws_skip_last_layer"}
+    assert set(settled(targets, config, 1)) == {"conv1", "conv2", "fc1"}
+
+
+def test_a_setting_of_single_weights_is_none_of_tiles():
+    _, config, targets = found(granularity="1x4")
+    setting = Setting(quantity="sparsity", network=targets.sizes, values=targets.sizes, path="s")
+    assert in_whole_tiles(setting, targets, config.grain) == targets.sizes
+    values = {**targets.sizes, "fc1": 3}
+    setting = Setting(quantity="sparsity", network=targets.sizes, values=values, path="s.json")
+    with pytest.raises(InputError, match=r"s\.json keeps 3 weights of 'fc1', .* `ws_gran.* 1x4"):
+        in_whole_tiles(setting, targets, config.grain)
+
+
+def test_where_gradients_decide_frozen_kernels_are_refused():
+    model = networks.vgg()
+    targets = find_targets(from_keras(model), WeightSparseConfig())
+    refuse_frozen(LiveWeights(model), targets, "`ws_criterion` gradient")
+    model.get_layer("fc1").trainable = False
+    with pytest.raises(InputError, match=r"gradient goes by gradients, and fc1 are frozen"):
+        refuse_frozen(LiveWeights(model), targets, "`ws_criterion` gradient")
 
 
 def test_a_prune_dict_of_another_network_is_refused(tmp_path):

@@ -2,6 +2,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from learners.weight_sparsification.prune_dict import ratios_by_layer, read_prune_dict
@@ -42,6 +43,14 @@ def test_what_is_left_whole(file, tmp_path):
         **dict.fromkeys(KERNELS, 0.9375),
         **dict.fromkeys(["a1", "a2", "short", "head"], 0.0),
     }
+
+
+def test_a_first_dense_layer_is_no_convolution(tmp_path):
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6), keras.layers.Dense(3)])
+    model.save(tmp_path / "net.keras")
+    out = tmp_path / "prune.yaml"
+    assert main([f"--model_file={tmp_path / 'net.keras'}", f"--out_file={out}"]) == 0
+    assert set(read_prune_dict(out, "f").entries.values()) == {0.75}
 
 
 @pytest.mark.parametrize(
