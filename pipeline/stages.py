@@ -129,12 +129,20 @@ def compress(
 
 def _check_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
     """Let every stage's learner refuse what it could not work on."""
-    for stage in plan.stages:
+    for index, stage in enumerate(plan.stages):
         if stage.num_epochs is None:
             own = helper.setup_lrn_rate(None)[1] / helper.steps_per_epoch
             plan.check_run_of(stage, num_epochs=own)
         kind: type[AbstractLearner] = learners.learner_class(stage.learner)
         kind.check(model, stage.config, helper, allow_unsafe=plan.run.allow_unsafe)
+        if index <= plan.before_stage:
+            kind.check_choice(
+                model,
+                stage.config,
+                budget=plan.budget_of(stage),
+                setting=plan.setting_of(stage),
+                allow_unsafe=plan.run.allow_unsafe,
+            )
 
 
 def _trials(plan: Plan, model: keras.Model) -> dict[str, keras.Model]:

@@ -18,11 +18,12 @@ import keras
 import numpy as np
 
 from learners.base import FINE_TUNING, AbstractLearner, Trained
+from learners.budget import Budget
 from learners.kernels.layers import KernelLayer, kernel_layers
 from learners.low_bits.activations import places, quantized_graphs
 from learners.low_bits.bits import activation_bits, quantized_layers, weight_bits
 from learners.low_bits.coding import Code, Coding
-from learners.low_bits.search import bit_problem, chosen_layers
+from learners.low_bits.search import bit_problem, chosen_layers, counted
 from learners.low_bits.start import Start, nearest_start, walked_start
 from learners.reconstruction.sampling import Sampler, training_sampler
 from learners.search.problem import Problem
@@ -40,9 +41,14 @@ from utils.training.latent import LatentOptimizer, Quantized, Unquantized
 class LowBitLearner(AbstractLearner):
     """Base of those learners; their configs are `LowBitConfig`s."""
 
+    @classmethod
     @abc.abstractmethod
+    def coding_by(cls, config: Any) -> Coding:
+        """Say what values kernels may take by the flags."""
+
     def coding(self) -> Coding:
         """Say what values kernels may take."""
+        return self.coding_by(self.config)
 
     @property
     def rounds_on_walk(self) -> bool:
@@ -110,6 +116,23 @@ class LowBitLearner(AbstractLearner):
         quantized_layers(graph, config)
         if config.wants_search():
             chosen_layers(graph, config)
+
+    @classmethod
+    def check_choice(
+        cls,
+        model: keras.Model,
+        config: Any,
+        *,
+        budget: Budget | None,
+        setting: Setting | None,
+        allow_unsafe: bool,
+    ) -> None:
+        """Refuse a setting for other kernels or bits, and a budget that no bits meet."""
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        if setting is not None:
+            weight_bits(quantized_layers(graph, config), config, setting)
+        elif budget is not None:
+            counted(graph, config, budget, cls.coding_by(config))
 
     def graph(self, model: keras.Model) -> Graph:
         """Give a network as a graph."""

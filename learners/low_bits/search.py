@@ -118,6 +118,39 @@ def chosen_layers(graph: Graph, config: LowBitConfig) -> list[KernelLayer]:
     return chosen
 
 
+def counted(
+    graph: Graph, config: LowBitConfig, budget: Budget, coding: Coding
+) -> tuple[list[KernelLayer], BitCost, dict[str, float]]:
+    """Say for which kernels bits are chosen, what they cost, and how much they may.
+
+    Args:
+        graph: the untouched network.
+        config: the flags.
+        budget: what may be kept.
+        coding: settles the codes.
+
+    Returns:
+        The kernels, the costs, and kind -> the amount that the budget leaves.
+
+    Raises:
+        InputError: a budget that no bits meet; says what can be reached.
+    """
+    layers, bits = chosen_layers(graph, config), _choices(config)
+    cost = BitCost(layers, _other_bits(graph, layers, config, coding), coding)
+    full = {
+        "bits": float(WHOLE_BITS * sum(layer.size for layer in layers)),
+        "bytes": WHOLE_BITS * _num_numbers(graph) / _BYTE,
+    }
+    ends = cost(np.array([[bits[0]] * len(layers), [bits[-1]] * len(layers)]))
+    targets = budget.targets(full)
+    _check_reachable(budget, targets, full, ends, config)
+    return layers, cost, targets
+
+
+def _choices(config: LowBitConfig) -> tuple[int, ...]:
+    return tuple(range(config.searching.w_bit_min, config.searching.w_bit_max + 1))
+
+
 def bit_problem(learner: AbstractLearner, graph: Graph, coding: Coding) -> KernelProblem:
     """Make the problem of a learner's search.
 
@@ -135,17 +168,8 @@ def bit_problem(learner: AbstractLearner, graph: Graph, coding: Coding) -> Kerne
     config, budget = learner.config, learner.context.budget
     if budget is None:
         raise ValueError("a search needs `context.budget`. Received: None.")
-    search = config.searching
-    bits = tuple(range(search.w_bit_min, search.w_bit_max + 1))
-    layers = chosen_layers(graph, config)
-    cost = BitCost(layers, _other_bits(graph, layers, config, coding), coding)
-    full = {
-        "bits": float(WHOLE_BITS * sum(layer.size for layer in layers)),
-        "bytes": WHOLE_BITS * _num_numbers(graph) / _BYTE,
-    }
-    ends = cost(np.array([[bits[0]] * len(layers), [bits[-1]] * len(layers)]))
-    targets = budget.targets(full)
-    _check_reachable(budget, targets, full, ends, config)
+    bits = _choices(config)
+    layers, cost, targets = counted(graph, config, budget, coding)
 
     def make_tables() -> KernelTables:
         with WorkProgress("rounding kernels to all bits", "layers") as progress:
