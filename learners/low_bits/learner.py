@@ -19,7 +19,7 @@ import numpy as np
 
 from learners.base import FINE_TUNING, AbstractLearner, Trained
 from learners.budget import Budget
-from learners.kernels.layers import KernelLayer, kernel_layers
+from learners.kernels.layers import KernelLayer
 from learners.low_bits.activations import places, quantized_graphs
 from learners.low_bits.bits import activation_bits, quantized_layers, weight_bits
 from learners.low_bits.coding import Code, Coding
@@ -36,6 +36,7 @@ from utils.progress import WorkProgress
 from utils.report import Search
 from utils.training import fine_tune_schedule
 from utils.training.latent import LatentOptimizer, Quantized, Unquantized
+from utils.training.zeros import may_be_sparse
 
 
 class LowBitLearner(AbstractLearner):
@@ -191,15 +192,19 @@ class LowBitLearner(AbstractLearner):
         """Say for the report what was quantized, and what the accuracy is that of."""
         total = sum(layer.size for layer in layers)
         mean = sum(bits[layer.name] * layer.size for layer in layers) / max(total, 1)
+        offsets = (
+            "batch norms are not folded, their means and biases take up what rounding shifts"
+            if self.rounds_on_walk
+            else "batch norms are not folded, and nothing takes up what rounding shifts"
+        )
         said = [
             f"low bits: {len(layers)} kernels of {total:,} weights, {mean:.2f} bits a weight on "
-            "average; batch norms stay, their means take up what rounding shifts."
+            f"average; {offsets}."
         ]
         if self.config.quantizes_activations:
             said.append(
                 f"low bits: the accuracy is that with activations of {self.config.activation_bits} "
-                "bits, which no .tflite kernel computes with; files are made of the network "
-                "without their quantizers."
+                "bits; files are made of the network without their quantizers."
             )
         return said
 
@@ -247,13 +252,12 @@ class LowBitLearner(AbstractLearner):
             for layer in layers
             for key, quantizer in codes[layer.name].quantizers().items()
         }
-        for layer in kernel_layers(graph):
-            for weight in layer.weights:
-                place = list(graph.params[layer.layer]).index(weight)
-                variable = operations[layer.layer].weights[place]
-                zeros = graph.params[layer.layer][weight] == 0
-                absent = zeros if zeros.any() and not zeros.all() else None
-                quantizer = quantizers.get((layer.layer, weight))
+        for layer, arrays in graph.params.items():
+            variables = getattr(operations[layer], "weights", [])
+            for variable, (weight, array) in zip(variables, arrays.items(), strict=True):
+                zeros = array == 0
+                absent = zeros if may_be_sparse(variable) and 0 < zeros.sum() < zeros.size else None
+                quantizer = quantizers.get((layer, weight))
                 if not variable.trainable or (quantizer is None and absent is None):
                     continue
                 yield Quantized(variable, quantizer or Unquantized(), absent=absent)
