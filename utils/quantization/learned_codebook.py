@@ -63,7 +63,7 @@ class CodebookQuantizer:
         first = levels.astype(np.float32)
         self._first = {"levels": first}
         if mode != "weights":  # a resumed run could not tell a zero that stays from others
-            self._first["pinned"] = np.float32((first == 0) & keep_zero)
+            self._first["pinned"] = ((first == 0) & keep_zero).astype(np.float32)
         if mode == "clusters":  # codes are those of the levels nearest to v at the beginning
             self._first["anchors"] = first
 
