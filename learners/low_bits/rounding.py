@@ -65,8 +65,6 @@ def round_to_code(
     if present is not None:
         solved = np.where(present, solved, 0.0)
     code = fit(solved, np.diag(gram))
-    if own_orders is None:
-        own_orders = cross.size * len(gram) ** 2 <= MAX_WORK
     settled, _ = round_kernel(
         gram,
         cross,
