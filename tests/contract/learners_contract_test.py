@@ -38,8 +38,8 @@ TABLE = {
     "chn-pruned-gpu": Row({"budget": "flops:0.5"}, 0.5),
     "dis-chn-pruned": Row({"budget": "flops:0.5"}, 0.5),
     "filter-pruned": Row({"budget": "flops:0.5"}, 0.5),
-    "weight-sparse": Row({"ws_prune_ratio_prtl": "uniform"}, 1.0),
     "soft-pruned": Row({"sfp_thresholds": "0.6", "sfp_max_retrains": 0}, 0.657),
+    "weight-sparse": Row({"ws_prune_ratio_prtl": "uniform"}, 1.0),
 }
 
 pytestmark = pytest.mark.parametrize("learner", TABLE)
