@@ -86,7 +86,7 @@ def test_closed_form_without_training_beats_magnitude(trained_digits, tmp_path):
                      **{**flags, "ws_criterion": "magnitude"})  # fmt: skip
     for report in (closed, plain):
         assert sparsity(report.model, without=WHOLE) == pytest.approx(0.9, abs=1e-3)
-    assert closed.after.loss < plain.after.loss
+    assert closed.after.top1 > plain.after.top1 + 0.05
     errors = {layer.name: layer.facts.get("error") for layer in closed.layers}
     assert errors["conv1"] is None and 0.0 < errors["fc1"] < 1.0
 
