@@ -98,7 +98,7 @@ def bit_search(context: Context, *options: str) -> dict[str, object]:
     reports = over_seeds(context, *options, *SEARCH)
     gains = [_gain(report) for report in reports]
     return {
-        "top1": statistics.mean(_candidate(report, _kept(report)) for report in reports),
+        "top1": statistics.mean(_candidate(report, _found(report)) for report in reports),
         "uniform": statistics.mean(_candidate(report, "uniform") for report in reports),
         "gain": statistics.mean(gains),
         "least_gain": min(gains),
@@ -128,7 +128,8 @@ def agents_on_bits(context: Context, *options: str) -> dict[str, object]:
     }
 
 
-def _kept(report: Mapping[str, Any]) -> str:
+def _found(report: Mapping[str, Any]) -> str:
+    """Name what the search found, whether or not it was kept in the end."""
     return "winner" if _search_of(report)["winner"] is not None else "uniform"
 
 
@@ -142,7 +143,7 @@ def _search_of(report: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _gain(report: Mapping[str, Any]) -> float:
-    return _candidate(report, _kept(report)) - _candidate(report, "uniform")
+    return _candidate(report, _found(report)) - _candidate(report, "uniform")
 
 
 def _non_uniform_rows() -> list[Row]:

@@ -19,9 +19,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from learners.budget import Budget
 from learners.config import RunConfig
 from learners.context import StageContext
 from learners.identity import network_digest
+from learners.setting import Setting
 from learners.teaching import Teaching
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.files import load_keras_model
@@ -133,6 +135,31 @@ class AbstractLearner(abc.ABC):
             model: the network that a run begins with; not changed.
             config: the learner's flags.
             helper: data and loss.
+            allow_unsafe: the network may hold Python code.
+
+        Raises:
+            InputError: where the recipe would fail later.
+        """
+
+    @classmethod  # noqa: B027  optional to override
+    def check_choice(
+        cls,
+        model: keras.Model,
+        config: Any,
+        *,
+        budget: Budget | None,
+        setting: Setting | None,
+        allow_unsafe: bool,
+    ) -> None:
+        """Refuse a budget or a setting that the network cannot have, before anything is trained.
+
+        Not called where an earlier stage leaves another network, for which they are meant.
+
+        Args:
+            model: the network that a run begins with; not changed.
+            config: the learner's flags.
+            budget: of the stage; see `StageContext`.
+            setting: likewise.
             allow_unsafe: the network may hold Python code.
 
         Raises:

@@ -5,7 +5,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from learners import Entry
-from learners.budget import Budget
+from learners.budget import KINDS, Budget
 from learners.config import DistillationConfig, RunConfig
 from learners.learner_config import LearnerConfig
 from learners.setting import Setting
@@ -78,7 +78,20 @@ class StageContext:
         own = self.stage.config.own_teacher()
         if own is not None:
             return own.temperature
-        return self.run.distillation.temperature(self.stage.config.student_bits)
+        return self.run.distillation.temperature(self.student_bits)
+
+    @property
+    def student_bits(self) -> int:
+        """Bits of each weight that the stage leaves; their mean where a budget or setting rules."""
+        each = KINDS["bits"].each or 0.0
+        for limit in () if self.budget is None else self.budget.limits:
+            if limit.kind == "bits" and limit.share is not None:
+                return round(each * limit.share)
+        setting = self.setting
+        if setting is not None and setting.quantity == "bits":
+            bits = sum(setting.network[name] * value for name, value in setting.values.items())
+            return round(bits / max(sum(setting.network[name] for name in setting.values), 1))
+        return int(self.stage.config.student_bits)
 
     def decisive_flags(self) -> dict[str, Any]:
         """Give the flags, by name, that decide what the stage computes.

@@ -148,7 +148,7 @@ class Teaching:
             return f"as given by {own.source}"
         if self._flags.tempr_dst is not None:
             return "as given by --tempr_dst"
-        bits = self._context.stage.config.student_bits
+        bits = self._context.student_bits
         return f"the usual one for weights of {bits} bits (--tempr_dst)"
 
     def _teachers(self) -> list[keras.Model]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-_UNDECAYED = ("gamma", "beta")  # scale and shift of normalization layers
+# Scale and shift of normalization layers, and the scales of quantized activations.
+_UNDECAYED = ("gamma", "beta", "scale")
 
 
 class AbstractModelHelper(abc.ABC):
@@ -262,7 +263,7 @@ class AbstractModelHelper(abc.ABC):
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
         """Compute cross-entropy plus weight decay, and the accuracy.
 
-        Normalization layers' scale and shift are not decayed.
+        Normalization layers' scale and shift are not decayed, nor are quantizers' scales.
 
         Args:
             labels: int [batch] or [batch, 1], or one-hot [batch, classes].
@@ -288,7 +289,7 @@ class AbstractModelHelper(abc.ABC):
         return loss, {"accuracy": ops.mean(ops.cast(right, "float32"))}
 
     def weight_decay(self, trainable_vars: Sequence[keras.Variable]) -> Any:
-        """Compute `loss_w_dcy / 2 * sum(w^2)`, without normalization layers' scale and shift."""
+        """Compute `loss_w_dcy / 2 * sum(w^2)`, without scales and shifts, see `calc_loss`."""
         from keras import ops
 
         if not self.config.loss_w_dcy:

@@ -129,13 +129,21 @@ def compress(
 
 def _check_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
     """Let every stage's learner refuse what it could not work on."""
-    for stage in plan.stages:
+    for index, stage in enumerate(plan.stages):
         num_steps = 0 if stage.num_epochs == 0 else helper.setup_lrn_rate(stage.num_epochs)[1]
         if stage.num_epochs is None:
             plan.check_run_of(stage, num_epochs=num_steps / helper.steps_per_epoch)
         stage.config.check_steps(num_steps)
         kind: type[AbstractLearner] = learners.learner_class(stage.learner)
         kind.check(model, stage.config, helper, allow_unsafe=plan.run.allow_unsafe)
+        if index <= plan.before_stage:
+            kind.check_choice(
+                model,
+                stage.config,
+                budget=plan.budget_of(stage),
+                setting=plan.setting_of(stage),
+                allow_unsafe=plan.run.allow_unsafe,
+            )
 
 
 def _trials(plan: Plan, model: keras.Model) -> dict[str, keras.Model]:

@@ -18,11 +18,12 @@ import keras
 import numpy as np
 
 from learners.base import FINE_TUNING, AbstractLearner, Trained
-from learners.kernels.layers import KernelLayer, kernel_layers
+from learners.budget import Budget
+from learners.kernels.layers import KernelLayer
 from learners.low_bits.activations import places, quantized_graphs
 from learners.low_bits.bits import activation_bits, quantized_layers, weight_bits
 from learners.low_bits.coding import Code, Coding
-from learners.low_bits.search import bit_problem, chosen_layers
+from learners.low_bits.search import bit_problem, chosen_layers, counted
 from learners.low_bits.start import Start, nearest_start, walked_start
 from learners.reconstruction.sampling import Sampler, training_sampler
 from learners.search.problem import Problem
@@ -35,14 +36,20 @@ from utils.progress import WorkProgress
 from utils.report import Search
 from utils.training import fine_tune_schedule
 from utils.training.latent import LatentOptimizer, Quantized, Unquantized
+from utils.training.zeros import may_be_sparse
 
 
 class LowBitLearner(AbstractLearner):
     """Base of those learners; their configs are `LowBitConfig`s."""
 
+    @classmethod
     @abc.abstractmethod
+    def coding_by(cls, config: Any) -> Coding:
+        """Say what values kernels may take by the flags."""
+
     def coding(self) -> Coding:
         """Say what values kernels may take."""
+        return self.coding_by(self.config)
 
     @property
     def rounds_on_walk(self) -> bool:
@@ -111,6 +118,23 @@ class LowBitLearner(AbstractLearner):
         if config.wants_search():
             chosen_layers(graph, config)
 
+    @classmethod
+    def check_choice(
+        cls,
+        model: keras.Model,
+        config: Any,
+        *,
+        budget: Budget | None,
+        setting: Setting | None,
+        allow_unsafe: bool,
+    ) -> None:
+        """Refuse a setting for other kernels or bits, and a budget that no bits meet."""
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        if setting is not None:
+            weight_bits(quantized_layers(graph, config), config, setting)
+        elif budget is not None:
+            counted(graph, config, budget, cls.coding_by(config))
+
     def graph(self, model: keras.Model) -> Graph:
         """Give a network as a graph."""
         return from_keras(model, allow_unsafe=self.context.run.allow_unsafe)
@@ -168,15 +192,19 @@ class LowBitLearner(AbstractLearner):
         """Say for the report what was quantized, and what the accuracy is that of."""
         total = sum(layer.size for layer in layers)
         mean = sum(bits[layer.name] * layer.size for layer in layers) / max(total, 1)
+        offsets = (
+            "batch norms are not folded, their means and biases take up what rounding shifts"
+            if self.rounds_on_walk
+            else "batch norms are not folded, and nothing takes up what rounding shifts"
+        )
         said = [
             f"low bits: {len(layers)} kernels of {total:,} weights, {mean:.2f} bits a weight on "
-            "average; batch norms stay, their means take up what rounding shifts."
+            f"average; {offsets}."
         ]
         if self.config.quantizes_activations:
             said.append(
                 f"low bits: the accuracy is that with activations of {self.config.activation_bits} "
-                "bits, which no .tflite kernel computes with; files are made of the network "
-                "without their quantizers."
+                "bits; files are made of the network without their quantizers."
             )
         return said
 
@@ -224,13 +252,12 @@ class LowBitLearner(AbstractLearner):
             for layer in layers
             for key, quantizer in codes[layer.name].quantizers().items()
         }
-        for layer in kernel_layers(graph):
-            for weight in layer.weights:
-                place = list(graph.params[layer.layer]).index(weight)
-                variable = operations[layer.layer].weights[place]
-                zeros = graph.params[layer.layer][weight] == 0
-                absent = zeros if zeros.any() and not zeros.all() else None
-                quantizer = quantizers.get((layer.layer, weight))
+        for layer, arrays in graph.params.items():
+            variables = getattr(operations[layer], "weights", [])
+            for variable, (weight, array) in zip(variables, arrays.items(), strict=True):
+                zeros = array == 0
+                absent = zeros if may_be_sparse(variable) and 0 < zeros.sum() < zeros.size else None
+                quantizer = quantizers.get((layer, weight))
                 if not variable.trainable or (quantizer is None and absent is None):
                     continue
                 yield Quantized(variable, quantizer or Unquantized(), absent=absent)

@@ -3,7 +3,7 @@
 | kind | counted |
 |:--|:--|
 | bits | of the kernels that are chosen for, weights times bits; the whole is 32 each |
-| bytes | of all numbers of the network as a packed file holds them: indices, scales or codebooks, all other weights in float32; the whole is all of them in float32 |
+| bytes | of all numbers of the network as a packed file holds them: indices, scales or codebooks, all other weights in float32, kernels of more than 8 bits too; the whole is all of them in float32 |
 
 The first and the last layer have bits of their own, see `bits.py`.
 """  # noqa: E501  a table
@@ -28,6 +28,7 @@ from learners.low_bits.start import nearest_values
 from utils.errors import InputError
 from utils.graph import Graph
 from utils.progress import WorkProgress
+from utils.quantization.bit_packing import MAX_WIDTH
 
 MAX_OWN_ORDER_BITS = 3  # with more bits, rows rounded in one order for all outputs serve as well
 NUM_MOVES = 2  # of a code's values, for the tables
@@ -94,12 +95,16 @@ class BitCost:
         """Count candidates int [n, layers]: kind -> float64 [n]."""
         values = np.asarray(values)
         bits = values @ self._sizes
+        stored = np.where(values > MAX_WIDTH, WHOLE_BITS, values) @ self._sizes
         tables = np.zeros(len(values))
         for layer, column in zip(self._layers, values.T, strict=True):
             found, places = np.unique(column, return_inverse=True)
-            taken = [self._coding.table_bits(layer, int(number)) for number in found]
+            taken = [
+                0 if number > MAX_WIDTH else self._coding.table_bits(layer, int(number))
+                for number in found
+            ]
             tables += np.array(taken, float)[places]
-        return {"bits": bits, "bytes": (bits + tables + self._others) / _BYTE}
+        return {"bits": bits, "bytes": (stored + tables + self._others) / _BYTE}
 
 
 def chosen_layers(graph: Graph, config: LowBitConfig) -> list[KernelLayer]:
@@ -116,6 +121,39 @@ def chosen_layers(graph: Graph, config: LowBitConfig) -> list[KernelLayer]:
             f"and a last one only. Give --{config.PREFIX}quantize_all_layers."
         )
     return chosen
+
+
+def counted(
+    graph: Graph, config: LowBitConfig, budget: Budget, coding: Coding
+) -> tuple[list[KernelLayer], BitCost, dict[str, float]]:
+    """Say for which kernels bits are chosen, what they cost, and how much they may.
+
+    Args:
+        graph: the untouched network.
+        config: the flags.
+        budget: what may be kept.
+        coding: settles the codes.
+
+    Returns:
+        The kernels, the costs, and kind -> the amount that the budget leaves.
+
+    Raises:
+        InputError: a budget that no bits meet; says what can be reached.
+    """
+    layers, bits = chosen_layers(graph, config), _choices(config)
+    cost = BitCost(layers, _other_bits(graph, layers, config, coding), coding)
+    full = {
+        "bits": float(WHOLE_BITS * sum(layer.size for layer in layers)),
+        "bytes": WHOLE_BITS * _num_numbers(graph) / _BYTE,
+    }
+    ends = cost(np.array([[bits[0]] * len(layers), [bits[-1]] * len(layers)]))
+    targets = budget.targets(full)
+    _check_reachable(budget, targets, full, ends, config)
+    return layers, cost, targets
+
+
+def _choices(config: LowBitConfig) -> tuple[int, ...]:
+    return tuple(range(config.searching.w_bit_min, config.searching.w_bit_max + 1))
 
 
 def bit_problem(learner: AbstractLearner, graph: Graph, coding: Coding) -> KernelProblem:
@@ -135,17 +173,8 @@ def bit_problem(learner: AbstractLearner, graph: Graph, coding: Coding) -> Kerne
     config, budget = learner.config, learner.context.budget
     if budget is None:
         raise ValueError("a search needs `context.budget`. Received: None.")
-    search = config.searching
-    bits = tuple(range(search.w_bit_min, search.w_bit_max + 1))
-    layers = chosen_layers(graph, config)
-    cost = BitCost(layers, _other_bits(graph, layers, config, coding), coding)
-    full = {
-        "bits": float(WHOLE_BITS * sum(layer.size for layer in layers)),
-        "bytes": WHOLE_BITS * _num_numbers(graph) / _BYTE,
-    }
-    ends = cost(np.array([[bits[0]] * len(layers), [bits[-1]] * len(layers)]))
-    targets = budget.targets(full)
-    _check_reachable(budget, targets, full, ends, config)
+    bits = _choices(config)
+    layers, cost, targets = counted(graph, config, budget, coding)
 
     def make_tables() -> KernelTables:
         with WorkProgress("rounding kernels to all bits", "layers") as progress:

@@ -12,6 +12,7 @@ Reference:
 from learners.low_bits.coding import Coding
 from learners.low_bits.learner import LowBitLearner
 from learners.non_uniform_quantization.codebooks import CodebookCoding
+from learners.non_uniform_quantization.config import NonUniformQuantConfig
 
 
 class NonUniformQuantLearner(LowBitLearner):
@@ -22,7 +23,7 @@ class NonUniformQuantLearner(LowBitLearner):
         """Whether moments of training images are looked at before training."""
         return self.config.rounding == "obq"
 
-    def coding(self) -> Coding:
+    @classmethod
+    def coding_by(cls, config: NonUniformQuantConfig) -> Coding:
         """Say which codebooks there may be."""
-        config = self.config
         return CodebookCoding(config.grouping, config.init_style, config.opt_mode)

@@ -12,6 +12,7 @@ Reference:
 
 from learners.low_bits.coding import Coding
 from learners.low_bits.learner import LowBitLearner
+from learners.uniform_quantization.config import UniformQuantConfig
 from learners.uniform_quantization.grids import GridCoding
 
 
@@ -23,6 +24,7 @@ class UniformQuantLearner(LowBitLearner):
         """Whether moments of training images are looked at before training."""
         return self.config.rounding == "obq"
 
-    def coding(self) -> Coding:
+    @classmethod
+    def coding_by(cls, config: UniformQuantConfig) -> Coding:
         """Say which grids there may be."""
-        return GridCoding(self.config.grouping, self.config.grid)
+        return GridCoding(config.grouping, config.grid)

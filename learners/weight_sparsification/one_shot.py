@@ -25,7 +25,7 @@ from learners.weight_sparsification.obs import PULL, goes_by_outputs, thinned
 from learners.weight_sparsification.score import magnitude
 from utils.graph import Graph
 
-MAX_SAMPLE_BYTES = 192 * 2**20  # of rows that are held for a layer behind which a ReLU stands
+MAX_SAMPLE_BYTES = 64 * 2**20  # of rows that are held for a layer behind which a ReLU stands
 
 
 class OneShot:

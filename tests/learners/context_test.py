@@ -4,6 +4,7 @@ import pytest
 
 from learners.budget import parse_budget
 from learners.context import StageContext
+from learners.setting import Setting
 from tests.learners.runs import make_run
 
 BOTH = "full-prec,chn-pruned-rmt"
@@ -81,3 +82,31 @@ def test_the_budget_of_a_stage_decides_it(tmp_path):
     assert context.decisive_flags()["budget"] is None
     own = dataclasses.replace(context, budget=parse_budget("params:0.6"))
     assert own.decisive_flags()["budget"] == "params:0.6"
+
+
+@pytest.mark.parametrize(
+    ("values", "bits", "temperature"),
+    [
+        ({}, 4, 2.0),
+        ({"uql_weight_bits": 8}, 8, 4.0),
+        ({"budget": "bits:2"}, 2, 1.0),
+        ({"budget": "bits:2", "uql_enbl_rl_agent": True}, 2, 1.0),
+        ({"uql_equivalent_bits": 3, "uql_enbl_rl_agent": True}, 3, 1.0),
+    ],
+    ids=str,
+)
+def test_the_temperature_is_that_of_the_bits(values, bits, temperature, tmp_path):
+    plan, helper = make_run("full-prec,uniform", tmp_path, **values)
+    stage = plan.stages[1]
+    context = StageContext(
+        run=plan.run,
+        stage=stage,
+        helper=helper,
+        budget=plan.budget_of(stage),
+        log_dir=plan.log_dir,
+    )
+    assert (context.student_bits, context.temperature) == (bits, temperature)
+    network, chosen = {"a": 100, "b": 300}, {"a": 8, "b": 2}
+    setting = Setting(quantity="bits", network=network, values=chosen)
+    ruled = dataclasses.replace(context, budget=None, setting=setting)
+    assert ruled.student_bits == round((8 + 3 * 2) / 4)

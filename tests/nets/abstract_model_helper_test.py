@@ -7,6 +7,7 @@ from keras import layers
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.config import HelperConfig
 from utils.errors import InputError
+from utils.quantization.activation import ActivationQuantizer
 
 IMAGES = np.random.default_rng(0).random((20, 6, 6, 1), dtype=np.float32)
 LABELS = np.arange(20, dtype=np.int32) % 3
@@ -86,12 +87,15 @@ def test_loss_is_cross_entropy_plus_decay():
     outputs = tf.constant([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     kernel = keras.Variable([3.0, 4.0], name="kernel")
     gamma = keras.Variable([100.0], name="gamma")
-    loss, metrics = helper(loss_w_dcy=0.1).calc_loss(tf.constant([0, 2]), outputs, [kernel, gamma])
+    scale = ActivationQuantizer()
+    scale.build((None, 4))
+    trained = [kernel, gamma, *scale.trainable_variables]
+    loss, metrics = helper(loss_w_dcy=0.1).calc_loss(tf.constant([0, 2]), outputs, trained)
     cross_entropy = [np.log(np.exp(2) + 2) - 2, np.log(np.e + 2)]
     assert float(loss) == pytest.approx(np.mean(cross_entropy) + 0.1 * 25 / 2, abs=1e-5)
     assert {name: float(value) for name, value in metrics.items()} == {"accuracy": 0.5}
     for labels in (tf.one_hot([0, 2], 3), tf.constant([[0], [2]])):
-        again, metrics = helper(loss_w_dcy=0.1).calc_loss(labels, outputs, [kernel, gamma])
+        again, metrics = helper(loss_w_dcy=0.1).calc_loss(labels, outputs, trained)
         assert float(again) == pytest.approx(float(loss), abs=1e-6)
         assert float(metrics["accuracy"]) == 0.5
 

@@ -10,6 +10,7 @@ The schema is in docs/graph.md.
 
 from __future__ import annotations
 
+import collections
 import json
 import math
 import re
@@ -107,7 +108,12 @@ def parse_json(text: str | bytes) -> Any:
             too deeply.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        return json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_unique,
+        )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -115,10 +121,17 @@ def parse_json(text: str | bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = collections.Counter(name for name, _ in pairs)  # a file may have a million names
+        twice = next(name for name, number in counts.items() if number > 1)
         raise ValueError(f"an object has the name {twice!r} twice")
     return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large for a number")
+    return number
 
 
 def _refuse_constant(text: str) -> None:

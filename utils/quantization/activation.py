@@ -7,12 +7,19 @@ from typing import Any
 
 import keras
 
-from utils.quantization.grid import Grid, rounded
+from utils.quantization.grid import SMALLEST_SCALE, Grid, rounded
 from utils.quantization.learned_step import gradient_factor
 
 OP = "Flowpress>ActivationQuantizer"
 """Of its nodes in a graph."""
 NO_BITS = 32
+
+
+class _Positive(keras.constraints.Constraint):
+    """Keeps a scale, whatever step an optimizer makes, where it can be divided by."""
+
+    def __call__(self, w: Any) -> Any:
+        return keras.ops.maximum(w, SMALLEST_SCALE)
 
 
 @keras.saving.register_keras_serializable("Flowpress")
@@ -30,7 +37,7 @@ class ActivationQuantizer(keras.layers.Layer):
         **settings: of every Keras layer.
 
     Attributes:
-        scale: s, one float32 weight; 1 until it is assigned.
+        scale: s, one float32 weight, which training keeps positive; 1 until it is assigned.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class ActivationQuantizer(keras.layers.Layer):
             shape=(),
             initializer="ones",
             trainable=self.learned,
+            constraint=_Positive(),
             autocast=False,  # a scale of half precision would be too coarse
         )
 

@@ -29,6 +29,7 @@ from utils.quantization.bit_packing import (
     unpack_bits,
     width_for,
 )
+from utils.quantization.buckets import bucket_sizes
 from utils.quantization.exact_grid import exact_step
 from utils.quantization.slicing import Slicing, slicings
 
@@ -244,7 +245,8 @@ def _cheapest(kernel: np.ndarray) -> _Plan:
     if not kernel.all():
         thinned = _Plan(Coding(shape=kernel.shape, nonzeros=int(np.count_nonzero(kernel))))
         best = min(best, thinned, key=_num_bytes)
-    for slicing in slicings(kernel.shape):
+    own = [Slicing(bucket=size) for size in bucket_sizes(kernel)]
+    for slicing in dict.fromkeys([*slicings(kernel.shape), *own]):
         contents = _contents(kernel, slicing, _num_bytes(best))
         best = min([best, *_plans(kernel, slicing, contents)], key=_num_bytes)
     return best

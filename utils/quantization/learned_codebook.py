@@ -60,16 +60,20 @@ class CodebookQuantizer:
         self._ids = grouping.ids(shape)
         self._mode = mode
         self._shape = levels.shape
-        self._keep_zero = keep_zero
         first = levels.astype(np.float32)
-        # Where codes stay they are those of the levels nearest to v at the beginning.
-        self._first = (
-            {"levels": first, "anchors": first} if mode == "clusters" else {"levels": first}
-        )
+        self._first = {"levels": first}
+        if mode != "weights":  # a resumed run could not tell a zero that stays from others
+            self._first["pinned"] = ((first == 0) & keep_zero).astype(np.float32)
+        if mode == "clusters":  # codes are those of the levels nearest to v at the beginning
+            self._first["anchors"] = first
 
     @property
     def parameters(self) -> Mapping[str, np.ndarray]:
-        """Levels, float32 [G, L]; with fixed codes also the anchors that give them, untrained."""
+        """Levels, float32 [G, L].
+
+        Beside them, untrained: where levels are trained, 1 for those that stay zero (`pinned`);
+        where codes are fixed, the levels that give them (`anchors`).
+        """
         return self._first
 
     def quantize(self, latent: Any, parameters: Tensors) -> Any:
@@ -89,15 +93,25 @@ class CodebookQuantizer:
         sums = ops.segment_sum(flat, places, num_segments=number)
         sizes = ops.segment_sum(ops.ones_like(flat), places, num_segments=number)
         means = ops.reshape(sums / ops.maximum(sizes, 1.0), self._shape)
-        if self._keep_zero:
-            means = ops.where(parameters["levels"] == 0, ops.zeros_like(means), means)
+        means = ops.where(parameters["pinned"] > 0, ops.zeros_like(means), means)
         return (None if self._mode == "clusters" else gradient), {"levels": means}
 
     def settled(self, latent: Any, parameters: Tensors) -> Mapping[str, Any]:
-        """Keep levels ascending where they are looked for by value."""
-        if self._mode == "both":
-            return {"levels": keras.ops.sort(parameters["levels"], axis=1)}
-        return {}
+        """Keep levels ascending where they are looked for by value.
+
+        None passes a level that stays zero: that would get another's place, and with it the
+        momentum of that.
+        """
+        if self._mode != "both":
+            return {}
+        ops = keras.ops
+        levels, pinned = parameters["levels"], parameters["pinned"]
+        passed = ops.cumsum(pinned, axis=1)
+        is_below = ops.logical_and(passed == 0, ops.max(pinned, axis=1, keepdims=True) > 0)
+        levels = ops.where(is_below, ops.minimum(levels, 0.0), levels)
+        levels = ops.where(passed > 0, ops.maximum(levels, 0.0), levels)
+        levels = ops.where(pinned > 0, ops.zeros_like(levels), levels)
+        return {"levels": ops.sort(levels, axis=1)}
 
     def _places(self, latent: Any, parameters: Tensors) -> Any:
         """Give the place of each weight's level among all, int32, shaped like the weight."""

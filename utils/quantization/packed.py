@@ -83,6 +83,8 @@ def load_packed(path: _Path, *, allow_unsafe: bool = False) -> keras.Model:
     """
     target = pathlib.Path(path)
     try:
+        if target.exists() and not target.is_file():  # a device or pipe may never end
+            raise InputError(f"{path}: is no ordinary file.")
         size = target.stat().st_size
         if size > MAX_ARCHIVE_BYTES:
             raise InputError(f"{path}: {size:,} bytes, at most {MAX_ARCHIVE_BYTES:,} are read.")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-#: Bucket sizes that are looked for; a file may hold any.
+#: Bucket sizes that are looked for in any kernel, beside those that it suggests (`buckets.py`).
 BUCKETS = tuple(1 << power for power in range(13, 3, -1))
 
 

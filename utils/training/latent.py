@@ -168,7 +168,7 @@ class LatentOptimizer(WrappedOptimizer):
         own = [v for each in self._trained.values() for v in each.parameters.values()]
         for optimizer in layers_of(self.inner_optimizer):
             if own and not isinstance(optimizer, WrappedOptimizer):
-                optimizer.exclude_from_weight_decay(var_list=own)
+                _exclude_too(optimizer, own)
         self.inner_optimizer.build([*variables, *own])
         keras.optimizers.Optimizer.build(self, variables)
 
@@ -216,6 +216,15 @@ class LatentOptimizer(WrappedOptimizer):
     def get_config(self) -> dict[str, Any]:
         """Describe the optimizer; latent values and parameters are its variables."""
         return {**super().get_config(), "quantized": self._quantized}
+
+
+def _exclude_too(optimizer: keras.optimizers.Optimizer, own: Sequence[keras.Variable]) -> None:
+    """Exclude variables from weight decay beside those that are: Keras would forget these."""
+    variables: set[Any] = getattr(optimizer, "_exclude_from_weight_decay", set())
+    pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    optimizer.exclude_from_weight_decay(var_list=own)
+    optimizer._exclude_from_weight_decay |= variables
+    optimizer._exclude_from_weight_decay_pattern = pattern
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -32,12 +32,17 @@ def sparse_kernels(variables: Sequence[keras.Variable]) -> tuple[int, ...]:
     """
     found = []
     for index, variable in enumerate(variables):
-        if len(variable.shape) < 2 or variable.name in _NO_KERNELS:
+        if not may_be_sparse(variable):
             continue
         zeros = np.asarray(keras.ops.convert_to_numpy(variable)) == 0
         if zeros.any() and not zeros.all():
             found.append(index)
     return tuple(found)
+
+
+def may_be_sparse(variable: keras.Variable) -> bool:
+    """Tell whether zeros of a variable are weights that were removed: those of kernels are."""
+    return len(variable.shape) >= 2 and variable.name not in _NO_KERNELS
 
 
 class MaskedOptimizer(WrappedOptimizer):

@@ -1,16 +1,26 @@
 """The recipe on a small network: what it leaves, with activations, zeros, nothing to train."""
 
 import pathlib
+import types
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
+from learners.config import RunConfig
+from learners.kernels.layers import kernel_layers
+from learners.low_bits.start import nearest_start
+from learners.uniform_quantization.config import UniformQuantConfig
+from learners.uniform_quantization.learner import UniformQuantLearner
 from tests.learners.runs import TWO_STEPS, compress, make_run
 from utils import weight_facts
+from utils.graph import from_keras
 from utils.report import Report
 from utils.training import evaluate
+from utils.training.latent import Unquantized
+
+CONFIG = UniformQuantConfig()
 
 
 def copied(network: keras.Model) -> keras.Model:
@@ -51,6 +61,9 @@ def test_moments_are_worth_their_while(
     assert by_moments.after.top1 is not None
     assert plain.after.top1 is not None
     assert by_moments.after.top1 > plain.after.top1
+    said = "take up what rounding shifts"  # the report says whether anything does
+    assert any(said in note for note in by_moments.notes)
+    assert not any(said in note for note in plain.notes)
 
 
 def test_the_accuracy_is_that_with_quantized_activations(
@@ -65,6 +78,25 @@ def test_the_accuracy_is_that_with_quantized_activations(
     # the artefact itself is plain
     assert {type(layer).__module__.partition(".")[0] for layer in report.model.layers} == {"keras"}
     assert any("activations of 1 bits" in note for note in report.notes)
+
+
+def test_zeros_of_layers_that_are_not_quantized_stay_too() -> None:
+    inputs = keras.Input((5,), dtype="int32")
+    x = keras.layers.Embedding(6, 4, name="words")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2, name="out")(keras.layers.Flatten()(x)))
+    model.get_layer("words").embeddings.assign(np.eye(6, 4))
+    graph = from_keras(model)
+    layers = kernel_layers(graph)
+    codes = nearest_start(graph, layers, {"out": 3}, UniformQuantLearner.coding_by(CONFIG)).codes
+    learner = types.SimpleNamespace(context=types.SimpleNamespace(run=RunConfig()))
+    found = {
+        each.variable.path: each
+        for each in UniformQuantLearner.quantized(learner, model, graph, layers, codes)  # type: ignore[arg-type]
+    }
+    assert list(found) == ["words/embeddings", "out/kernel"]
+    words = found["words/embeddings"]
+    np.testing.assert_array_equal(words.absent, np.eye(6, 4) == 0)
+    assert isinstance(words.quantizer, Unquantized)
 
 
 def test_zeros_that_were_there_stay_in_training(

@@ -21,6 +21,7 @@ from tests.learners.low_bits.learner_test import copied, kernels_of
 from tests.learners.runs import compress
 from utils.errors import InputError
 from utils.graph import from_keras
+from utils.quantization.coding import encode
 from utils.quantization.groups import Grouping
 
 CHANNEL = lambda axes: Grouping("channel", axes=axes)  # noqa: E731
@@ -59,6 +60,18 @@ def test_bytes_are_those_of_what_is_stored(coding):
         assert found["bytes"][place] == pytest.approx(100.0 + stored / 8)
         sizes = [layer.size for layer in layers]
         assert found["bits"][place] == np.dot(sizes, row)
+
+
+def test_what_a_packed_file_holds_as_floats_is_counted_so():
+    graph = from_keras(networks.vgg())
+    layers, coding = kernel_layers(graph), CODINGS["grids"]
+    layer = max(layers, key=lambda each: each.size)
+    kernel = layer.matrix(graph.params)
+    cost = BitCost([layer], 0.0, coding)(np.array([[8], [9], [16]]))
+    for bits, counted in zip((8, 9, 16), cost["bytes"], strict=True):
+        (tensor,) = coding.fit(layer, kernel, bits, None).tensors(kernel).values()
+        assert encode(tensor.dequantized())[0].num_bytes == pytest.approx(counted, rel=0.02)
+    assert list(cost["bits"]) == [bits * layer.size for bits in (8, 9, 16)]
 
 
 def test_the_first_and_the_last_layer_are_not_chosen_for():

@@ -12,6 +12,9 @@ from utils.training import callbacks
 
 QUICK = {"ws_nb_smpls": 128, "ws_nb_crops_per_smpl": 4, "seed": 3}
 UNIFORM = {**QUICK, "ws_prune_ratio_prtl": "uniform"}
+# The widest layer would take most of the time of closed forms.
+CLOSED = {**QUICK, "ws_criterion": "obs", "ws_skip_op_names": "conv3"}
+WHOLE = ("conv1", "conv3")
 
 
 def started(trained_digits):
@@ -76,35 +79,40 @@ def test_what_went_is_zero_after_every_step(trained_digits, tmp_path, monkeypatc
 
 
 def test_closed_form_without_training_beats_magnitude(trained_digits, tmp_path):
-    flags = {**UNIFORM, "ws_prune_ratio": 0.9, "nb_epochs": "0", "ws_nb_smpls": 512}
-    closed = compress("weight-sparse", tmp_path / "obs", started(trained_digits), **flags,
-                      ws_criterion="obs")  # fmt: skip
-    plain = compress("weight-sparse", tmp_path / "magnitude", started(trained_digits), **flags)
+    flags = {**CLOSED, "ws_prune_ratio_prtl": "uniform", "ws_prune_ratio": 0.9, "nb_epochs": "0",
+             "ws_nb_smpls": 512, "ws_nb_crops_per_smpl": 8}  # fmt: skip
+    closed = compress("weight-sparse", tmp_path / "obs", started(trained_digits), **flags)
+    plain = compress("weight-sparse", tmp_path / "magnitude", started(trained_digits),
+                     **{**flags, "ws_criterion": "magnitude"})  # fmt: skip
     for report in (closed, plain):
-        assert sparsity(report.model) == pytest.approx(0.9, abs=1e-3)
+        assert sparsity(report.model, without=WHOLE) == pytest.approx(0.9, abs=1e-3)
     assert closed.after.top1 > plain.after.top1 + 0.05
     errors = {layer.name: layer.facts.get("error") for layer in closed.layers}
     assert errors["conv1"] is None and 0.0 < errors["fc1"] < 1.0
 
 
 def test_two_of_four_is_held_along_input_channels(trained_digits, tmp_path):
-    flags = {**QUICK, "ws_granularity": "2:4", "nb_epochs": TWO_STEPS, "ws_criterion": "obs"}
+    flags = {**CLOSED, "ws_granularity": "2:4", "nb_epochs": TWO_STEPS}
     report = compress("weight-sparse", tmp_path, started(trained_digits), **flags)
     for name, kernel in kernels(report.model).items():
-        groups = (kernel != 0).reshape(-1, 4, kernel.shape[-1]) if name != "conv1" else None
-        assert groups is None or (groups.sum(axis=1) == 2).all()
+        if name not in WHOLE:
+            groups = (kernel != 0).reshape(-1, 4, kernel.shape[-1])
+            assert (groups.sum(axis=1) == 2).all()
     assert report.searches == ()
 
 
 def test_the_search_keeps_the_ratio(trained_digits, tmp_path):
-    flags = {**QUICK, "ws_prune_ratio": 0.9, "nb_epochs": "0", "ws_criterion": "obs",
+    flags = {**CLOSED, "ws_prune_ratio": 0.9, "nb_epochs": "0",
              "ws_nb_rlouts": 4, "ws_nb_rlouts_min": 4, "ws_nb_smpls_search": 100}  # fmt: skip
     report = compress("weight-sparse", tmp_path, started(trained_digits), **flags)
     (search,) = report.searches
     assert search.quantity == "sparsity"
     assert search.kept in ("winner", "uniform")
-    # A budget is met within 2 % of what stays of all weights.
-    assert 0.9 - 1e-4 <= sparsity(report.model) <= 0.905
+    # A budget is met within 2 % of what stays of all weights: with conv3 whole that is much.
+    total = report.model.count_params()
+    left = sum(np.count_nonzero(np.asarray(weight)) for weight in report.model.weights)
+    up = sum(a.size for name, a in kernels(report.model).items() if name not in WHOLE)
+    assert 0.98 * (total - 0.9 * up) - 1 <= left <= total - 0.9 * up + 1
 
 
 def test_every_layer_as_the_prune_dict_says(trained_digits, tmp_path):
@@ -131,15 +139,16 @@ def test_a_schedule_goes_on_from_what_went_in_closed_form(trained_digits, tmp_pa
     thin_out = WeightSparseLearner.thin_out
 
     def look(self, model, *rest):
-        begun.append(sparsity(model))
+        begun.append(sparsity(model, without=WHOLE))
         thin_out(self, model, *rest)
 
     monkeypatch.setattr(WeightSparseLearner, "thin_out", look)
-    flags = {**UNIFORM, "ws_criterion": "obs", "ws_schedule": "poly", "ws_prune_ratio_init": 0.5,
-             "nb_epochs": "0.3", "ws_prune_ratio": 0.8, "ws_mask_update_step": 1}  # fmt: skip
+    flags = {**CLOSED, "ws_prune_ratio_prtl": "uniform", "ws_schedule": "poly",
+             "ws_prune_ratio_init": 0.5, "nb_epochs": "0.3", "ws_prune_ratio": 0.8,
+             "ws_mask_update_step": 1}  # fmt: skip
     report = compress("weight-sparse", tmp_path, started(trained_digits), **flags)
     assert begun == pytest.approx([0.5], abs=1e-3)
-    assert sparsity(report.model) == pytest.approx(0.8, abs=1e-3)
+    assert sparsity(report.model, without=WHOLE) == pytest.approx(0.8, abs=1e-3)
 
 
 def test_stairs_beyond_the_training_are_refused_before_any_stage_trains(tmp_path, monkeypatch):

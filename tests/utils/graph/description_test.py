@@ -7,7 +7,7 @@ from keras import layers
 
 from utils.errors import InputError
 from utils.graph import from_keras, to_keras
-from utils.graph.description import describe, parse_json, rebuild
+from utils.graph.description import _unique, describe, parse_json, rebuild
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,28 @@ def test_arrays_are_held_against_the_description(graph):
         rebuild(content, lambda _: {**arrays, "b/1": arrays["b/1"][:1]}, where="here")
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{", '{"a": Infinity}', '{"a": 1, "a": 2}'])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "{", '{"a": Infinity}', '{"a": 1, "a": 2}', "[1e999]"]
+)
 def test_refuses_what_is_no_plain_json(text):
-    with pytest.raises(ValueError, match=r"nested|Expect|JSON number|twice"):
+    with pytest.raises(ValueError, match=r"nested|Expect|JSON number|twice|too large"):
         parse_json(text)
+
+
+class Name(str):
+    """A text that counts how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        Name.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_name_that_is_twice_among_many_is_found_at_once():
+    pairs = [(Name(number), 0) for number in range(2000)]
+    with pytest.raises(ValueError, match=r"the name '1999' twice"):
+        _unique([*pairs, (Name(1999), 0)])
+    assert Name.compared < 20_000  # each with each would be two million

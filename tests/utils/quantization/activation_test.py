@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from utils.graph import from_keras, ops, to_keras
 from utils.quantization.activation import ActivationQuantizer
+from utils.training.latent import LatentOptimizer
 
 
 def _layer(**settings: object) -> ActivationQuantizer:
@@ -40,6 +41,17 @@ def test_gradients() -> None:
 
 def test_an_observed_range_is_not_trained() -> None:
     assert _layer(learned=False).trainable_variables == []
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_no_step_makes_a_scale_negative(wrapped: bool) -> None:
+    layer, optimizer = _layer(bits=2), keras.optimizers.SGD(1.0)
+    if wrapped:
+        optimizer = LatentOptimizer(optimizer, [])
+    optimizer.apply([keras.ops.convert_to_tensor(9.0)], [layer.scale])
+    scale = float(layer.scale.value)
+    assert 0 < scale < 1e-6
+    assert np.isfinite(layer(np.float32([[-1, 0.3, 0.8, 9]]))).all()
 
 
 def test_32_bits_let_everything_pass() -> None:

@@ -108,6 +108,26 @@ def test_zero_stays_a_level(mode):
     assert not (trained(mode)[2][1] == 0.0).any()
 
 
+def test_levels_that_are_driven_across_zero_leave_it_in_its_place():
+    """Else zero would get the momentum of the level that passed it."""
+    values = kernel()
+    absent = np.abs(values) < 0.3
+    variable = keras.Variable(np.where(absent, 0.0, values), name="kernel")
+    quantizer = CodebookQuantizer(
+        SHAPE, Grouping("tensor"), np.array([[-1.0, -0.1, 0.0, 1.0]]), mode="both", keep_zero=True
+    )
+    optimizer = LatentOptimizer(
+        keras.optimizers.SGD(0.1, momentum=0.9), [Quantized(variable, quantizer, absent=absent)]
+    )
+    optimizer.build([variable])
+    for _ in range(30):
+        optimizer.apply([np.where(np.asarray(variable) < 0, -0.3, 0.1)], [variable])
+        levels = np.array(optimizer.parameters["kernel"]["levels"])[0]
+        assert (np.diff(levels) >= 0).all()
+        assert levels[2] == 0.0
+        assert np.isin(np.asarray(variable), levels).all()
+
+
 def test_wrong_modes_and_levels_are_refused():
     with pytest.raises(ValueError, match="`mode` must be one of weights, clusters, both"):
         CodebookQuantizer(SHAPE, CHANNEL, LEVELS, mode="all")

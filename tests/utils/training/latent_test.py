@@ -85,6 +85,22 @@ def test_weight_decay_leaves_parameters_alone() -> None:
     np.testing.assert_array_equal(variable, 0.25 * np.round(0.95 * _VALUES / 0.25))
 
 
+@pytest.mark.parametrize("by_name", [True, False])
+def test_what_was_excluded_from_weight_decay_stays_so(by_name: bool) -> None:
+    variable, bias = _variable(), keras.Variable(np.ones(2, np.float32), name="bias")
+    inner = keras.optimizers.SGD(0.1, weight_decay=0.5)
+    if by_name:
+        inner.exclude_from_weight_decay(var_names=["bias"])
+    else:
+        inner.exclude_from_weight_decay(var_list=[bias])
+    optimizer = LatentOptimizer(inner, [Quantized(variable, Steps())])
+    optimizer.build([variable, bias])
+    optimizer.apply([np.zeros((2, 3), np.float32), np.zeros(2, np.float32)], [variable, bias])
+    np.testing.assert_array_equal(bias, [1.0, 1.0])
+    np.testing.assert_array_equal(variable, 0.25 * np.round(0.95 * _VALUES / 0.25))
+    assert float(optimizer.parameters["kernel"]["step"][0]) == 0.25
+
+
 def test_absent_weights_stay_zero_and_rounded_ones_come_back() -> None:
     variable = _variable()
     absent = np.array([[False, True, False], [False, False, False]])
