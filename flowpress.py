@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from learners.filters.pruner import FilterPruner
     from learners.filters.soft import Pruning
-    from learners.weight_sparsification.prune import Prune
+    from learners.sparsity.prune import Prune
     from utils.quantization.packed import load_packed as load_fpq
     from utils.quantization.packed import save_packed as save_fpq
     from utils.report import Report
@@ -39,7 +39,7 @@ __all__ = ["compress", "FilterPruner", "Prune", "Pruning", "load_fpq", "save_fpq
 # Imported when they are asked for: they load TensorFlow.
 _OBJECTS = {
     "FilterPruner": "learners.filters.pruner:FilterPruner",
-    "Prune": "learners.weight_sparsification.prune:Prune",
+    "Prune": "learners.sparsity.prune:Prune",
     "Pruning": "learners.filters.soft:Pruning",
     "load_fpq": "utils.quantization.packed:load_packed",
     "save_fpq": "utils.quantization.packed:save_packed",

@@ -138,9 +138,9 @@ def mask_update(context: Context) -> dict[str, object]:
     import keras
 
     from learners.kernels.layers import kernel_layers
+    from learners.sparsity.masks import ELEMENT
+    from learners.sparsity.score import SCORES
     from learners.weight_sparsification.masking import Masking, SparseOptimizer
-    from learners.weight_sparsification.masks import ELEMENT
-    from learners.weight_sparsification.score import SCORES
     from utils.graph import from_keras
 
     keras.utils.set_random_seed(context.seed)

@@ -26,7 +26,7 @@ ACCELERATOR = "ethos-u55-128"
 
 def files(context: Context, ratio: float) -> dict[str, object]:
     """Measure the files of ResNet-20 with a ratio of zeros over those of the dense one."""
-    from learners.weight_sparsification.prune import Prune
+    from learners.sparsity.prune import Prune
     from nets.pretrained import load_pretrained
     from nets.resnet_at_cifar10 import ModelHelper
 
@@ -64,7 +64,7 @@ def tiles(context: Context, tile: int) -> dict[str, object]:
     """Time the sparse file of two Dense layers, 90 % zeros in tiles, over the normal file."""
     import keras
 
-    from learners.weight_sparsification.prune import Prune
+    from learners.sparsity.prune import Prune
     from utils import latency
     from utils.export.runner import timed_call
     from utils.export.tflite import convert
@@ -93,8 +93,8 @@ def tiles(context: Context, tile: int) -> dict[str, object]:
 
 def lenet_rates(context: Context) -> dict[str, object]:
     """Train LeNet-5 on MNIST, then on with `Prune` to each rate; the document's table."""
-    from learners.weight_sparsification.prune import Prune
-    from learners.weight_sparsification.rate_table import rate_table
+    from learners.sparsity.prune import Prune
+    from learners.sparsity.rate_table import rate_table
     from utils.graph import complexity, from_keras
     from utils.report import network_facts
 

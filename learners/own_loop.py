@@ -2,7 +2,7 @@
 
 Such an object is told of every step: by its Keras callback inside `fit`, or by `step()` in a loop
 written by hand. A subclass says what is done when: `learners.filters` for whole filters,
-`learners.weight_sparsification` for single weights.
+`learners.sparsity` for single weights.
 """
 
 import abc

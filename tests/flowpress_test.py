@@ -176,7 +176,7 @@ def test_objects_for_own_loops_are_imported_when_asked_for():
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
     filters = ["learners.filters.pruner", "learners.filters.soft"]
-    assert done.stdout.split() == [*filters, "learners.weight_sparsification.prune"]
+    assert done.stdout.split() == [*filters, "learners.sparsity.prune"]
     files = {"load_fpq", "save_fpq"}
     assert {"FilterPruner", "Prune", "Pruning", "compress"} | files == set(flowpress.__all__)
     assert flowpress.load_fpq.__module__ == "utils.quantization.packed"

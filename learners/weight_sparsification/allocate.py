@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from learners.weight_sparsification.masks import largest
+from learners.sparsity.masks import largest
 
 Counts = dict[str, int]
 """Layer name -> weights that stay."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from learners.learner_config import Choice, LearnerConfig
 from learners.search.config import RolloutConfig
-from learners.weight_sparsification.masks import Granularity, parse_granularity
-from learners.weight_sparsification.prune_dict import PruneDict, read_prune_dict
+from learners.sparsity.masks import Granularity, parse_granularity
+from learners.sparsity.prune_dict import PruneDict, read_prune_dict
 from learners.weight_sparsification.schedule import make_schedule
 from utils.errors import InputError
 from utils.flags import flag, group

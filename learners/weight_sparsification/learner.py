@@ -21,6 +21,7 @@ from learners.identity import file_digest
 from learners.live_weights import LiveWeights
 from learners.reconstruction.sampling import Sampler, training_sampler
 from learners.search.stage import SearchedStage
+from learners.sparsity.score import SCORES, Criterion
 from learners.weight_sparsification.allocate import Counts
 from learners.weight_sparsification.config import OBS, WeightSparseConfig
 from learners.weight_sparsification.gradients import mean_gradients
@@ -28,7 +29,6 @@ from learners.weight_sparsification.masking import Masking, MaskUpdates, masked_
 from learners.weight_sparsification.one_shot import OneShot
 from learners.weight_sparsification.report import facts, remarks
 from learners.weight_sparsification.schedule import Once, Schedule, make_schedule
-from learners.weight_sparsification.score import SCORES, Criterion
 from learners.weight_sparsification.search import sparse_problem
 from learners.weight_sparsification.targets import (
     Targets,

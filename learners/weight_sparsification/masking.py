@@ -15,10 +15,10 @@ import numpy as np
 
 from learners.kernels.layers import KernelLayer
 from learners.live_weights import LiveWeights
+from learners.sparsity.masks import Granularity, make_mask
+from learners.sparsity.score import Criterion
 from learners.weight_sparsification.allocate import Counts, by_rank
-from learners.weight_sparsification.masks import Granularity, make_mask
 from learners.weight_sparsification.schedule import Schedule
-from learners.weight_sparsification.score import Criterion
 from utils.training.zeros import MaskedOptimizer, sparse_kernels
 
 DECAY = 0.99  # of the running mean of gradients

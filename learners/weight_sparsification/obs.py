@@ -29,7 +29,7 @@ from learners.reconstruction.elimination import eliminate
 from learners.reconstruction.ridge import factorised
 from learners.reconstruction.rounding import MAX_WORK, settle_in_order, settle_in_turn
 from learners.reconstruction.sharing import turns
-from learners.weight_sparsification.masks import Granularity, make_mask
+from learners.sparsity.masks import Granularity, make_mask
 
 PULL = 0.01  # towards the trained kernel, in units of the mean diagonal of the Gram matrix
 LEAST_WEIGHT = 1e-3  # of the largest: outputs that count less are not told from each other

@@ -20,9 +20,9 @@ from learners.reconstruction.readings import Reading
 from learners.reconstruction.sampling import Sampler, Samples
 from learners.reconstruction.statistics import LayerStatistics
 from learners.reconstruction.walk import Walk
-from learners.weight_sparsification.masks import Granularity, make_mask
+from learners.sparsity.masks import Granularity, make_mask
+from learners.sparsity.score import magnitude
 from learners.weight_sparsification.obs import PULL, goes_by_outputs, thinned
-from learners.weight_sparsification.score import magnitude
 from utils.graph import Graph
 
 MAX_SAMPLE_BYTES = 64 * 2**20  # of rows that are held for a layer behind which a ReLU stands

@@ -11,9 +11,9 @@ from learners.kernels.layers import KernelLayer, kernel_layers, without_skipped
 from learners.live_weights import LiveWeights
 from learners.name_parts import name_parts
 from learners.setting import Setting
+from learners.sparsity.masks import Granularity
+from learners.sparsity.prune_dict import PruneDict, ratios_by_layer
 from learners.weight_sparsification.allocate import PROTOCOLS, Counts, total_left
-from learners.weight_sparsification.masks import Granularity
-from learners.weight_sparsification.prune_dict import PruneDict, ratios_by_layer
 from utils.errors import InputError
 from utils.graph import Graph, complexity
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from learners.kernels.layers import KernelLayer
 from learners.kernels.tables import Moments
-from learners.weight_sparsification.masks import Granularity, make_mask
+from learners.sparsity.masks import Granularity, make_mask
+from learners.sparsity.score import magnitude
 from learners.weight_sparsification.obs import thinned
-from learners.weight_sparsification.score import magnitude
 
 # Of a layer's weights: closer together where the error rises faster.
 SHARES = (

@@ -19,7 +19,7 @@ if not __package__:  # run as a script: the checkout takes this folder's place o
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
 
 from learners.name_parts import name_parts
-from learners.weight_sparsification.prune_dict import (
+from learners.sparsity.prune_dict import (
     as_prune_dict,
     matching,
     ratios_by_layer,

@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 
 from learners.kernels.layers import kernel_layers
+from learners.sparsity.masks import ELEMENT, parse_granularity
+from learners.sparsity.score import SCORES
 from learners.weight_sparsification.masking import (
     DECAY,
     Masking,
@@ -10,9 +12,7 @@ from learners.weight_sparsification.masking import (
     SparseOptimizer,
     masked_optimizer,
 )
-from learners.weight_sparsification.masks import ELEMENT, parse_granularity
 from learners.weight_sparsification.schedule import Polynomial
-from learners.weight_sparsification.score import SCORES
 from tests.learners import networks
 from utils.graph import from_keras
 

@@ -4,8 +4,8 @@ import pytest
 
 from learners.kernels.layers import kernel_layers
 from learners.reconstruction.sampling import Sampler
+from learners.sparsity.masks import ELEMENT, make_mask
 from learners.weight_sparsification import one_shot
-from learners.weight_sparsification.masks import ELEMENT, make_mask
 from learners.weight_sparsification.one_shot import OneShot
 from tests.learners import networks
 from utils.graph import from_keras, to_keras

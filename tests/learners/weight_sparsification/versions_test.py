@@ -3,7 +3,7 @@ import pytest
 
 from learners.kernels.layers import KernelLayer
 from learners.kernels.tables import Moments
-from learners.weight_sparsification.masks import parse_granularity
+from learners.sparsity.masks import parse_granularity
 from learners.weight_sparsification.versions import SHARES, SparseVersions
 
 LAYER = KernelLayer(

@@ -5,7 +5,7 @@ import sys
 import keras
 import pytest
 
-from learners.weight_sparsification.prune_dict import ratios_by_layer, read_prune_dict
+from learners.sparsity.prune_dict import ratios_by_layer, read_prune_dict
 from tests.learners import networks
 from tools.graph_tools.write_prune_dict import main
 

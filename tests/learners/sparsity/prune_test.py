@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from learners.weight_sparsification.progression import PROGRESSIONS
-from learners.weight_sparsification.prune import Prune
+from learners.sparsity.progression import PROGRESSIONS
+from learners.sparsity.prune import Prune
 from tests.learners import networks
 from utils.errors import InputError
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learners.kernels.layers import KernelLayer
-from learners.weight_sparsification.masks import (
+from learners.sparsity.masks import (
     ELEMENT,
     Granularity,
     largest,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from learners.weight_sparsification.score import SCORES, magnitude, weight_times_gradient
+from learners.sparsity.score import SCORES, magnitude, weight_times_gradient
 
 
 def test_magnitude_is_the_absolute_value_whatever_the_gradient():

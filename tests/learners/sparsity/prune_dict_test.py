@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learners.weight_sparsification.prune_dict import (
+from learners.sparsity.prune_dict import (
     as_prune_dict,
     matching,
     prune_dict_text,

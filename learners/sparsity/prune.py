@@ -12,15 +12,15 @@ import tensorflow as tf
 from learners.kernels.layers import KernelLayer, kernel_layers
 from learners.live_weights import LiveWeights
 from learners.own_loop import OwnLoop, due_steps
-from learners.weight_sparsification.masks import Granularity, make_mask, parse_granularity
-from learners.weight_sparsification.progression import PROGRESSIONS
-from learners.weight_sparsification.prune_dict import (
+from learners.sparsity.masks import Granularity, make_mask, parse_granularity
+from learners.sparsity.progression import PROGRESSIONS
+from learners.sparsity.prune_dict import (
     PruneDict,
     as_prune_dict,
     ratios_by_layer,
     read_prune_dict,
 )
-from learners.weight_sparsification.score import SCORES
+from learners.sparsity.score import SCORES
 from utils.errors import InputError
 from utils.flags import nearest
 

@@ -1,0 +1,1 @@
+"""Sparsity for a learner and for loops of the user's own: scores, masks, prune dicts, `Prune`."""
