@@ -71,12 +71,13 @@ class ActivationQuantizer(keras.layers.Layer):
         sizes = [size for size in inputs.shape[1:] if size is not None]
         factor = float(gradient_factor(math.prod(sizes), self._grid, self.zero_point))
         scale = ops.convert_to_tensor(self.scale)
-        scale = scale * factor + ops.stop_gradient(scale - scale * factor)
+        # The second parts are exactly 0 and hand gradients on: values stay those of the grid.
+        scale = ops.stop_gradient(scale) + factor * (scale - ops.stop_gradient(scale))
         # Rounding passes gradients as if it were not there; clipping passes none beyond the ends.
         lowest, highest = (end - self.zero_point for end in (self._grid.lowest, self._grid.highest))
         steps = ops.clip(values / scale, lowest, highest)
         settled = rounded(ops.stop_gradient(steps), 1.0, float(self.zero_point), self._grid, ops)
-        steps = steps + ops.stop_gradient(settled - steps)
+        steps = settled + (steps - ops.stop_gradient(steps))
         return ops.cast(steps * scale, inputs.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

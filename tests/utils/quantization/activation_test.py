@@ -26,6 +26,15 @@ def test_rounds_and_clips() -> None:
     np.testing.assert_array_equal(signed(np.float32([[-9, -0.6, 0.2, 9]])), [[-1, -0.5, 0, 0.5]])
 
 
+def test_values_are_points_of_the_grid_to_the_last_bit() -> None:
+    layer, rng = _layer(bits=2, zero_point=1), np.random.default_rng(0)
+    values = rng.normal(size=(20, 4)).astype(np.float32)
+    for scale in rng.uniform(0.05, 0.5, 60).astype(np.float32):
+        layer.scale.assign(scale)
+        steps = np.clip(np.round(values / scale), -1, 2)
+        np.testing.assert_array_equal(layer(values), scale * steps)
+
+
 def test_gradients() -> None:
     layer = _layer(bits=2)
     values = tf.constant([[-1.0, 0.3, 0.8, 9.0]])
