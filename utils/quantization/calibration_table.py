@@ -9,10 +9,10 @@
      "ranges": {"input_layer": [-1.0, 1.0], "conv1": [0.0, 6.0]}
     }
 
-A range is the least and the greatest value, 0 included; it stands under the layer's name, of a layer
-with several outputs or calls under `name:1`, `name#1` (see `utils.graph.Node`). The file is there to
-be read, edited and used again; it is checked when it is read, and a table of another network is
-refused.
+A range is the least and the greatest value, 0 included; it stands under the layer's name, of a
+layer with several outputs or calls under `name:1`, `name#1` (see `utils.graph.Node`). The file is
+there to be read, edited and used again; it is checked when it is read, and a table of another
+network is refused.
 """
 
 from __future__ import annotations

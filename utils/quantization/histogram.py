@@ -1,8 +1,8 @@
 """Histograms of values that come in batches, whose range is not known beforehand.
 
 Bins are `2^e` wide and begin at multiples of their width, so that a histogram that must reach
-further merges its bins in pairs without a remainder: `floor(x / 2w) = floor(floor(x / w) / 2)`. What
-comes out is the histogram of all values at the last width, whatever the order of the batches.
+further merges its bins in pairs without a remainder: `floor(x / 2w) = floor(floor(x / w) / 2)`.
+What comes out is the histogram of all values at the last width, whatever the order of the batches.
 
 Exact zeros, of which a ReLU makes many, are counted apart: they are exact on every grid.
 """
