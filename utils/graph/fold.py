@@ -14,6 +14,7 @@ import numpy as np
 
 from utils.graph import ops
 from utils.graph.ir import Graph, Node, Ref, rename_inputs, rename_refs
+from utils.graph.ops_weighted import is_linear
 from utils.graph.row import channel_axis
 
 _Params = Mapping[str, Mapping[str, np.ndarray]]
@@ -114,8 +115,3 @@ def _fused_activation(graph: Graph, source: Node, node: Node, params: _Params) -
     if activation is None:
         return None
     return source.with_attrs(activation=activation), dict(params[source.layer])
-
-
-def is_linear(node: Node) -> bool:
-    """Whether a layer has no activation of its own."""
-    return node.attrs.get("activation") in (None, "linear")
