@@ -69,7 +69,9 @@ def test_the_file_computes_what_keras_does(deployed) -> None:
     model, content = deployed
     batch = images(200, seed=1)
     wanted, found = np.asarray(model(batch)), TFLiteRunner(content, num_threads=1)(batch)
-    assert np.mean(wanted.argmax(1) == found.argmax(1)) >= 0.95  # scores of random weights lie close
+    assert (
+        np.mean(wanted.argmax(1) == found.argmax(1)) >= 0.95
+    )  # scores of random weights lie close
     assert np.abs(wanted - found).mean() < 2 / 256
 
 
