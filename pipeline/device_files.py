@@ -23,7 +23,7 @@ from utils.latency import LatencyStats, measure_anew
 from utils.training import Scorer
 
 BEFORE, AFTER = "before", "after"
-_ARTEFACT = "artefact"
+_SCORED = "scored"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +81,14 @@ def measure_files(
         none,
     )
     files = converted_files(conversions)
-    scored = {BEFORE: outcome.before, AFTER: after.model, **others}
+    reported = {BEFORE: outcome.before, AFTER: after.model, **others}
+    scored = dict(reported)
     if after.deployed is not None:
         scored[deployed_name(AFTER)] = after.deployed
-    result = next((name for name, each in scored.items() if each is after.scored), _ARTEFACT)
-    scored[result] = after.scored
+    of_result = next((name for name, each in scored.items() if each is after.scored), _SCORED)
+    scored[of_result] = after.scored
+    if of_result != AFTER and AFTER not in {file.compared for file in files}:
+        del scored[AFTER]  # nobody asks for it
     checked = steps.run(
         "evaluation",
         lambda: check_all(
@@ -102,9 +105,9 @@ def measure_files(
     results = steps.run("export", lambda: write_files(results, files, paths), results)
     untimed: dict[tuple[str, str], LatencyStats] = {}
     timings = steps.run("latency", lambda: _time(files, results, config.latency, steps), untimed)
-    networks = dict(checked.networks)
-    if result in networks:  # the accuracy of the result may not be that of the plain network
-        networks[AFTER] = networks[result]
+    networks = {name: seen for name, seen in checked.networks.items() if name in reported}
+    if of_result in checked.networks:  # the accuracy of the result may not be the plain network's
+        networks[AFTER] = checked.networks[of_result]
     notes = [
         f"There is no {result.kind} file: {result.declined.rstrip('.')}."
         for result in results

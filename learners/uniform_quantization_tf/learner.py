@@ -176,9 +176,7 @@ class UniformQuantTFLearner(AbstractLearner):
         simulated = simulated_model(model, network.simulated_graph(self.config.range_update))
         rates = self._rates(first)
         places = dict(self._quantized(model, network, given))
-        optimizer = LatentOptimizer(
-            self.fine_tune_optimizer(rates, model), [each for each in places.values()]
-        )
+        optimizer = LatentOptimizer(self.fine_tune_optimizer(rates, model), list(places.values()))
         self.fit(
             part,
             simulated,

@@ -162,6 +162,3 @@ def start(
         network, graph=rounded, bits=own_bits, limits=limits, latents=latents
     ).completed()
     return done, dict(found.errors)
-
-
-__all__ = ["IntegerCoding", "calibrated_ranges", "integer_layers", "start", "weight_bits"]

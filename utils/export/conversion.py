@@ -57,7 +57,7 @@ class Exported:
 
     def source(self, row: Exporter) -> keras.Model:
         """Give the network that a kind of file is made of."""
-        return self.deployed if self.has_ranges(row) and self.deployed else self.model
+        return (self.deployed or self.model) if self.has_ranges(row) else self.model
 
     def has_ranges(self, row: Exporter) -> bool:
         """Whether that network holds the ranges of the file."""

@@ -47,7 +47,7 @@ def integer_form(graph: Graph) -> Graph:
     graph = _rewritten(graph, _separable_as_two)
     graph = _rewritten(graph, _activation_apart)
     graph = _rewritten(graph, _hard_sigmoid_in_parts)
-    return fold_norms(graph, lambda found, source: _has_one_scale(found, source))[0]
+    return fold_norms(graph, _has_one_scale)[0]
 
 
 def inference_form(graph: Graph) -> tuple[Graph, Origins]:
