@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-# Scale and shift of normalization layers, and the scales of quantized activations.
-_UNDECAYED = ("gamma", "beta", "scale")
+# Scale and shift of normalization layers, scales and ranges of quantized activations.
+_UNDECAYED = ("gamma", "beta", "scale", "least", "greatest")
 
 
 class AbstractModelHelper(abc.ABC):

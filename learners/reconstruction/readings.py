@@ -7,7 +7,8 @@ import numpy as np
 
 from learners.reconstruction.sampling import BranchTarget, Sampled
 from utils.graph import Graph, Node, Ref, ops
-from utils.graph.fold import is_linear, normalizes
+from utils.graph.fold import normalizes
+from utils.graph.ops_weighted import is_linear
 from utils.graph.row import IN, Window
 
 _SMALLEST_SCALE = 1e-3  # batch norms that scale an output by less cannot make up for an error

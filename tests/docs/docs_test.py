@@ -64,6 +64,7 @@ _TINY = {
     "full-prec,weight-sparse": ["--nb_epochs=0,0", "--ws_nb_smpls=100"],
     "full-prec,non-uniform": ["--nb_epochs=0.1,0"],
     "--uql_enbl_rl_agent": ["--uql_nb_rlouts=2", "--uql_nb_rlouts_min=2"],
+    "full-prec,uniform-tf": ["--nb_epochs=0.1,0", "--uqtf_nb_smpls=100"],
     "full-prec,filter-pruned": ["--nb_epochs=0,2.1"],
     "full-prec,soft-pruned": ["--nb_epochs=0,0.1"],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.graph.integer_kernels import POINTWISE
 from utils.graph.ir import Node, Ref, map_leaves
 from utils.graph.ops_weighted import freeze_mixed, is_elementwise
 from utils.graph.row import IN, Cut, Label, Op, Scope, channel_axis
@@ -374,6 +375,9 @@ for _name in _SAME_VALUES.split():
 ROWS["Flowpress>ActivationQuantizer"] = Op(
     couple=elementwise(stream=False), note=_ALONE, weights={"scale": {}}
 )
+ROWS["Flowpress>FakeQuant"] = Op(
+    couple=elementwise(stream=False), note=_ALONE, weights={"least": {}, "greatest": {}}
+)
 ROWS["keras.layers.ReLU"] = dataclasses.replace(_PRODUCT, activation=_relu_as_activation)
 for _module, _names in _ACTIVATION_OPS.items():
     for _name in _names.split():
@@ -381,3 +385,5 @@ for _module, _names in _ACTIVATION_OPS.items():
         ROWS[f"{_module}.{_name}"] = dataclasses.replace(_PRODUCT, activation=_named(_function))
 for _name in _SPATIAL_LAYERS.split():
     ROWS.update({f"keras.layers.{_name}{_rank}D": _SPATIAL for _rank in (1, 2, 3)})
+for _path, _rule in POINTWISE.items():
+    ROWS[_path] = dataclasses.replace(ROWS[_path], integers=_rule)

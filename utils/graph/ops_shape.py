@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
 import numpy as np
 
 from utils.graph.ir import Node, Ref
-from utils.graph.row import FIXED, Cut, Label, Op, Scope, concrete
+from utils.graph.row import FIXED, Cut, IntegerForm, Label, Op, Scope, always, argument, concrete
 
 # A view is taken of a tensor of this many positions per unknown axis: no memory, only strides.
 _VIEW_SIZE = 1024
@@ -255,17 +256,29 @@ def _reduce(node: Node, scope: Scope, row: Op) -> list[Label | None]:
     return [Label(label.axis - sum(1 for axis in reduced if axis < label.axis), label.ids)]
 
 
+_SAME = IntegerForm(output="same")
+_SHARED = IntegerForm(output="shared")
+
+
+def _padding_form(node: Node) -> IntegerForm | None:
+    """Padding by zeros, which every range holds, moves values only."""
+    value = argument(node, 2, "constant_values")
+    is_zero = node.attrs.get("mode", "constant") == "constant" and not value
+    return _SAME if is_zero else None
+
+
 _PERMUTE = "moves axes: channels keep their identity"
 _REDUCE = Op(couple=_reduce, note="channels pass; if it reduces over them they are not cut")
 _CONCATENATE = Op(
     couple=_concatenate,
     note="channels stand side by side; along another axis they couple one to one",
+    integers=always(_SHARED),
 )
 _RESHAPE_NOTE = "channels keep their identity; split over two axes, only the last is cut"
 
 
 def _moves(move: Callable[[Node, np.ndarray], np.ndarray]) -> Op:
-    return Op(couple=view_rule(move), note=_PERMUTE, moves=move)
+    return Op(couple=view_rule(move), note=_PERMUTE, integers=always(_SAME), moves=move)
 
 
 def reshaped(node: Node, values: np.ndarray) -> np.ndarray:
@@ -289,25 +302,36 @@ ROWS: dict[str, Op] = {
     f"{_NUMPY}.Squeeze": _moves(_squeeze),
     f"{_NUMPY}.Flip": _moves(_flip),
     "keras.layers.RepeatVector": _moves(_repeat_vector),
-    "keras.layers.Flatten": Op(couple=_reshape, note=_RESHAPE_NOTE, moves=reshaped),
+    "keras.layers.Flatten": Op(
+        couple=_reshape, note=_RESHAPE_NOTE, integers=always(_SAME), moves=reshaped
+    ),
     "keras.layers.Reshape": Op(
         couple=_reshape,
         note=_RESHAPE_NOTE,
         resize=_resize_reshape("target_shape", 1),
+        integers=always(_SAME),
         moves=reshaped,
     ),
     f"{_NUMPY}.Reshape": Op(
         couple=_reshape,
         note=_RESHAPE_NOTE,
         resize=_resize_reshape("newshape", 0),
+        integers=always(_SAME),
         moves=reshaped,
     ),
     "keras.layers.Concatenate": _CONCATENATE,
     f"{_NUMPY}.Concatenate": _CONCATENATE,
-    f"{_NUMPY}.Stack": Op(couple=_stack, note="channels couple one to one"),
+    f"{_NUMPY}.Stack": Op(
+        couple=_stack, note="channels couple one to one", integers=always(_SHARED)
+    ),
     f"{_NUMPY}.Pad": Op(
-        couple=_pad, note="padding channels come and go with what they meet", resize=_resize_pad
+        couple=_pad,
+        note="padding channels come and go with what they meet",
+        resize=_resize_pad,
+        integers=_padding_form,
     ),
 }
 for _name in "All Amax Amin Any Max Mean Min Prod Std Sum Var".split():
     ROWS[f"{_NUMPY}.{_name}"] = _REDUCE
+for _name, _form in (("Mean", IntegerForm()), ("Max", _SAME), ("Amax", _SAME)):
+    ROWS[f"{_NUMPY}.{_name}"] = dataclasses.replace(_REDUCE, integers=always(_form))

@@ -8,7 +8,7 @@ import numpy as np
 
 from utils.graph.ir import Node, Ref, Shape
 from utils.graph.ops_shape import unknown, view_rule
-from utils.graph.row import Cut, Label, Op, Scope, argument, with_argument
+from utils.graph.row import Cut, IntegerForm, Label, Op, Scope, always, argument, with_argument
 
 _TAKE = "keras.src.ops.numpy.Take"
 _NUMPY = "keras.src.ops.numpy"
@@ -129,19 +129,27 @@ def _resize_split(node: Node, cut: Cut) -> tuple[Node, ...]:
     return (node.with_attrs(indices_or_sections=tuple(int(i) for i in np.cumsum(sizes)[:-1])),)
 
 
-_SPLIT = Op(couple=_split, note="each output has its share of the channels", resize=_resize_split)
+_SAME = always(IntegerForm(output="same"))
+_SPLIT = Op(
+    couple=_split,
+    note="each output has its share of the channels",
+    resize=_resize_split,
+    integers=_SAME,
+)
 
 ROWS: dict[str, Op] = {
     f"{_NUMPY}.GetItem": Op(
         couple=view_rule(lambda node, view: view[_get_item_key(node)]),
         note="channels that the slice picks keep their identity",
         resize=_resize_get_item,
+        integers=_SAME,
     ),
     _TAKE: Op(
         couple=_take,
         note="channels that it picks keep their identity",
         resize=_resize_take,
         picks=True,
+        integers=_SAME,
     ),
     f"{_NUMPY}.Split": _SPLIT,
     f"{_NUMPY}.ArraySplit": _SPLIT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,20 @@ import numpy as np
 
 from utils.graph.ir import Node, Ref
 from utils.graph.positions import position_uses, transposed_uses, window_uses
-from utils.graph.row import IN, MID, OUT, Cut, Label, Op, Scope, Uses, Window, channel_axis
+from utils.graph.row import (
+    IN,
+    MID,
+    OUT,
+    Cut,
+    IntegerForm,
+    IntegerRule,
+    Label,
+    Op,
+    Scope,
+    Uses,
+    Window,
+    channel_axis,
+)
 
 # Activations that treat each channel alone; all others (softmax, glu, unknown ones) mix them.
 ELEMENTWISE_ACTIVATIONS = frozenset(
@@ -21,6 +35,7 @@ ELEMENTWISE_ACTIVATIONS = frozenset(
         "threshold",
     )
 )
+FUSED = (None, "linear", "relu", "relu6")  # activations that are part of a layer's int8 kernel
 _ACTIVATION_LAYERS = frozenset({"ReLU", "LeakyReLU", "ELU"})
 
 
@@ -165,6 +180,28 @@ def _resize_last(attribute: str) -> Any:
     return resize
 
 
+def _integers(axes: tuple[int, ...]) -> IntegerRule:
+    """Rule of a layer whose kernel has a scale for each index of `axes`.
+
+    The kernels compute a ReLU with it; any other activation is an operator of its own, which must
+    stand in a layer of its own (`utils.graph.integer_form`).
+    """
+
+    def rule(node: Node) -> IntegerForm | None:
+        if node.attrs.get("activation") not in FUSED:
+            return None
+        if node.attrs.get("data_format") == "channels_first":
+            return None
+        return IntegerForm(fuses=is_linear(node), weights={"kernel": axes})
+
+    return rule
+
+
+def is_linear(node: Node) -> bool:
+    """Whether a layer has no activation of its own."""
+    return node.attrs.get("activation") in (None, "linear")
+
+
 def _window(attrs: Mapping[str, Any]) -> Window | None:
     """Read a two-dimensional convolution of channels-last maps."""
     if attrs.get("groups", 1) != 1 or attrs.get("data_format") == "channels_first":
@@ -182,7 +219,13 @@ _TIMED = _TIMED_DENSE | set(
 )
 
 
-def _conv(kernel_axes: Mapping[int, str], uses: Uses, *, maps_rows: bool = False) -> Op:
+def _conv(
+    kernel_axes: Mapping[int, str],
+    uses: Uses,
+    *,
+    maps_rows: bool = False,
+    integers: IntegerRule | None = None,
+) -> Op:
     out_axis = next(axis for axis, role in kernel_axes.items() if role == OUT)
     return Op(
         couple=_convolution,
@@ -194,6 +237,7 @@ def _conv(kernel_axes: Mapping[int, str], uses: Uses, *, maps_rows: bool = False
         folds=("kernel", (out_axis,)),
         window=_window if maps_rows else None,
         timed=_TIMED,
+        integers=integers,
     )
 
 
@@ -220,6 +264,9 @@ _SEPARABLE = Op(
     timed=_TIMED,
 )
 
+# By rank. The converter refuses scales per channel of one-dimensional kernels, as of Dense ones.
+_CONVOLUTION_INTEGERS = {1: _integers(()), 2: _integers((-1,))}
+
 ROWS: dict[str, Op] = {
     "keras.layers.Dense": Op(
         couple=_dense,
@@ -231,6 +278,7 @@ ROWS: dict[str, Op] = {
         folds=("kernel", (-1,)),
         window=lambda attrs: Window(),
         timed=_TIMED_DENSE,
+        integers=_integers(()),  # the converter refuses scales per unit
     ),
     "keras.layers.Embedding": Op(
         couple=_embedding,
@@ -240,8 +288,17 @@ ROWS: dict[str, Op] = {
     ),
 }
 for _rank in (1, 2, 3):
-    ROWS[f"keras.layers.Conv{_rank}D"] = _conv({-2: IN, -1: OUT}, window_uses, maps_rows=_rank == 2)
-    ROWS[f"keras.layers.Conv{_rank}DTranspose"] = _conv({-1: IN, -2: OUT}, transposed_uses)
+    ROWS[f"keras.layers.Conv{_rank}D"] = _conv(
+        {-2: IN, -1: OUT},
+        window_uses,
+        maps_rows=_rank == 2,
+        integers=_CONVOLUTION_INTEGERS.get(_rank),
+    )
+    ROWS[f"keras.layers.Conv{_rank}DTranspose"] = _conv(
+        {-1: IN, -2: OUT}, transposed_uses, integers=_integers(()) if _rank == 2 else None
+    )
 for _rank in (1, 2):
-    ROWS[f"keras.layers.DepthwiseConv{_rank}D"] = _DEPTHWISE
+    ROWS[f"keras.layers.DepthwiseConv{_rank}D"] = dataclasses.replace(
+        _DEPTHWISE, integers=_integers((-2, -1) if _rank == 2 else ())
+    )
     ROWS[f"keras.layers.SeparableConv{_rank}D"] = _SEPARABLE

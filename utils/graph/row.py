@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -124,6 +124,38 @@ class Window:
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IntegerForm:
+    """How the int8 kernel of an op takes and gives its ranges, as measured with the converter.
+
+    A range says what the least and the greatest integer of a tensor stand for.
+
+    Attributes:
+        output: `own`: the output needs a range of its own; `same`: it has that of the first input,
+            whose values only move; `shared`: all inputs and the output have one in common.
+        fixed: (least, greatest) of an `own` range that the kernel always has.
+        fuses: a ReLU that is all that reads the output becomes part of the kernel: only what comes
+            out of both has a range.
+        is_relu: it is such a ReLU.
+        weights: the weights that the kernel holds in integers, and the axes, counted from the back,
+            whose indices have scales of their own; () is one scale for all.
+    """
+
+    output: Literal["own", "same", "shared"] = "own"
+    fixed: tuple[float, float] | None = None
+    fuses: bool = False
+    is_relu: bool = False
+    weights: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+
+
+IntegerRule = Callable[["Node"], IntegerForm | None]
+
+
+def always(form: IntegerForm) -> IntegerRule:
+    """Make the rule of an op whose int8 kernel does not depend on the node."""
+    return lambda node: form
+
+
 Affine = Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], tuple[np.ndarray, np.ndarray]]
 
 
@@ -161,6 +193,8 @@ class Op:
         of: for a layer around others: the row as it is for one node (given the graph, the node and
             the row), or the reason why it is opaque. None where one row serves all nodes.
         inner: what `of` found for the layer inside.
+        integers: given the node, what int8 needs around it; None, or the rule's None, where a file
+            computes it in float.
         moves: given the node and a tensor, the same values at the places where the op puts them;
             None where it changes values.
     """
@@ -181,6 +215,7 @@ class Op:
     timed: frozenset[str] | None = None
     of: Callable[[Graph, Node, Op], Op | str] | None = None
     inner: Op | None = None
+    integers: IntegerRule | None = None
     moves: Callable[[Node, np.ndarray], np.ndarray] | None = None
 
 

@@ -6,6 +6,7 @@ import pytest
 from tests.learners.low_bits.learner_test import copied, kernels_of
 from tests.learners.runs import TWO_STEPS, compress
 from utils import weight_facts
+from utils.quantization.packed import load_packed
 
 
 def run(network, folder, **values):
@@ -52,3 +53,15 @@ def test_mode_weights_leaves_the_codebooks_as_they_are(rounded, trained_digits, 
     assert any((before != after).any() for before, after in pairs)
     for before, after in pairs:
         assert np.isin(after, before).all()
+
+
+def test_zeros_and_codebooks_of_a_sparse_network_are_in_the_packed_file(trained_digits, tmp_path):
+    compress(
+        "weight-sparse,non-uniform", tmp_path, copied(trained_digits), nb_epochs="0,0",
+        ws_prune_ratio=0.6, nuql_weight_bits=3,
+    )  # fmt: skip
+    (path,) = tmp_path.rglob("model.fpq")
+    kernels = kernels_of(load_packed(path))
+    zeros = sum(int((kernel == 0).sum()) for kernel in kernels)
+    assert zeros >= 0.95 * 0.6 * sum(kernel.size for kernel in kernels)
+    assert max(np.unique(kernel).size for kernel in kernels[1:-1]) <= 8

@@ -11,9 +11,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 from utils.export import conversion
 from utils.export.config import ConvertConfig
-from utils.export.conversion import Exported, convert_all
+from utils.export.conversion import Exported, convert_all, deployed_name
 from utils.export.exporters import EXPORTERS
+from utils.export.files import converted_files
 from utils.export.flatbuffer import read_graph
+from utils.export.runner import TFLiteRunner
 from utils.export.tflite import convert
 
 CONFIG = ConvertConfig()
@@ -161,8 +163,17 @@ def test_a_network_made_for_the_device_brings_its_ranges():
     x = FakeQuant()(inputs)
     x = FakeQuant()(keras.layers.Dense(5)(x))
     model = keras.Model(inputs, x)
-    network = Exported(name="after", model=model, deployed=True)
-    made = convert_all([network], ["int8"], CONFIG, calibration=None)["after", "int8"]
+    plain = keras.Model(inputs, keras.layers.Dense(5)(inputs))
+    network = Exported(name="after", model=plain, deployed=model)
+    found = convert_all([network], ["float32", "int8"], CONFIG, calibration=None)
+    files = {file.kind: file.reference for file in converted_files(found)}
+    assert files == {"float32": "", "int8": deployed_name("after")}
+    images = np.ones((2, 6), np.float32)
+    np.testing.assert_allclose(
+        TFLiteRunner(found["after", "float32"].content, num_threads=1)(images), plain(images),
+        rtol=1e-5, atol=1e-6,
+    )  # fmt: skip
+    made = found["after", "int8"]
     assert made.failed == ""
     graph = read_graph(made.content)
     assert graph.kind() == "int8" and graph.float_operators() == ()
