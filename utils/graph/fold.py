@@ -8,7 +8,8 @@ The trainable form stays as it is; this is a second graph with equal outputs (to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from utils.graph.ops_weighted import is_linear
 from utils.graph.row import channel_axis
 
 _Params = Mapping[str, Mapping[str, np.ndarray]]
+Origins = Mapping[Ref, Ref]
+"""Tensor of a fused network -> the same tensor of the one before; others have kept their names."""
 _Merged = tuple[Node, dict[str, np.ndarray]] | None
 _Folding = Callable[[Graph, Node, Node, _Params], _Merged]
 
@@ -35,15 +38,49 @@ def fold(graph: Graph, *, activations: bool = True) -> Graph:
     Returns:
         The fused graph. The fused layers keep the names of the convolutions.
     """
-    graph = _fold_each(graph, _folded_norm)
-    return _fold_each(graph, _fused_activation) if activations else graph
+    graph = fold_norms(graph)[0]
+    return fuse_activations(graph)[0] if activations else graph
 
 
-def _fold_each(graph: Graph, folded: _Folding) -> Graph:
+def fold_norms(
+    graph: Graph, chosen: Callable[[Graph, Node], bool] = lambda graph, source: True
+) -> tuple[Graph, Origins]:
+    """Fold batch normalization, and say where the tensors come from.
+
+    Args:
+        graph: the network.
+        chosen: given the network and a layer, whether what stands behind it is folded into it.
+    """
+
+    def folded(graph: Graph, source: Node, node: Node, params: _Params) -> _Merged:
+        return _folded_norm(graph, source, node, params) if chosen(graph, source) else None
+
+    return _fold_each(graph, folded)
+
+
+def fuse_activations(graph: Graph, kinds: Container[Any] | None = None) -> tuple[Graph, Origins]:
+    """Put activations into the layers before them, and say where the tensors come from.
+
+    Args:
+        graph: the network.
+        kinds: values of `activation` that may go there; None for all.
+    """
+
+    def fused(graph: Graph, source: Node, node: Node, params: _Params) -> _Merged:
+        merged = _fused_activation(graph, source, node, params)
+        if merged is None or kinds is None or merged[0].attrs["activation"] in kinds:
+            return merged
+        return None
+
+    return _fold_each(graph, fused)
+
+
+def _fold_each(graph: Graph, folded: _Folding) -> tuple[Graph, Origins]:
     """Merge every node that `folded` can into the one it reads from, in one pass."""
     nodes: dict[str, Node] = {}
     params = dict(graph.params)
     renamed: dict[Ref, Ref] = {}
+    origins: dict[Ref, Ref] = {}
     outputs = set(graph.outputs)
     for original in graph.nodes:
         node = rename_inputs(original, renamed)
@@ -57,11 +94,13 @@ def _fold_each(graph: Graph, folded: _Folding) -> Graph:
         nodes[source.name], params[source.layer] = merged
         params.pop(node.layer, None)
         renamed[Ref(node.name)] = Ref(source.name)
-    return graph.replace(
+        origins[Ref(source.name)] = Ref(node.name)
+    folded_graph = graph.replace(
         nodes=tuple(nodes.values()),
         params={layer: arrays for layer, arrays in params.items() if arrays},
         output_structure=rename_refs(graph.output_structure, renamed),
     )
+    return folded_graph, origins
 
 
 def _only_link(graph: Graph, node: Node, outputs: set[Ref]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.graph.ir import Graph, Node, Ref, rename_inputs, unique_name
+from utils.graph.ir import Graph, Node, Ref, rename_inputs, rename_refs, unique_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,8 @@ class Insertion:
         op: see `Node.op`.
         attrs: config of the layer, without its name.
         params: its weights by name.
+        also: further tensors that the same layer stands behind, with their readers.
+        outputs: whether outputs of the model among these tensors are read behind the layer too.
     """
 
     source: Ref
@@ -30,6 +32,8 @@ class Insertion:
     op: str
     attrs: Mapping[str, Any]
     params: Mapping[str, np.ndarray]
+    also: Sequence[tuple[Ref, Sequence[str]]] = ()
+    outputs: bool = False
 
 
 def insert(graph: Graph, insertions: Sequence[Insertion]) -> tuple[Graph, list[str]]:
@@ -48,29 +52,34 @@ def insert(graph: Graph, insertions: Sequence[Insertion]) -> tuple[Graph, list[s
     taken = {node.name for node in graph.nodes} | {node.layer for node in graph.nodes}
     behind: dict[str, list[Node]] = {}
     renamed: dict[str, dict[Ref, Ref]] = {}
+    renamed_outputs: dict[Ref, Ref] = {}
     params, names = dict(graph.params), []
     for each in insertions:
         name = unique_name(each.name, taken)
         taken.add(name)
         names.append(name)
-        node = Node(
-            name=name,
-            layer=name,
-            op=each.op,
-            attrs={**each.attrs, "name": name},
-            args=(each.source,),
-            output_shapes=(graph.shape(each.source),),
-            output_dtypes=(graph.dtype(each.source),),
-        )
-        behind.setdefault(each.source.node, []).append(node)
-        for reader in each.readers:
-            if each.source not in graph.node(reader).inputs:
-                raise ValueError(f"node {reader!r} does not read {each.source}.")
-            renamed.setdefault(reader, {})[each.source] = Ref(name)
+        for call, (source, readers) in enumerate([(each.source, each.readers), *each.also]):
+            node = Node(
+                name=f"{name}#{call}" if call else name,
+                layer=name,
+                op=each.op,
+                attrs={**each.attrs, "name": name},
+                args=(source,),
+                output_shapes=(graph.shape(source),),
+                output_dtypes=(graph.dtype(source),),
+            )
+            behind.setdefault(source.node, []).append(node)
+            if source in graph.outputs and each.outputs:
+                renamed_outputs[source] = Ref(node.name)
+            for reader in readers:
+                if source not in graph.node(reader).inputs:
+                    raise ValueError(f"node {reader!r} does not read {source}.")
+                renamed.setdefault(reader, {})[source] = Ref(node.name)
         if each.params:
             params[name] = dict(each.params)
     nodes: list[Node] = []
     for node in graph.nodes:
         nodes.append(rename_inputs(node, renamed[node.name]) if node.name in renamed else node)
         nodes += behind.get(node.name, [])
-    return graph.replace(nodes=tuple(nodes), params=params), names
+    structure = rename_refs(graph.output_structure, renamed_outputs)
+    return graph.replace(nodes=tuple(nodes), params=params, output_structure=structure), names

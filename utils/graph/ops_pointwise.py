@@ -9,20 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from utils.graph.integer_kernels import POINTWISE
 from utils.graph.ir import Node, Ref, map_leaves
 from utils.graph.ops_weighted import freeze_mixed, is_elementwise
-from utils.graph.row import (
-    IN,
-    Cut,
-    IntegerForm,
-    IntegerRule,
-    Label,
-    Op,
-    Scope,
-    always,
-    argument,
-    channel_axis,
-)
+from utils.graph.row import IN, Cut, Label, Op, Scope, channel_axis
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,116 +254,6 @@ def scale_and_shift(
     return scale, arrays.get("beta", 0.0) - scale * arrays["moving_mean"]
 
 
-_OWN = IntegerForm()
-_SAME = IntegerForm(output="same")
-_SHARED = IntegerForm(output="shared")
-_SUMMED = IntegerForm(fuses=True)  # sums and products: a ReLU behind is part of them
-_RELU = IntegerForm(is_relu=True)
-# Kernels that give 1/256 (of tanh 1/128) a step, whatever they read.
-_UNIT = IntegerForm(fixed=(0.0, 255 / 256))
-_SIGNED_UNIT = IntegerForm(fixed=(-1.0, 127 / 128))
-# By activation. `hard_sigmoid` is float in a file: `utils.graph.integer_form` writes it otherwise.
-_ACTIVATION_FORMS: dict[str | None, IntegerForm] = {
-    **dict.fromkeys((None, "linear"), _SAME),
-    **dict.fromkeys(("relu", "relu6"), _RELU),
-    **dict.fromkeys(("gelu", "hard_silu", "hard_swish", "leaky_relu", "silu", "swish"), _OWN),
-    **dict.fromkeys(("sigmoid", "softmax"), _UNIT),
-    "tanh": _SIGNED_UNIT,
-}
-
-
-def activation_form(node: Node) -> IntegerForm | None:
-    """Look up the int8 kernel of a layer that is only its `activation`."""
-    activation = node.attrs.get("activation")
-    return _ACTIVATION_FORMS.get(activation) if isinstance(activation, str) else None
-
-
-def _relu_form(node: Node) -> IntegerForm | None:
-    if node.attrs.get("threshold"):
-        return None
-    if node.attrs.get("negative_slope"):
-        return _OWN if node.attrs.get("max_value") is None else None
-    return _RELU if node.attrs.get("max_value") in (None, 6.0) else None
-
-
-def _combined(form: IntegerForm) -> IntegerRule:
-    """Rule of an op of several tensors: arrays and numbers among them have no range."""
-
-    def rule(node: Node) -> IntegerForm | None:
-        arguments = [argument(node, 0, "x1"), argument(node, 1, "x2")]
-        is_layer = node.op.startswith("keras.layers.")
-        return form if is_layer or all(isinstance(each, Ref) for each in arguments) else None
-
-    return rule
-
-
-def _last_axis(form: IntegerForm) -> IntegerRule:
-    """Rule of an op that the format knows along the last axis only."""
-
-    def rule(node: Node) -> IntegerForm | None:
-        last = len(node.output_shapes[0]) - 1
-        return form if node.attrs.get("axis", -1) in (-1, last, [-1], [last]) else None
-
-    return rule
-
-
-def _padded(node: Node) -> IntegerForm | None:
-    """Look up the kernel of a layer that works on positions of channels-last maps."""
-    return None if node.attrs.get("data_format") == "channels_first" else _SAME
-
-
-def _averaged(node: Node) -> IntegerForm | None:
-    """A mean over all positions has fewer values than its inputs: its range is its own."""
-    return None if node.attrs.get("data_format") == "channels_first" else _OWN
-
-
-_INTEGERS: dict[str, IntegerRule] = {
-    **dict.fromkeys(
-        (
-            *("keras.layers.Dropout", "keras.layers.SpatialDropout1D"),
-            *("keras.layers.SpatialDropout2D", "keras.layers.SpatialDropout3D"),
-            *("keras.layers.ActivityRegularization", "keras.layers.Identity"),
-            *("keras.layers.GaussianNoise", "keras.layers.GaussianDropout"),
-            *("keras.layers.AlphaDropout", "keras.src.ops.core.StopGradient"),
-            *("keras.src.ops.numpy.Copy", "keras.src.applications.convnext.StochasticDepth"),
-        ),
-        always(_SAME),
-    ),
-    **{
-        f"keras.src.ops.numpy.{name}": _combined(_SUMMED)
-        for name in ("Add", "Multiply", "Subtract")
-    },
-    **{f"keras.layers.{name}": _combined(_SHARED) for name in ("Maximum", "Minimum")},
-    **{f"keras.src.ops.numpy.{name}": _combined(_SHARED) for name in ("Maximum", "Minimum")},
-    "keras.layers.Activation": activation_form,
-    "keras.layers.ReLU": _relu_form,
-    "keras.layers.LeakyReLU": always(_OWN),
-    "keras.layers.PReLU": always(_OWN),
-    "keras.layers.Softmax": _last_axis(_UNIT),
-    "keras.src.ops.nn.Softmax": _last_axis(_UNIT),
-    **dict.fromkeys(("keras.src.ops.nn.Relu", "keras.src.ops.nn.Relu6"), always(_RELU)),
-    **dict.fromkeys(
-        (f"keras.src.ops.nn.{name}" for name in ("Gelu", "HardSilu", "LeakyRelu", "Silu")),
-        always(_OWN),
-    ),
-    "keras.src.ops.nn.Sigmoid": always(_UNIT),
-    "keras.src.ops.numpy.Tanh": always(_SIGNED_UNIT),
-    **{
-        f"keras.layers.{name}{rank}D": _padded
-        for name in ("AveragePooling", "MaxPooling", "GlobalMaxPooling", "UpSampling")
-        for rank in (1, 2)
-    },
-    **{
-        f"keras.layers.{name}{rank}D": _padded
-        for name in ("ZeroPadding", "Cropping")
-        for rank in (1, 2)
-    },
-    **{f"keras.layers.GlobalAveragePooling{rank}D": _averaged for rank in (1, 2)},
-    "keras.layers.Resizing": _padded,
-    "keras.src.ops.nn.AveragePool": _padded,
-    "keras.src.ops.nn.MaxPool": _padded,
-}
-
 _ALONE = "each channel alone"
 _SUM = Op(
     couple=elementwise(stream=True),
@@ -502,5 +382,5 @@ for _module, _names in _ACTIVATION_OPS.items():
         ROWS[f"{_module}.{_name}"] = dataclasses.replace(_PRODUCT, activation=_named(_function))
 for _name in _SPATIAL_LAYERS.split():
     ROWS.update({f"keras.layers.{_name}{_rank}D": _SPATIAL for _rank in (1, 2, 3)})
-for _path, _rule in _INTEGERS.items():
+for _path, _rule in POINTWISE.items():
     ROWS[_path] = dataclasses.replace(ROWS[_path], integers=_rule)

@@ -10,7 +10,8 @@ network and puts it together:
 - what meets in a concatenation, a maximum or a minimum has one range in common, with all that has
   the same ranges already. A kernel of one scale reads and writes it, and without a common range the
   converter takes that of one input for all: values of the others are clipped without a word;
-- softmax, sigmoid and tanh have ranges that their kernels settle.
+- softmax, sigmoid and tanh have ranges that their kernels settle; where one of them must share
+  another range, the converter puts a conversion behind it.
 
 Weights are not activations: kernels get symmetric grids without the lowest step, with scales per
 output channel where the kernel has them.
@@ -132,7 +133,7 @@ class _Walk:
         joined = {"own": (), "same": node.inputs[:1], "shared": node.inputs}[form.output]
         for ref in outputs:
             for source in joined:
-                self._unite(node, source, ref)
+                self._unite(source, ref)
         if form.output != "same" and not (form.fuses and self._relu_follows(node)):
             self._quantize(outputs, form.fixed)
 
@@ -149,9 +150,13 @@ class _Walk:
         for ref in self._quantized:
             members.setdefault(self._root(ref), []).append(ref)
         return tuple(
-            RangePlace(refs=tuple(refs), fixed=self._fixed.get(root))
-            for root, refs in members.items()
+            RangePlace(refs=tuple(refs), fixed=self._common(refs)) for refs in members.values()
         )
+
+    def _common(self, refs: Sequence[Ref]) -> tuple[float, float] | None:
+        """Give the ends that all of these have by their kernels."""
+        ends = {self._fixed.get(ref) for ref in refs}
+        return ends.pop() if len(ends) == 1 else None
 
     def _form(self, node: Node) -> IntegerForm:
         if node.op == INPUT_LAYER:
@@ -172,26 +177,9 @@ class _Walk:
         form = None if row is None or row.integers is None else row.integers(readers[0])
         return form is not None and form.is_relu
 
-    def _unite(self, node: Node, first: Ref, second: Ref) -> None:
+    def _unite(self, first: Ref, second: Ref) -> None:
         """Let two tensors have one range."""
-        one, other = self._root(first), self._root(second)
-        if one == other:
-            return
-        fixed = {self._fixed[root] for root in (one, other) if root in self._fixed}
-        if fixed and not {one, other} <= set(self._fixed) and self._quantizes(one, other):
-            self.floats[node.name] = (
-                "it joins tensors that need one range, and the kernel before one of them has a "
-                "range that cannot be changed"
-            )
-            return
-        self._parents[other] = one
-        if fixed:
-            self._fixed[one] = fixed.pop()
-
-    def _quantizes(self, one: Ref, other: Ref) -> bool:
-        """Whether both have quantizers already."""
-        roots = {self._root(ref) for ref in self._quantized}
-        return one in roots and other in roots
+        self._parents[self._root(second)] = self._root(first)
 
     def _root(self, ref: Ref) -> Ref:
         while self._parents[ref] != ref:

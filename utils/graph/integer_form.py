@@ -1,0 +1,201 @@
+"""The form of a network that an all-int8 file is made of: every kernel by itself.
+
+`integer_form` rewrites a network so that it can be trained: it computes the same, with
+
+- activations that no int8 kernel holds (hard-swish, softmax, …) in layers of their own;
+- hard-sigmoid as `relu6(x + 3) / 6`, whose three parts have int8 kernels;
+- separable convolutions as their two;
+- batch norm folded where the kernel has one scale for all channels: there the grid must fit the
+  folded weights. Behind other kernels it stays: with a scale per output channel the integers of the
+  folded kernel are those of the kernel itself.
+
+`inference_form` is what then runs: all batch norm folded, ReLU fused. A batch norm that no kernel
+stands in front of becomes a 1x1 depthwise convolution, which is one int8 operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from utils.graph import ops
+from utils.graph.fold import Origins, fold_norms, fuse_activations
+from utils.graph.ir import Graph, Node, Ref, rename_inputs, rename_refs, unique_name
+from utils.graph.ops_weighted import FUSED
+from utils.graph.row import IntegerForm
+
+_ACTIVATION = "keras.layers.Activation"
+_DEPTHWISE = "keras.layers.DepthwiseConv2D"
+_NUMPY = "keras.src.ops.numpy"
+_MAP_RANK = 4
+
+
+def integer_form(graph: Graph) -> Graph:
+    """Rewrite a network; see the module.
+
+    Args:
+        graph: the network; it is not changed.
+
+    Returns:
+        A network with equal outputs, trainable as before.
+    """
+    graph = _rewritten(graph, _separable_as_two)
+    graph = _rewritten(graph, _activation_apart)
+    graph = _rewritten(graph, _hard_sigmoid_in_parts)
+    return fold_norms(graph, lambda found, source: _has_one_scale(found, source))[0]
+
+
+def inference_form(graph: Graph) -> tuple[Graph, Origins]:
+    """Fuse a network of the integer form; see the module.
+
+    Args:
+        graph: what `integer_form` gave, trained or not.
+
+    Returns:
+        The fused network, and where its tensors come from.
+    """
+    folded, first = fold_norms(graph)
+    whole = _rewritten(folded, _norm_as_depthwise)
+    fused, second = fuse_activations(whole, FUSED)
+    origins = {**first, **{ref: first.get(old, old) for ref, old in second.items()}}
+    return fused, {ref: old for ref, old in origins.items() if ref.node in _names(fused)}
+
+
+def _names(graph: Graph) -> set[str]:
+    return {node.name for node in graph.nodes}
+
+
+Parts = tuple[tuple[Node, ...], dict[str, dict[str, np.ndarray]]] | None
+"""Nodes in place of one, the last of which gives its output, and weights by layer."""
+
+
+def _rewritten(graph: Graph, parts_of: Callable[[Graph, Node, set[str]], Parts]) -> Graph:
+    """Put several nodes in the place of one; calls of shared layers stay."""
+    taken = _names(graph) | {node.layer for node in graph.nodes}
+    nodes: list[Node] = []
+    params = dict(graph.params)
+    renamed: dict[Ref, Ref] = {}
+    for original in graph.nodes:
+        node = rename_inputs(original, renamed)
+        found = parts_of(graph, node, taken) if len(graph.calls(node.layer)) == 1 else None
+        if found is None:
+            nodes.append(node)
+            continue
+        parts, weights = found
+        taken |= {part.name for part in parts}
+        nodes += parts
+        params.pop(node.layer, None)
+        params.update(weights)
+        renamed[Ref(node.name)] = Ref(parts[-1].name)
+    return graph.replace(
+        nodes=tuple(nodes),
+        params=params,
+        output_structure=rename_refs(graph.output_structure, renamed),
+    )
+
+
+def _form(graph: Graph, node: Node) -> IntegerForm | None:
+    row = ops.find(graph, node)
+    return None if row is None or row.integers is None else row.integers(node)
+
+
+def _has_one_scale(graph: Graph, node: Node) -> bool:
+    form = _form(graph, node)
+    return form is not None and () in form.weights.values()
+
+
+def _activation_apart(graph: Graph, node: Node, taken: set[str]) -> Parts:
+    """Give an activation that no kernel holds a layer of its own."""
+    row, activation = ops.find(graph, node), node.attrs.get("activation")
+    if row is None or row.folds is None or activation in FUSED:
+        return None
+    name = unique_name(f"{node.name}_activation", taken)
+    behind = node.replace(
+        name=name,
+        layer=name,
+        op=_ACTIVATION,
+        attrs={"name": name, "dtype": node.attrs.get("dtype"), "activation": activation},
+        args=(Ref(node.name),),
+        kwargs={},
+    )
+    linear = node.with_attrs(activation="linear")
+    return (linear, behind), {node.layer: dict(graph.params.get(node.layer, {}))}
+
+
+def _hard_sigmoid_in_parts(graph: Graph, node: Node, taken: set[str]) -> Parts:
+    """Write hard-sigmoid as relu6(x + 3) / 6."""
+    is_layer = node.op == _ACTIVATION and node.attrs.get("activation") == "hard_sigmoid"
+    if not is_layer and node.op != "keras.src.ops.nn.HardSigmoid":
+        return None
+
+    def part(ending: str, op: str, attrs: dict[str, Any], *args: Any) -> Node:
+        name = unique_name(f"{node.name}_{ending}", taken)
+        return node.replace(
+            name=name, layer=name, op=op, attrs={"name": name, **attrs}, args=args, kwargs={}
+        )
+
+    shifted = part("shifted", f"{_NUMPY}.Add", {}, node.inputs[0], 3.0)
+    cut = part("cut", "keras.layers.ReLU", {"max_value": 6.0}, Ref(shifted.name))
+    scaled = part("scaled", f"{_NUMPY}.Multiply", {}, Ref(cut.name), 1.0 / 6.0)
+    return (shifted, cut, scaled), {}
+
+
+def _separable_as_two(graph: Graph, node: Node, taken: set[str]) -> Parts:
+    """Write a separable convolution of maps as a depthwise and a 1x1 convolution."""
+    if node.op != "keras.layers.SeparableConv2D":
+        return None
+    arrays, attrs = graph.params[node.layer], node.attrs
+    name = unique_name(f"{node.name}_depthwise", taken)
+    channels = arrays["pointwise_kernel"].shape[-2]
+    common = {key: attrs[key] for key in ("trainable", "dtype") if key in attrs}
+    depthwise = node.replace(
+        name=name,
+        layer=name,
+        op=_DEPTHWISE,
+        attrs={
+            "name": name,
+            **common,
+            **{key: attrs[key] for key in ("kernel_size", "strides", "padding", "dilation_rate")},
+            **{key: attrs[key] for key in ("depth_multiplier", "data_format")},
+            "use_bias": False,
+        },
+        output_shapes=((*node.output_shapes[0][:-1], channels),),
+    )
+    point = node.replace(
+        op="keras.layers.Conv2D",
+        attrs={
+            "name": node.name,
+            **common,
+            "filters": attrs["filters"],
+            "kernel_size": (1, 1),
+            **{key: attrs[key] for key in ("activation", "use_bias", "data_format")},
+        },
+        args=(Ref(name),),
+        kwargs={},
+    )
+    bias = {"bias": arrays["bias"]} if "bias" in arrays else {}
+    weights = {
+        name: {"kernel": arrays["depthwise_kernel"]},
+        node.layer: {"kernel": arrays["pointwise_kernel"], **bias},
+    }
+    return (depthwise, point), weights
+
+
+def _norm_as_depthwise(graph: Graph, node: Node, taken: set[str]) -> Parts:
+    """Write an affine map of the channels of maps as a 1x1 depthwise convolution."""
+    row = ops.find(graph, node)
+    if row is None or row.affine is None or len(node.output_shapes[0]) != _MAP_RANK:
+        return None
+    if node.attrs["axis"] % _MAP_RANK != _MAP_RANK - 1:
+        return None
+    scale, shift = row.affine(graph.params[node.layer], node.attrs)
+    dtype = node.output_dtypes[0]
+    convolution = node.replace(
+        op=_DEPTHWISE,
+        attrs={"name": node.layer, "kernel_size": (1, 1), "data_format": "channels_last"},
+        kwargs={},
+    )
+    kernel = scale.reshape(1, 1, -1, 1).astype(dtype)
+    return (convolution,), {node.layer: {"kernel": kernel, "bias": shift.astype(dtype)}}
