@@ -63,7 +63,7 @@ class PostTrainingConfig:
         if self.activation_bits == 16 and self.scheme.is_affine:
             raise InputError(
                 "`activation_bits` of 16 are symmetric about zero in every kernel that there is. "
-                f"Received: --strategy={self.strategy}. Give --strategy=symmetry_max or scale_shift."
+                f"Received: --strategy={self.strategy}. Choose symmetry_max or scale_shift."
             )
         if self.scheme.is_integer and (self.weight_bits, self.activation_bits) != (8, 8):
             raise InputError(

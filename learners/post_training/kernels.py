@@ -3,8 +3,8 @@
 `nearest` and `mse` look at the weights alone; what that shifts the mean of outputs by goes into the
 biases (`utils/quantization/bias_correction.py`). `adaround` and `obq` go through the network layer
 by layer (`learners/reconstruction/walk.py`): each layer sees the inputs of the network as quantized
-so far, and meets the mean of the outputs before exactly. What cannot be sampled there (depthwise and
-transposed convolutions) is rounded to the nearest.
+so far, and meets the mean of the outputs before exactly. What cannot be sampled there (depthwise
+and transposed convolutions) is rounded to the nearest.
 """
 
 from __future__ import annotations

@@ -26,14 +26,16 @@ from utils.graph.fold import fold
 from utils.quantization.calibration import Statistics
 from utils.quantization.calibration_table import CalibrationTable, digest, require
 from utils.quantization.equalization import equalize, unbounded
-from utils.quantization.grid import Range, Scaling
-from utils.quantization.integers import IntegerPlan, integer_plan
+from utils.quantization.fake_quant import floored
+from utils.quantization.fake_quant_graph import deployed_graph
+from utils.quantization.grid import Grid, Range, Scaling
+from utils.quantization.integers import IntegerPlan, RangePlace, WeightPlace, integer_plan
 from utils.quantization.observation import observe
 from utils.quantization.simulation import with_quantizers
 from utils.quantization.strategies import activation_grid, activation_scaling
 
 NUM_POSITIONS = 48  # of a map, that rows are sampled at
-MAX_IMAGES_PER_BATCH = 32
+INT8_BITS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,11 +60,43 @@ class PostTrained:
     graph: Graph
     weights: Weights
 
+    def deployed(self) -> Graph:
+        """Give the network that a file is converted from: fake quantization inside.
+
+        Raises:
+            InputError: for a network without quantization, or with activations of 16 bits.
+        """
+        config = self.config
+        if not config.scheme.is_quantized or config.activation_bits != INT8_BITS:
+            raise InputError(
+                "a file is converted from a network with activations of 8 bits. Received: "
+                f"--strategy={config.strategy}, --activation_bits={config.activation_bits}."
+            )
+        grid = activation_grid(config.scheme, INT8_BITS)
+        ends = [
+            (place, _ends(self.scalings[place.refs[0]], grid)) for place in self.plan.activations
+        ]
+        return deployed_graph(self.graph, ends, [self._limit(place) for place in self.plan.weights])
+
+    def _limit(self, place: WeightPlace) -> tuple[WeightPlace, int, np.ndarray]:
+        tensor = self.weights[place.layer, place.weight]
+        if tensor.scale is None:
+            raise ValueError("post-training quantization has grids.")
+        limit = tensor.scale * np.float32(2 ** (tensor.bits - 1) - 1)
+        if tensor.grouping.kind == "tensor":
+            return dataclasses.replace(place, axes=()), tensor.bits, limit.reshape(())
+        return place, tensor.bits, limit
+
     def simulated(self) -> Graph:
         """Give the quantized network in float arithmetic."""
         if not self.config.scheme.is_quantized:
             return self.before
         return with_quantizers(self.graph, self.scalings, self.config.activation_bits)
+
+
+def _ends(scaling: Scaling, grid: Grid) -> tuple[float, float]:
+    step, zero = float(scaling.scale[0]), int(scaling.zero_point[0])
+    return (grid.lowest - zero) * step, (grid.highest - zero) * step
 
 
 def running_form(graph: Graph, *, equalized: bool) -> Graph:
@@ -172,13 +206,23 @@ def _count(batch: Any) -> int:
 def _scalings(
     plan: IntegerPlan, table: CalibrationTable, config: PostTrainingConfig
 ) -> dict[Ref, Scaling]:
+    free = [place for place in plan.activations if place.fixed is None]
+    # A ReLU that was dead on all samples has no range.
+    held = floored([_common(place, table) for place in free])
+    ranges = dict(zip(free, held, strict=True))
     found = {}
     for place in plan.activations:
-        low, high = place.fixed or table.ranges[place.refs[0]]
+        low, high = ranges.get(place) or place.fixed or (0.0, 1.0)
         ends = Range(np.array([low]), np.array([high]))
         scaling = activation_scaling(ends, config.scheme, config.activation_bits)
         found |= dict.fromkeys(place.refs, scaling)
     return found
+
+
+def _common(place: RangePlace, table: CalibrationTable) -> tuple[float, float]:
+    """Give the range of a place; where a table says different ones for its tensors, the widest."""
+    lows, highs = zip(*(table.ranges[ref] for ref in place.refs), strict=True)
+    return min(lows), max(highs)
 
 
 def _means(before: Graph, plan: IntegerPlan, batches: Sequence[Any]) -> dict[Ref, Statistics]:

@@ -6,8 +6,8 @@ With dW the change of the kernel, `E[W_q x] - E[W x] = dW E[x]`, so
 
 Reference:
     Nagel, van Baalen, Blankevoort & Welling, "Data-Free Quantization Through Weight Equalization
-    and Bias Correction", ICCV 2019, arXiv:1906.04721, section 4.2, equations (14) to (16), appendix D
-    for E[x] from samples.
+    and Bias Correction", ICCV 2019, arXiv:1906.04721, section 4.2, equations (14) to (16), appendix
+    D for E[x] from samples.
 
 Departs from the paper: at the border of a map, where a kernel reads padding, E[x] of its inner
 positions is taken.

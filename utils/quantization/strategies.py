@@ -6,10 +6,11 @@
 | `minmax` | affine: zero anywhere in the range | any | float, rounded to the grid |
 | `symmetry_max` | symmetric about zero | any | likewise |
 | `scale_shift` | symmetric | powers of two | likewise |
-| `minmax_t`, `symmetry_max_t`, `scale_shift_t` | as without `_t` | | integers (`integer_network.py`) |
+| the same with `_t` | | | integers (`integer_network.py`) |
 
-Weights are symmetric without the lowest step in all of them, -127 … 127 at 8 bits, so that `minmax`
-is what an int8 `.tflite` file holds. Scales that are powers of two make of every multiplier a shift.
+Weights are symmetric without the lowest step in all of them, -127 … 127 at 8 bits, so that
+`minmax` is what an int8 `.tflite` file holds. Scales that are powers of two make of every
+multiplier a shift.
 """
 
 from __future__ import annotations
