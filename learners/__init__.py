@@ -128,6 +128,13 @@ LEARNERS: dict[str, Entry] = {
         quantity="bits",
         budgets=("bits", "bytes"),
     ),
+    "uniform-tf": Entry(
+        "learners.uniform_quantization_tf.learner:UniformQuantTFLearner",
+        "learners.uniform_quantization_tf.config:UniformQuantTFConfig",
+        "trains with weights and activations as integer kernels have them: all-int8 files",
+        starts="trained",
+        ends_before=True,
+    ),
     "non-uniform": Entry(
         "learners.non_uniform_quantization.learner:NonUniformQuantLearner",
         "learners.non_uniform_quantization.config:NonUniformQuantConfig",
@@ -144,6 +151,7 @@ ALIASES = {
     "channel-pruned-rmt": "chn-pruned-rmt",
     "channel-pruned-gpu": "chn-pruned-gpu",
     "uniform-quant": "uniform",
+    "uniform-quant-tf": "uniform-tf",
     "non-uniform-quant": "non-uniform",
 }
 

@@ -135,16 +135,19 @@ class GridCoding:
     Attributes:
         grouping: gives the grouping of a weight from the axes of its output channels.
         kind: of the grids, see `utils.quantization.grid`.
+        narrow: see `Grid`.
     """
 
     grouping: Callable[[tuple[int, ...]], Grouping]
     kind: str = "affine"
+    narrow: bool = False
 
     def fit(
         self, layer: KernelLayer, kernel: np.ndarray, bits: int, importance: np.ndarray | None
     ) -> GridCode:
         """Choose each group's grid by least squared error."""
-        places, grid = Places.of(layer, self.grouping), Grid(bits=bits, kind=self.kind)  # type: ignore[arg-type]
+        places = Places.of(layer, self.grouping)
+        grid = Grid(bits=bits, kind=self.kind, narrow=self.narrow)  # type: ignore[arg-type]
         weights = None if importance is None else importance[:, None]
         scaling = least_squares(
             np.asarray(kernel, np.float64), places.ids, places.num_groups, grid, weights=weights

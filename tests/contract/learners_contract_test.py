@@ -40,6 +40,7 @@ TABLE = {
     "filter-pruned": Row({"budget": "flops:0.5"}, 0.5),
     "soft-pruned": Row({"sfp_thresholds": "0.6", "sfp_max_retrains": 0}, 0.657),
     "uniform": Row({"uql_use_buckets": True, "uql_activation_bits": 8}, 1.0),
+    "uniform-tf": Row({}, 1.0),
     "non-uniform": Row({}, 1.0),
 }
 

@@ -29,6 +29,8 @@ QUICK = {
     "dcp_nb_iters_layer": 4,
     "uql_nb_smpls": 128,
     "uql_nb_crops_per_smpl": 4,
+    "uqtf_nb_smpls": 128,
+    "uqtf_nb_crops_per_smpl": 4,
     "nuql_nb_smpls": 128,
     "nuql_nb_crops_per_smpl": 4,
     "tflite": "none",

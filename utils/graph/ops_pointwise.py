@@ -375,6 +375,9 @@ for _name in _SAME_VALUES.split():
 ROWS["Flowpress>ActivationQuantizer"] = Op(
     couple=elementwise(stream=False), note=_ALONE, weights={"scale": {}}
 )
+ROWS["Flowpress>FakeQuant"] = Op(
+    couple=elementwise(stream=False), note=_ALONE, weights={"least": {}, "greatest": {}}
+)
 ROWS["keras.layers.ReLU"] = dataclasses.replace(_PRODUCT, activation=_relu_as_activation)
 for _module, _names in _ACTIVATION_OPS.items():
     for _name in _names.split():

@@ -95,8 +95,9 @@ def deployed_graph(
         for node in graph.nodes
     )
     params: dict[str, Mapping[str, np.ndarray]] = dict(graph.params)
-    for layer, (_, _, limit) in kernels.items():
-        params[layer] = {"limit": floored_limit(limit), **graph.params[layer]}
+    for layer, (place, _, limit) in kernels.items():
+        own = floored_limit(limit).reshape((-1,) if place.axes else ())
+        params[layer] = {"limit": own, **graph.params[layer]}
     return graph.replace(nodes=nodes, params=params)
 
 

@@ -136,6 +136,7 @@ class LatentOptimizer(WrappedOptimizer):
 
     Attributes:
         parameters: by a variable's path, the learned parameters by the quantizer's names.
+        latents: by a variable's path, its latent values.
 
     Raises:
         ValueError: on `build`, if one of them is not among the variables that are trained.
@@ -155,6 +156,11 @@ class LatentOptimizer(WrappedOptimizer):
     def parameters(self) -> dict[str, dict[str, keras.Variable]]:
         """See the class."""
         return {each.variable.path: each.parameters for each in self._trained.values()}
+
+    @property
+    def latents(self) -> dict[str, keras.Variable]:
+        """See the class."""
+        return {each.variable.path: each.latent for each in self._trained.values()}
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Make the variables of both optimizers; quantize those that are trained."""

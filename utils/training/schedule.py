@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 
@@ -41,3 +43,32 @@ def fine_tune_schedule(
     return keras.optimizers.schedules.CosineDecay(
         0.0, decay_steps, warmup_target=lrn_rate, warmup_steps=num_steps_warmup
     )
+
+
+@keras.saving.register_keras_serializable("Flowpress")
+class LaterSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule from a later step on: one that several fits in a row share.
+
+    Args:
+        schedule: the whole.
+        first_step: the step of it that is the first here, >= 0.
+
+    Example:
+        >>> later = LaterSchedule(fine_tune_schedule(0.01, 100), 50)
+        >>> [round(float(later(step)), 5) for step in (0, 50)]
+        [0.005, 0.0]
+    """
+
+    def __init__(
+        self, schedule: keras.optimizers.schedules.LearningRateSchedule, first_step: int
+    ) -> None:
+        super().__init__()
+        self.schedule, self.first_step = schedule, first_step
+
+    def __call__(self, step: Any) -> Any:
+        """Give the rate of a step."""
+        return self.schedule(step + self.first_step)
+
+    def get_config(self) -> dict[str, Any]:
+        """Describe the schedule."""
+        return {"schedule": self.schedule, "first_step": self.first_step}
