@@ -22,7 +22,7 @@ from learners.post_training.kernels import Weights, nearest_kernels, walked_kern
 from learners.reconstruction.sampling import Sampler
 from utils.errors import InputError
 from utils.graph import Graph, Ref
-from utils.graph.fold import fold
+from utils.graph.integer_form import inference_form, integer_form
 from utils.quantization.calibration import Statistics
 from utils.quantization.calibration_table import CalibrationTable, digest, require
 from utils.quantization.equalization import equalize, unbounded
@@ -106,7 +106,7 @@ def running_form(graph: Graph, *, equalized: bool) -> Graph:
         graph: the trained network.
         equalized: scale channels, see `utils.quantization.equalization`.
     """
-    folded = fold(graph)
+    folded = inference_form(integer_form(graph))[0]
     return equalize(unbounded(folded)) if equalized else folded
 
 

@@ -74,7 +74,7 @@ class Kernel:
 
     Attributes:
         weights: int8, HWIO for a convolution, HWIM for a depthwise one, [I, O] for a dense layer.
-        scales: of the outputs, float [O]; one for all is broadcast.
+        scales: of the outputs, float [O], or [1].
         bias: int32 [O], in steps of input scale times weight scale.
         is_depthwise: output `c M + i` reads channel c.
     """
@@ -158,6 +158,10 @@ def dense(
     """
     centred = values.astype(np.int64) - source.zero_point
     total = _product(centred, kernel.weights.astype(np.int64)) + kernel.bias
+    scales = np.asarray(kernel.scales)
+    if scales.size == 1:  # of one scale, the kernel multiplies it with the input's in float32
+        product = np.float32(source.scale) * scales.astype(np.float32)
+        kernel = dataclasses.replace(kernel, scales=product.astype(np.float64) / source.scale)
     return _requantized(total, kernel, source, target, activation)
 
 
