@@ -78,6 +78,14 @@ class PostTrained:
         ]
         return deployed_graph(self.graph, ends, [self._limit(place) for place in self.plan.weights])
 
+    def ends(self) -> dict[str, tuple[float, float]]:
+        """Give what the least and the greatest integer of each activation stand for, by its node.
+
+        A node with several outputs has the range of the last.
+        """
+        grid = activation_grid(self.config.scheme, self.config.activation_bits)
+        return {ref.node: _ends(scaling, grid) for ref, scaling in self.scalings.items()}
+
     def _limit(self, place: WeightPlace) -> tuple[WeightPlace, int, np.ndarray]:
         tensor = self.weights[place.layer, place.weight]
         if tensor.scale is None:
