@@ -136,18 +136,32 @@ def _run(parsed: Parsed) -> None:
         rows = compare(source, config.quantization, config.nb_smpls_eval)
         out.print(table(rows, config.nb_smpls_eval))
         return
+    check_operators(source, config)
     trained = source.quantize(config.quantization)
-    if trained.plan.floats and not config.allow_float:
-        name, reason = next(iter(trained.plan.floats.items()))
-        raise InputError(
-            f"{len(trained.plan.floats)} operators have no int8 form, the first {name!r}: "
-            f"{reason}. Replace them, or give --allow_float to leave them in float."
-        )
     content = file_of(trained, config, source)
     _checked(content, config, source)
     with atomic_path(config.target) as temporary:
         temporary.write_bytes(content)
     out.print(f"{config.target}: {len(content):,} bytes", soft_wrap=True, highlight=False)
+
+
+def check_operators(source: Opened, config: QuantizeModelConfig) -> None:
+    """Refuse operators without an int8 form, unless they may stay in float.
+
+    Raises:
+        InputError: naming the first.
+    """
+    from learners.post_training.recipe import running_form
+    from utils.quantization.integers import integer_plan
+
+    running = running_form(source.graph, equalized=False)
+    floats = integer_plan(running).floats
+    if floats and not config.allow_float:
+        name, reason = next(iter(floats.items()))
+        raise InputError(
+            f"{len(floats)} operators have no int8 form, the first {name!r}: {reason}. Replace "
+            "them, or give --allow_float to leave them in float."
+        )
 
 
 def check_nodes(source: Opened, *wanted: str | None) -> None:
