@@ -141,14 +141,13 @@ def planted_spread(context: Context) -> dict[str, float]:
     graph = with_spread(from_keras(keras.models.load_model(path)), context.seed)
     helper = _mobilenet_helper(context)
     batches = [np.asarray(images) for images, _ in helper.build_dataset_calibration(NUM_SAMPLES)]
-    plain = {"weight_quan": "perlayer", "bias_correction": False}
     settings = {
-        "per_layer": plain,
-        "equalized": {"weight_quan": "perlayer", "equalize": True},
+        "per_layer": PostTrainingConfig(weight_quan="perlayer", bias_correction=False),
+        "equalized": PostTrainingConfig(weight_quan="perlayer", equalize=True),
     }
     found = {"float_top1": _top1(to_keras(graph), helper)}
-    for name, each in settings.items():
-        trained = quantize(graph, PostTrainingConfig(**each), batches, seed=context.seed)
+    for name, config in settings.items():
+        trained = quantize(graph, config, batches, seed=context.seed)
         found[name] = _top1(to_keras(trained.simulated()), helper)
     return found
 
@@ -175,7 +174,8 @@ def with_spread(graph: Any, seed: int) -> Any:
         if "Depthwise" not in folded.node(pair.first).op:
             continue
         made, read = params[pair.first], params[pair.second]
-        factors = SPREAD ** rng.uniform(-0.5, 0.5, made["kernel"].shape[-2]).astype(np.float32)
+        exponents = rng.uniform(-0.5, 0.5, made["kernel"].shape[-2])
+        factors = np.power(SPREAD, exponents).astype(np.float32)
         made["kernel"] = made["kernel"] * factors[:, None]
         made["bias"] = made["bias"] * factors
         read["kernel"] = read["kernel"] / factors[:, None]

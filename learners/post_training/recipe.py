@@ -151,7 +151,7 @@ def quantize(
     require(table, needed, "the calibration table")
     scalings = _scalings(plan, table, config)
     if not config.scheme.is_quantized:
-        changed, weights = before, {}
+        changed, weights = before, Weights()
     elif config.rounding in ("nearest", "mse"):
         means = _means(before, plan, held) if config.bias_correction else {}
         changed, weights = nearest_kernels(before, plan, config, means)
@@ -187,7 +187,7 @@ def calibrate(
     needs_histogram = config.calibration not in ("minmax", "moving")
     seen = observe(before, refs, batches, with_histogram=needs_histogram)
     grid = activation_grid(config.scheme, config.activation_bits)
-    ranges = {}
+    ranges: dict[Ref, tuple[float, float]] = {}
     for place in places:
         found = [
             seen[ref].range(config.calibration, grid, percentile=config.percentile)  # type: ignore[arg-type]
@@ -218,7 +218,7 @@ def _scalings(
     # A ReLU that was dead on all samples has no range.
     held = floored([_common(place, table) for place in free])
     ranges = dict(zip(free, held, strict=True))
-    found = {}
+    found: dict[Ref, Scaling] = {}
     for place in plan.activations:
         low, high = ranges.get(place) or place.fixed or (0.0, 1.0)
         ends = Range(np.array([low]), np.array([high]))
@@ -252,7 +252,7 @@ def _walked(
         raise InputError(f"`rounding` {config.rounding} needs samples. Received: none.")
     bits = config.activation_bits
     sampler = Sampler(
-        [np.asarray(batch) for batch in batches],  # type: ignore[arg-type]
+        [np.asarray(batch) for batch in batches],
         num_images=sum(_count(batch) for batch in batches),
         num_positions=NUM_POSITIONS,
         seed=seed,

@@ -71,8 +71,8 @@ def _flags(path: str, given: Sequence[str]) -> list[str]:
             found["table"] = _text(inner, "table")
             found["calibration_file"] = _text(inner, "image_path")
     if document.has("EVALUATION"):
-        keys = ("input_node", "output_node", *_UNUSED)
-        inner = Section(source, "EVALUATION", document.raw("EVALUATION"), keys)
+        known = ("input_node", "output_node", *_UNUSED)
+        inner = Section(source, "EVALUATION", document.raw("EVALUATION"), known)
         found["input_node"] = _text(inner, "input_node")
         found["output_node"] = _text(inner, "output_node")
         unused = [key for key in _UNUSED if inner.has(key)]

@@ -232,6 +232,7 @@ def _by_package(trained: PostTrained, source: Opened) -> bytes:
         convert(model, "float32"),
         trained.ends(),
         calibration_samples(model, source.batches[:1])[:8],
+        outputs=[ref.node for ref in trained.graph.outputs],
         weight_bits=trained.config.weight_bits,
         activation_bits=trained.config.activation_bits,
         per_channel=trained.config.is_per_channel,

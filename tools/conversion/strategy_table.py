@@ -111,7 +111,7 @@ def scored(
         float_accuracy=shares[0],
         accuracy=shares[1],
         agreement=float(np.mean(chosen[0] == chosen[1])),
-        distance=float(np.linalg.norm(after - before) / max(np.linalg.norm(before), 1e-30)),
+        distance=float(np.linalg.norm(after - before)) / max(float(np.linalg.norm(before)), 1e-30),
     )
 
 

@@ -2,7 +2,7 @@
 
 It works on the float `.tflite` file: weights that lie on a grid come out on it again where a weight
 of every channel is at the grid's end, and tensors get the ranges that they are given. It takes what
-the converter refuses: scales per unit of a Dense layer, 4-bit convolutions, 16-bit activations.
+the converter refuses: 4-bit convolutions, 16-bit activations.
 
 The package is not needed for anything else: the extra `litert` installs it.
 """
@@ -46,6 +46,7 @@ def quantized_file(
     ranges: Ranges,
     samples: Sequence[Mapping[str, np.ndarray]],
     *,
+    outputs: Sequence[str],
     weight_bits: int = 8,
     activation_bits: int = 8,
     per_channel: bool = True,
@@ -57,9 +58,10 @@ def quantized_file(
         ranges: node of the Keras network -> least and greatest value of its output; of the inputs
             under their names.
         samples: a few inputs [1, …] by name: tensors without a range are calibrated with them.
+        outputs: the nodes that give the network's outputs, in order.
         weight_bits: 4 or 8.
         activation_bits: 8 or 16.
-        per_channel: output channels have scales of their own.
+        per_channel: output channels of convolutions have scales of their own.
 
     Returns:
         The file. It takes and gives integers.
@@ -69,22 +71,27 @@ def quantized_file(
         ExportError: if it cannot quantize the network.
     """
     require_package()
-    from litert_quantizer import qtyping, quantizer  # type: ignore[import-not-found]
+    from litert_quantizer import qtyping, quantizer
 
-    granularity = qtyping.QuantGranularity
+    names, granularity = qtyping.TFLOperationName, qtyping.QuantGranularity
     work = quantizer.Quantizer(bytearray(content))
-    work.add_static_config(
-        regex=".*",
-        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
-        activation_num_bits=activation_bits,
-        weight_num_bits=weight_bits,
-        weight_granularity=granularity.CHANNELWISE if per_channel else granularity.TENSORWISE,
-    )
+    # Later ones count: our grids of Dense layers have one scale (`utils.quantization.integers`).
+    for operator, by_channel in (
+        (names.ALL_SUPPORTED, per_channel),
+        (names.FULLY_CONNECTED, False),
+    ):
+        work.add_static_config(
+            regex=".*",
+            operation_name=operator,
+            activation_num_bits=activation_bits,
+            weight_num_bits=weight_bits,
+            weight_granularity=granularity.CHANNELWISE if by_channel else granularity.TENSORWISE,
+        )
     try:
         # It prints how large the file has become.
         with quiet_native(), contextlib.redirect_stdout(io.StringIO()):
             found = work.calibrate({_SIGNATURE: list(samples)}, num_threads=1)
-            _give(found, read_graph(content), ranges)
+            _give(found, read_graph(content), ranges, outputs)
             result: bytes = bytes(work.quantize(found).quantized_model)
     except (ValueError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]
@@ -92,9 +99,13 @@ def quantized_file(
     return result
 
 
-def _give(found: dict[str, dict[str, Any]], graph: FileGraph, ranges: Ranges) -> None:
+def _give(
+    found: dict[str, dict[str, Any]], graph: FileGraph, ranges: Ranges, outputs: Sequence[str]
+) -> None:
     """Put ranges in the places of those that were calibrated."""
     names = {graph.tensors[index].name: name for name, index in graph.inputs.items()}
+    ends = zip(graph.outputs.values(), outputs, strict=True)
+    names |= {graph.tensors[index].name: name for index, name in ends}
     for tensor, held in found.items():
         known = [names[tensor]] if tensor in names else _nodes(tensor, ranges)
         if known and known[0] in ranges and held:
