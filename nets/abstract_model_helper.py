@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-_UNDECAYED = ("gamma", "beta")  # scale and shift of normalization layers
+_UNDECAYED = ("gamma", "beta", "least", "greatest")  # of normalization layers and quantizers
 
 
 class AbstractModelHelper(abc.ABC):

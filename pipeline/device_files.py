@@ -15,7 +15,7 @@ from utils.errors import InputError
 from utils.export.check import Checked, CheckResult, ExportedFile, check_all, unchecked
 from utils.export.compare import Observation
 from utils.export.config import ExportConfig, LatencyConfig
-from utils.export.conversion import Conversion, Exported, convert_all
+from utils.export.conversion import Conversion, Exported, convert_all, deployed_name
 from utils.export.ethos_u import NpuEstimate, Target, estimate
 from utils.export.exporters import EXPORTERS, load_function
 from utils.export.files import all_results, converted_files, write_files
@@ -71,11 +71,7 @@ def measure_files(
     after = outcome.after
     exported = [
         Exported(name=BEFORE, model=outcome.before, is_result=False),
-        Exported(
-            name=AFTER,
-            model=after.deployed or after.model,
-            deployed=after.deployed is not None,
-        ),
+        Exported(name=AFTER, model=after.model, deployed=after.deployed),
     ]
     kinds = config.kinds()
     none: dict[tuple[str, str], Conversion] = {}
@@ -85,9 +81,11 @@ def measure_files(
         none,
     )
     files = converted_files(conversions)
-    scored = {BEFORE: outcome.before, AFTER: exported[1].model, **others}
-    if after.scored is not exported[1].model:
-        scored[_ARTEFACT] = after.scored
+    scored = {BEFORE: outcome.before, AFTER: after.model, **others}
+    if after.deployed is not None:
+        scored[deployed_name(AFTER)] = after.deployed
+    result = next((name for name, each in scored.items() if each is after.scored), _ARTEFACT)
+    scored[result] = after.scored
     checked = steps.run(
         "evaluation",
         lambda: check_all(
@@ -105,8 +103,8 @@ def measure_files(
     untimed: dict[tuple[str, str], LatencyStats] = {}
     timings = steps.run("latency", lambda: _time(files, results, config.latency, steps), untimed)
     networks = dict(checked.networks)
-    if _ARTEFACT in networks:  # the accuracy of the result is not that which files must have
-        networks[AFTER] = networks.pop(_ARTEFACT)
+    if result in networks:  # the accuracy of the result may not be that of the plain network
+        networks[AFTER] = networks[result]
     notes = [
         f"There is no {result.kind} file: {result.declined.rstrip('.')}."
         for result in results

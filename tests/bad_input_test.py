@@ -33,6 +33,7 @@ TRAINED = "--pretrained_path=trained.keras"
 FILTERS = f"--learner=filter-pruned {TRAINED} --fp_config=prune.yaml"
 SOFT = f"--learner=soft-pruned {TRAINED}"
 UNIFORM = f"--learner=uniform {TRAINED}"
+INTEGERS = f"--learner=uniform-tf {TRAINED}"
 CODEBOOKS = f"--learner=non-uniform {TRAINED}"
 SEARCHED = "--nuql_enbl_rl_agent"
 
@@ -434,6 +435,14 @@ TABLE = [
         ("--uql_weight_bits=3", "--setting=bits.json", "contradict")),
     Bad("layers of `uniform` that do not exist", f"{UNIFORM} --uql_skip_op_names=conv9",
         ("`uql_skip_op_names`", "'conv9'", "conv2"), started=True),
+    Bad("more bits than integer kernels have", f"{INTEGERS} --uqtf_weight_bits=16",
+        ("`uqtf_weight_bits` must be in [2, 8]", "Received: 16")),
+    Bad("activations of other than 8 bits", f"{INTEGERS} --uqtf_activation_bits=4",
+        ("`uqtf_activation_bits`", "Received: 4", "--uql_activation_bits")),
+    Bad("ranges that are found in an unknown way", f"{INTEGERS} --uqtf_calibration=best",
+        ("`uqtf_calibration` must be one of", "'best'")),
+    Bad("a budget for integers", f"{INTEGERS} --budget=bits:0.5",
+        ("`budget` has no effect on uniform-tf", "uniform")),
     Bad("more bits than codebooks have", f"{CODEBOOKS} --nuql_weight_bits=9",
         ("`nuql_weight_bits` must be in [1, 8]", "Received: 9")),
     Bad("a codebook begun in an unknown way", f"{CODEBOOKS} --nuql_init_style=random",

@@ -22,7 +22,7 @@ from learners.post_training.config import PostTrainingConfig
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics
 from learners.reconstruction.walk import Walk
-from learners.uniform_quantization.grids import GridCode
+from learners.low_bits.grids import GridCode
 from utils.graph import Graph, Ref
 from utils.quantization.adaround import adaround
 from utils.quantization.bias_correction import corrected_bias

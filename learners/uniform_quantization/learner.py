@@ -1,8 +1,8 @@
 """The learner `uniform`: weights, and activations where asked, on grids of equal steps.
 
 The recipe is that of `learners/low_bits/learner.py`; grids are fitted, moved and learned as
-`grids.py` says. Batch norms stay where they are: with a grid for each output channel folding would
-change nothing but the scales.
+`learners/low_bits/grids.py` says. Batch norms stay where they are: with a grid for each output
+channel folding would change nothing but the scales.
 
 Reference:
     Frantar et al., "GPTQ", ICLR 2023, arXiv:2210.17323, and "Optimal Brain Compression", NeurIPS
@@ -12,7 +12,7 @@ Reference:
 
 from learners.low_bits.coding import Coding
 from learners.low_bits.learner import LowBitLearner
-from learners.uniform_quantization.grids import GridCoding
+from learners.low_bits.grids import GridCoding
 
 
 class UniformQuantLearner(LowBitLearner):

@@ -16,7 +16,7 @@ import numpy as np
 from learners.kernels.layers import KernelLayer, kernel_layers
 from learners.low_bits.start import nearest_start, walked_start
 from learners.reconstruction.sampling import Sampler
-from learners.uniform_quantization.grids import GridCode, GridCoding
+from learners.low_bits.grids import GridCode, GridCoding
 from learners.uniform_quantization_tf.network import (
     IntegerNetwork,
     Weight,

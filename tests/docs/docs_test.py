@@ -58,6 +58,7 @@ _TINY = {
     "soft-pruned": ["--sfp_thresholds=0.6,0.5", "--sfp_max_retrains=0", "--tflite=none"],
     "uniform": ["--uql_nb_smpls=100"],
     "full-prec,uniform": ["--nb_epochs=0.1,0"],
+    "full-prec,uniform-tf": ["--nb_epochs=0.1,0", "--uqtf_nb_smpls=100"],
     "full-prec,filter-pruned": ["--nb_epochs=0,2.1"],
     "full-prec,soft-pruned": ["--nb_epochs=0,0.1"],
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],

@@ -98,6 +98,7 @@ class ExportedFile:
 
     Attributes:
         network: key of the network it was made of.
+        reference: key of the network that it is compared with; "" for `network`.
         kind: a key of `EXPORTERS`.
         content: its bytes.
         notes: sentences on how it came about.
@@ -107,6 +108,12 @@ class ExportedFile:
     kind: str
     content: bytes
     notes: tuple[str, ...] = ()
+    reference: str = ""
+
+    @property
+    def compared(self) -> str:
+        """Key of the network that it is compared with."""
+        return self.reference or self.network
 
 
 class Checked(NamedTuple):
@@ -190,7 +197,7 @@ def check_all(
     Raises:
         InputError: if the data set is empty, or no metric can decide.
     """
-    runs = [_FileRun(file, networks[file.network]) for file in files]
+    runs = [_FileRun(file, networks[file.compared]) for file in files]
     subjects = [
         Subject(name=name, run=_prediction(model), variables=model.trainable_variables)
         for name, model in networks.items()
@@ -199,14 +206,14 @@ def check_all(
         Subject(
             name=f"file {number}",
             run=run,
-            reference=run.file.network,
+            reference=run.file.compared,
             variables=run.model.trainable_variables,
         )
         for number, run in enumerate(runs)
     ]
     seen = observe(subjects, dataset, calc_metrics)
     results = [
-        run.result(seen[f"file {number}"], seen[run.file.network])
+        run.result(seen[f"file {number}"], seen[run.file.compared])
         for number, run in enumerate(runs)
     ]
     judged = [
@@ -376,7 +383,8 @@ def _rank_failures(runs: Sequence[_FileRun], results: list[CheckResult]) -> list
         ranks = EXPORTERS[result.kind].ranks
         if result.reasons and ranks is not None:
             try:
-                reference = floats.get(result.network) or convert(run.model, "float32")
+                reference = None if run.file.reference else floats.get(result.network)
+                reference = reference or convert(run.model, "float32")
                 rows = load_function(ranks)(
                     run.file.content, reference, run.first_inputs, run.model
                 )

@@ -45,14 +45,28 @@ class Exported:
     Attributes:
         name: "before", "after" …; for messages and as a key.
         model: the network.
-        deployed: whether the learner made it for the device, with all ranges inside.
+        deployed: the same for the device, with all ranges inside, where the learner made one: files
+            that compute in integers are made of it.
         is_result: whether kinds that are optional are made of it.
     """
 
     name: str
     model: keras.Model
-    deployed: bool = False
+    deployed: keras.Model | None = None
     is_result: bool = True
+
+    def source(self, row: Exporter) -> keras.Model:
+        """Give the network that a kind of file is made of."""
+        return self.deployed if self.has_ranges(row) and self.deployed else self.model
+
+    def has_ranges(self, row: Exporter) -> bool:
+        """Whether that network holds the ranges of the file."""
+        return self.deployed is not None and (row.calibrated or row.deployed)
+
+
+def deployed_name(name: str) -> str:
+    """Give the key of what a network's integer files are compared with, see `Exported.deployed`."""
+    return f"{name}, deployed"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,12 +76,14 @@ class Conversion:
     Attributes:
         content: the file; None if it could not be made, or not run.
         notes: how it came about.
+        deployed: it was made of `Exported.deployed`.
         failed: why there is no content, and what to do.
         declined: of an optional kind instead: why there is none.
     """
 
     content: bytes | None = None
     notes: tuple[str, ...] = ()
+    deployed: bool = False
     failed: str = ""
     declined: str = ""
 
@@ -116,11 +132,13 @@ class _Work:
         self._config = config
         self._calibration = calibration
         self._batches: list[Any] | None = None
-        self._written: dict[tuple[str, bool], tuple[pathlib.Path, tuple[str, ...]]] = {}
+        self._written: dict[tuple[str, bool, bool], tuple[pathlib.Path, tuple[str, ...]]] = {}
 
     def convert(self, network: Exported, kind: str) -> Conversion:
         """Make one file."""
-        found = self._made(network, kind)
+        found = dataclasses.replace(
+            self._made(network, kind), deployed=network.has_ranges(EXPORTERS[kind])
+        )
         if EXPORTERS[kind].optional and found.failed:
             return Conversion(declined=found.failed)
         return found
@@ -136,7 +154,7 @@ class _Work:
                 "name": network.model.name,
                 "kind": kind,
                 "saved_model": str(folder),
-                "ranges_inside": network.deployed,
+                "ranges_inside": network.has_ranges(row),
                 "io_format": self._config.tflite_io,
                 "target": str(self._folder / f"{network.name}_{kind}.file"),
                 **self._samples(network, row),
@@ -157,18 +175,19 @@ class _Work:
     def _saved_model(
         self, network: Exported, row: Exporter
     ) -> tuple[pathlib.Path, tuple[str, ...]]:
-        unroll = not row.loops and bool(looping_layers(network.model))
-        key = (network.name, unroll)
+        model = network.source(row)
+        unroll = not row.loops and bool(looping_layers(model))
+        key = (network.name, network.has_ranges(row), unroll)
         if key not in self._written:
             folder = self._folder / f"network_{len(self._written)}"
             with quiet_converter():
-                names = write_saved_model(network.model, folder, unroll=unroll)
+                names = write_saved_model(model, folder, unroll=unroll)
             self._written[key] = (folder, names)
         return self._written[key]
 
     def _samples(self, network: Exported, row: Exporter) -> dict[str, Any]:
         """Write a network's calibration samples where the row needs them."""
-        if not row.calibrated or network.deployed:
+        if not row.calibrated or network.has_ranges(row):
             return {"samples": None, "inputs": []}
         if self._batches is None and self._calibration is not None:
             self._batches = list(self._calibration)  # perhaps it can be read only once
@@ -193,7 +212,7 @@ def _made_here(network: Exported, kind: str, row: Exporter) -> Conversion:
 
 
 def _check_needs(network: Exported, kind: str, row: Exporter) -> None:
-    if row.deployed and not network.deployed:
+    if row.deployed and network.deployed is None:
         raise ExportError(
             f"a file of the kind {kind} is made of a network that was trained for it, and the "
             f"learner made none. Leave {kind} out of --tflite."

@@ -19,7 +19,7 @@ from utils.export.check import (
 )
 from utils.export.compare import CalcMetrics
 from utils.export.config import ExportConfig
-from utils.export.conversion import Conversion, Exported, convert_all
+from utils.export.conversion import Conversion, Exported, convert_all, deployed_name
 from utils.export.exporters import EXPORTERS
 from utils.export.tflite import Calibration
 from utils.files import atomic_path, check_writable
@@ -85,7 +85,13 @@ def export_files(
 def converted_files(conversions: Mapping[tuple[str, str], Conversion]) -> list[ExportedFile]:
     """List the files that could be made."""
     return [
-        ExportedFile(network=network, kind=kind, content=found.content, notes=found.notes)
+        ExportedFile(
+            network=network,
+            kind=kind,
+            content=found.content,
+            notes=found.notes,
+            reference=deployed_name(network) if found.deployed else "",
+        )
         for (network, kind), found in conversions.items()
         if found.content is not None
     ]

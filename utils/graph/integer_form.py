@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 
 from utils.graph import ops
@@ -27,6 +28,8 @@ from utils.graph.ops_weighted import FUSED
 from utils.graph.row import IntegerForm
 
 _ACTIVATION = "keras.layers.Activation"
+_CONVOLUTION = "keras.layers.Conv2D"
+_RELU = "keras.layers.ReLU"
 _DEPTHWISE = "keras.layers.DepthwiseConv2D"
 _NUMPY = "keras.src.ops.numpy"
 _MAP_RANK = 4
@@ -96,6 +99,13 @@ def _rewritten(graph: Graph, parts_of: Callable[[Graph, Node, set[str]], Parts])
     )
 
 
+def _config(op: str, node: Node, **settings: Any) -> dict[str, Any]:
+    """Give the attrs of a Keras layer that takes a node's place, with Keras' defaults."""
+    made = getattr(keras.layers, op.rpartition(".")[2])(**settings)
+    dtype = node.attrs.get("dtype")
+    return {**made.get_config(), **({} if dtype is None else {"dtype": dtype})}
+
+
 def _form(graph: Graph, node: Node) -> IntegerForm | None:
     row = ops.find(graph, node)
     return None if row is None or row.integers is None else row.integers(node)
@@ -116,7 +126,7 @@ def _activation_apart(graph: Graph, node: Node, taken: set[str]) -> Parts:
         name=name,
         layer=name,
         op=_ACTIVATION,
-        attrs={"name": name, "dtype": node.attrs.get("dtype"), "activation": activation},
+        attrs=_config(_ACTIVATION, node, name=name, activation=activation),
         args=(Ref(node.name),),
         kwargs={},
     )
@@ -133,11 +143,11 @@ def _hard_sigmoid_in_parts(graph: Graph, node: Node, taken: set[str]) -> Parts:
     def part(ending: str, op: str, attrs: dict[str, Any], *args: Any) -> Node:
         name = unique_name(f"{node.name}_{ending}", taken)
         return node.replace(
-            name=name, layer=name, op=op, attrs={"name": name, **attrs}, args=args, kwargs={}
+            name=name, layer=name, op=op, attrs={**attrs, "name": name}, args=args, kwargs={}
         )
 
     shifted = part("shifted", f"{_NUMPY}.Add", {}, node.inputs[0], 3.0)
-    cut = part("cut", "keras.layers.ReLU", {"max_value": 6.0}, Ref(shifted.name))
+    cut = part("cut", _RELU, _config(_RELU, node, max_value=6.0), Ref(shifted.name))
     scaled = part("scaled", f"{_NUMPY}.Multiply", {}, Ref(cut.name), 1.0 / 6.0)
     return (shifted, cut, scaled), {}
 
@@ -149,29 +159,29 @@ def _separable_as_two(graph: Graph, node: Node, taken: set[str]) -> Parts:
     arrays, attrs = graph.params[node.layer], node.attrs
     name = unique_name(f"{node.name}_depthwise", taken)
     channels = arrays["pointwise_kernel"].shape[-2]
-    common = {key: attrs[key] for key in ("trainable", "dtype") if key in attrs}
+    spatial = ("kernel_size", "strides", "padding", "dilation_rate", "depth_multiplier")
     depthwise = node.replace(
         name=name,
         layer=name,
         op=_DEPTHWISE,
-        attrs={
-            "name": name,
-            **common,
-            **{key: attrs[key] for key in ("kernel_size", "strides", "padding", "dilation_rate")},
-            **{key: attrs[key] for key in ("depth_multiplier", "data_format")},
-            "use_bias": False,
-        },
+        attrs=_config(
+            _DEPTHWISE,
+            node,
+            name=name,
+            use_bias=False,
+            **{key: attrs[key] for key in (*spatial, "data_format")},
+        ),
         output_shapes=((*node.output_shapes[0][:-1], channels),),
     )
     point = node.replace(
-        op="keras.layers.Conv2D",
-        attrs={
-            "name": node.name,
-            **common,
-            "filters": attrs["filters"],
-            "kernel_size": (1, 1),
-            **{key: attrs[key] for key in ("activation", "use_bias", "data_format")},
-        },
+        op=_CONVOLUTION,
+        attrs=_config(
+            _CONVOLUTION,
+            node,
+            name=node.layer,
+            kernel_size=(1, 1),
+            **{key: attrs[key] for key in ("filters", "activation", "use_bias", "data_format")},
+        ),
         args=(Ref(name),),
         kwargs={},
     )
@@ -194,7 +204,7 @@ def _norm_as_depthwise(graph: Graph, node: Node, taken: set[str]) -> Parts:
     dtype = node.output_dtypes[0]
     convolution = node.replace(
         op=_DEPTHWISE,
-        attrs={"name": node.layer, "kernel_size": (1, 1), "data_format": "channels_last"},
+        attrs=_config(_DEPTHWISE, node, name=node.layer, kernel_size=(1, 1)),
         kwargs={},
     )
     kernel = scale.reshape(1, 1, -1, 1).astype(dtype)

@@ -173,8 +173,11 @@ class FakeQuantKernel(keras.layers.Layer):
         super().__init__(**settings)
         if tuple(axes) not in ((), (-1,), (-2, -1)):
             raise ValueError(f"`axes` must be (), (-1,) or (-2, -1). Received: {tuple(axes)}.")
-        is_layer = isinstance(layer, keras.Layer)
-        self.layer = layer if is_layer else keras.saving.deserialize_keras_object(layer)
+        self.layer: keras.Layer = (
+            layer
+            if isinstance(layer, keras.Layer)
+            else keras.saving.deserialize_keras_object(layer)
+        )
         self.weight, self.bits, self.axes = weight, bits, tuple(axes)
 
     def build(self, input_shape: Any) -> None:

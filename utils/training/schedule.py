@@ -1,4 +1,4 @@
-"""Learning-rate schedules; all of them are Keras' own classes."""
+"""Learning-rate schedules: Keras' own classes, and what parts of one run have of them."""
 
 from __future__ import annotations
 
@@ -71,4 +71,11 @@ class LaterSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """Describe the schedule."""
-        return {"schedule": self.schedule, "first_step": self.first_step}
+        whole = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": whole, "first_step": self.first_step}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LaterSchedule:
+        """Make the schedule from its description."""
+        whole = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(whole, config["first_step"])

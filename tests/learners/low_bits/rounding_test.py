@@ -5,7 +5,7 @@ import pytest
 
 from learners.kernels.layers import KernelLayer
 from learners.low_bits.rounding import round_to_code
-from learners.uniform_quantization.grids import GridCoding
+from learners.low_bits.grids import GridCoding
 from utils.quantization.groups import Grouping
 
 

@@ -14,7 +14,7 @@ from learners.low_bits.search import BitCost, BitMethod, bit_problem, chosen_lay
 from learners.non_uniform_quantization.codebooks import CodebookCoding
 from learners.non_uniform_quantization.config import CodebookSearchConfig, NonUniformQuantConfig
 from learners.reconstruction.statistics import LayerStatistics
-from learners.uniform_quantization.grids import GridCoding
+from learners.low_bits.grids import GridCoding
 from tests.learners import networks
 from tests.learners.low_bits.learner_test import copied, kernels_of
 from tests.learners.runs import compress

@@ -161,7 +161,7 @@ def test_a_network_made_for_the_device_brings_its_ranges():
     x = FakeQuant()(inputs)
     x = FakeQuant()(keras.layers.Dense(5)(x))
     model = keras.Model(inputs, x)
-    network = Exported(name="after", model=model, deployed=True)
+    network = Exported(name="after", model=model, deployed=model)
     made = convert_all([network], ["int8"], CONFIG, calibration=None)["after", "int8"]
     assert made.failed == ""
     graph = read_graph(made.content)

@@ -64,3 +64,23 @@ def test_refuses_who_does_not_read_it() -> None:
         insert(from_keras(_model()), [Insertion(
             source=Ref("b"), readers=["c"], name="h", op="keras.layers.ReLU", attrs={}, params={}
         )])  # fmt: skip
+
+
+def test_one_layer_stands_behind_several_tensors_and_behind_outputs() -> None:
+    model = _model()
+    both = Insertion(
+        source=Ref("b"),
+        readers=["sum"],
+        also=[(Ref("sum"), [])],
+        outputs=True,
+        name="half",
+        op="keras.layers.Rescaling",
+        attrs={"scale": 0.5, "offset": 0.0},
+        params={},
+    )
+    graph, names = insert(from_keras(model), [both])
+    assert names == ["half"] and [node.name for node in graph.calls("half")] == ["half", "half#1"]
+    values = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    a, b, c = (model.get_layer(name) for name in "abc")
+    x = a(values)
+    np.testing.assert_allclose(to_keras(graph)(values), 0.5 * (0.5 * b(x) + c(x) + x), rtol=1e-5)

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 from utils.training import fine_tune_schedule
+from utils.training.schedule import LaterSchedule
 
 
 def test_fine_tuning_falls_to_zero() -> None:
@@ -33,3 +34,11 @@ def test_schedules_are_kerass_own() -> None:
     config = keras.optimizers.schedules.serialize(schedule)
     copy = keras.optimizers.schedules.deserialize(config)
     assert float(copy(7)) == float(schedule(7))
+
+
+def test_a_later_part_goes_on_where_the_whole_is() -> None:
+    whole = fine_tune_schedule(0.1, 10)
+    later = LaterSchedule(whole, 4)
+    config = keras.optimizers.schedules.serialize(later)
+    for part in (later, keras.optimizers.schedules.deserialize(config)):
+        assert [float(part(step)) for step in (0, 6)] == [float(whole(4)), float(whole(10))]

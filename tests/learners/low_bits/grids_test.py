@@ -8,7 +8,7 @@ import pytest
 import scipy.optimize
 
 from learners.kernels.layers import KernelLayer
-from learners.uniform_quantization.grids import GridCode, GridCoding
+from learners.low_bits.grids import GridCode, GridCoding
 from utils.quantization.groups import Grouping
 
 GROUPINGS: dict[str, Callable[[tuple[int, ...]], Grouping]] = {
