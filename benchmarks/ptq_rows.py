@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import Context, real_data
+from benchmarks import Context, Row, real_data
 from benchmarks.trained import mobilenet_v2
 
 NUM_SAMPLES = 256
@@ -128,8 +128,9 @@ def planted_spread(context: Context) -> dict[str, float]:
     """MobileNetV2 x0.25 with a spread of 100 planted in each depthwise layer, one scale per layer.
 
     Returns:
-        Top-1 of the float network, of per-layer quantization, and of it with equalization and bias
-        correction, as fractions of the test images.
+        Top-1 of the float network (its ReLU6 are ReLUs), of per-layer quantization, and of it with
+        equalization and bias correction, as fractions of the test images; `points_lost` of the
+        last.
     """
     import keras
 
@@ -149,7 +150,7 @@ def planted_spread(context: Context) -> dict[str, float]:
     for name, config in settings.items():
         trained = quantize(graph, config, batches, seed=context.seed)
         found[name] = _top1(to_keras(trained.simulated()), helper)
-    return found
+    return {**found, "points_lost": 100 * (found["float_top1"] - found["equalized"])}
 
 
 def with_spread(graph: Any, seed: int) -> Any:
@@ -204,3 +205,31 @@ def _top1(model: Any, helper: Any) -> float:
         right += int(np.sum(np.asarray(model(images, training=False)).argmax(-1) == labels))
         count += len(labels)
     return right / count
+
+
+ROWS = (
+    Row(
+        name="quantize-model-resnet20",
+        run=resnet20_file,
+        target={"points_lost": "<= 0.1", "agreement": ">= 0.99", "size_ratio": "<= 0.30"},
+        about="quantize_model.py: ranges by squared error, nearest, biases corrected",
+    ),
+    Row(
+        name="quantize-model-resnet20-scale-shift",
+        run=lambda context: resnet20_file(context, strategy="scale_shift", weight_quan="perlayer"),
+        target={},
+        about="the same with powers of two as scales, one per layer, for comparison",
+    ),
+    Row(
+        name="resnet50-calibration",
+        run=resnet50_seconds,
+        target={"seconds": "<= 60"},
+        about="ResNet-50 at 224, random weights: min-max, scales per channel, 100 samples",
+    ),
+    Row(
+        name="mobilenet-planted-spread",
+        run=planted_spread,
+        target={"points_lost": "<= 1.0"},
+        about="a spread of 100 planted in depthwise layers: equalization and bias correction",
+    ),
+)

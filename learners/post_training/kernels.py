@@ -17,12 +17,12 @@ import numpy as np
 from learners.kernels.layers import KernelLayer, kernel_layers
 from learners.kernels.tables import MAX_ROWS
 from learners.low_bits.coding import Code, Places
+from learners.low_bits.grids import GridCode
 from learners.low_bits.rounding import round_to_code
 from learners.post_training.config import PostTrainingConfig
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics
 from learners.reconstruction.walk import Walk
-from learners.low_bits.grids import GridCode
 from utils.graph import Graph, Ref
 from utils.quantization.adaround import adaround
 from utils.quantization.bias_correction import corrected_bias
