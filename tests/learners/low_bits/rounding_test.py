@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from learners.kernels.layers import KernelLayer
-from learners.low_bits.rounding import round_to_code
 from learners.low_bits.grids import GridCoding
+from learners.low_bits.rounding import round_to_code
 from utils.quantization.groups import Grouping
 
 

@@ -10,11 +10,11 @@ from learners.budget import parse_budget
 from learners.kernels.layers import kernel_layers
 from learners.kernels.tables import Moments
 from learners.low_bits import search
+from learners.low_bits.grids import GridCoding
 from learners.low_bits.search import BitCost, BitMethod, bit_problem, chosen_layers
 from learners.non_uniform_quantization.codebooks import CodebookCoding
 from learners.non_uniform_quantization.config import CodebookSearchConfig, NonUniformQuantConfig
 from learners.reconstruction.statistics import LayerStatistics
-from learners.low_bits.grids import GridCoding
 from tests.learners import networks
 from tests.learners.low_bits.learner_test import copied, kernels_of
 from tests.learners.runs import compress

@@ -98,18 +98,6 @@ def test_without_quantization_nothing_changes(graph: Graph) -> None:
     np.testing.assert_allclose(_outputs(trained.simulated()), _outputs(graph), atol=1e-5)
 
 
-def test_finer_rounding_is_not_worse(graph: Graph) -> None:
-    settings = {"weight_bits": 3, "calibration": "minmax"}
-    errors = {
-        each: _error(_quantized(graph, rounding=each, **settings))
-        for each in ("nearest", "adaround", "obq")
-    }
-    assert errors["obq"] < 0.8 * errors["nearest"]
-    assert errors["adaround"] < errors["nearest"]
-    uncorrected = _error(_quantized(graph, bias_correction=False, **settings))
-    assert errors["nearest"] < uncorrected
-
-
 def test_a_table_stands_for_the_samples(graph: Graph) -> None:
     first = _quantized(graph, calibration="kl")
     config = PostTrainingConfig(bias_correction=False)
@@ -139,19 +127,6 @@ def test_distances_single_out_the_coarse_layer(graph: Graph) -> None:
     assert better[0].alone.sqnr > first.alone.sqnr + 10
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"activation_bits": 12}, "must be 8 or 16"),
-        ({"activation_bits": 16}, "symmetric about zero"),
-        ({"strategy": "minmax_t", "weight_bits": 4}, "computes with 8 bits"),
-    ],
-)
-def test_settings_that_do_not_fit_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        PostTrainingConfig(**settings).check()  # type: ignore[arg-type]
-
-
 def test_samples_are_needed_and_checked(graph: Graph) -> None:
     with pytest.raises(InputError, match="needs samples"):
         quantize(graph, PostTrainingConfig())
@@ -161,13 +136,3 @@ def test_samples_are_needed_and_checked(graph: Graph) -> None:
     wrong[3, 0, 0, 0] = np.nan
     with pytest.raises(InputError, match="NaN or infinity"):
         quantize(graph, PostTrainingConfig(), [wrong])
-
-
-def test_layers_without_integer_arithmetic_are_named() -> None:
-    inputs = keras.Input((4,))
-    outputs = keras.layers.Dense(3, activation="gelu", name="dense")(inputs)
-    graph = from_keras(keras.Model(inputs, outputs))
-    samples = _RNG.normal(size=(8, 4)).astype(np.float32)
-    trained = quantize(graph, PostTrainingConfig(), [samples])
-    with pytest.raises(InputError, match="has no integer arithmetic here"):
-        IntegerNetwork(trained.graph, trained.scalings, trained.weights)

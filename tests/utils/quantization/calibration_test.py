@@ -1,13 +1,11 @@
 """Ranges from samples."""
 
-import hypothesis
-import hypothesis.strategies as st
 import numpy as np
 import pytest
 
 from utils.quantization.calibration import METHODS, Statistics
 from utils.quantization.grid import Grid, Range, rounded, scale
-from utils.quantization.histogram import NUM_BINS, Histogram
+from utils.quantization.histogram import NUM_BINS
 
 _RNG = np.random.default_rng(0)
 _SKEWED = np.concatenate([np.maximum(_RNG.normal(size=20000), 0.0), [9.0]])
@@ -25,29 +23,6 @@ def _error(values: np.ndarray, found: Range, grid: Grid) -> float:
     return float(
         np.mean((values - rounded(values, chosen.scale[0], chosen.zero_point[0], grid)) ** 2)
     )
-
-
-@hypothesis.given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=40), st.randoms())
-@hypothesis.settings(deadline=None, max_examples=50)
-def test_a_histogram_does_not_depend_on_the_order(values: list[float], random: object) -> None:
-    whole, parts = Histogram(1), Histogram(1)
-    whole.add(np.array([values]))
-    shuffled = list(values)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    for value in shuffled:
-        parts.add(np.array([[value]]))
-    np.testing.assert_array_equal(whole.counts, parts.counts)
-    assert whole.counts.sum() + whole.zeros[0] == len(values)
-
-
-def test_bins_hold_the_values_that_are_in_them() -> None:
-    histogram, values = Histogram(1), _RNG.normal(size=3000)
-    for batch in np.array_split(values, 3):
-        histogram.add(batch[None])
-    width = histogram.width(0)
-    expected = np.bincount(np.floor(values / width).astype(int) + NUM_BINS // 2, minlength=NUM_BINS)
-    np.testing.assert_array_equal(histogram.counts[0], expected)
-    assert np.abs(values).max() < width * NUM_BINS / 2 <= 2 * np.abs(values).max()
 
 
 def test_minmax_is_what_was_seen_and_holds_zero() -> None:
