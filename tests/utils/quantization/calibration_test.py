@@ -5,7 +5,6 @@ import pytest
 
 from utils.quantization.calibration import METHODS, Statistics
 from utils.quantization.grid import Grid, Range, rounded, scale
-from utils.quantization.histogram import NUM_BINS
 
 _RNG = np.random.default_rng(0)
 _SKEWED = np.concatenate([np.maximum(_RNG.normal(size=20000), 0.0), [9.0]])
@@ -42,10 +41,9 @@ def test_moving_averages_are_those_of_the_batches() -> None:
 def test_percentile_leaves_out_as_much_at_either_end(percentile: float) -> None:
     values = _RNG.normal(size=50000)
     found = _seen(values).range("percentile", percentile=percentile)
-    outside = (100 - percentile) / 2
-    expected = np.percentile(values, [outside, 100 - outside])
-    width = 2 * np.abs(values).max() / NUM_BINS
-    np.testing.assert_allclose([found.least[0], found.greatest[0]], expected, atol=4 * width)
+    share = len(values) * (100 - percentile) / 200
+    beyond = (np.sum(values < found.least[0]), np.sum(values > found.greatest[0]))
+    np.testing.assert_allclose(beyond, share, atol=3)  # a bin holds a few values
 
 
 @pytest.mark.parametrize("bits", [4, 8])

@@ -29,5 +29,6 @@ def test_weights_are_symmetric_and_clipped_ones_have_finer_steps(name: str) -> N
     whole = weight_scaling(kernel, Grouping("channel"), STRATEGIES[name], 4)
     clipped = weight_scaling(kernel, Grouping("channel"), STRATEGIES[name], 4, clipped=True)
     assert (whole.scale * 7 >= 12.0 - 1e-9).all()
-    assert (clipped.scale < whole.scale).all()
+    assert (clipped.scale <= whole.scale).all()
+    assert (clipped.scale < whole.scale).any()
     assert (whole.zero_point == 8).all()
