@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import Context, Row, real_data
+from benchmarks import Context, Row, ptq_rows, real_data
 from benchmarks.cifar_runs import NUM_SEEDS, cifar_run, finished_run, folder_of
 
 SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
@@ -172,4 +172,5 @@ ROWS = (
         {"agreement": ">= 0.99"},
         "MobileNetV2 x0.25, 4 epochs",
     ),
+    *ptq_rows.ROWS,
 )

@@ -22,9 +22,9 @@ import learners
 import main
 import nets
 from tools.benchmark import calc_inference_time
-from tools.conversion import export_tflite
+from tools.conversion import export_tflite, quantize_model
 from tools.docs import flag_tables
-from tools.graph_tools import write_prune_dict
+from tools.graph_tools import quantization_error, write_prune_dict
 
 ROOT = Path(main.__file__).resolve().parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -70,12 +70,16 @@ _TINY = {
     "tools/benchmark/calc_inference_time.py": ["--nb_repts=2", "--nb_repts_warmup=0"],
     "tools/conversion/export_tflite.py": ["--tflite_max_gap=1", "--tflite_min_agreement=0"],
     "tools/graph_tools/write_prune_dict.py": [],
+    "tools/conversion/quantize_model.py": ["--nb_smpls_eval=50"],
+    "tools/graph_tools/quantization_error.py": [],
 }
 _COMMANDS = {
     "main.py": main.run,
     "tools/benchmark/calc_inference_time.py": calc_inference_time.main,
     "tools/conversion/export_tflite.py": export_tflite.main,
     "tools/graph_tools/write_prune_dict.py": write_prune_dict.main,
+    "tools/conversion/quantize_model.py": quantize_model.main,
+    "tools/graph_tools/quantization_error.py": quantization_error.main,
 }
 
 

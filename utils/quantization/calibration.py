@@ -91,12 +91,9 @@ class Statistics:
         if not values.size:
             return
         columns = values.reshape(1, -1) if num_groups == 1 else values.reshape(-1, num_groups).T
-        self.add_summary(
-            columns.min(axis=1),
-            columns.max(axis=1),
-            columns.sum(axis=1, dtype=np.float64),
-            columns.shape[1],
-        )
+        with np.errstate(invalid="ignore"):  # infinities are refused below
+            total = columns.sum(axis=1, dtype=np.float64)
+        self.add_summary(columns.min(axis=1), columns.max(axis=1), total, columns.shape[1])
         if self.histogram is not None:
             self.histogram.add(columns)
 

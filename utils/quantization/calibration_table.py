@@ -5,6 +5,7 @@
      "version": 1,
      "network": "3b0c…",        the network that it is for, see `digest`
      "method": "mse",           how the ranges were chosen
+     "equalized": false,        whether its channels were equalized first
      "num_samples": 100,        from how many samples
      "ranges": {"input_layer": [-1.0, 1.0], "conv1": [0.0, 6.0]}
     }
@@ -34,7 +35,7 @@ VERSION = 1
 EDITED = "edited"
 """Method of a table that was written by hand."""
 
-_KEYS = ("format", "version", "network", "method", "num_samples", "ranges")
+_KEYS = ("format", "version", "network", "method", "equalized", "num_samples", "ranges")
 _LARGEST = 1e30  # beyond it float32 squares overflow
 
 
@@ -45,12 +46,14 @@ class CalibrationTable:
     Attributes:
         network: `digest` of the network.
         method: how they were chosen.
+        equalized: whether the network's channels were equalized before.
         num_samples: from how many samples, >= 0.
         ranges: tensor -> (least, greatest), least <= 0 <= greatest.
     """
 
     network: str
     method: str
+    equalized: bool
     num_samples: int
     ranges: Mapping[Ref, tuple[float, float]]
 
@@ -94,6 +97,7 @@ def write_table(table: CalibrationTable, path: str | os.PathLike[str]) -> None:
         "version": VERSION,
         "network": table.network,
         "method": table.method,
+        "equalized": table.equalized,
         "num_samples": table.num_samples,
     }
     lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
@@ -131,9 +135,14 @@ def read_table(path: str | os.PathLike[str], graph: Graph, flag: str = "table") 
             f"is another network's than {graph.name!r}: its layers or their shapes differ. "
             "Calibrate anew, without a table",
         )
+    if not isinstance(document.raw("equalized"), bool):
+        document.refuse(
+            "equalized", f"must be true or false. Received: {document.raw('equalized')!r}"
+        )
     return CalibrationTable(
         network=document.text("network"),
         method=document.text("method"),
+        equalized=document.raw("equalized"),
         num_samples=int(document.number("num_samples", 0)),
         ranges=_ranges(document, graph),
     )

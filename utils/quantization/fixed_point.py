@@ -95,6 +95,26 @@ def scaled(values: np.ndarray, by: Multiplier) -> np.ndarray:
     return rounded_shift(_high_product(raised, by.value), right)
 
 
+def scaled_once(values: np.ndarray, by: Multiplier) -> np.ndarray:
+    """Scale integers in a single rounding, halves upwards: as the fully connected kernel does it.
+
+    Args:
+        values: integers in the range of int32.
+        by: the multipliers, broadcast to `values`.
+
+    Returns:
+        int64, shaped like `values`.
+
+    Example:
+        >>> scaled_once(np.array([10, -10, 3]), multiplier(0.25))
+        array([ 3, -2,  1])
+    """
+    shift = _BITS - by.exponent
+    product = np.asarray(values, np.int64) * by.value
+    found: np.ndarray = (product + (np.int64(1) << (shift - 1))) >> shift
+    return found
+
+
 def _high_product(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Give `values factor / 2^31`, rounded to nearest."""
     product = np.asarray(values, np.int64) * factor

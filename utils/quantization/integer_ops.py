@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from utils.graph.row import Window
-from utils.quantization.fixed_point import Multiplier, multiplier, scaled
+from utils.quantization.fixed_point import Multiplier, multiplier, scaled, scaled_once
 
 INT8 = (-128, 127)
 ADD_SHIFT = 20  # bits that inputs of a sum are raised by, to lose nothing when they are scaled
@@ -74,7 +74,7 @@ class Kernel:
 
     Attributes:
         weights: int8, HWIO for a convolution, HWIM for a depthwise one, [I, O] for a dense layer.
-        scales: of the outputs, float [O]; one for all is broadcast.
+        scales: of the outputs, float [O], or [1].
         bias: int32 [O], in steps of input scale times weight scale.
         is_depthwise: output `c M + i` reads channel c.
     """
@@ -158,7 +158,8 @@ def dense(
     """
     centred = values.astype(np.int64) - source.zero_point
     total = _product(centred, kernel.weights.astype(np.int64)) + kernel.bias
-    return _requantized(total, kernel, source, target, activation)
+    by = _multiplier(kernel, source, target)
+    return _clipped(scaled_once(total, by) + target.zero_point, target, activation)
 
 
 def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -169,9 +170,13 @@ def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 def _requantized(
     total: np.ndarray, kernel: Kernel, source: Format, target: Format, activation: str | None
 ) -> np.ndarray:
-    scales = np.asarray(kernel.scales, np.float64)
-    by = multiplier(np.broadcast_to(source.scale * scales / target.scale, kernel.bias.shape))
+    by = _multiplier(kernel, source, target)
     return _clipped(scaled(total, by) + target.zero_point, target, activation)
+
+
+def _multiplier(kernel: Kernel, source: Format, target: Format) -> Multiplier:
+    scales = np.asarray(kernel.scales, np.float64)
+    return multiplier(np.broadcast_to(source.scale * scales / target.scale, kernel.bias.shape))
 
 
 def _clipped(values: np.ndarray, target: Format, activation: str | None) -> np.ndarray:

@@ -42,6 +42,8 @@ def observe(
         InputError: if there are no samples, they do not fit the network, or a tensor has NaN or
             infinite values.
     """
+    if not refs:
+        return {}
     model, tensors = to_keras_with_tensors(graph)
     part = keras.Model(model.inputs, [tensors[ref] for ref in refs])
     found = {

@@ -9,7 +9,6 @@ from utils.export.flatbuffer import FileGraph, Operator, read_graph
 from utils.export.tflite import convert
 from utils.graph.row import Window
 from utils.quantization import integer_ops as integers
-from utils.quantization.fixed_point import multiplier, rounded_shift, scaled
 from utils.quantization.integer_ops import Format, Kernel
 
 
@@ -140,24 +139,6 @@ def test_mean_and_dense_are_those_of_the_reference_kernels(run: _Run) -> None:
         run.values(source), run.kernel(operator), run.format(source), run.format(target)
     )
     np.testing.assert_array_equal(found, run.values(target))
-
-
-def test_fixed_point_is_within_half_a_step_of_the_real_product() -> None:
-    rng = np.random.default_rng(0)
-    values = rng.integers(-(2**20), 2**20, 4000)
-    real = np.exp(rng.uniform(np.log(1e-6), np.log(8.0), 4000))
-    error = scaled(values, multiplier(real)) - values * real
-    assert np.max(np.abs(error)) <= 1.0  # half a step of each of the two roundings
-
-
-def test_halves_go_away_from_zero() -> None:
-    assert rounded_shift(np.array([6, -6, 2, -2, 1, -1]), 2).tolist() == [2, -2, 1, -1, 0, 0]
-
-
-@pytest.mark.parametrize("wrong", [-0.5, float("nan"), float("inf")])
-def test_multipliers_must_be_finite_and_positive(wrong: float) -> None:
-    with pytest.raises(ValueError, match="finite and at least 0"):
-        multiplier(wrong)
 
 
 def test_values_beyond_the_ends_are_clipped_and_zero_is_exact() -> None:

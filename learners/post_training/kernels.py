@@ -1,0 +1,192 @@
+"""Rounding all kernels of a network to the grids of a strategy.
+
+`nearest` and `mse` look at the weights alone; what that shifts the mean of outputs by goes into the
+biases (`utils/quantization/bias_correction.py`). `adaround` and `obq` go through the network layer
+by layer (`learners/reconstruction/walk.py`): each layer sees the inputs of the network as quantized
+so far, and meets the mean of the outputs before exactly. What cannot be sampled there (depthwise
+and transposed convolutions) is rounded to the nearest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from learners.kernels.layers import KernelLayer, kernel_layers
+from learners.kernels.tables import MAX_ROWS
+from learners.low_bits.coding import Code, Places
+from learners.low_bits.grids import GridCode
+from learners.low_bits.rounding import round_to_code
+from learners.post_training.config import PostTrainingConfig
+from learners.reconstruction.sampling import Sampler
+from learners.reconstruction.statistics import LayerStatistics
+from learners.reconstruction.walk import Walk
+from utils.graph import Graph, Ref
+from utils.quantization.adaround import adaround
+from utils.quantization.bias_correction import corrected_bias
+from utils.quantization.calibration import Statistics
+from utils.quantization.groups import Grouping
+from utils.quantization.integers import IntegerPlan, WeightPlace
+from utils.quantization.strategies import weight_grid, weight_scaling
+from utils.quantization.tensor import QuantizedTensor
+
+Weights = dict[tuple[str, str], QuantizedTensor]
+"""(layer, weight) -> its integers."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FixedGrid(GridCode):
+    """A grid whose scales stay as the strategy wants them."""
+
+    def improved(self, gram: np.ndarray, cross: np.ndarray, kernel: np.ndarray) -> Code:
+        """Give the code as it is."""
+        return self
+
+
+def grouping_of(place: WeightPlace, config: PostTrainingConfig) -> Grouping:
+    """Say which weights share a scale: those of a channel where kernels and flags allow it."""
+    if config.is_per_channel and place.axes:
+        return Grouping("channel", axes=place.axes)
+    return Grouping("tensor")
+
+
+def nearest_kernels(
+    graph: Graph,
+    plan: IntegerPlan,
+    config: PostTrainingConfig,
+    means: Mapping[Ref, Statistics],
+) -> tuple[Graph, Weights]:
+    """Round every kernel to the nearest points of its grid.
+
+    Args:
+        graph: the folded network.
+        plan: its integers.
+        config: grids; whether biases are corrected.
+        means: of the inputs of its layers, by channel; empty without correction.
+
+    Returns:
+        The network on its grids, and the integers.
+    """
+    params = {layer: dict(arrays) for layer, arrays in graph.params.items()}
+    found: Weights = {}
+    for place in plan.weights:
+        kernel = graph.params[place.layer][place.weight]
+        code = _nearest(kernel, place, config)
+        found[place.layer, place.weight] = code
+        params[place.layer][place.weight] = code.dequantized()
+        if means:
+            _correct(graph, place, params[place.layer], means)
+    return graph.replace(params=params), found
+
+
+def _nearest(kernel: np.ndarray, place: WeightPlace, config: PostTrainingConfig) -> QuantizedTensor:
+    from utils.quantization.grid import encode
+
+    grouping = grouping_of(place, config)
+    scaling = weight_scaling(
+        kernel, grouping, config.scheme, config.weight_bits, clipped=config.rounding == "mse"
+    )
+    return encode(kernel, scaling, weight_grid(config.weight_bits), grouping)
+
+
+def _correct(
+    graph: Graph, place: WeightPlace, arrays: dict[str, np.ndarray], means: Mapping[Ref, Statistics]
+) -> None:
+    """Correct a layer's bias; a layer without one, or called several times, is left."""
+    calls = graph.calls(place.layer)
+    kernel = graph.params[place.layer][place.weight]
+    if len(calls) != 1 or "bias" not in arrays or place.weight != "kernel":
+        return
+    seen = means[calls[0].inputs[0]]
+    is_depthwise = len(place.axes) == 2
+    if len(seen.least) != kernel.shape[-2]:  # grouped or transposed: its inputs lie elsewhere
+        return
+    bias = corrected_bias(
+        arrays["bias"], kernel, arrays[place.weight], seen.mean, is_depthwise=is_depthwise
+    )
+    arrays["bias"] = bias.astype(arrays["bias"].dtype)
+
+
+def walked_kernels(
+    graphs: tuple[Graph, Graph],
+    plan: IntegerPlan,
+    config: PostTrainingConfig,
+    sampler: Sampler,
+) -> tuple[dict[str, dict[str, np.ndarray]], Weights]:
+    """Round every kernel on the walk.
+
+    Args:
+        graphs: the folded network with quantizers of activations, and the same nodes with idle
+            ones.
+        plan: its integers.
+        config: grids and how weights are rounded.
+        sampler: the images.
+
+    Returns:
+        All weights of the network, and the integers.
+    """
+    quantized, before = graphs
+    wanted = {(place.layer, place.weight): place for place in plan.weights}
+    layers = [
+        layer
+        for layer in kernel_layers(quantized)
+        if all((layer.layer, weight) in wanted for weight in layer.weights)
+    ]
+    nodes = {layer.node: layer for layer in layers}
+    solved = {name: layer.num_rows <= MAX_ROWS for name, layer in nodes.items()}
+    walk = Walk(quantized, solved, sampler, compensate=False, before=before)
+    found: Weights = {}
+    for name in walk:
+        layer, reading = nodes[name], walk.readings.get(name)
+        places = [wanted[layer.layer, weight] for weight in layer.weights]
+        if reading is not None and reading.kernels == layer.weights:
+            solver = _Solver(layer, places[0], config)
+            walk.solve(name, solver)
+            found |= solver.tensors
+            continue
+        for place in places:
+            tensor = _nearest(quantized.params[place.layer][place.weight], place, config)
+            found[place.layer, place.weight] = tensor
+            walk.put({(place.layer, place.weight): tensor.dequantized()})
+    return walk.params(), found
+
+
+class _Solver:
+    """Implements `learners.reconstruction.walk.Solver`; keeps the integers."""
+
+    tensors: Mapping[tuple[str, str], QuantizedTensor]
+
+    def __init__(self, layer: KernelLayer, place: WeightPlace, config: PostTrainingConfig) -> None:
+        self._layer, self._config = layer, config
+        self._grouping = grouping_of(place, config)
+
+    def __call__(
+        self, statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        code = self._code(kernel)
+        gram = statistics.gram(centred)
+        if self._config.rounding == "adaround":
+            steps = code.scaling.scale[code.places.ids[0]]
+            highest = 2 ** (self._config.weight_bits - 1) - 1
+            settled = adaround(kernel, gram, steps, (-highest, highest)) * steps
+        else:
+            cross = statistics.cross_gram(centred)
+            settled, _ = round_to_code(gram, cross, lambda values, importance: code, kernel=kernel)
+        self.tensors = code.tensors(settled)
+        arrays = {weight: each.dequantized() for (_, weight), each in self.tensors.items()}
+        held = self._layer.matrix({self._layer.layer: arrays})
+        offset = np.zeros(kernel.shape[1])
+        if centred:
+            mean_x, mean_y = statistics.means()
+            offset = mean_y - mean_x @ held
+        return held, offset
+
+    def _code(self, kernel: np.ndarray) -> FixedGrid:
+        config = self._config
+        places = Places.of(self._layer, lambda axes: self._grouping)
+        arrays = self._layer.tensors(kernel)
+        (array,) = arrays.values()
+        scaling = weight_scaling(array, self._grouping, config.scheme, config.weight_bits)
+        return FixedGrid(places, weight_grid(config.weight_bits), scaling)

@@ -1,0 +1,266 @@
+"""Quantize a trained network without training: the order of the steps.
+
+1. Batch norms are folded and ReLUs fused: the network as it runs.
+2. If wished, channels are equalized across layers.
+3. The ranges of its activations are taken from samples, or from a table.
+4. Its kernels are rounded, its biases corrected.
+
+What comes out are integers with what they stand for; simulated in float, computed in integers, or
+written to a file they are the same network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from learners.post_training.config import PostTrainingConfig
+from learners.post_training.kernels import Weights, nearest_kernels, walked_kernels
+from learners.reconstruction.sampling import Sampler
+from utils.errors import InputError
+from utils.graph import Graph, Ref
+from utils.graph.integer_form import inference_form, integer_form
+from utils.quantization.calibration import Statistics
+from utils.quantization.calibration_table import CalibrationTable, digest, require
+from utils.quantization.equalization import equalize, unbounded
+from utils.quantization.fake_quant import floored
+from utils.quantization.fake_quant_graph import deployed_graph
+from utils.quantization.grid import Grid, Range, Scaling
+from utils.quantization.integers import IntegerPlan, RangePlace, WeightPlace, integer_plan
+from utils.quantization.observation import observe
+from utils.quantization.simulation import with_quantizers
+from utils.quantization.strategies import activation_grid, activation_scaling
+
+NUM_POSITIONS = 48  # of a map, that rows are sampled at
+INT8_BITS = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class PostTrained:
+    """A quantized network.
+
+    Attributes:
+        config: how.
+        before: the network as it runs, in float.
+        plan: its integers.
+        table: ranges of its activations.
+        scalings: the grid of each activation that has one.
+        graph: the network with its weights on their grids, biases corrected.
+        weights: the integers of its weights.
+    """
+
+    config: PostTrainingConfig
+    before: Graph
+    plan: IntegerPlan
+    table: CalibrationTable
+    scalings: Mapping[Ref, Scaling]
+    graph: Graph
+    weights: Weights
+
+    def deployed(self) -> Graph:
+        """Give the network that a file is converted from: fake quantization inside.
+
+        Raises:
+            InputError: for a network without quantization, or with activations of 16 bits.
+        """
+        config = self.config
+        if not config.scheme.is_quantized or config.activation_bits != INT8_BITS:
+            raise InputError(
+                "a file is converted from a network with activations of 8 bits. Received: "
+                f"--strategy={config.strategy}, --activation_bits={config.activation_bits}."
+            )
+        grid = activation_grid(config.scheme, INT8_BITS)
+        ends = [
+            (place, _ends(self.scalings[place.refs[0]], grid)) for place in self.plan.activations
+        ]
+        return deployed_graph(self.graph, ends, [self._limit(place) for place in self.plan.weights])
+
+    def ends(self) -> dict[str, tuple[float, float]]:
+        """Give what the least and the greatest integer of each activation stand for, by its node.
+
+        A node with several outputs has the range of the last.
+        """
+        grid = activation_grid(self.config.scheme, self.config.activation_bits)
+        return {ref.node: _ends(scaling, grid) for ref, scaling in self.scalings.items()}
+
+    def _limit(self, place: WeightPlace) -> tuple[WeightPlace, int, np.ndarray]:
+        tensor = self.weights[place.layer, place.weight]
+        if tensor.scale is None:
+            raise ValueError("post-training quantization has grids.")
+        limit = tensor.scale * np.float32(2 ** (tensor.bits - 1) - 1)
+        if tensor.grouping.kind == "tensor":
+            return dataclasses.replace(place, axes=()), tensor.bits, limit.reshape(())
+        return place, tensor.bits, limit
+
+    def simulated(self) -> Graph:
+        """Give the quantized network in float arithmetic."""
+        if not self.config.scheme.is_quantized:
+            return self.before
+        return with_quantizers(self.graph, self.scalings, self.config.activation_bits)
+
+
+def _ends(scaling: Scaling, grid: Grid) -> tuple[float, float]:
+    step, zero = float(scaling.scale[0]), int(scaling.zero_point[0])
+    return (grid.lowest - zero) * step, (grid.highest - zero) * step
+
+
+def running_form(graph: Graph, *, equalized: bool) -> Graph:
+    """Give a network as it runs: folded, fused, perhaps equalized.
+
+    Args:
+        graph: the trained network.
+        equalized: scale channels, see `utils.quantization.equalization`.
+    """
+    folded = inference_form(integer_form(graph))[0]
+    return equalize(unbounded(folded)) if equalized else folded
+
+
+def quantize(
+    graph: Graph,
+    config: PostTrainingConfig,
+    batches: Iterable[Any] = (),
+    *,
+    table: CalibrationTable | None = None,
+    seed: int = 0,
+) -> PostTrained:
+    """Quantize a network.
+
+    Args:
+        graph: the trained network.
+        config: how.
+        batches: samples of its inputs; of a network that has a table and is rounded to the nearest
+            without correction none are needed.
+        table: ranges to take instead.
+        seed: of the positions that layers are sampled at.
+
+    Returns:
+        The quantized network.
+
+    Raises:
+        InputError: for missing samples, or a table that lacks a range.
+    """
+    before = running_form(graph, equalized=config.equalize)
+    plan = integer_plan(before)
+    held = list(batches)
+    if table is None:
+        table = calibrate(before, plan, config, held)
+    needed = {ref: place for place in plan.activations for ref in place.refs if not place.fixed}
+    require(table, needed, "the calibration table")
+    scalings = _scalings(plan, table, config)
+    if not config.scheme.is_quantized:
+        changed, weights = before, Weights()
+    elif config.rounding in ("nearest", "mse"):
+        means = _means(before, plan, held) if config.bias_correction else {}
+        changed, weights = nearest_kernels(before, plan, config, means)
+    else:
+        changed, weights = _walked(before, plan, config, scalings, held, seed)
+    return PostTrained(
+        config=config,
+        before=before,
+        plan=plan,
+        table=table,
+        scalings=scalings,
+        graph=changed,
+        weights=weights,
+    )
+
+
+def calibrate(
+    before: Graph, plan: IntegerPlan, config: PostTrainingConfig, batches: Sequence[Any]
+) -> CalibrationTable:
+    """Choose the ranges of a network's activations.
+
+    Args:
+        before: the network as it runs.
+        plan: its integers.
+        config: the method, and the grids that it is for.
+        batches: the samples.
+
+    Returns:
+        The table. Tensors that share a range stand in it with the same numbers.
+    """
+    places = [place for place in plan.activations if place.fixed is None]
+    refs = [ref for place in places for ref in place.refs]
+    needs_histogram = config.calibration not in ("minmax", "moving")
+    seen = observe(before, refs, batches, with_histogram=needs_histogram)
+    grid = activation_grid(config.scheme, config.activation_bits)
+    ranges: dict[Ref, tuple[float, float]] = {}
+    for place in places:
+        found = [
+            seen[ref].range(config.calibration, grid, percentile=config.percentile)  # type: ignore[arg-type]
+            for ref in place.refs
+        ]
+        low = min(float(each.least[0]) for each in found)
+        high = max(float(each.greatest[0]) for each in found)
+        ranges |= dict.fromkeys(place.refs, (low, high))
+    return CalibrationTable(
+        network=digest(before),
+        method=config.calibration,
+        equalized=config.equalize,
+        num_samples=sum(_count(batch) for batch in batches),
+        ranges=ranges,
+    )
+
+
+def _count(batch: Any) -> int:
+    if isinstance(batch, Mapping):
+        batch = next(iter(batch.values()))
+    return len(batch[0] if isinstance(batch, list | tuple) else batch)
+
+
+def _scalings(
+    plan: IntegerPlan, table: CalibrationTable, config: PostTrainingConfig
+) -> dict[Ref, Scaling]:
+    free = [place for place in plan.activations if place.fixed is None]
+    # A ReLU that was dead on all samples has no range.
+    held = floored([_common(place, table) for place in free])
+    ranges = dict(zip(free, held, strict=True))
+    found: dict[Ref, Scaling] = {}
+    for place in plan.activations:
+        low, high = ranges.get(place) or place.fixed or (0.0, 1.0)
+        ends = Range(np.array([low]), np.array([high]))
+        scaling = activation_scaling(ends, config.scheme, config.activation_bits)
+        found |= dict.fromkeys(place.refs, scaling)
+    return found
+
+
+def _common(place: RangePlace, table: CalibrationTable) -> tuple[float, float]:
+    """Give the range of a place; where a table says different ones for its tensors, the widest."""
+    lows, highs = zip(*(table.ranges[ref] for ref in place.refs), strict=True)
+    return min(lows), max(highs)
+
+
+def _means(before: Graph, plan: IntegerPlan, batches: Sequence[Any]) -> dict[Ref, Statistics]:
+    """Look at the inputs of layers with integer weights, by channel."""
+    layers = {place.layer for place in plan.weights}
+    refs = list(dict.fromkeys(node.inputs[0] for node in before.nodes if node.layer in layers))
+    return observe(before, refs, batches, with_histogram=False, by_channel=set(refs))
+
+
+def _walked(
+    before: Graph,
+    plan: IntegerPlan,
+    config: PostTrainingConfig,
+    scalings: Mapping[Ref, Scaling],
+    batches: Sequence[Any],
+    seed: int,
+) -> tuple[Graph, Weights]:
+    if not batches:
+        raise InputError(f"`rounding` {config.rounding} needs samples. Received: none.")
+    bits = config.activation_bits
+    sampler = Sampler(
+        [np.asarray(batch) for batch in batches],
+        num_images=sum(_count(batch) for batch in batches),
+        num_positions=NUM_POSITIONS,
+        seed=seed,
+    )
+    graphs = (
+        with_quantizers(before, scalings, bits),
+        with_quantizers(before, scalings, bits, idle=True),
+    )
+    params, weights = walked_kernels(graphs, plan, config, sampler)
+    kept = {layer: params[layer] for layer in before.params}
+    return before.replace(params=kept), weights

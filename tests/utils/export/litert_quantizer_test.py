@@ -1,0 +1,48 @@
+"""Ranges that we chose, in files that litert-quantizer makes."""
+
+import keras
+import numpy as np
+import pytest
+
+from learners.post_training.config import PostTrainingConfig
+from learners.post_training.recipe import quantize
+from utils.errors import InputError
+from utils.export import litert_quantizer
+from utils.export.flatbuffer import read_graph
+from utils.export.runner import TFLiteRunner
+from utils.export.tflite import convert
+from utils.graph import from_keras, to_keras
+
+
+@pytest.mark.parametrize(("bits", "strategy"), [(8, "minmax"), (16, "symmetry_max")])
+def test_tensors_have_the_ranges_they_are_given(bits: int, strategy: str) -> None:
+    pytest.importorskip(litert_quantizer.PACKAGE)
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="conv")(inputs)
+    x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+    graph = from_keras(keras.Model(inputs, keras.layers.Dense(5, name="fc")(x)))
+    images = np.random.default_rng(0).normal(size=(32, 8, 8, 3)).astype(np.float32)
+    config = PostTrainingConfig(strategy=strategy, activation_bits=bits, calibration="minmax")
+    trained = quantize(graph, config, [images])
+    content = litert_quantizer.quantized_file(
+        convert(to_keras(trained.graph), "float32"),
+        trained.ends(),
+        [{"image": images[:1]}],
+        outputs=["fc"],
+        activation_bits=bits,
+    )
+    found = read_graph(content)
+    steps = [float(found.tensors[each.outputs[0]].scale[0]) for each in found.operators]
+    by_node = {ref.node: float(s.scale[0]) for ref, s in trained.scalings.items()}
+    expected = [by_node[name] for name in ("conv", "mean", "fc")]
+    np.testing.assert_allclose(steps, expected, rtol=1e-3)
+    outputs = np.asarray(TFLiteRunner(content)(images))
+    simulated = np.asarray(to_keras(trained.simulated())(images))
+    assert np.abs(outputs - simulated).max() <= 3 * expected[-1]
+
+
+def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install '.\[litert\]'"):
+        litert_quantizer.require_package()

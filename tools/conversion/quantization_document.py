@@ -1,0 +1,119 @@
+"""The document of post-training quantization: a YAML file in the place of flags.
+
+    MODEL:
+        graph: models/resnet50/graph.json      # and params.npz in the same folder
+        params: models/resnet50/params.npz
+    QUAN:
+        strategy: symmetry_max
+        qconfig:
+            weight_quan: perlayer
+            table: calibrations/resnet50.json
+            image_path: images.npy             # samples to calibrate with
+    EVALUATION:
+        input_node: '0:0'
+        output_node: '506:0'
+    SAVE_PATH: resnet50_int8.tflite
+
+`MODEL` may name a `file: model.keras` instead. Paths are those of the folder in which the command
+runs.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+from utils.command import notes
+from utils.document import Section, load
+from utils.errors import InputError
+
+_FLAGS = ("--config-file", "--config_file")
+_KEYS = ("MODEL", "QUAN", "EVALUATION", "SAVE_PATH")
+_UNUSED = ("input_images", "label_file", "image_file")
+
+
+def argv_of(argv: Sequence[str]) -> list[str]:
+    """Replace `--config-file` by the flags that stand for its document.
+
+    Args:
+        argv: the arguments.
+
+    Returns:
+        The document's flags, then the others of `argv`, which count before them.
+
+    Raises:
+        InputError: if the document cannot be read, or holds what it must not.
+    """
+    rest, path = [], None
+    given = iter(argv)
+    for each in given:
+        name, has_value, value = each.partition("=")
+        if name not in _FLAGS:
+            rest.append(each)
+            continue
+        path = value if has_value else next(given, "")
+        if not path:
+            raise InputError(f"`{name}` must name a .yml file. Received: none.")
+    return rest if path is None else [*_flags(path, rest), *rest]
+
+
+def _flags(path: str, given: Sequence[str]) -> list[str]:
+    source = f"`config-file`: {path}"
+    document = Section(source, "", load(path, source), _KEYS)
+    found = {"model_file": _model(document)}
+    if document.has("QUAN"):
+        quan = Section(source, "QUAN", document.raw("QUAN"), ("strategy", "qconfig"))
+        found["strategy"] = _text(quan, "strategy")
+        if quan.has("qconfig"):
+            keys = ("weight_quan", "table", "image_path")
+            inner = Section(source, "QUAN.qconfig", quan.raw("qconfig"), keys)
+            found["weight_quan"] = _text(inner, "weight_quan")
+            found["table"] = _text(inner, "table")
+            found["calibration_file"] = _text(inner, "image_path")
+    if document.has("EVALUATION"):
+        known = ("input_node", "output_node", *_UNUSED)
+        inner = Section(source, "EVALUATION", document.raw("EVALUATION"), known)
+        found["input_node"] = _text(inner, "input_node")
+        found["output_node"] = _text(inner, "output_node")
+        unused = [key for key in _UNUSED if inner.has(key)]
+        if unused:
+            notes.print(
+                f"note: {', '.join(unused)} of EVALUATION have no effect: give --model_helper for "
+                "test images and labels.",
+                markup=False,
+            )
+    if document.has("SAVE_PATH"):
+        found["out_file"] = _as_tflite(_text(document, "SAVE_PATH") or "")
+    taken = {each.partition("=")[0].lstrip("-") for each in given}
+    return [f"--{key}={value}" for key, value in found.items() if value and key not in taken]
+
+
+def _text(section: Section, key: str) -> str | None:
+    return section.text(key) if section.has(key) else None
+
+
+def _model(document: Section) -> str | None:
+    if not document.has("MODEL"):
+        return None
+    keys = ("graph", "params", "file")
+    model = Section(document.source, "MODEL", document.raw("MODEL"), keys)
+    if model.has("file"):
+        return model.text("file")
+    graph, params = (pathlib.Path(model.text(key)) for key in ("graph", "params"))
+    if graph.parent != params.parent or (graph.name, params.name) != ("graph.json", "params.npz"):
+        model.refuse(
+            "graph",
+            "and `MODEL.params` must be graph.json and params.npz of one folder, as "
+            f"export_graph.py writes them. Received: {str(graph)!r}, {str(params)!r}",
+        )
+    return str(graph.parent)
+
+
+def _as_tflite(path: str) -> str:
+    changed = str(pathlib.Path(path).with_suffix(".tflite"))
+    if changed != path:
+        notes.print(
+            f"note: SAVE_PATH {path}: quantized networks are .tflite files: {changed}.",
+            markup=False,
+        )
+    return changed
