@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import utils.quantization.activation  # noqa: F401  registers a layer that files may hold
+from utils.archives import MAX_ARCHIVE_BYTES
+from utils.atomic import atomic_path
 from utils.errors import InputError
-from utils.files import MAX_ARCHIVE_BYTES, atomic_path
 from utils.graph.description import Declared, describe, parse_json, rebuild
 from utils.graph.encoding import malformed
 from utils.graph.ir import Graph
