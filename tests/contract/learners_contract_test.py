@@ -23,11 +23,13 @@ class Row:
         flags: besides those of `tests.learners.runs`.
         flops: share of the multiply-adds that must be left.
         taught: it needs a teacher, which is the network that all rows begin with.
+        rounding: how far the accuracy of the result may be from that of its float file.
     """
 
     flags: dict[str, object]
     flops: float
     taught: bool = False
+    rounding: float = 1e-6
 
 
 TABLE = {
@@ -41,7 +43,7 @@ TABLE = {
     "soft-pruned": Row({"sfp_thresholds": "0.6", "sfp_max_retrains": 0}, 0.657),
     "weight-sparse": Row({"ws_prune_ratio_prtl": "uniform"}, 1.0),
     "uniform": Row({"uql_use_buckets": True, "uql_activation_bits": 8}, 1.0),
-    "uniform-tf": Row({}, 1.0),
+    "uniform-tf": Row({}, 1.0, rounding=0.01),
     "non-uniform": Row({}, 1.0),
 }
 
@@ -138,7 +140,8 @@ def test_export_agrees_with_the_network(learner, finished):
     report = finished(learner)
     float_file, int8_file = report.file("float32"), report.file("int8")
     assert float_file.agreement == 1.0
-    assert float_file.top1 == pytest.approx(report.after.top1)
+    # Of a learner that quantizes activations the accuracy is that with them, which this file is not.
+    assert float_file.top1 == pytest.approx(report.after.top1, abs=TABLE[learner].rounding)
     assert int8_file.agreement >= 0.97
     assert int8_file.file_bytes < float_file.file_bytes
     assert all(pathlib.Path(file.path).is_file() for file in (float_file, int8_file))
