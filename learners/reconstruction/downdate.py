@@ -134,7 +134,7 @@ class Downdate:
 
         Where a team has fewer of them than another, some that are settled fill it up.
         """
-        num_left = int(self._left.sum(axis=1).max())
+        num_left = max(int(self._left.sum(axis=1).max()), 1)  # when all is settled, one of those
         rows = np.argsort(-self._left, axis=1, kind="stable")[:, :num_left]
         inverse = np.empty((len(rows), num_left, num_left))
         for team, places in enumerate(self._place[self._teams[:, None], rows]):

@@ -140,7 +140,7 @@ def test_export_agrees_with_the_network(learner, finished):
     report = finished(learner)
     float_file, int8_file = report.file("float32"), report.file("int8")
     assert float_file.agreement == 1.0
-    # Of a learner that quantizes activations the accuracy is that with them, which this file is not.
+    # With quantized activations the accuracy is that with them, which this file does not have.
     assert float_file.top1 == pytest.approx(report.after.top1, abs=TABLE[learner].rounding)
     assert int8_file.agreement >= 0.97
     assert int8_file.file_bytes < float_file.file_bytes

@@ -58,7 +58,8 @@ def test_mode_weights_leaves_the_codebooks_as_they_are(rounded, trained_digits, 
 def test_zeros_and_codebooks_of_a_sparse_network_are_in_the_packed_file(trained_digits, tmp_path):
     compress(
         "weight-sparse,non-uniform", tmp_path, copied(trained_digits), nb_epochs="0,0",
-        ws_prune_ratio=0.6, nuql_weight_bits=3,
+        ws_prune_ratio=0.6, ws_criterion="magnitude", ws_prune_ratio_prtl="uniform",
+        nuql_rounding="nearest", nuql_weight_bits=3, tflite="none",
     )  # fmt: skip
     (path,) = tmp_path.rglob("model.fpq")
     kernels = kernels_of(load_packed(path))

@@ -100,3 +100,13 @@ def test_an_inverse_that_is_none_is_refused(problem):
     state = Downdate(inverse, problem[1], np.arange(NUM_ROWS)[:, None])
     with pytest.raises(ValueError, match="singular to rounding"):
         state.settle(np.zeros(NUM_TEAMS, int))
+
+
+def test_when_all_is_settled_nothing_changes_any_more(problem, monkeypatch):
+    monkeypatch.setattr(downdate, "PANEL", 1)
+    state = state_of(problem, np.arange(NUM_ROWS)[:, None])
+    for block in range(NUM_ROWS):
+        state.settle(np.full(NUM_TEAMS, block))
+    for _ in range(3):  # teams that were done earlier wait for others
+        np.testing.assert_array_equal(state.settle(np.full(NUM_TEAMS, -1)), 0.0)
+    np.testing.assert_array_equal(state.kernel, 0.0)

@@ -122,7 +122,8 @@ def test_cut_channels_stay_cut_in_the_file(
 def test_zeros_stay_zeros_in_the_file(trained_digits: keras.Model, tmp_path: pathlib.Path) -> None:
     run(
         "weight-sparse,uniform-tf", trained_digits, tmp_path, nb_epochs=f"0,{TWO_STEPS}",
-        ws_prune_ratio=0.6, uqtf_freeze_bn_delay=1,
+        ws_prune_ratio=0.6, ws_criterion="magnitude", ws_prune_ratio_prtl="uniform",
+        uqtf_freeze_bn_delay=1,
     )  # fmt: skip
     sizes = sum(kernel.size for kernel in kernels_of(trained_digits))
     zeros = sum(int((kernel == 0).sum()) for kernel in kernels_in(file_of(tmp_path)))
