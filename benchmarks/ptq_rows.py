@@ -40,9 +40,10 @@ def resnet20_file(context: Context, **settings: Any) -> dict[str, float]:
     start = time.perf_counter()
     trained = quantize(graph, PostTrainingConfig(**settings), batches, seed=context.seed)
     seconds = time.perf_counter() - start
+    deployed = to_keras(trained.deployed())
     networks = [
         Exported(name="before", model=model),
-        Exported(name="after", model=to_keras(trained.deployed()), deployed=True),
+        Exported(name="after", model=deployed, deployed=deployed),
     ]
     convert = ConvertConfig(packed="never")
     size = len(

@@ -213,7 +213,8 @@ def file_of(trained: PostTrained, config: QuantizeModelConfig, source: Opened) -
     convert = ConvertConfig(
         tflite_io=config.tflite_io, packed="never", tflite_minutes=config.tflite_minutes
     )
-    network = Exported(name="after", model=to_keras(trained.deployed()), deployed=True)
+    deployed = to_keras(trained.deployed())
+    network = Exported(name="after", model=deployed, deployed=deployed)
     made = convert_all([network], ["int8"], convert, None)[("after", "int8")]
     if made.content is None:
         raise ExportError(made.failed)
