@@ -60,8 +60,9 @@ def test_integers_are_those_of_the_file(graph: Graph) -> None:
     trained = _quantized(graph, strategy="minmax_t")
     network = IntegerNetwork(trained.graph, trained.scalings, trained.weights)
     (found,) = network.integers(_IMAGES)
-    deployed = Exported(name="after", model=to_keras(trained.deployed()), deployed=True)
-    made = convert_all([deployed], ["int8"], ConvertConfig(), None)[("after", "int8")]
+    deployed = to_keras(trained.deployed())
+    network = Exported(name="after", model=deployed, deployed=deployed)
+    made = convert_all([network], ["int8"], ConvertConfig(), None)[("after", "int8")]
     assert made.content is not None, made.failed
     assert not read_graph(made.content).float_operators()
     interpreter = Interpreter(
