@@ -61,8 +61,8 @@ def test_integers_are_those_of_the_file(graph: Graph) -> None:
     network = IntegerNetwork(trained.graph, trained.scalings, trained.weights)
     (found,) = network.integers(_IMAGES)
     deployed = to_keras(trained.deployed())
-    network = Exported(name="after", model=deployed, deployed=deployed)
-    made = convert_all([network], ["int8"], ConvertConfig(), None)[("after", "int8")]
+    exported = Exported(name="after", model=deployed, deployed=deployed)
+    made = convert_all([exported], ["int8"], ConvertConfig(), None)[("after", "int8")]
     assert made.content is not None, made.failed
     assert not read_graph(made.content).float_operators()
     interpreter = Interpreter(
