@@ -56,8 +56,7 @@ _TINY = {
     ],
     "filter-pruned": ["--fp_nb_smpls=100", "--tflite=none"],
     "soft-pruned": ["--sfp_thresholds=0.6,0.5", "--sfp_max_retrains=0", "--tflite=none"],
-    ",uniform": ["--uql_nb_smpls=100"],
-    "=uniform": ["--uql_nb_smpls=100"],
+    "uniform": ["--uql_nb_smpls=100"],
     "non-uniform": ["--nuql_nb_smpls=100"],
     "full-prec,uniform": ["--nb_epochs=0.1,0"],
     "weight-sparse": ["--ws_nb_smpls=100", "--ws_nb_crops_per_smpl=2"],
@@ -108,15 +107,23 @@ def calls_of(script, checkout):
     return [json.loads(line) for line in notes.read_text().splitlines()]
 
 
+def _named(arguments):
+    """Name the learners of a call, all of them as one list, and its flags."""
+    pairs = [argument.partition("=")[::2] for argument in arguments]
+    lists = [value for flag, value in pairs if flag == "--learner"]
+    return {flag for flag, _ in pairs}.union(lists, *(value.split(",") for value in lists))
+
+
 def call(arguments, checkout, *, exports):
     """Carry out a recorded call of Python in this process, with tiny settings."""
     script = os.path.relpath(arguments[0], checkout)
     argv = [*arguments[1:], *_TINY[script]]
     if script == "main.py" and not exports:
         argv += ["--tflite=none"]
-    for name, settings in _TINY.items():
-        if any(arg.startswith(("--learner=", "--uql_enbl")) and name in arg for arg in argv):
-            argv += settings
+    named = _named(arguments)
+    for name in _TINY:  # in that order: what a list of learners needs comes last
+        if name in named - {script}:
+            argv += _TINY[name]
     assert _COMMANDS[script](argv) == 0, shlex.join(arguments)
 
 
