@@ -30,9 +30,8 @@ class Grouping:
     Example:
         >>> Grouping("channel").ids((2, 3)).tolist()
         [[0, 1, 2], [0, 1, 2]]
-        >>> Grouping("split", size=4).ids((2, 3))
-        array([[0, 0, 0],
-               [0, 1, 1]])
+        >>> Grouping("split", size=4).ids((2, 3)).tolist()
+        [[0, 0, 0], [0, 1, 1]]
     """
 
     kind: Literal["tensor", "channel", "split"]

@@ -58,7 +58,7 @@ def least_squares(
     Example:
         >>> values = np.array([-0.1, 0.1, 0.1, -0.1, 0.1, -0.1, 0.12])
         >>> least_squares(values, np.zeros(7, int), 1, Grid(bits=2, kind="symmetric")).scale
-        array([0.10333333])
+        array([0.10285714])
     """
     whole = scale(calibrate(values, ids, num_groups), grid)
     flat, groups = np.asarray(values, np.float64).ravel(), ids.ravel()
