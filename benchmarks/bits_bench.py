@@ -12,8 +12,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import Context, Row, packed_rows, real_data
-from benchmarks.cifar_runs import NUM_SEEDS, cifar_run, finished_run, folder_of, over_seeds, spread
+from benchmarks import Context, Row, packed_rows
+from benchmarks.cifar_runs import NUM_SEEDS, cifar_run, mobilenet_run, over_seeds, spread
 
 SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
 
@@ -47,20 +47,8 @@ def sparse_and_coarse(context: Context) -> dict[str, object]:
 
 def mobilenet(context: Context, *options: str) -> dict[str, object]:
     """Round MobileNetV2 x0.25 and train it, with three seeds, against its float network."""
-    from benchmarks.trained import mobilenet_v2
-
-    path, _ = mobilenet_v2(context)
-    network = (
-        "--model_helper=mobilenet_at_cifar10",
-        "--mobilenet_version=2",
-        "--mobilenet_depth_mult=0.25",
-        f"--pretrained_path={path}",
-        f"--data_dir_local={real_data.cifar10_for_a_row()}",
-    )
-    reports = []
-    for seed in range(context.seed, context.seed + NUM_SEEDS):
-        flags = [*network, *options, *TRAINED, f"--seed={seed}"]
-        reports.append(finished_run(folder_of(context, seed, flags), flags))
+    seeds = range(context.seed, context.seed + NUM_SEEDS)
+    reports = [mobilenet_run(context, seed, *options, *TRAINED) for seed in seeds]
     top1 = spread(reports)["top1"]
     dense = reports[0]["before"]["top1"]
     return {"dense": dense, "top1": top1, "loss": dense - top1}

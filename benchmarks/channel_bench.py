@@ -14,7 +14,15 @@ import statistics
 from typing import Any
 
 from benchmarks import Context, Row, real_data
-from benchmarks.cifar_runs import NUM_SEEDS, cifar_run, finished_run, folder_of, over_seeds, spread
+from benchmarks.cifar_runs import (
+    NUM_SEEDS,
+    cifar_run,
+    finished_run,
+    folder_of,
+    mobilenet_run,
+    over_seeds,
+    spread,
+)
 from benchmarks.peer_results import best_peer
 
 SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
@@ -174,23 +182,8 @@ def lenet_filters(context: Context) -> dict[str, object]:
 
 def mobilenet_filters(context: Context, ratio: float) -> dict[str, object]:
     """Cut MobileNetV2 on CIFAR-10 by a ratio of the document's table."""
-    from benchmarks.trained import mobilenet_v2
-
-    path, _ = mobilenet_v2(context)
-    flags = (
-        "--model_helper=mobilenet_at_cifar10",
-        "--mobilenet_version=2",
-        "--mobilenet_depth_mult=0.25",
-        f"--pretrained_path={path}",
-        f"--data_dir_local={real_data.cifar10_for_a_row()}",
-        "--learner=filter-pruned",
-        f"--fp_prune_ratio={ratio}",
-        "--nb_epochs=3",
-        "--enbl_dst",
-        FLOAT,
-        f"--seed={context.seed}",
-    )
-    report = finished_run(folder_of(context, context.seed, flags), flags)
+    prune = ("--learner=filter-pruned", f"--fp_prune_ratio={ratio}")
+    report = mobilenet_run(context, context.seed, *prune, "--nb_epochs=3", "--enbl_dst", FLOAT)
     before, after = report["before"], report["after"]
     return {
         "top1": after["top1"],

@@ -59,6 +59,36 @@ def cifar_run(context: Context, seed: int, *options: str, size: int = 20) -> dic
     return finished_run(folder_of(context, seed, flags), [*flags, f"--seed={seed}"])
 
 
+def mobilenet_run(context: Context, seed: int, *options: str) -> dict[str, Any]:
+    """Run a learner on MobileNetV2 x0.25, trained once for all rows, and read its report.
+
+    Args:
+        context: the row's.
+        seed: of the run.
+        options: flags of the run.
+
+    Returns:
+        The report.
+
+    Raises:
+        SkipRow: without the data.
+        RuntimeError: if the command fails.
+    """
+    from benchmarks.trained import mobilenet_v2
+
+    path, _ = mobilenet_v2(context)
+    flags = [
+        "--model_helper=mobilenet_at_cifar10",
+        "--mobilenet_version=2",
+        "--mobilenet_depth_mult=0.25",
+        f"--pretrained_path={path}",
+        f"--data_dir_local={real_data.cifar10_for_a_row()}",
+        *options,
+        f"--seed={seed}",
+    ]
+    return finished_run(folder_of(context, seed, flags), flags)
+
+
 def finished_run(folder: pathlib.Path, flags: Sequence[str]) -> dict[str, Any]:
     """Run the command into a folder unless it was, and read the report.
 

@@ -12,8 +12,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import Context, Row, ptq_rows, real_data
-from benchmarks.cifar_runs import NUM_SEEDS, cifar_run, finished_run, folder_of
+from benchmarks import Context, Row, ptq_rows
+from benchmarks.cifar_runs import NUM_SEEDS, cifar_run, mobilenet_run
 
 SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
 
@@ -37,21 +37,7 @@ def half_pruned(context: Context) -> dict[str, object]:
 
 def mobilenet(context: Context, *options: str) -> dict[str, object]:
     """Quantize MobileNetV2 x0.25, whose depthwise layers lose most."""
-    from benchmarks.trained import mobilenet_v2
-
-    path, _ = mobilenet_v2(context)
-    network = (
-        "--model_helper=mobilenet_at_cifar10",
-        "--mobilenet_version=2",
-        "--mobilenet_depth_mult=0.25",
-        f"--pretrained_path={path}",
-        f"--data_dir_local={real_data.cifar10_for_a_row()}",
-    )
-    reports = []
-    for seed in _seeds(context):
-        flags = [*network, *options, *MEASURED, f"--seed={seed}"]
-        reports.append(finished_run(folder_of(context, seed, flags), flags))
-    return _summary(reports)
+    return _summary([mobilenet_run(context, seed, *options, *MEASURED) for seed in _seeds(context)])
 
 
 def _seeds(context: Context) -> range:

@@ -9,7 +9,7 @@ import re
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -225,15 +225,23 @@ def list_file(text: str) -> Callable[[], None]:
     return write
 
 
-def bits_file(**values: int) -> Callable[[], None]:
-    """Write bits.json: a setting for layers of 100 weights each."""
+def setting_file(quantity: str, name: str, values: Mapping[str, int]) -> Callable[[], None]:
+    """Write a setting for layers of 100 weights each."""
 
     def write() -> None:
         network = dict.fromkeys(values, 100)
-        document = {"schema_version": 2, "quantity": "bits", "network": network, "values": values}
-        pathlib.Path("bits.json").write_text(json.dumps(document))
+        document = {"schema_version": 2, "quantity": quantity, "network": network, "values": values}
+        pathlib.Path(name).write_text(json.dumps(document))
 
     return write
+
+
+def bits_file(**values: int) -> Callable[[], None]:
+    return setting_file("bits", "bits.json", values)
+
+
+def weights_file(**values: int) -> Callable[[], None]:
+    return setting_file("sparsity", "ratios.json", values)
 
 
 def prune_dict(text: str) -> Callable[[], None]:
@@ -416,7 +424,7 @@ TABLE = [
         ("--fp_config=prune.yaml", "no layer with filters is named 'cov1'", "'conv1'"),
         document(("ratio: 0.4", "prune_type: specified_layer_prune, layers_to_be_pruned: "
                                 "{cov1: 0.4}")), started=True),
-    # soft pruning
+    # weight sparsification
     Bad("a schedule that ends before it begins",
         f"{SPARSE} --ws_iter_ratio_beg=0.5 --ws_iter_ratio_end=0.4",
         ("`ws_iter_ratio_beg` must be below `ws_iter_ratio_end`", "Received: 0.5 and 0.4")),
@@ -454,8 +462,15 @@ TABLE = [
     Bad("a start beyond the end",
         f"{SPARSE} --ws_criterion=obs --ws_schedule=poly --ws_prune_ratio_init=0.9",
         ("`ws_prune_ratio_init` must not exceed `ws_prune_ratio`", "0.9 and 0.75")),
+    Bad("a budget of weights that cannot be met", f"{SPARSE} --budget=nonzeros:0.0001",
+        ("The budget nonzeros:0.0001 cannot be met", "fewer --ws_skip_* flags"), started=True),
+    Bad("a setting of sparsity for another network",
+        f"{SPARSE} --ws_prune_ratio_prtl=uniform --setting=ratios.json",
+        ("was made for another network", "no entry for 'conv2'"),
+        weights_file(conv9=3), started=True),
     Bad("a budget beside N:M", f"{SPARSE} --ws_granularity=2:4 --budget=nonzeros:0.5",
         ("--budget and --ws_granularity=2:4 contradict each other",)),
+    # soft pruning
     Bad("thresholds that rise", f"{SOFT} --sfp_thresholds=0.5,0.6",
         ("`sfp_thresholds` must be numbers in (0, 1)", "Received: 0.5, 0.6")),
     Bad("a scope that is not there", f"{SOFT} --sfp_scope_names=cnov",

@@ -15,7 +15,7 @@ from learners.filters.criteria import CRITERIA, Score, group_filters
 from learners.filters.gradients import Key, filter_products
 from learners.labelled import labelled_batches
 from learners.live_weights import LiveWeights
-from learners.reconstruction.sampling import Sampler, training_sampler
+from learners.reconstruction.sampling import Sampler, flagged_sampler
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import ChannelGroup, Graph, to_keras
 from utils.progress import WorkProgress
@@ -106,12 +106,7 @@ class FilterCutting:
         return result.graph
 
     def _sampler(self) -> Sampler:
-        return training_sampler(
-            self._helper,
-            num_images=self._config.nb_smpls,
-            num_positions=self._config.nb_crops_per_smpl,
-            seed=self._seed,
-        )
+        return flagged_sampler(self._helper, self._config, seed=self._seed)
 
 
 def _counted(graph: Graph, wanted: Cut) -> list[ChannelGroup]:

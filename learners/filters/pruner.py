@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from learners.due_steps import due_steps
 from learners.filters.carriers import (
     BIAS,
     FILTER,
@@ -20,7 +21,7 @@ from learners.filters.criteria import CRITERIA, group_filters
 from learners.filters.gradients import products
 from learners.filters.strip import example_inputs, stripped
 from learners.live_weights import LiveWeights
-from learners.own_loop import OwnLoop, due_steps
+from learners.own_loop import OwnLoop
 from utils.errors import InputError
 from utils.flags import nearest
 from utils.graph import ChannelGroup

@@ -17,7 +17,8 @@ WHOLE_BITS = 32
 EDGE_BITS = 8  # of the first and the last layer, where they are not treated as all others
 
 _BUCKETS = ("{prefix}use_buckets", "buckets")
-_SEARCH = ("{prefix}enbl_rl_agent", "a search")
+SEARCH = ("{prefix}enbl_rl_agent", "a search")
+"""What flags of the search need."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,14 +38,14 @@ class BitSearchConfig(RolloutConfig):
         "Bits per weight that a search may spend on the layers that it chooses for, on average.",
         lower=1,
         upper=MAX_WEIGHT_BITS,
-        needs=_SEARCH,
+        needs=SEARCH,
         rivals=("budget",),
     )
     w_bit_min: int = flag(
-        2, "Fewest bits of a layer in a search.", lower=1, upper=MAX_WEIGHT_BITS, needs=_SEARCH
+        2, "Fewest bits of a layer in a search.", lower=1, upper=MAX_WEIGHT_BITS, needs=SEARCH
     )
     w_bit_max: int = flag(
-        8, "Most bits of a layer in a search.", lower=1, upper=MAX_WEIGHT_BITS, needs=_SEARCH
+        8, "Most bits of a layer in a search.", lower=1, upper=MAX_WEIGHT_BITS, needs=SEARCH
     )
     enbl_random_layers: bool = flag(
         True,

@@ -25,7 +25,7 @@ from learners.low_bits.bits import activation_bits, quantized_layers, weight_bit
 from learners.low_bits.coding import Code, Coding
 from learners.low_bits.search import bit_problem, chosen_layers, counted
 from learners.low_bits.start import Start, nearest_start, walked_start
-from learners.reconstruction.sampling import Sampler, training_sampler
+from learners.reconstruction.sampling import Sampler, flagged_sampler
 from learners.search.problem import Problem
 from learners.search.stage import SearchedStage
 from learners.setting import Setting
@@ -264,12 +264,7 @@ class LowBitLearner(AbstractLearner):
 
     def sampler(self) -> Sampler:
         """Draw the training images that moments and ranges are taken from."""
-        return training_sampler(
-            self.helper,
-            num_images=self.config.nb_smpls,
-            num_positions=self.config.nb_crops_per_smpl,
-            seed=self.context.run.seed,
-        )
+        return flagged_sampler(self.helper, self.config, seed=self.context.run.seed)
 
 
 def _kept(search: Search | None, problem: Problem) -> np.ndarray:

@@ -3,11 +3,9 @@
 import dataclasses
 from typing import ClassVar
 
-from learners.low_bits.config import BitSearchConfig, LowBitConfig
+from learners.low_bits.config import SEARCH, BitSearchConfig, LowBitConfig
 from utils.flags import flag, group
 from utils.quantization.codebook import MAX_BITS, MODES, STYLES
-
-_SEARCH = ("{prefix}enbl_rl_agent", "a search")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,14 +17,14 @@ class CodebookSearchConfig(BitSearchConfig):
         "Bits per weight that a search may spend on the layers that it chooses for, on average.",
         lower=1,
         upper=MAX_BITS,
-        needs=_SEARCH,
+        needs=SEARCH,
         rivals=("budget",),
     )
     w_bit_min: int = flag(
-        2, "Fewest bits of a layer in a search.", lower=1, upper=MAX_BITS, needs=_SEARCH
+        2, "Fewest bits of a layer in a search.", lower=1, upper=MAX_BITS, needs=SEARCH
     )
     w_bit_max: int = flag(
-        8, "Most bits of a layer in a search.", lower=1, upper=MAX_BITS, needs=_SEARCH
+        8, "Most bits of a layer in a search.", lower=1, upper=MAX_BITS, needs=SEARCH
     )
     tune_global_steps: int = flag(
         2101,

@@ -8,7 +8,7 @@ channels) and wait in memory. Rows are wide and never held: they go straight int
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -316,6 +316,25 @@ _PIXEL = Window()  # one position of a map, all its channels
 def _with_ones(rows_seen: tf.Tensor) -> tf.Tensor:
     """Append the column of ones that stands for the offset."""
     return tf.concat([rows_seen, tf.ones([tf.shape(rows_seen)[0], 1])], axis=1)
+
+
+class SamplingFlags(Protocol):
+    """Flags of a learner that looks at training images."""
+
+    @property
+    def nb_smpls(self) -> int:
+        """Images."""
+
+    @property
+    def nb_crops_per_smpl(self) -> int:
+        """Positions of each."""
+
+
+def flagged_sampler(helper: AbstractModelHelper, flags: SamplingFlags, *, seed: int) -> Sampler:
+    """Make a sampler of as many training images and positions as a learner's flags say."""
+    return training_sampler(
+        helper, num_images=flags.nb_smpls, num_positions=flags.nb_crops_per_smpl, seed=seed
+    )
 
 
 def training_sampler(

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from learners.due_steps import due_steps
 from learners.kernels.layers import KernelLayer, kernel_layers
 from learners.live_weights import LiveWeights
-from learners.own_loop import OwnLoop, due_steps
+from learners.own_loop import OwnLoop
 from learners.sparsity.masks import Granularity, make_mask, parse_granularity
 from learners.sparsity.progression import PROGRESSIONS
 from learners.sparsity.prune_dict import (

@@ -29,7 +29,7 @@ import keras
 
 from learners.base import FINE_TUNING, AbstractLearner, Trained
 from learners.kernels.layers import kernel_layers
-from learners.reconstruction.sampling import Sampler, training_sampler
+from learners.reconstruction.sampling import Sampler, flagged_sampler
 from learners.uniform_quantization_tf.network import (
     IntegerNetwork,
     Weight,
@@ -240,12 +240,7 @@ class UniformQuantTFLearner(AbstractLearner):
         return from_keras(model, allow_unsafe=self.context.run.allow_unsafe)
 
     def _sampler(self) -> Sampler:
-        return training_sampler(
-            self.helper,
-            num_images=self.config.nb_smpls,
-            num_positions=self.config.nb_crops_per_smpl,
-            seed=self.context.run.seed,
-        )
+        return flagged_sampler(self.helper, self.config, seed=self.context.run.seed)
 
     def _advice(self, part: str) -> str:
         """Say which flag to lower."""

@@ -17,10 +17,12 @@ import keras
 import numpy as np
 
 from learners.base import FINE_TUNING, AbstractLearner, Trained
+from learners.budget import Budget
 from learners.identity import file_digest
 from learners.live_weights import LiveWeights
-from learners.reconstruction.sampling import Sampler, training_sampler
+from learners.reconstruction.sampling import Sampler, flagged_sampler
 from learners.search.stage import SearchedStage
+from learners.setting import Setting
 from learners.sparsity.score import SCORES, Criterion
 from learners.weight_sparsification.allocate import Counts
 from learners.weight_sparsification.config import OBS, WeightSparseConfig
@@ -81,6 +83,24 @@ class WeightSparseLearner(AbstractLearner):
         if SCORES.get(config.criterion, SCORES["magnitude"]).needs_gradients:
             weights = LiveWeights(model, allow_unsafe=allow_unsafe)
             refuse_frozen(weights, targets, f"`ws_criterion` {config.criterion}")
+
+    @classmethod
+    def check_choice(
+        cls,
+        model: keras.Model,
+        config: Any,
+        *,
+        budget: Budget | None,
+        setting: Setting | None,
+        allow_unsafe: bool,
+    ) -> None:
+        """Refuse a setting for other kernels or tiles, and a budget that cannot be met."""
+        graph = from_keras(model, allow_unsafe=allow_unsafe)
+        targets = find_targets(graph, config)
+        if setting is not None:
+            in_whole_tiles(setting, targets, config.grain)
+        elif budget is not None and budget.text != config.own_budget():  # that counts these alone
+            num_left(targets, config, budget, complexity(graph).nonzeros)
 
     def fingerprint(self) -> dict[str, Any]:
         """Compare the prune dict's content too."""
@@ -238,12 +258,7 @@ class WeightSparseLearner(AbstractLearner):
 
     def sampler(self) -> Sampler:
         """Draw the training images that closed forms are taken from."""
-        return training_sampler(
-            self.helper,
-            num_images=self.config.nb_smpls,
-            num_positions=self.config.nb_crops_per_smpl,
-            seed=self.context.run.seed,
-        )
+        return flagged_sampler(self.helper, self.config, seed=self.context.run.seed)
 
     def searched(self, graph: Graph, targets: Targets) -> Trained:
         """Let an agent settle the shares, compare with one ratio for all, keep the better."""

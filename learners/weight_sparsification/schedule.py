@@ -6,8 +6,10 @@ Steps are counted from 1; 0 is before the first.
 """
 
 import dataclasses
+import functools
 from typing import Protocol
 
+from learners.due_steps import due_steps
 from utils.errors import InputError
 
 
@@ -81,9 +83,8 @@ class Polynomial:
 class Stairs:
     """Sparse training in stairs: nothing for a while, then a part every `frequency` steps.
 
-    After `pretrain_step` steps come `sparse_step` in which masks are decided `sparse_step //
-    frequency` times, the first time `frequency` steps after the begin; the sparsity follows (1) of
-    `Polynomial` from stair to stair.
+    The steps are those of own loops (`due_steps`); the sparsity follows (1) of `Polynomial` from
+    stair to stair.
 
     Attributes:
         pretrain_step: steps before anything is removed.
@@ -105,31 +106,29 @@ class Stairs:
     exponent: float = 3.0
 
     def __post_init__(self) -> None:
-        if self.pretrain_step < 0 or not 1 <= self.frequency <= self.sparse_step:
-            raise ValueError(
-                "`pretrain_step` must be at least 0 and `frequency` in [1, sparse_step]. Received: "
-                f"pretrain_step={self.pretrain_step}, frequency={self.frequency}, "
-                f"sparse_step={self.sparse_step}."
-            )
+        _ = self._due  # refuses numbers that cannot be
+
+    @functools.cached_property
+    def _due(self) -> dict[int, float]:
+        return dict(due_steps(self.pretrain_step, self.sparse_step, self.frequency))
 
     def left(self, step: int) -> float:
         """See the module."""
-        stair = min(max((step - self.pretrain_step) // self.frequency, 0), self.num_updates())
-        return (1.0 - stair / self.num_updates()) ** self.exponent
+        done = max((share for due, share in self._due.items() if due <= step), default=0.0)
+        return (1.0 - done) ** self.exponent
 
     def is_update(self, step: int) -> bool:
         """See the module."""
-        stair, rest = divmod(step - self.pretrain_step, self.frequency)
-        return rest == 0 and 1 <= stair <= self.num_updates()
+        return step in self._due
 
     def num_updates(self) -> int:
         """How many stairs there are."""
-        return self.sparse_step // self.frequency
+        return len(self._due)
 
     @property
     def end(self) -> int:
         """The step of the last stair."""
-        return self.pretrain_step + self.num_updates() * self.frequency
+        return max(self._due)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,7 @@
 import keras
 import numpy as np
-import pytest
 
-from learners.own_loop import OwnLoop, due_steps
+from learners.own_loop import OwnLoop
 
 
 class Noting(OwnLoop):
@@ -28,14 +27,3 @@ def test_the_callback_tells_of_steps_and_epochs():
     assert [int(v.numpy()) for v in loop.variables] == [4]
     loop.step()
     assert loop.calls[-1] == loop.num_steps == 5
-
-
-def test_due_steps():
-    assert list(due_steps(0, 1, 1)) == [(1, 1.0)]
-    assert list(due_steps(10, 7, 3)) == [(13, 0.5), (16, 1.0)]
-
-
-@pytest.mark.parametrize("numbers", [(-1, 4, 2), (0, 4, 0), (0, 4, 5), (0, 0, 1)])
-def test_steps_that_cannot_be(numbers):
-    with pytest.raises(ValueError, match=r"`pretrain_step` must be at least 0.*Received: pretrain"):
-        list(due_steps(*numbers))

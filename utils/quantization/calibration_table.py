@@ -32,9 +32,6 @@ from utils.graph import Graph, Ref
 
 FORMAT = "flowpress-calibration-table"
 VERSION = 1
-EDITED = "edited"
-"""Method of a table that was written by hand."""
-
 _KEYS = ("format", "version", "network", "method", "equalized", "num_samples", "ranges")
 _LARGEST = 1e30  # beyond it float32 squares overflow
 

@@ -23,7 +23,6 @@ import dataclasses
 
 import numpy as np
 
-INT32 = (-(2**31), 2**31 - 1)
 _BITS = 31
 
 

@@ -253,19 +253,6 @@ def average_pool(
     return np.clip(np.sign(total + half) * quotient, *INT8).astype(np.int8)
 
 
-def max_pool(
-    values: np.ndarray,
-    size: tuple[int, int],
-    strides: tuple[int, int],
-    *,
-    same: bool = False,
-) -> np.ndarray:
-    """Take the greatest of windows; arguments as for `average_pool`."""
-    padded = _padded(values.astype(np.int64), size, strides, same, fill=INT8[0])
-    found: np.ndarray = _windows(padded, size, strides).max(axis=(-2, -1)).astype(np.int8)
-    return found
-
-
 def _windows(values: np.ndarray, size: tuple[int, int], strides: tuple[int, int]) -> np.ndarray:
     """View [n, h', w', c, *size] of the windows of [n, h, w, c]."""
     every = np.lib.stride_tricks.sliding_window_view(values, size, axis=(1, 2))
@@ -277,8 +264,6 @@ def _padded(
     reach: tuple[int, int],
     strides: tuple[int, int],
     same: bool,
-    *,
-    fill: int = 0,
 ) -> np.ndarray:
     """Pad [n, h, w, c] for "same", the odd row and column behind."""
     if not same:
@@ -287,7 +272,7 @@ def _padded(
     for size, window, stride in zip(values.shape[1:3], reach, strides, strict=True):
         total = max((-(-size // stride) - 1) * stride + window - size, 0)
         widths.append((total // 2, total - total // 2))
-    return np.pad(values, [*widths, (0, 0)], constant_values=fill)
+    return np.pad(values, [*widths, (0, 0)])
 
 
 def requantized(

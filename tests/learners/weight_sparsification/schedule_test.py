@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learners.own_loop import due_steps
+from learners.due_steps import due_steps
 from learners.weight_sparsification.config import WeightSparseConfig
 from learners.weight_sparsification.schedule import (
     Once,
