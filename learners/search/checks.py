@@ -110,16 +110,22 @@ def _default(field: str) -> Any:
     return RolloutConfig.__dataclass_fields__[field].default
 
 
+def _switch(config: LearnerConfig) -> str:
+    """Say how a search came to be on: nobody has written a default."""
+    is_default = type(config)().wants_search()
+    return f"{config.search_flag}{', the default: give another value' if is_default else ''}"
+
+
 def _checked_setting(
     run: "RunConfig", entries: Sequence[Entry], stage_configs: Sequence[LearnerConfig]
 ) -> Setting:
-    searches = [config.search_flag for config in stage_configs if config.wants_search()]
+    searches = [config for config in stage_configs if config.wants_search()]
     choices = [config.choice() for config in stage_configs]
     others = ["a search"] if searches else []
     others += ["--budget"] if run.budget is not None else []
     others += [choice.words for choice in choices if choice is not None]
     if others:
-        where = f" (the search is {searches[0]})" if searches else ""
+        where = f" (the search is {_switch(searches[0])})" if searches else ""
         raise InputError(
             f"--setting and {others[0]} contradict each other: the file says what stays of each "
             f"layer. Leave one out{where}."
