@@ -143,7 +143,9 @@ def test_a_setting_stands_alone(path, run, learner, other):
 
 
 def test_a_setting_beside_a_search_says_which_flag_that_is(path):
-    said = r"Leave one out \(the search is --cp_prune_option=auto, the default: give another value\)"
+    said = (
+        r"Leave one out \(the search is --cp_prune_option=auto, the default: give another value\)"
+    )
     with pytest.raises(InputError, match=said):
         check({"setting": path}, {}, "channel")
     assert check({"setting": path}, {"cp_prune_option": "uniform"}, "channel").values
