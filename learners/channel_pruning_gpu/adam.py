@@ -64,10 +64,7 @@ def adam_kernel(
     free = (old != 0) if old.any() else np.ones(old.shape, bool)
     fitted = np.zeros(kernel.shape, dtype=np.float64)
     fitted[kept_rows] = _descended(gram, cross, old, free, lrn_rate, num_iterations)
-    if not centred:
-        return fitted, np.zeros(kernel.shape[1])
-    mean_x, mean_y = statistics.means()
-    return fitted, mean_y - mean_x @ fitted
+    return fitted, statistics.offset(fitted, centred)
 
 
 def _descended(

@@ -187,9 +187,8 @@ class KernelTables:
         for choice, version in method.versions(layer, kernel, moments):
             errors[places[choice]] = _error(moments, version, kernel)
             offset = np.zeros(kernel.shape[1])
-            if statistics is not None and reading is not None and reading.centred:
-                mean_x, mean_y = statistics.means()
-                offset = mean_y - mean_x @ version
+            if statistics is not None and reading is not None:
+                offset = statistics.offset(version, reading.centred)
             pair = version.astype(np.float32), offset.astype(np.float32)
             self._store.put((layer.name, choice), pair)
         # A larger choice is never worse: what says otherwise is a method that looked less far.

@@ -141,11 +141,7 @@ class _Solver:
         )
         tensors = _on_code(self.code, settled)
         held = self._layer.matrix({self._layer.layer: {w: a for (_, w), a in tensors.items()}})
-        offset = np.zeros(kernel.shape[1])
-        if centred:
-            mean_x, mean_y = statistics.means()
-            offset = mean_y - mean_x @ held
-        return held, offset
+        return held, statistics.offset(held, centred)
 
 
 def nearest_values(kernel: np.ndarray, code: Code) -> np.ndarray:

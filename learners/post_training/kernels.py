@@ -177,11 +177,7 @@ class _Solver:
         self.tensors = code.tensors(settled)
         arrays = {weight: each.dequantized() for (_, weight), each in self.tensors.items()}
         held = self._layer.matrix({self._layer.layer: arrays})
-        offset = np.zeros(kernel.shape[1])
-        if centred:
-            mean_x, mean_y = statistics.means()
-            offset = mean_y - mean_x @ held
-        return held, offset
+        return held, statistics.offset(held, centred)
 
     def _code(self, kernel: np.ndarray) -> FixedGrid:
         config = self._config

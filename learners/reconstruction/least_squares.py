@@ -62,10 +62,7 @@ def refit_kernel(
         refitted[kept_rows] = scipy.linalg.cho_solve(factor, cross + ridge * old)
     else:
         refitted[kept_rows] = _solved_where(gram, cross, old, pull)
-    if not centred:
-        return refitted, np.zeros(kernel.shape[1])
-    mean_x, mean_y = statistics.means()
-    return refitted, mean_y - mean_x @ refitted
+    return refitted, statistics.offset(refitted, centred)
 
 
 def _solved_where(gram: np.ndarray, cross: np.ndarray, old: np.ndarray, pull: float) -> np.ndarray:

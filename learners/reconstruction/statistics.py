@@ -82,6 +82,16 @@ class LayerStatistics:
         """Mean row of X [P] and of Y [O]."""
         return self.moment[:-1, -1] / self.count, self.cross[-1] / self.count
 
+    def offset(self, kernel: np.ndarray, centred: bool) -> np.ndarray:
+        """Give what, added to `X W` of a kernel [P, O], makes its mean that of Y: float64 [O].
+
+        Zeros unless `centred`: nothing takes up an offset.
+        """
+        if not centred:
+            return np.zeros(kernel.shape[1])
+        mean_x, mean_y = self.means()
+        return mean_y - mean_x @ kernel
+
 
 def row_channels(channels: np.ndarray, num_positions: int) -> np.ndarray:
     """Say which channel each kernel row belongs to.

@@ -146,12 +146,9 @@ class _Solver:
             return refit_kernel(statistics, kernel, kept, centred=centred, pull=PULL)
         moments = Moments.of(statistics, centred=centred, weights=self._weights)
         ((_, found),) = thinned(moments, kernel, self._layer, [self._count], self._grain)
-        if not centred:
-            return found, np.zeros(found.shape[1])
-        mean_x, mean_y = statistics.means()
-        offset = mean_y - mean_x @ found
+        offset = statistics.offset(found, centred)
         clip = self._reading.clip
-        if clip is None or not goes_by_outputs(self._layer):
+        if not centred or clip is None or not goes_by_outputs(self._layer):
             return found, offset
         return refit_clipped(
             self._samples(), clip.level, clip.sign, found, offset, old=kernel, pull=PULL

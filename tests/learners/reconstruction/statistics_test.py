@@ -50,3 +50,11 @@ def test_weighted_targets(layer):
 
 def test_channels_from_elsewhere_keep_their_mark():
     np.testing.assert_array_equal(row_channels(np.array([1, -1]), 3), [1, -1, 1, -1, 1, -1])
+
+
+def test_the_offset_makes_the_means_equal(layer):
+    x, kernel, _ = layer
+    y, other = x @ kernel, 0.5 * kernel
+    offset = statistics_of(x, y).offset(other, centred=True)
+    np.testing.assert_allclose((x @ other + offset).mean(axis=0), y.mean(axis=0), atol=1e-9)
+    assert not statistics_of(x, y).offset(other, centred=False).any()
