@@ -42,7 +42,7 @@ TABLE = {
     "filter-pruned": Row({"budget": "flops:0.5"}, 0.5),
     "soft-pruned": Row({"sfp_thresholds": "0.6", "sfp_max_retrains": 0}, 0.657),
     "weight-sparse": Row({"ws_prune_ratio_prtl": "uniform"}, 1.0),
-    "uniform": Row({"uql_use_buckets": True, "uql_activation_bits": 8}, 1.0),
+    "uniform": Row({"uql_use_buckets": True, "uql_activation_bits": 8}, 1.0, rounding=0.01),
     "uniform-tf": Row({}, 1.0, rounding=0.01),
     "non-uniform": Row({}, 1.0),
 }
