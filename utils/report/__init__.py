@@ -7,6 +7,7 @@ from utils.report.schema import (
     Bounds,
     Candidate,
     Capability,
+    ClassChange,
     Estimate,
     EthosU,
     Failure,
@@ -16,6 +17,7 @@ from utils.report.schema import (
     Report,
     Rollout,
     Search,
+    Tensor,
     TrainingPoint,
 )
 
@@ -23,6 +25,7 @@ __all__ = [
     "Bounds",
     "Candidate",
     "Capability",
+    "ClassChange",
     "Estimate",
     "EthosU",
     "Failure",
@@ -33,6 +36,7 @@ __all__ = [
     "Report",
     "Rollout",
     "Search",
+    "Tensor",
     "TrainingPoint",
     "deflated_size",
     "library_versions",

@@ -146,6 +146,21 @@ class EthosU(Record):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Tensor(Record):
+    """An input or an output of a file."""
+
+    name: str = entry("its name in the file")
+    shape: tuple[int, ...] = entry("its sizes; the first is the batch")
+    dtype: str = entry("type of its numbers")
+    scale: float | None = entry(
+        "of an integer tensor: a number stands for scale * (number - zero_point)",
+        lower=0,
+        default=None,
+    )
+    zero_point: int | None = entry("of an integer tensor: what stands for 0", default=None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class File(Record):
     """A file for a device, of any kind, as it was run on this machine."""
 
@@ -217,6 +232,8 @@ class File(Record):
     float_operators: tuple[str, ...] = entry(
         "operators of an int8 file that compute in float", default=()
     )
+    inputs: tuple[Tensor, ...] = entry("what it takes, in order; of a `.tflite` file", default=())
+    outputs: tuple[Tensor, ...] = entry("what it gives, in order; of a `.tflite` file", default=())
     ethos_u: EthosU | None = entry(
         "what it costs on an Ethos-U; null without --report_ethos_u", default=None
     )
@@ -294,6 +311,23 @@ class Capability(Record):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassChange(Record):
+    """What changed for the samples of one class."""
+
+    label: int = entry("the class", lower=0)
+    num_samples: int = entry("samples of it", lower=1)
+    right_before: int = entry("of these, named rightly by the network before", lower=0)
+    right_after: int = entry("of these, named rightly by the network after", lower=0)
+    lost: int = entry("right before, wrong after", lower=0)
+    gained: int = entry("wrong before, right after", lower=0)
+    taken_for: int | None = entry(
+        "the class that most of those lost are now taken for; null where none was lost",
+        lower=0,
+        default=None,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Rollout(Record):
     """One trial of a search."""
 
@@ -366,6 +400,9 @@ class Report(Record):
     dataset: str = entry("name of the data set")
     seed: int = entry("seed of the run")
     config: Mapping[str, Scalar] = entry("value of every flag that applied", factory=dict)
+    changed_flags: tuple[str, ...] = entry(
+        "those of them whose value is not the default", default=()
+    )
     versions: Mapping[str, str] = entry(
         "version of Python and of each library", factory=library_versions
     )
@@ -387,6 +424,9 @@ class Report(Record):
     )
     files: tuple[File, ...] = entry(
         "the exported files of the network before and of the one after, by kind", default=()
+    )
+    classes: tuple[ClassChange, ...] = entry(
+        "what changed class by class, where every sample has one", default=()
     )
     layers: tuple[Layer, ...] = entry("the layers with weights, in order", default=())
     training: tuple[TrainingPoint, ...] = entry("how training went", default=())
