@@ -8,10 +8,10 @@ import numpy as np
 from pipeline.device_files import AFTER, BEFORE, DeviceFiles
 from utils.export.check import CheckResult, worst_layers
 from utils.export.compare import Observation
-from utils.export.ethos_u import NpuEstimate
+from utils.export.targets_cost import DeviceCost
 from utils.intervals import Interval, difference_interval, share_interval
 from utils.latency import LatencyStats, ratio
-from utils.report import Bounds, Estimate, EthosU, File
+from utils.report import Bounds, Estimate, File, OnDevice
 
 
 def file_rows(files: DeviceFiles) -> tuple[File, ...]:
@@ -61,25 +61,30 @@ def _row(result: CheckResult, before: CheckResult | None, files: DeviceFiles) ->
         latency_ms_p95=None if timing is None else timing.p95,
         latency_ratio=_latency_ratio(timing, other),
         float_operators=result.float_operators,
-        ethos_u=_ethos_u(files.estimates.get(key)),
+        on_device=_on_device(files.costs.get(key)),
         notes=result.notes,
     )
 
 
-def _ethos_u(found: NpuEstimate | None) -> EthosU | None:
-    """Make the entry of an estimate."""
+def _on_device(found: DeviceCost | None) -> OnDevice | None:
+    """Make the entry of a cost."""
     if found is None:
         return None
-    return EthosU(
-        accelerator=found.target.accelerator,
-        system_config=found.target.system_config or "",
-        memory_mode=found.target.memory_mode or "",
-        weight_bytes=found.weight_bytes,
-        encoded_bytes=found.encoded_bytes,
-        cycles=found.cycles,
-        milliseconds=found.milliseconds,
-        memory_bytes=found.memory_bytes,
-        cpu_operators=tuple(map(str, found.cpu_operators)),
+    known = {"sram_bytes": found.sram_bytes, "reference_operators": found.reference_operators}
+    said = found.estimate
+    if said is None:
+        return OnDevice(device=found.target, **known)
+    return OnDevice(
+        device=said.target.accelerator,
+        system_config=said.target.system_config,
+        memory_mode=said.target.memory_mode,
+        weight_bytes=said.weight_bytes,
+        encoded_bytes=said.encoded_bytes,
+        cycles=said.cycles,
+        milliseconds=said.milliseconds,
+        memory_bytes=said.memory_bytes,
+        cpu_operators=tuple(map(str, said.cpu_operators)),
+        **known,
     )
 
 

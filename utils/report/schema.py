@@ -127,21 +127,34 @@ class Network(Record):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EthosU(Record):
-    """A file on an Arm Ethos-U, as Arm's compiler estimates it; the CPU beside it is left out."""
+class OnDevice(Record):
+    """A file on the target: run by TensorFlow Lite Micro, or compiled by vela for an Ethos-U."""
 
-    accelerator: str = entry("the Ethos-U; the last number is its multiply-adds per cycle")
-    system_config: str = entry("clock and memories, as the compiler names them")
-    memory_mode: str = entry("what lies in which memory, as the compiler names it")
-    weight_bytes: int = entry("weights in the file", unit="bytes", lower=0)
-    encoded_bytes: int = entry("weights and offsets as they are read there", unit="bytes", lower=0)
-    cycles: int = entry("of one inference", lower=0)
-    milliseconds: float = entry("time of one inference", unit="ms", lower=0)
+    device: str = entry("the target; of an Ethos-U with its multiply-adds per cycle")
+    sram_bytes: int = entry(
+        "peak of the working memory: the interpreter's arena, or the SRAM of an Ethos-U",
+        unit="bytes",
+        lower=0,
+    )
+    reference_operators: tuple[str, ...] = entry(
+        "operators that run in slow reference kernels beside those made for the device", default=()
+    )
+    system_config: str | None = entry(
+        "clock and memories, as vela names them; this and what follows null but on an Ethos-U",
+        default=None,
+    )
+    memory_mode: str | None = entry("what lies in which memory, as vela names it", default=None)
+    weight_bytes: int | None = entry("weights in the file", unit="bytes", lower=0, default=None)
+    encoded_bytes: int | None = entry(
+        "weights and offsets as they are read there", unit="bytes", lower=0, default=None
+    )
+    cycles: int | None = entry("of one inference, without the CPU", lower=0, default=None)
+    milliseconds: float | None = entry("time of these", unit="ms", lower=0, default=None)
     memory_bytes: Mapping[str, int] = entry(
         "what is taken of each memory", unit="bytes", lower=0, factory=dict
     )
     cpu_operators: tuple[str, ...] = entry(
-        "operators that it cannot run, and why: they stay on the CPU", default=()
+        "operators that an Ethos-U cannot run, and why: they stay on the CPU", default=()
     )
 
 
@@ -217,8 +230,8 @@ class File(Record):
     float_operators: tuple[str, ...] = entry(
         "operators of an int8 file that compute in float", default=()
     )
-    ethos_u: EthosU | None = entry(
-        "what it costs on an Ethos-U; null without --report_ethos_u", default=None
+    on_device: OnDevice | None = entry(
+        "what it costs on the target; null where there is none, or it is not known", default=None
     )
     notes: tuple[str, ...] = entry("how it came about", default=())
 

@@ -11,11 +11,11 @@ from utils.report import (
     Candidate,
     Capability,
     Estimate,
-    EthosU,
     File,
     Layer,
     Machine,
     Network,
+    OnDevice,
     Report,
     Rollout,
     Search,
@@ -111,10 +111,11 @@ def file_before(kind: str = "int8", **changes: Any) -> File:
     return file(kind, **(values | changes))
 
 
-def ethos_u(**changes: Any) -> EthosU:
+def on_device(**changes: Any) -> OnDevice:
     """What a compiler might estimate of a file."""
     values: dict[str, Any] = {
-        "accelerator": "ethos-u55-128",
+        "device": "ethos-u55-128",
+        "sram_bytes": 40_000,
         "system_config": "Ethos_U55_High_End_Embedded",
         "memory_mode": "Shared_Sram",
         "weight_bytes": 270_000,
@@ -123,7 +124,7 @@ def ethos_u(**changes: Any) -> EthosU:
         "milliseconds": 2.0,
         "memory_bytes": {"SRAM": 40_000},
     }
-    return EthosU(**(values | changes))
+    return OnDevice(**(values | changes))
 
 
 def pair(kind: str = "int8", **changes: Any) -> tuple[File, File]:
