@@ -1,5 +1,6 @@
 """A row per exported file of the report, each compared with its own kind of the network before."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 
@@ -70,11 +71,16 @@ def _on_device(found: DeviceCost | None) -> OnDevice | None:
     """Make the entry of a cost."""
     if found is None:
         return None
-    known = {"sram_bytes": found.sram_bytes, "reference_operators": found.reference_operators}
+    on_device = OnDevice(
+        device=found.target,
+        sram_bytes=found.sram_bytes,
+        reference_operators=found.reference_operators,
+    )
     said = found.estimate
     if said is None:
-        return OnDevice(device=found.target, **known)
-    return OnDevice(
+        return on_device
+    return dataclasses.replace(
+        on_device,
         device=said.target.accelerator,
         system_config=said.target.system_config,
         memory_mode=said.target.memory_mode,
@@ -84,7 +90,6 @@ def _on_device(found: DeviceCost | None) -> OnDevice | None:
         milliseconds=said.milliseconds,
         memory_bytes=said.memory_bytes,
         cpu_operators=tuple(map(str, said.cpu_operators)),
-        **known,
     )
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from utils.errors import InputError
 from utils.export.child import CONVERTED, DONE, FAILED
 from utils.export.config import ConvertConfig
+from utils.export.endpoints import output_names
 from utils.export.errors import ExportError
 from utils.export.exporters import (
     EXPORTERS,
@@ -162,6 +163,8 @@ class _Work:
                 "saved_model": str(folder),
                 "ranges_inside": network.has_ranges(row),
                 "io_format": self._config.tflite_io,
+                "target_device": self._config.target,
+                "outputs": output_names(network.source(row)),
                 "target": str(self._folder / f"{network.name}_{kind}.file"),
                 **self._samples(network, row),
             }

@@ -31,6 +31,7 @@ class Source:
             looked at.
         io_format: what an integer file takes and gives: "int8", "uint8" or "float32".
         target: the device that it is for, of `utils.export.targets.NAMES`; None for any.
+        outputs: names of the network's outputs, in order.
     """
 
     saved_model: pathlib.Path | None = None
@@ -39,6 +40,7 @@ class Source:
     ranges_inside: bool = False
     io_format: str = "int8"
     target: str | None = None
+    outputs: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import importlib.util
 
 from utils.errors import InputError
 from utils.export.ethos_u import NpuEstimate, Target, estimate, require_vela
-from utils.export.targets import find_target
+from utils.export.targets import TARGETS, find_target
 
 #: Kinds of budget -> what on this computer can say them.
 KNOWN = {"cycles": ("vela",), "sram": ("vela", "tflm")}
@@ -47,6 +47,25 @@ def require_tools(target: str) -> None:
             f"the target {target} needs the package tflite-micro, which is not installed. Install "
             "the extra `tflm`: pip install '.[tflm]'."
         )
+
+
+def check_known(kind: str, target: str | None) -> None:
+    """Refuse a budget of what is not known.
+
+    Args:
+        kind: of a budget, e.g. `cycles`; other kinds than those of `KNOWN` pass.
+        target: of `utils.export.targets.NAMES`; None where no device was named.
+
+    Raises:
+        InputError: says for which targets it is known.
+    """
+    if kind not in KNOWN or (target is not None and find_target(target).runs in KNOWN[kind]):
+        return
+    able = ", ".join(name for name, device in TARGETS.items() if device.runs in KNOWN[kind])
+    raise InputError(
+        f"`budget`: {kind} are those of an int8 file on a device that tells them. Received: "
+        f"{'no --target' if target is None else f'--target={target}'}. Choose one of {able}."
+    )
 
 
 def can_cost(target: str) -> bool:

@@ -224,8 +224,8 @@ class _Process:
             return [self._read(answers, tensor) for tensor in self._outputs]
         except (BrokenPipeError, EOFError) as error:
             raise ExportError(
-                f"TensorFlow Lite Micro cannot run the file: {self._reason()}. Leave it out of --tflite "
-                "and --target."
+                f"TensorFlow Lite Micro cannot run the file: {self._reason()}. Leave it out of "
+                "--tflite and --target."
             ) from error
 
     def arena_bytes(self) -> int:

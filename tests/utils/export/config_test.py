@@ -46,7 +46,7 @@ def test_defaults_of_the_documentation():
         CheckConfig(tflite_min_agreement=-0.1),
         CheckConfig(tflite_max_error=-1.0),
         ConvertConfig(nb_smpls_calib=0),
-        ConvertConfig(tflite_io="uint8"),
+        ConvertConfig(tflite_io="int4"),
     ],
 )
 def test_bounds(config):

@@ -13,8 +13,8 @@ from utils.export.errors import ExportError
 from utils.export.exporters import Source
 from utils.export.runner import TFLiteRunner
 from utils.export.saved_model import write_saved_model
-from utils.export.tflite import convert
 from utils.export.targets import TARGETS
+from utils.export.tflite import convert
 from utils.export.tflm import TFLMRunner, tflm_file
 
 

@@ -155,7 +155,9 @@ def test_whole_channels_of_zeros_are_no_scattered_zeros():
 
 
 def test_costs_on_an_ethos_u():
-    before = samples.file_before(on_device=samples.on_device(cycles=2_500_000, encoded_bytes=260_000))
+    before = samples.file_before(
+        on_device=samples.on_device(cycles=2_500_000, encoded_bytes=260_000)
+    )
     after = samples.file(on_device=samples.on_device())
     text = (
         "On ethos-u55-128 the int8 file takes an estimated 1,000,000 cycles (2.00 ms), 40.0 kB of "
