@@ -77,7 +77,9 @@ def measure_files(
     none: dict[tuple[str, str], Conversion] = {}
     conversions = steps.run(
         "export",
-        lambda: convert_all(exported, kinds, config.convert, _calibration(config, helper)),
+        lambda: convert_all(
+            exported, kinds, config.convert, _calibration(config, helper), helper.data_facts
+        ),
         none,
     )
     files = converted_files(conversions)
@@ -102,7 +104,11 @@ def measure_files(
         Checked({}, [unchecked(file) for file in files]),
     )
     results = all_results(conversions, checked.files)
-    results = steps.run("export", lambda: write_files(results, files, paths), results)
+    results = steps.run(
+        "export",
+        lambda: write_files(results, files, paths, with_arrays=config.export_c_array),
+        results,
+    )
     untimed: dict[tuple[str, str], LatencyStats] = {}
     timings = steps.run("latency", lambda: _time(files, results, config.latency, steps), untimed)
     networks = {name: seen for name, seen in checked.networks.items() if name in reported}
