@@ -3,21 +3,17 @@
 from utils.report.build import deflated_size, network_facts
 from utils.report.console import print_summary
 from utils.report.environment import Machine, library_versions, this_machine
+from utils.report.file_schema import Bounds, Estimate, File, OnDevice, Tensor
 from utils.report.schema import (
-    Bounds,
     Candidate,
     Capability,
     ClassChange,
-    Estimate,
-    EthosU,
     Failure,
-    File,
     Layer,
     Network,
     Report,
     Rollout,
     Search,
-    Tensor,
     TrainingPoint,
 )
 
@@ -27,12 +23,12 @@ __all__ = [
     "Capability",
     "ClassChange",
     "Estimate",
-    "EthosU",
     "Failure",
     "File",
     "Layer",
     "Machine",
     "Network",
+    "OnDevice",
     "Report",
     "Rollout",
     "Search",

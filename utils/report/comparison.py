@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from utils.export.exporters import is_timed
 from utils.latency import NOISE as LATENCY_NOISE
 from utils.report import formats
-from utils.report.schema import Estimate, File, Network, Report
+from utils.report.file_schema import Estimate, File
+from utils.report.schema import Network, Report
 
 #: Sizes that differ by less are called equal: names and compression alone make as much.
 SIZE_NOISE = 0.02
@@ -114,7 +115,7 @@ def file_rows(report: Report, kind: str) -> list[Row]:
             _latency(f"Latency p95, {kind}", old.latency_ms_p95, after.latency_ms_p95, None),
             detail=True,
         ),
-        *_ethos_u_rows(old, after),
+        *_device_rows(old, after),
     ]
     return _known(rows)
 
@@ -196,20 +197,20 @@ def _sparse_flops(before: Network, after: Network) -> Iterator[Row]:
         yield _quantity("Non-zero FLOPs", before.sparse_flops, after.sparse_flops, formats.count)
 
 
-def _ethos_u_rows(before: File, after: File) -> Iterator[Row]:
-    """Compare what Arm's compiler estimates."""
-    old, new = before.ethos_u, after.ethos_u
+def _device_rows(before: File, after: File) -> Iterator[Row]:
+    """Compare what the files cost on the target."""
+    old, new = before.on_device, after.on_device
     if new is None:
         return
-    encoded = None if old is None else old.encoded_bytes
-    yield _size(f"Ethos-U weights, {after.kind}", encoded, new.encoded_bytes)
-    yield _ratio_row(
-        f"Ethos-U cycles, {after.kind}",
-        None if old is None else old.cycles,
-        new.cycles,
-        formats.count,
-        ("faster", "slower"),
-    )
+    place = f"{new.device}, {after.kind}"
+    if new.cycles is not None:
+        cycles = None if old is None else old.cycles
+        words = ("faster", "slower")
+        yield _ratio_row(f"Cycles on {place}", cycles, new.cycles, formats.count, words)
+    yield _size(f"Memory on {place}", None if old is None else old.sram_bytes, new.sram_bytes)
+    if new.encoded_bytes is not None:
+        encoded = None if old is None else old.encoded_bytes
+        yield _size(f"Weights on {place}", encoded, new.encoded_bytes)
 
 
 _FEWER = ("fewer", "more")

@@ -9,7 +9,8 @@ from utils.export.exporters import is_timed
 from utils.latency import NOISE as LATENCY_NOISE
 from utils.report import formats
 from utils.report.comparison import NOTABLE_SPARSITY, SIZE_NOISE, is_clear
-from utils.report.schema import Estimate, File, Report
+from utils.report.file_schema import Estimate, File, OnDevice
+from utils.report.schema import Report
 
 #: From most to least urgent; also the order on the page.
 LEVELS = ("problem", "warning", "unknown", "gain", "note")
@@ -257,7 +258,7 @@ def _exports(report: Report) -> Iterator[Finding]:
             if file.latency_ms_p50 is None and is_timed(file.kind):
                 yield Finding("unknown", f"The latency of the {file.kind} file was not measured.")
             yield from _against_float(file, report.file("float32"))
-            yield from _ethos_u(file, report.file(file.kind, "before"))
+            yield from _on_device(file, report.file(file.kind, "before"))
             yield from (Finding("note", note) for note in file.notes)
 
 
@@ -312,31 +313,48 @@ def _against_float(file: File, other: File | None) -> Iterator[Finding]:
         )
 
 
-def _ethos_u(file: File, before: File | None) -> Iterator[Finding]:
-    """Say what Arm's compiler estimates of a file."""
-    new, old = file.ethos_u, None if before is None else before.ethos_u
+def _on_device(file: File, before: File | None) -> Iterator[Finding]:
+    """Say what a file costs on the target."""
+    new, old = file.on_device, None if before is None else before.on_device
     if new is None:
         return
-    text = (
-        f"On {new.accelerator} the {file.kind} file takes an estimated {new.cycles:,} cycles "
-        f"({formats.milliseconds(new.milliseconds)}), and its weights, encoded, "
-        f"{formats.size(new.encoded_bytes)}"
-    )
-    if old is not None:
-        sizes = formats.size(old.encoded_bytes)
-        text += f"; the file before {old.cycles:,} cycles and {sizes}"
-    better = old is not None and new.cycles < old.cycles
+    if new.cycles is None:
+        text = f"On {new.device} the {file.kind} file runs in {formats.size(new.sram_bytes)}"
+        if old is not None:
+            text += f"; the file before in {formats.size(old.sram_bytes)}"
+        better = old is not None and new.sram_bytes < old.sram_bytes
+    else:
+        text = (
+            f"On {new.device} the {file.kind} file takes an estimated {new.cycles:,} cycles "
+            f"({formats.milliseconds(new.milliseconds)}), {formats.size(new.sram_bytes)} of "
+            f"memory, and its weights, encoded, {formats.size(new.encoded_bytes)}"
+        )
+        if old is not None and old.cycles is not None:
+            sizes = f"{formats.size(old.sram_bytes)} and {formats.size(old.encoded_bytes)}"
+            text += f"; the file before {old.cycles:,} cycles, {sizes}"
+        better = old is not None and old.cycles is not None and new.cycles < old.cycles
     yield Finding("gain" if better else "note", f"{text}.")
-    if new.cpu_operators:
-        number = len(new.cpu_operators)
-        named = "; ".join(new.cpu_operators[:_NUM_NAMED])
+    yield from _elsewhere(file, new)
+
+
+def _elsewhere(file: File, found: OnDevice) -> Iterator[Finding]:
+    """Name the operators that are not computed by what the device is chosen for."""
+    if found.cpu_operators:
+        number = len(found.cpu_operators)
+        named = "; ".join(found.cpu_operators[:_NUM_NAMED])
         rest = f" and {number - _NUM_NAMED} more" if number > _NUM_NAMED else ""
         subject = "1 operator" if number == 1 else f"{number} operators"
         verb = "stays" if number == 1 else "stay"
         yield Finding(
             "warning",
-            f"{subject} of the {file.kind} file {verb} on the CPU beside {new.accelerator}, which "
+            f"{subject} of the {file.kind} file {verb} on the CPU beside {found.device}, which "
             f"the estimate leaves out: {named}{rest}.",
+        )
+    if found.reference_operators:
+        yield Finding(
+            "note",
+            f"On {found.device} these operators of the {file.kind} file have no kernels of their "
+            f"own and run in slow reference kernels: {', '.join(found.reference_operators)}.",
         )
 
 

@@ -20,9 +20,10 @@ from utils.report.comparison import (
     file_rows,
     network_rows,
 )
+from utils.report.file_schema import Tensor
 from utils.report.findings import findings
 from utils.report.plots import report_plots, trade_offs
-from utils.report.schema import Report, Tensor
+from utils.report.schema import Report
 from utils.report.verdict import verdict
 
 _LEVEL_NAMES = {

@@ -7,7 +7,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from utils.report.schema import ClassChange, File, Report
+from utils.report.file_schema import File
+from utils.report.schema import ClassChange, Report
 from utils.report.svg import BETTER, FIRST, REST, SECOND, SOFT, WORSE, picture
 
 if TYPE_CHECKING:

@@ -154,18 +154,32 @@ def test_whole_channels_of_zeros_are_no_scattered_zeros():
     assert any("scattered zeros like by any number" in text for text in said(report, "warning"))
 
 
-def test_estimates_for_an_ethos_u():
-    before = samples.file_before(ethos_u=samples.ethos_u(cycles=2_500_000, encoded_bytes=260_000))
-    after = samples.file(ethos_u=samples.ethos_u())
+def test_costs_on_an_ethos_u():
+    before = samples.file_before(
+        on_device=samples.on_device(cycles=2_500_000, encoded_bytes=260_000)
+    )
+    after = samples.file(on_device=samples.on_device())
     text = (
-        "On ethos-u55-128 the int8 file takes an estimated 1,000,000 cycles (2.00 ms), and its "
-        "weights, encoded, 80.0 kB"
+        "On ethos-u55-128 the int8 file takes an estimated 1,000,000 cycles (2.00 ms), 40.0 kB of "
+        "memory, and its weights, encoded, 80.0 kB"
     )
     found = said(samples.report(files=(before, after)), "gain")
-    assert f"{text}; the file before 2,500,000 cycles and 260 kB." in found
+    assert f"{text}; the file before 2,500,000 cycles, 40.0 kB and 260 kB." in found
     assert f"{text}." in said(samples.report(files=(after,)), "note")
-    slower = samples.file(ethos_u=samples.ethos_u(cycles=2_600_000))
+    slower = samples.file(on_device=samples.on_device(cycles=2_600_000))
     assert not any("Ethos" in each for each in said(samples.report(files=(before, slower)), "gain"))
+
+
+def test_memory_on_a_microcontroller():
+    quiet = {"cycles": None, "encoded_bytes": None, "device": "cortex-m"}
+    before = samples.file_before(on_device=samples.on_device(**quiet, sram_bytes=81_000))
+    slow = {"reference_operators": ("LOGISTIC", "MEAN")}
+    after = samples.file(on_device=samples.on_device(**quiet, **slow))
+    found = samples.report(files=(before, after))
+    text = "On cortex-m the int8 file runs in 40.0 kB; the file before in 81.0 kB."
+    assert text in said(found, "gain")
+    (named,) = [each for each in said(found, "note") if "reference kernels" in each]
+    assert named.endswith("LOGISTIC, MEAN.")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +190,7 @@ def test_estimates_for_an_ethos_u():
     ],
 )
 def test_what_stays_on_the_cpu(operators, words):
-    file = samples.file(ethos_u=samples.ethos_u(cpu_operators=operators))
+    file = samples.file(on_device=samples.on_device(cpu_operators=operators))
     (text,) = [t for t in said(samples.report(files=(file,)), "warning") if "the CPU" in t]
     assert text.startswith(words)
     listed = "PAD (x: why)." if len(operators) == 1 else "a; b; c and 2 more."
