@@ -25,6 +25,7 @@ SCALES = ("0..1", "0..255", "-1..1", "imagenet", "caffe", "standard", RAW)
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red
 _SURE = 0.9  # an accuracy that a wrong scale does not reach
+_FAR_MORE = 0.1  # of accuracy: then the user is told of another scale
 # What layers at the beginning leave of the order of 1 was meant for them.
 _MODEST = 8.0
 
@@ -149,9 +150,10 @@ class Choice:
     near_chance: bool
 
     @property
-    def best(self) -> str:
-        """The scale that reaches most."""
-        return max(self.scores, key=lambda name: self.scores[name])
+    def better(self) -> str | None:
+        """A scale on which the network is right on far more; None where there is none."""
+        best = max(self.scores, key=lambda name: self.scores[name])
+        return best if self.scores[best] > self.scores[self.scale] + _FAR_MORE else None
 
 
 def choose(
@@ -187,10 +189,7 @@ def choose(
     scores = {first: score(first)}
     sure = given is not None or is_told
     if not sure or scores[first] < _SURE:
-        enough = given is not None and not _near(scores[first], chance, num_samples)
-        for name in () if enough else names:
-            if name not in scores:
-                scores[name] = score(name)
+        scores |= {name: score(name) for name in names if name != first}
     best = max(scores, key=lambda name: scores[name])
     clear = scores[best] >= scores[first] + 2 / num_samples
     clear = clear and not _near(scores[best], chance, num_samples)

@@ -112,7 +112,9 @@ class ModelHelper(AbstractModelHelper):
         """Build training batches: all samples in another order every epoch, not augmented."""
         ready = self._ready
         if ready is None:
-            build: Any = self._inner.build_dataset_train  # which the base class gives both arguments
+            build: Any = (
+                self._inner.build_dataset_train
+            )  # which the base class gives both arguments
             return build(enbl_trn_val_split, first_step=first_step)
         kept, held_out = self._divided if enbl_trn_val_split else (ready.train, None)
         training = ready.feed.training(
@@ -311,31 +313,25 @@ class _Ready:
             f"{name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test "
             f"samples of {size}{scaled}; before anything is done {reached}."
         ]
-        if choice.near_chance:
+        if choice.better is not None:
+            lines.append(
+                f"with --scale={choice.better} it would be right on "
+                f"{choice.scores[choice.better]:.1%} instead of {choice.scores[choice.scale]:.1%}."
+            )
+        elif choice.near_chance:
             lines.append(self._advice(name))
         return lines
 
     def _advice(self, name: str) -> str:
-        choice = self.choice
+        """Say what to look at where the network is right by chance, whatever the scale."""
+        choice, classes = self.choice, self._data.classes
         others = [f"{s} {v:.1%}" for s, v in choice.scores.items() if s != choice.scale]
-        text = f"{name} is no better than guessing on these data."
-        if choice.best != choice.scale and choice.scores[choice.best] > 2 * max(
-            choice.scores[choice.scale], 1e-9
-        ):
-            return (
-                f"{text} --scale={choice.best} would give {choice.scores[choice.best]:.1%} instead "
-                f"of {choice.scores[choice.scale]:.1%}."
-            )
-        if others:
-            text += f" Other values of --scale do not help: {', '.join(others)}."
-        order = ""
-        if self._data.classes:
-            order = (
-                f" as {', '.join(self._data.classes[:4])}{', …' * (len(self._data.classes) > 4)}"
-            )
+        tried = f" Other values of --scale do not help: {', '.join(others)}." if others else ""
+        order = f" ({', '.join(classes[:4])}{', …' if len(classes) > 4 else ''})" if classes else ""
         return (
-            f"{text} Was it trained on these classes, numbered in this order{order}, and on inputs "
-            "as --scale=0..1|0..255|-1..1|imagenet makes them?"
+            f"{name} is no better than guessing on these data.{tried} Was it trained, on these "
+            f"classes, numbered in this order{order}, and on inputs as "
+            "--scale=0..1|0..255|-1..1|imagenet makes them?"
         )
 
 

@@ -133,12 +133,13 @@ def read_image_folder(path: Path) -> UserData:
         classes = _classes(path)
         return with_test_part(str(path), _part(path, classes), classes)
     classes = _classes(train)
+    training = _part(train, classes)
     held_out = [_part(part, classes) for part in (val, test) if part is not None]
     if not held_out:
-        return with_test_part(str(path), _part(train, classes), classes)
+        return with_test_part(str(path), training, classes)
     return UserData(
         name=str(path),
-        train=_part(train, classes),
+        train=training,
         test=held_out[-1],
         val=held_out[0] if len(held_out) > 1 else None,
         classes=classes,
