@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 NEEDED = ("absl", "keras", "numpy", "rich", "tensorflow")
+_TRIED = "FLOWPRESS_IN_VENV"
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 
 
@@ -26,10 +27,11 @@ def find_dependencies(script):
     if not missing:
         return
     python = environment(root)
-    if python is None or os.path.abspath(sys.prefix) == os.path.join(root, ".venv"):
+    if python is None or _TRIED in os.environ:
         sys.stderr.write("error: " + advice(root, missing) + "\n")
         sys.exit(2)
-    arguments = [python, os.path.abspath(script)] + sys.argv[1:]
+    os.environ[_TRIED] = "1"  # an environment that lacks something, too, is tried once
+    arguments = [python, os.path.abspath(script), *sys.argv[1:]]
     if os.name == "nt":  # exec there returns before the command has ended
         sys.exit(subprocess.call(arguments))
     os.execv(python, arguments)

@@ -1,6 +1,7 @@
 """Run a Python file of the user's as a module."""
 
 import hashlib
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 
 from utils.causes import explanation
 from utils.errors import InputError
+from utils.export.quiet import quiet_native
 
 
 def load_user_file(path: Path, what: str) -> ModuleType:
@@ -36,9 +38,18 @@ def load_user_file(path: Path, what: str) -> ModuleType:
     sys.modules[name] = module
     if str(full.parent) not in sys.path:
         sys.path.append(str(full.parent))
+    _import_quietly(full)
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises
         del sys.modules[name]
         raise InputError(f"{what} {full}: {explanation(error)}") from error
     return module
+
+
+def _import_quietly(path: Path) -> None:
+    """Import TensorFlow, which greets on the terminal, where the file is going to."""
+    text = path.read_text(encoding="utf-8", errors="ignore")
+    if "tensorflow" in text or "keras" in text:
+        with quiet_native():
+            importlib.import_module("tensorflow")

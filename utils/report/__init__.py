@@ -13,11 +13,11 @@ from utils.report.schema import (
     File,
     Layer,
     Network,
-    Report,
     Rollout,
     Search,
     TrainingPoint,
 )
+from utils.report.shown import Report
 
 __all__ = [
     "Bounds",
