@@ -11,11 +11,11 @@ from utils.report.schema import (
     Failure,
     Layer,
     Network,
-    Report,
     Rollout,
     Search,
     TrainingPoint,
 )
+from utils.report.shown import Report
 
 __all__ = [
     "Bounds",
