@@ -123,8 +123,7 @@ class IntegerNetwork:
             for place in whole.plan.weights
             for key in [(place.layer, place.weight)]
         ]
-        activations = list(zip(whole.plan.activations, whole.ranges, strict=True))
-        return deployed_graph(whole.graph, activations, weights)
+        return deployed_graph(whole.graph, whole.plan, whole.ranges, weights)
 
     def _axes(self, key: Weight) -> tuple[int, ...]:
         return next(p.axes for p in self.plan.weights if (p.layer, p.weight) == key)
