@@ -29,7 +29,7 @@ from utils.quantization.calibration_table import CalibrationTable, digest, requi
 from utils.quantization.equalization import equalize, unbounded
 from utils.quantization.fake_quant import floored
 from utils.quantization.fake_quant_graph import deployed_graph
-from utils.quantization.grid import Grid, Range, Scaling
+from utils.quantization.grid import Grid, Range, Scaling, scale
 from utils.quantization.integers import IntegerPlan, RangePlace, WeightPlace, integer_plan
 from utils.quantization.observation import observe
 from utils.quantization.simulation import with_quantizers
@@ -235,6 +235,8 @@ def _scalings(
         low, high = ranges.get(place) or place.fixed or (0.0, 1.0)
         ends = Range(np.array([low]), np.array([high]))
         scaling = activation_scaling(ends, config.scheme, config.activation_bits)
+        if place.fixed and config.activation_bits == INT8_BITS:  # a kernel's own, in any strategy
+            scaling = scale(ends, Grid(bits=INT8_BITS))
         found |= dict.fromkeys(place.refs, scaling)
     return found
 
