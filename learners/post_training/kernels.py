@@ -26,8 +26,8 @@ from learners.reconstruction.walk import Walk
 from utils.graph import Graph, Ref, ops
 from utils.graph.row import IN, OUT
 from utils.quantization.adaround import adaround
-from utils.quantization.bias_room import limit_with_room
 from utils.quantization.bias_correction import corrected_bias
+from utils.quantization.bias_room import limit_with_room
 from utils.quantization.calibration import Statistics
 from utils.quantization.grid import Scaling, encode
 from utils.quantization.groups import Grouping

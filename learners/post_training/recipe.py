@@ -27,11 +27,11 @@ from utils.quantization.bias_room import input_steps
 from utils.quantization.calibration import Statistics
 from utils.quantization.calibration_table import CalibrationTable, digest, require
 from utils.quantization.equalization import equalize, unbounded
-from utils.quantization.fake_quant import floored
 from utils.quantization.fake_quant_graph import deployed_graph
 from utils.quantization.grid import Grid, Range, Scaling, scale
 from utils.quantization.integers import IntegerPlan, RangePlace, WeightPlace, integer_plan
 from utils.quantization.observation import observe
+from utils.quantization.range_floor import widened
 from utils.quantization.simulation import with_quantizers
 from utils.quantization.strategies import activation_grid, activation_scaling
 
@@ -149,7 +149,7 @@ def quantize(
         table = calibrate(before, plan, config, held)
     needed = {ref: place for place in plan.activations for ref in place.refs if not place.fixed}
     require(table, needed, "the calibration table")
-    scalings = _scalings(plan, table, config)
+    scalings = _scalings(before, plan, table, config)
     if not config.scheme.is_quantized:
         changed, weights = before, Weights()
     elif config.rounding in ("nearest", "mse"):
@@ -224,15 +224,11 @@ def _ordered(batch: Any, graph: Graph) -> Any:
 
 
 def _scalings(
-    plan: IntegerPlan, table: CalibrationTable, config: PostTrainingConfig
+    before: Graph, plan: IntegerPlan, table: CalibrationTable, config: PostTrainingConfig
 ) -> dict[Ref, Scaling]:
-    free = [place for place in plan.activations if place.fixed is None]
-    # A ReLU that was dead on all samples has no range.
-    held = floored([_common(place, table) for place in free])
-    ranges = dict(zip(free, held, strict=True))
+    held = [place.fixed or _common(place, table) for place in plan.activations]
     found: dict[Ref, Scaling] = {}
-    for place in plan.activations:
-        low, high = ranges.get(place) or place.fixed or (0.0, 1.0)
+    for place, (low, high) in zip(plan.activations, widened(before, plan, held), strict=True):
         ends = Range(np.array([low]), np.array([high]))
         scaling = activation_scaling(ends, config.scheme, config.activation_bits)
         if place.fixed and config.activation_bits == INT8_BITS:  # a kernel's own, in any strategy

@@ -22,10 +22,10 @@ from utils.graph.integer_form import inference_form
 from utils.graph.keras_io import build, read
 from utils.quantization.activation import NO_BITS
 from utils.quantization.fake_quant import Update
-from utils.quantization.fake_quant_graph import Ends, deployed_graph, weight_limit, with_ranges
+from utils.quantization.fake_quant_graph import deployed_graph, weight_limit, with_ranges
 from utils.quantization.grid import Grid, Scaling
 from utils.quantization.groups import Grouping
-from utils.quantization.integers import IntegerPlan, WeightPlace, integer_plan
+from utils.quantization.integers import Ends, IntegerPlan, WeightPlace, integer_plan
 
 Weight = tuple[str, str]
 """(layer, weight), by their names in the graph."""

@@ -80,6 +80,16 @@ class QuantizeModelConfig:
             from utils.export.litert_quantizer import require_package
 
             require_package()
+            if self.quantization.weight_bits not in (4, 8):
+                raise InputError(
+                    "`weight_bits` must be 4 or 8 with --way=litert-quantizer. Received: "
+                    f"{self.quantization.weight_bits}."
+                )
+            if self.tflite_io != "int8":
+                raise InputError(
+                    "files by litert-quantizer take and give integers. Received: --tflite_io="
+                    f"{self.tflite_io}. Give --way=converter."
+                )
         elif self.quantization.activation_bits != 8 and not self.compare:
             raise InputError(
                 "the converter's files have activations of 8 bits. Received: --activation_bits="

@@ -16,11 +16,10 @@ from utils.graph.insertion import Insertion, insert
 from utils.graph.ir import Graph, Node, Ref
 from utils.quantization.bias_room import input_steps, limit_with_room
 from utils.quantization.fake_quant import KERNEL_OP, RANGE_OP, Update, on_grid
-from utils.quantization.integers import IntegerPlan, RangePlace, WeightPlace
+from utils.quantization.integers import Ends, IntegerPlan, RangePlace, WeightPlace
 
 NUM_STEPS = 255  # of the range of an int8 activation
 SMALLEST_PART = 1e-5  # of the largest limit of a kernel, that every channel has
-Ends = tuple[float, float]
 
 
 def with_ranges(

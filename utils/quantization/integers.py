@@ -31,6 +31,9 @@ from utils.graph.insertion import layer_name
 from utils.graph.ir import INPUT_LAYER, Graph, Node, Ref
 from utils.graph.row import IntegerForm
 
+Ends = tuple[float, float]
+"""Least and greatest value of a range."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RangePlace:
