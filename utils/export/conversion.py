@@ -102,7 +102,7 @@ def convert_all(
     kinds: Sequence[str],
     config: ConvertConfig,
     calibration: Calibration | None,
-    facts: DataFacts = DataFacts(),
+    facts: DataFacts | None = None,
 ) -> dict[tuple[str, str], Conversion]:
     """Make every kind of file of every network, and run each once.
 
@@ -118,7 +118,7 @@ def convert_all(
         `config` that cannot be.
     """
     with tempfile.TemporaryDirectory(prefix="flowpress-") as folder:
-        work = _Work(pathlib.Path(folder), config, calibration, facts)
+        work = _Work(pathlib.Path(folder), config, calibration, facts or DataFacts())
         return {
             (network.name, kind): work.convert(network, kind)
             for network in networks
