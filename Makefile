@@ -5,9 +5,10 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types doctest bench bench-peers docs format lock clean
+.PHONY: help install demo test check lint types doctest bench bench-peers docs format lock clean
 
 help:
+	@echo "make install fetch what Flowpress needs into .venv; the others do so as well"
 	@echo "make demo    install, train and compress a small network, write runs/demo/"
 	@echo "make test    run the tests"
 	@echo "make check   lint, types, doctests, tests (what CI runs)"
@@ -26,6 +27,8 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PIP) --upgrade pip
 	@$(PIP) -c requirements.lock '.[dev]'
 	@touch $@
+
+install: $(VENV)/installed
 
 demo: $(VENV)/installed
 	$(PY) main.py --model_helper=convnet_at_digits --learner=full-prec,chn-pruned-rmt \

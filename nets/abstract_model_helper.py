@@ -22,6 +22,7 @@ from nets.short_forms import (
     without_fixed_training,
 )
 from utils.errors import InputError
+from utils.export.data_facts import DataFacts
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +44,7 @@ class AbstractModelHelper(abc.ABC):
         config: the flags' values.
         seed: of the data's order, augmentation and splits.
         worker: (rank, number of workers) of a multi-process run; whoever starts one sets it.
+        allow_unsafe: whether files of networks may hold Python code; the command sets it.
     """
 
     config_class: ClassVar[type[HelperConfig]] = HelperConfig
@@ -54,6 +56,7 @@ class AbstractModelHelper(abc.ABC):
         self.config = self.config_class() if config is None else config
         self.seed = seed
         self.worker = (0, 1)
+        self.allow_unsafe = False
         self._calibration: dict[int, tf.data.Dataset] = {}
         self._to_logits: Callable[[Any], Any] = lambda outputs: outputs
 
@@ -115,6 +118,11 @@ class AbstractModelHelper(abc.ABC):
         Raises:
             InputError: if files are missing, truncated or corrupted.
         """
+
+    @property
+    def data_facts(self) -> DataFacts:
+        """What users of a file must know of the data: labels, normalization; here nothing."""
+        return DataFacts()
 
     def plain_labels(self, labels: Any) -> Any:
         """Give the labels of a batch without what rides on them, such as sample weights."""

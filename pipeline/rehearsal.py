@@ -16,10 +16,13 @@ import tensorflow as tf
 
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.causes import explanation
+from utils.command import notes
 from utils.errors import InputError
-from utils.export.config import ExportConfig
-from utils.export.conversion import Exported, convert_all
+from utils.export.config import ConvertConfig, ExportConfig
+from utils.export.conversion import Conversion, Exported, convert_all
 from utils.export.exporters import EXPORTERS
+from utils.export.targets_cost import can_cost, device_cost
+from utils.export.targets_fit import require_fit
 from utils.graph.keras_reading import functional_model
 from utils.training import evaluate
 from utils.training.state import read_variables
@@ -113,7 +116,7 @@ def try_files(
         config: the kinds.
 
     Raises:
-        InputError: if one cannot be made, or not be run.
+        InputError: if one cannot be made, not be run, or not be computed on the target.
     """
     kinds = config.kinds()
     if not kinds:
@@ -136,6 +139,20 @@ def try_files(
             f"the {kind} file of this network could not be made after training either: "
             f"{reason.rstrip('. ')}. Leave it out: --tflite={others}."
         )
+    _try_target(found, config.convert)
+
+
+def _try_target(found: Mapping[tuple[str, str], Conversion], config: ConvertConfig) -> None:
+    """Hold the files of integers against the device, and run or compile them for it."""
+    if config.target is None:
+        return
+    for (_, kind), made in found.items():
+        if EXPORTERS[kind].on_device and made.content is not None:
+            let = require_fit(made.content, config.target, allow_float=config.allow_float)
+            for each in dict.fromkeys(map(str, let)):
+                notes.print(f"note: not in integers on {config.target}: {each}", markup=False)
+            if can_cost(config.target):
+                device_cost(made.content, config.target)
 
 
 def _pairs(dataset: tf.data.Dataset) -> Iterator[tuple[Any, Any]]:

@@ -17,6 +17,7 @@ from learners.channels.measured import (
     Predictor,
     measured_kinds,
 )
+from learners.channels.memory import PeakMemory
 from learners.identity import network_digest
 from learners.search.budget import ChoiceBudget
 from learners.search.choices import ChoiceLayer, untouched
@@ -151,9 +152,14 @@ def cost_model(
         return _Counted(counted)
     whole = counted.cut(untouched(layers))
     measurements = Measurements(measurements_path, _subject(whole) if measurements_path else "")
-    predictors: dict[str, Predictor] = {"bytes": lambda values: counted(values)[STORED]}
+    predictors: dict[str, Predictor] = {
+        "bytes": lambda values: counted(values)[STORED],
+        "cycles": lambda values: counted(values)["flops"],
+    }
     if "latency" in kinds:
         predictors["latency"] = LatencyTable(counted, layers, measurements)
+    if "sram" in kinds:
+        predictors["sram"] = PeakMemory(counted, untouched(layers))
     candidates = np.array(
         [
             [_nearest(layer.choices, (1 - ratio) * layer.choices[-1]) for layer in layers]
@@ -163,7 +169,7 @@ def cost_model(
     return MeasuredCost(
         counted,
         kinds,
-        FileMeter(counted, untouched(layers), measurements),
+        FileMeter(counted, untouched(layers), measurements, budget.target),
         predictors=predictors,
         candidates=candidates,
     )

@@ -16,7 +16,7 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
@@ -40,6 +40,7 @@ from utils.flags import Parsed, flag, group
 if TYPE_CHECKING:
     from learners.post_training.recipe import PostTrained
 
+MAX_DISTANCE = 0.25  # of a file from the quantized network; what is clipped goes far beyond
 WAYS = ("converter", "litert-quantizer")
 
 
@@ -79,6 +80,16 @@ class QuantizeModelConfig:
             from utils.export.litert_quantizer import require_package
 
             require_package()
+            if self.quantization.weight_bits not in (4, 8):
+                raise InputError(
+                    "`weight_bits` must be 4 or 8 with --way=litert-quantizer. Received: "
+                    f"{self.quantization.weight_bits}."
+                )
+            if self.tflite_io != "int8":
+                raise InputError(
+                    "files by litert-quantizer take and give integers. Received: --tflite_io="
+                    f"{self.tflite_io}. Give --way=converter."
+                )
         elif self.quantization.activation_bits != 8 and not self.compare:
             raise InputError(
                 "the converter's files have activations of 8 bits. Received: --activation_bits="
@@ -139,7 +150,7 @@ def _run(parsed: Parsed) -> None:
     check_operators(source, config)
     trained = source.quantize(config.quantization)
     content = file_of(trained, config, source)
-    _checked(content, config, source)
+    _checked(content, trained, config, source)
     with atomic_path(config.target) as temporary:
         temporary.write_bytes(content)
     out.print(f"{config.target}: {len(content):,} bytes", soft_wrap=True, highlight=False)
@@ -240,20 +251,38 @@ def _by_package(trained: PostTrained, source: Opened) -> bytes:
     )
 
 
-def _checked(content: bytes, config: QuantizeModelConfig, source: Opened) -> None:
-    """Run the file on samples and compare it with the network."""
+def _checked(
+    content: bytes, trained: PostTrained, config: QuantizeModelConfig, source: Opened
+) -> None:
+    """Run the file on samples and compare it with both networks: in float, and quantized.
+
+    Raises:
+        ExportError: if it computes something else than the quantized network.
+    """
     from tools.conversion.strategy_table import evaluation, scored
     from utils.export.runner import TFLiteRunner
     from utils.graph import to_keras
 
     runner = TFLiteRunner(content)
     data = evaluation(source, config.nb_smpls_eval)
-    row = scored("file", data, to_keras(source.graph), lambda inputs: runner(inputs))
+    names = [ref.node for ref in source.graph.inputs]
+
+    def run(inputs: Any) -> Any:  # a file may have another order of its inputs
+        return runner(dict(zip(names, inputs, strict=True)) if isinstance(inputs, list) else inputs)
+
+    row = scored("file", data, to_keras(source.graph), run)
+    own = scored("file", data, to_keras(trained.simulated()), run)
+    if not own.distance <= MAX_DISTANCE:
+        raise ExportError(
+            f"the file is not the quantized network: the distance of its outputs is "
+            f"{own.distance:.3g}. Take another --calibration, or the other --way."
+        )
     accuracy = "" if row.accuracy is None else f", accuracy {row.accuracy:.2%}"
     before = "" if row.float_accuracy is None else f" of {row.float_accuracy:.2%} in float"
+    agreement = "" if row.agreement is None else f"agreement {row.agreement:.2%}, "
     out.print(
-        f"On {data.count} samples: agreement {row.agreement:.2%}{accuracy}{before}, distance "
-        f"{row.distance:.4g}",
+        f"On {data.count} samples: {agreement}distance {row.distance:.4g}{accuracy}{before}; "
+        f"from the quantized network {own.distance:.4g}",
         highlight=False,
     )
     operators = runner.float_operators()

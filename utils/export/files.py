@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from utils.export.c_array import c_array
 from utils.export.check import (
     CheckResult,
     ExportedFile,
@@ -36,6 +37,16 @@ def exported_path(model_path: str | os.PathLike[str], kind: str) -> pathlib.Path
     """
     path, ending = pathlib.Path(model_path), EXPORTERS[kind].ending
     return path.with_name(f"{path.stem}{'' if ending == f'.{kind}' else f'_{kind}'}{ending}")
+
+
+def array_paths(path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Name the header and the source of a `.tflite` file as an array in C.
+
+    Example:
+        >>> [each.name for each in array_paths(pathlib.Path("model_int8.tflite"))]
+        ['model_int8.h', 'model_int8.cc']
+    """
+    return path.with_suffix(".h"), path.with_suffix(".cc")
 
 
 def export_files(
@@ -77,7 +88,8 @@ def export_files(
     files = converted_files(conversions)
     checked = check_all({"after": model}, files, dataset, calc_metrics, config.check)
     results = all_results(conversions, checked.files)
-    results = write_files(results, files, {"after": pathlib.Path(model_path)})
+    paths = {"after": pathlib.Path(model_path)}
+    results = write_files(results, files, paths, with_arrays=config.export_c_array)
     require_passed(results)
     return results
 
@@ -113,6 +125,8 @@ def write_files(
     results: Sequence[CheckResult],
     files: Sequence[ExportedFile],
     model_paths: Mapping[str, pathlib.Path],
+    *,
+    with_arrays: bool = False,
 ) -> list[CheckResult]:
     """Write the files that missed no limit.
 
@@ -120,6 +134,7 @@ def write_files(
         results: see `all_results`.
         files: their contents.
         model_paths: where each network's `.keras` file lies, see `exported_path`.
+        with_arrays: write those of integers as arrays in C as well, see `array_paths`.
 
     Returns:
         The results, with the paths of what was written: all or, on an error, nothing.
@@ -135,6 +150,10 @@ def write_files(
                 path = exported_path(model_paths[result.network], result.kind)
                 content = contents[result.network, result.kind]
                 stack.enter_context(atomic_path(path)).write_bytes(content)
+                if with_arrays and EXPORTERS[result.kind].on_device:
+                    texts = c_array(content, path.stem)
+                    for place, text in zip(array_paths(path), texts, strict=True):
+                        stack.enter_context(atomic_path(place)).write_text(text, encoding="utf-8")
                 result = dataclasses.replace(result, path=str(path))
             written.append(result)
     return written

@@ -68,7 +68,9 @@ def test_unknown_kind_and_io(network):
         InputError, match=r"must be one of float32, dynamic, int8, tflm, sparse. Received: 'int4'"
     ):
         convert(network, "int4")
-    with pytest.raises(InputError, match=r"`tflite_io` must be int8 or float32. Received: 'bool'"):
+    with pytest.raises(
+        InputError, match=r"`tflite_io` must be one of int8, uint8, float32. Received: 'bool'"
+    ):
         convert(network, "int8", [], io_format="bool")
 
 
