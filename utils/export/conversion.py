@@ -26,7 +26,7 @@ import numpy as np
 from utils.errors import InputError
 from utils.export.child import CONVERTED, DONE, FAILED
 from utils.export.config import ConvertConfig
-from utils.export.data_facts import DataFacts
+from utils.export.data_facts import NO_FACTS, DataFacts
 from utils.export.endpoints import output_names
 from utils.export.errors import ExportError
 from utils.export.exporters import (
@@ -102,7 +102,7 @@ def convert_all(
     kinds: Sequence[str],
     config: ConvertConfig,
     calibration: Calibration | None,
-    facts: DataFacts = DataFacts(),
+    facts: DataFacts = NO_FACTS,
 ) -> dict[tuple[str, str], Conversion]:
     """Make every kind of file of every network, and run each once.
 
