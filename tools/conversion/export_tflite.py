@@ -179,6 +179,7 @@ def _data(
             "calibration": _inputs_of(helper.build_dataset_calibration(num_samples)),
             "dataset": helper.build_dataset_eval(),
             "calc_metrics": Scorer(helper),
+            "facts": helper.data_facts,
         }
     samples = read_calibration(config.calibration_file, model, num_samples)
     inputs = samples if len(samples) > 1 else next(iter(samples.values()))

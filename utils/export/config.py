@@ -108,6 +108,11 @@ class ConvertConfig:
         "Labels and normalization of the data set in each .tflite file, as TensorFlow Lite's "
         "metadata; about 1 kB.",
     )
+    export_c_array: bool = flag(
+        False,
+        "Also write files of integers as arrays in C (.h and .cc), for devices without a file "
+        "system.",
+    )
     packed: str = flag(
         "auto",
         "Whether the packed file, model.fpq, is written: auto (where a kernel has fewer than 8 "
@@ -137,11 +142,6 @@ class ExportConfig:
         False,
         "Also write a float32 .tflite file without its zeros (_sparse.tflite), where it is smaller "
         "and its numbers are the same; no faster, but for Dense layers pruned in tiles of 1x4.",
-    )
-    export_c_array: bool = flag(
-        False,
-        "Also write files of integers as arrays in C (.h and .cc), for devices without a file "
-        "system.",
     )
     convert: ConvertConfig = group(ConvertConfig)
     check: CheckConfig = group(CheckConfig)

@@ -190,3 +190,23 @@ def find_target(name: str) -> Device:
     row = TARGETS[name.rpartition("-")[0]]
     channels = _CHANNELS.get(name, row.channels)
     return dataclasses.replace(row, accelerator=name, channels=channels)
+
+
+def markdown_table() -> str:
+    """Write the rows for the documentation."""
+    lines = [
+        "| `--target` | what it is | channels | weights | operators | others are | run or compiled by |",
+        "|:--|:--|--:|:--|--:|:--|:--|",
+    ]
+    for name, row in TARGETS.items():
+        number = "all" if row.operators is None else str(len(row.operators))
+        if row.fast is not None:
+            number += f", {len(row.fast)} fast"
+        tools = {
+            "": "LiteRT",
+            "tflm": "`tflite-micro`",
+            "vela": f"`ethos-u-vela` ({row.accelerator})",
+        }
+        cells = [f"`{name}`", row.summary, str(row.channels), ", ".join(row.weights), number]
+        lines.append(f"| {' | '.join((*cells, row.rest, tools[row.runs]))} |")
+    return "\n".join(lines)
