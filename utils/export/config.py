@@ -135,8 +135,9 @@ class ExportConfig:
     tflite: str = flag(
         "float32,int8",
         "Kinds of .tflite files, separated by commas: float32, dynamic (int8 weights, float "
-        "computation where no integer kernel is), int8 (integers only), tflm (int8, weights of few "
-        "values decoded from tables by TensorFlow Lite Micro); none for no file.",
+        "computation where no integer kernel is), int8 (integers only), int16x8 (the same with "
+        "activations of 16 bits), tflm (int8, weights of few values decoded from tables by "
+        "TensorFlow Lite Micro); none for no file.",
     )
     export_sparse: bool = flag(
         False,

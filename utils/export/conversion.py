@@ -70,7 +70,8 @@ class Exported:
 
     def has_ranges(self, row: Exporter) -> bool:
         """Whether that network holds the ranges of the file."""
-        return self.deployed is not None and (row.calibrated or row.deployed)
+        wanted = (row.calibrated and not row.own_ranges) or row.deployed
+        return self.deployed is not None and wanted
 
 
 def deployed_name(name: str) -> str:
