@@ -35,6 +35,14 @@ def test_a_name_that_comes_twice_gets_a_number():
     assert list(graph.outputs) == list(output_names(model)) and sizes == [2, 2, 3]
 
 
+def test_a_file_that_has_its_names_stays_as_it_is():
+    """Names that are in no order of theirs."""
+    model = heads(["b", "a"])
+    content = convert(model, "float32")
+    assert with_names(content, output_names(model)) == content
+    assert list(read_graph(content).outputs) == ["twice", "twice_1", "b", "a"]
+
+
 def test_names_that_look_like_the_converters_own_do_not_change_the_order(contents):
     assert list(read_graph(contents["float32"]).outputs) == ["fc"]
     inputs = keras.Input((4,), name="x")
