@@ -109,7 +109,7 @@ def measure_files(
     results = all_results(conversions, checked.files)
     results = steps.run(
         "export",
-        lambda: write_files(results, files, paths, with_arrays=config.export_c_array),
+        lambda: write_files(results, files, paths, with_arrays=config.convert.export_c_array),
         results,
     )
     untimed: dict[tuple[str, str], LatencyStats] = {}

@@ -141,8 +141,6 @@ def make_plan(
 def _stages(
     run: RunConfig, names: Sequence[str], configs: Sequence[LearnerConfig], notices: list[str]
 ) -> tuple[StagePlan, ...]:
-    target = run.export.convert.target
-    multiple = None if target is None else find_target(target).channels
     stages = []
     for index, (config, epochs) in enumerate(zip(configs, run.epochs(), strict=True)):
         state, artefact = _stage_paths(run, names, index, config)
@@ -150,13 +148,24 @@ def _stages(
             StagePlan(
                 learner=names[index],
                 entry=learners.LEARNERS[names[index]],
-                config=config if multiple is None else config.in_multiples_of(multiple),
+                config=_for_target(config, run.export.convert.target, notices),
                 state_path=_keras_path(state, notices),
                 artefact_path=_keras_path(artefact, notices),
                 num_epochs=config.own_epochs if epochs is None else epochs,
             )
         )
     return tuple(stages)
+
+
+def _for_target(config: LearnerConfig, target: str | None, notices: list[str]) -> LearnerConfig:
+    """Let a learner of channels keep multiples of the target's, where its flags say no other."""
+    if target is None:
+        return config
+    channels = find_target(target).channels
+    found = config.in_multiples_of(channels)
+    if found != config:
+        notices.append(f"channels are kept in multiples of {channels}, for {target}.")
+    return found
 
 
 def _check_paths(plan: Plan) -> None:

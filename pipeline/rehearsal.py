@@ -21,8 +21,7 @@ from utils.errors import InputError
 from utils.export.config import ConvertConfig, ExportConfig
 from utils.export.conversion import Conversion, Exported, convert_all
 from utils.export.exporters import EXPORTERS
-from utils.export.targets_cost import can_cost, device_cost
-from utils.export.targets_fit import require_fit
+from utils.export.targets_fit import require_run
 from utils.graph.keras_reading import functional_model
 from utils.training import Evaluator
 from utils.training.state import read_variables
@@ -149,11 +148,9 @@ def _try_target(found: Mapping[tuple[str, str], Conversion], config: ConvertConf
         return
     for (_, kind), made in found.items():
         if EXPORTERS[kind].on_device and made.content is not None:
-            let = require_fit(made.content, config.target, allow_float=config.allow_float)
-            for each in dict.fromkeys(map(str, let)):
-                notes.print(f"note: not in integers on {config.target}: {each}", markup=False)
-            if can_cost(config.target):
-                device_cost(made.content, config.target)
+            let = require_run(made.content, config.target, allow_float=config.allow_float)
+            for each in let:
+                notes.print(f"note: {each}", markup=False)
 
 
 def _pairs(dataset: tf.data.Dataset) -> Iterator[tuple[Any, Any]]:

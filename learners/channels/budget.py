@@ -21,6 +21,7 @@ from learners.channels.memory import PeakMemory
 from learners.identity import network_digest
 from learners.search.budget import ChoiceBudget
 from learners.search.choices import ChoiceLayer, untouched
+from utils.export.targets import find_target
 from utils.graph import ChannelGroup, Graph, to_keras
 
 CALIBRATION_RATIOS = (0.0, 0.35, 0.7)  # uniform networks that predictions are fitted to
@@ -154,8 +155,9 @@ def cost_model(
     measurements = Measurements(measurements_path, _subject(whole) if measurements_path else "")
     predictors: dict[str, Predictor] = {
         "bytes": lambda values: counted(values)[STORED],
-        "cycles": lambda values: counted(values)["flops"],
     }
+    if "cycles" in kinds:
+        predictors["cycles"] = cycles_predictor(counted, budget.target)
     if "latency" in kinds:
         predictors["latency"] = LatencyTable(counted, layers, measurements)
     if "sram" in kinds:
@@ -173,6 +175,25 @@ def cost_model(
         predictors=predictors,
         candidates=candidates,
     )
+
+
+def cycles_predictor(counted: NetworkCost, target: str | None) -> Predictor:
+    """Predict cycles of an Ethos-U, but for what all candidates have in common.
+
+    A layer takes as long as its multiply-adds, or as reading its weights, whichever is longer.
+
+    Args:
+        counted: counts candidates.
+        target: of `utils.export.targets.NAMES`.
+    """
+    device = find_target(target or "")
+
+    def predict(values: np.ndarray) -> np.ndarray:
+        found = counted.per_weight(values)
+        computed, read = found["flops"] / device.macs, found["params"] / device.weight_bytes
+        return np.asarray(np.maximum(computed, read).sum(axis=1))
+
+    return predict
 
 
 def _subject(graph: Graph) -> str:

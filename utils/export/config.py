@@ -108,6 +108,11 @@ class ConvertConfig:
         "Labels and normalization of the data set in each .tflite file, as TensorFlow Lite's "
         "metadata; about 1 kB.",
     )
+    export_c_array: bool = flag(
+        False,
+        "Also write files of integers as arrays in C (.h and .cc), for devices without a file "
+        "system.",
+    )
     packed: str = flag(
         "auto",
         "Whether the packed file, model.fpq, is written: auto (where a kernel has fewer than 8 "
@@ -130,18 +135,14 @@ class ExportConfig:
     tflite: str = flag(
         "float32,int8",
         "Kinds of .tflite files, separated by commas: float32, dynamic (int8 weights, float "
-        "computation where no integer kernel is), int8 (integers only), tflm (int8, weights of few "
-        "values decoded from tables by TensorFlow Lite Micro); none for no file.",
+        "computation where no integer kernel is), int8 (integers only), int16x8 (the same with "
+        "activations of 16 bits), tflm (int8, weights of few values decoded from tables by "
+        "TensorFlow Lite Micro); none for no file.",
     )
     export_sparse: bool = flag(
         False,
         "Also write a float32 .tflite file without its zeros (_sparse.tflite), where it is smaller "
         "and its numbers are the same; no faster, but for Dense layers pruned in tiles of 1x4.",
-    )
-    export_c_array: bool = flag(
-        False,
-        "Also write files of integers as arrays in C (.h and .cc), for devices without a file "
-        "system.",
     )
     convert: ConvertConfig = group(ConvertConfig)
     check: CheckConfig = group(CheckConfig)

@@ -26,7 +26,7 @@ import numpy as np
 from utils.errors import InputError
 from utils.export.child import CONVERTED, DONE, FAILED
 from utils.export.config import ConvertConfig
-from utils.export.data_facts import DataFacts
+from utils.export.data_facts import NO_FACTS, DataFacts
 from utils.export.endpoints import output_names
 from utils.export.errors import ExportError
 from utils.export.exporters import (
@@ -70,7 +70,8 @@ class Exported:
 
     def has_ranges(self, row: Exporter) -> bool:
         """Whether that network holds the ranges of the file."""
-        return self.deployed is not None and (row.calibrated or row.deployed)
+        wanted = (row.calibrated and not row.own_ranges) or row.deployed
+        return self.deployed is not None and wanted
 
 
 def deployed_name(name: str) -> str:
@@ -102,7 +103,7 @@ def convert_all(
     kinds: Sequence[str],
     config: ConvertConfig,
     calibration: Calibration | None,
-    facts: DataFacts | None = None,
+    facts: DataFacts = NO_FACTS,
 ) -> dict[tuple[str, str], Conversion]:
     """Make every kind of file of every network, and run each once.
 
@@ -118,7 +119,7 @@ def convert_all(
         `config` that cannot be.
     """
     with tempfile.TemporaryDirectory(prefix="flowpress-") as folder:
-        work = _Work(pathlib.Path(folder), config, calibration, facts or DataFacts())
+        work = _Work(pathlib.Path(folder), config, calibration, facts)
         return {
             (network.name, kind): work.convert(network, kind)
             for network in networks

@@ -23,3 +23,6 @@ class DataFacts:
 
     def __bool__(self) -> bool:
         return bool(self.labels or self.mean)
+
+
+NO_FACTS = DataFacts()

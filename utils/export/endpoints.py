@@ -43,15 +43,15 @@ def with_names(content: bytes, outputs: Sequence[str]) -> bytes:
 
     Returns:
         The file, its outputs in that order. Those that have names of their own already, as of a
-        network that gives a dict, keep them, sorted as Keras does; a file with another number of
-        outputs is left as it is.
+        network that gives a dict, keep them, sorted as Keras does; a file that has these names, or
+        another number of outputs, is left as it is.
     """
     model = read_model(content)
     if len(model.signatureDefs or ()) != 1:
         return content
     signature = model.signatureDefs[0]
     ends = sorted(signature.outputs, key=lambda each: natural_key(each.name.decode()))
-    if len(ends) != len(outputs):
+    if len(ends) != len(outputs) or [end.name.decode() for end in signature.outputs] == [*outputs]:
         return content
     # Such names of layers would be taken for the converter's, whatever their order.
     numbered = all(map(NUMBERED.fullmatch, outputs))

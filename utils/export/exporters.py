@@ -68,6 +68,8 @@ class Exporter(NamedTuple):
             `CheckResult.error`); None for a file that is judged by the flags of `CheckConfig`.
         calibrated: it needs calibration samples.
         keras: it is made of the Keras network, in the process that holds its classes.
+        own_ranges: its ranges are taken from samples even where the learner made a network that
+            holds some, for other numbers.
         deployed: it needs a network that the learner made for the device (`Trained.deployed`).
         optional: it is made of the resulting network only, and where it cannot be made, is wrong
             or gains nothing, there is a note and no file; else that fails the export.
@@ -87,6 +89,7 @@ class Exporter(NamedTuple):
     max_error: float | None = None
     calibrated: bool = False
     keras: bool = False
+    own_ranges: bool = False
     deployed: bool = False
     optional: bool = False
     on_device: bool = False
@@ -113,6 +116,15 @@ EXPORTERS: dict[str, Exporter] = {
         make="utils.export.tflite:int8_file",
         ranks="utils.export.layer_errors:rank_layers",
         calibrated=True,
+        on_device=True,
+        loops=False,
+    ),
+    "int16x8": Exporter(
+        "integers only, activations of 16 bits",
+        make="utils.export.tflite:int16_file",
+        ranks="utils.export.layer_errors:rank_layers",
+        calibrated=True,
+        own_ranges=True,
         on_device=True,
         loops=False,
     ),

@@ -91,8 +91,10 @@ class FileGraph:
         if not any(tensor.constant and tensor.dtype == "int8" for tensor in self.tensors):
             return "sparse" if any(tensor.sparse for tensor in self.tensors) else "float32"
         computed = {index for operator in self.operators for index in operator.outputs}
-        integer = any(self.tensors[index].dtype == "int8" for index in computed)
-        return "int8" if integer else "dynamic"
+        numbers = {self.tensors[index].dtype for index in computed}
+        if "int16" in numbers:
+            return "int16x8"
+        return "int8" if "int8" in numbers else "dynamic"
 
     def float_operators(self) -> tuple[str, ...]:
         """Name the operators that compute in float, in order and with repetition."""

@@ -72,6 +72,7 @@ class Device:
         runs: what runs or compiles files for it on this computer; "" for LiteRT, which runs every
             file anyway.
         accelerator: as the compiler calls it; "" where there is none.
+        weight_bytes: of weights that are read in a cycle, at most.
     """
 
     summary: str
@@ -84,6 +85,13 @@ class Device:
     identity_padding: bool = False
     runs: Literal["", "tflm", "vela"] = ""
     accelerator: str = ""
+    weight_bytes: float = 0.0
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds in a cycle, at most; 0 where that is not known."""
+        number = self.accelerator.rpartition("-")[2]
+        return int(number) if number else 0
 
 
 TARGETS: dict[str, Device] = {
@@ -120,6 +128,7 @@ TARGETS: dict[str, Device] = {
     ),
     # `ofm_ublock` and `ifm_ublock` in vela's architecture_features.py: depth 8. "Weight tensors
     # must be 8-bit precision", feature maps int8 and int16: the report of supported operators.
+    # Weights lie in flash: port of 8 bytes at 0.125 of the clock (vela.ini, High_End_Embedded).
     "ethos-u55": Device(
         summary="Arm Ethos-U55 beside a Cortex-M, compiled by vela",
         channels=8,
@@ -129,7 +138,9 @@ TARGETS: dict[str, Device] = {
         identity_padding=True,
         runs="vela",
         accelerator="ethos-u55-128",
+        weight_bytes=1.0,
     ),
+    # Weights lie in DRAM: port of 16 bytes at 0.75 of the clock (vela.ini, Client_Server).
     "ethos-u65": Device(
         summary="Arm Ethos-U65 beside a Cortex-M or -A, compiled by vela",
         channels=8,
@@ -139,8 +150,10 @@ TARGETS: dict[str, Device] = {
         identity_padding=True,
         runs="vela",
         accelerator="ethos-u65-256",
+        weight_bytes=12.0,
     ),
     # No ublock of U85 is published in vela; its tensors lie in bricks of 16 channels (NHCWB16).
+    # DRAM as for U65 (vela.ini, SYS_DRAM_Mid).
     "ethos-u85": Device(
         summary="Arm Ethos-U85 beside a Cortex-M or -A, compiled by vela",
         channels=16,
@@ -150,6 +163,7 @@ TARGETS: dict[str, Device] = {
         identity_padding=True,
         runs="vela",
         accelerator="ethos-u85-256",
+        weight_bytes=12.0,
     ),
 }
 
@@ -190,3 +204,21 @@ def find_target(name: str) -> Device:
     row = TARGETS[name.rpartition("-")[0]]
     channels = _CHANNELS.get(name, row.channels)
     return dataclasses.replace(row, accelerator=name, channels=channels)
+
+
+def markdown_table() -> str:
+    """Write the rows for the documentation."""
+    heads = ("`--target`", "what it is", "channels", "weights", "operators", "others are", "tool")
+    lines = [f"| {' | '.join(heads)} |", "|:--|:--|--:|:--|--:|:--|:--|"]
+    for name, row in TARGETS.items():
+        number = "all" if row.operators is None else str(len(row.operators))
+        if row.fast is not None:
+            number += f", {len(row.fast)} fast"
+        tools = {
+            "": "LiteRT",
+            "tflm": "`tflite-micro`",
+            "vela": f"`vela`, {row.accelerator}",
+        }
+        cells = [f"`{name}`", row.summary, str(row.channels), ", ".join(row.weights), number]
+        lines.append(f"| {' | '.join((*cells, row.rest, tools[row.runs]))} |")
+    return "\n".join(lines)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from utils.errors import InputError
 from utils.export.flatbuffer import FORMAT_OPERATORS, FileGraph, Operator, read_graph
 from utils.export.targets import Device, find_target
+from utils.export.targets_cost import can_cost, device_cost
 
 _NUM_NAMED = 5
 #: Operators whose second input is a kernel.
@@ -122,6 +123,26 @@ def require_fit(content: bytes, target: str, *, allow_float: bool = False) -> tu
             f"--target{advice}."
         )
     return found
+
+
+def require_run(content: bytes, target: str, *, allow_float: bool = False) -> tuple[str, ...]:
+    """Refuse a file that a device does not run; see `require_fit`.
+
+    Args:
+        content: see `misfits`.
+        target: see there.
+        allow_float: see `require_fit`.
+
+    Returns:
+        Sentences on what does not run in integers there.
+
+    Raises:
+        InputError: see `require_fit`; or the device's interpreter or compiler refuses the file.
+    """
+    let = require_fit(content, target, allow_float=allow_float)
+    if can_cost(target):
+        device_cost(content, target)
+    return tuple(f"not in integers on {target}: {each}" for each in dict.fromkeys(map(str, let)))
 
 
 def _count(found: Sequence[Misfit]) -> str:

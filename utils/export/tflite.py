@@ -133,6 +133,21 @@ def int8_file(source: Source) -> Made:
     return _for_target(Made(content=content, notes=tuple(map(_dead_note, dead))), source.target)
 
 
+def int16_file(source: Source) -> Made:
+    """Make a file of integers with activations of 16 bits, symmetric, and weights of 8."""
+    converter = _converter(source)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    integers = source.io_format != "float32"
+    converter.inference_input_type = tf.int16 if integers else tf.float32
+    converter.inference_output_type = converter.inference_input_type
+    converter.representative_dataset = lambda: iter(source.samples)
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,  # what has no integer kernel stays in float
+    ]
+    return Made(content=converter.convert())
+
+
 def _for_target(made: Made, target: str | None) -> Made:
     """Put operators that cost a device less in the place of others."""
     if target is None or not find_target(target).identity_padding:

@@ -24,6 +24,7 @@ from typing import IO
 import numpy as np
 
 from utils.export.decode_tables import DecodedTensor, with_decode
+from utils.export.endpoints import with_names
 from utils.export.errors import ExportError
 from utils.export.exporters import Made, Source
 from utils.export.flatbuffer import FileGraph, Tensor, read_graph
@@ -46,8 +47,9 @@ def tflm_file(source: Source) -> Made:
             outputs differ.
     """
     made = int8_file(source)
-    content, decoded = with_decode(made.content)
-    plain, packed = TFLMRunner(made.content), TFLMRunner(content)
+    before = with_names(made.content, source.outputs)
+    content, decoded = with_decode(before)
+    plain, packed = TFLMRunner(before), TFLMRunner(content)
     with contextlib.closing(plain), contextlib.closing(packed):
         inputs = plain.random_inputs(NUM_RANDOM)
         inputs += [plain.quantized(sample) for sample in source.samples[:NUM_SAMPLES]]
@@ -60,7 +62,7 @@ def tflm_file(source: Source) -> Made:
             f"with its weights as indices, the file gives other outputs on {equal.count(False)} of "
             f"{len(equal)} inputs. Leave tflm out of --tflite, and please report it."
         )
-    note = _note(decoded, len(made.content), len(content), len(inputs))
+    note = _note(decoded, len(before), len(content), len(inputs))
     return Made(content=content, notes=(*made.notes, note))
 
 

@@ -202,15 +202,15 @@ def _device_rows(before: File, after: File) -> Iterator[Row]:
     old, new = before.on_device, after.on_device
     if new is None:
         return
-    place = f"{new.device}, {after.kind}"
+    place = new.device if after.kind == "int8" else f"{new.device}, {after.kind}"
     if new.cycles is not None:
         cycles = None if old is None else old.cycles
         words = ("faster", "slower")
-        yield _ratio_row(f"Cycles on {place}", cycles, new.cycles, formats.count, words)
-    yield _size(f"Memory on {place}", None if old is None else old.sram_bytes, new.sram_bytes)
+        yield _ratio_row(f"{place} cycles", cycles, new.cycles, formats.count, words)
+    yield _size(f"{place} memory", None if old is None else old.sram_bytes, new.sram_bytes)
     if new.encoded_bytes is not None:
         encoded = None if old is None else old.encoded_bytes
-        yield _size(f"Weights on {place}", encoded, new.encoded_bytes)
+        yield _size(f"{place} weights", encoded, new.encoded_bytes)
 
 
 _FEWER = ("fewer", "more")

@@ -56,7 +56,7 @@ def test_bounds(config):
 
 def test_every_flag_is_declared_once():
     names = [spec.name for spec in describe(ExportConfig)]
-    assert len(names) == len(set(names)) == 13
+    assert len(names) == len(set(names)) == 16
 
 
 def test_does_not_import_tensorflow():

@@ -9,6 +9,7 @@ from utils.errors import InputError
 from utils.export import exporters, tflm
 from utils.export.config import ConvertConfig, ExportConfig
 from utils.export.conversion import Exported, convert_all
+from utils.export.endpoints import output_names
 from utils.export.errors import ExportError
 from utils.export.exporters import Source
 from utils.export.runner import TFLiteRunner
@@ -23,7 +24,7 @@ def source(low_bit_network, low_bit_images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved")
     write_saved_model(low_bit_network, folder)
     samples = [{"images": image[None]} for image in low_bit_images]
-    return Source(saved_model=folder, samples=samples)
+    return Source(saved_model=folder, samples=samples, outputs=output_names(low_bit_network))
 
 
 def test_the_file_is_made_and_run_beside_the_plain_one(source, low_bit_file):
