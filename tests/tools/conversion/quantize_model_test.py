@@ -1,5 +1,6 @@
 """The command that quantizes a network without training, and what it refuses."""
 
+import dataclasses
 import json
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 from tools.conversion.quantize_model import main
 from utils.export.flatbuffer import read_graph
 from utils.files import save_keras_model
+from utils.quantization.grid import Scaling
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +70,28 @@ def test_a_document_stands_for_flags(folder, capsys, monkeypatch):
             assert np.array_equal(np.log2(tensor.scale), np.round(np.log2(tensor.scale)))
 
 
+def test_a_file_that_computes_something_else_is_not_written(folder, capsys, monkeypatch):
+    from tools.conversion import quantize_model
+
+    def other(trained, config, source):
+        wide = {
+            ref: Scaling(each.scale / 50, each.zero_point) for ref, each in trained.scalings.items()
+        }
+        return file_of(dataclasses.replace(trained, scalings=wide), config, source)
+
+    file_of = quantize_model.file_of
+    monkeypatch.setattr(quantize_model, "file_of", other)
+    target = folder / "clipped.tflite"
+    assert _call(folder, f"--calibration_file={folder}/images.npy", f"--out_file={target}") != 0
+    assert "the file is not the quantized network" in capsys.readouterr().err
+    assert not target.exists()
+
+
 def test_all_strategies_in_one_table(folder, capsys):
-    assert _call(folder, f"--calibration_file={folder}/images.npy", "--compare") == 0
+    table = folder / "not_written.json"
+    options = (f"--calibration_file={folder}/images.npy", f"--table={table}")
+    assert _call(folder, *options, "--compare") == 0
+    assert not table.exists()  # each strategy has ranges of its own
     text = capsys.readouterr().out
     for name in ("null", "minmax", "symmetry_max", "scale_shift", "minmax_t", "scale_shift_t"):
         assert f" {name} " in text
