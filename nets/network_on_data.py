@@ -143,10 +143,8 @@ class ModelHelper(AbstractModelHelper):
 
     @functools.cached_property
     def _divided(self) -> tuple[Part, Part]:
-        """Training samples and those held out of them for choices; the data's own where given."""
-        ready = self._ready
-        if ready is None:
-            raise InputError(f"{self._source} gives batches, of which none can be held out.")
+        """Samples that train and those held out for choices, by the data where they say so."""
+        ready: Any = self._ready
         if ready.val is not None:
             return ready.train, ready.val
         return ready.train.divide(self.config.data.val_fraction, self.seed)
