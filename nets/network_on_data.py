@@ -112,10 +112,12 @@ class ModelHelper(AbstractModelHelper):
         """Build training batches: all samples in another order every epoch, not augmented."""
         ready = self._ready
         if ready is None:
-            build: Any = (
-                self._inner.build_dataset_train
-            )  # which the base class gives both arguments
-            return build(enbl_trn_val_split, first_step=first_step)
+            if enbl_trn_val_split:
+                raise InputError(
+                    f"{self._source} gives batches, of which none can be held out for a search. "
+                    "Let train_data() return arrays (inputs, labels)."
+                )
+            return self._inner.build_dataset_train(first_step=first_step)
         kept, held_out = self._divided if enbl_trn_val_split else (ready.train, None)
         training = ready.feed.training(
             kept,

@@ -70,7 +70,7 @@ def test_held_out_samples_are_in_no_training_or_calibration_batch(network, array
     training, val = made.build_dataset_train(True)
     held_out = {image.tobytes() for images, _ in val for image in images.numpy()}
     assert len(held_out) == 10
-    for dataset in (training.take(8), made.build_dataset_calibration(100)):
+    for dataset in (training.take(20), made.build_dataset_calibration(100)):
         seen = {image.tobytes() for images, _ in dataset for image in images.numpy()}
         assert len(seen) == 30
         assert not seen & held_out
