@@ -130,6 +130,13 @@ class ModelHelper(AbstractModelHelper):
             return training
         return training, ready.feed.ordered(held_out, self.config.batch_size_eval)
 
+    def build_dataset_val(self) -> tf.data.Dataset | None:
+        """Build the batches of the data's own validation part, where there is one."""
+        ready = self._ready
+        if ready is None or ready.val is None:
+            return None
+        return ready.feed.ordered(ready.val, self.config.batch_size_eval)
+
     def build_dataset_eval(self) -> tf.data.Dataset:
         """Build the batches of the test part."""
         return self._inner.build_dataset_eval()
