@@ -112,6 +112,13 @@ class AbstractModelHelper(abc.ABC):
             self._calibration[nb_smpls] = batches
         return self._calibration[nb_smpls]
 
+    def build_dataset_val(self) -> tf.data.Dataset | None:
+        """Build finite batches on which training is followed, epoch by epoch; none here.
+
+        They are neither trained on nor the test split.
+        """
+        return None
+
     def check_files(self) -> None:  # noqa: B027  optional to override
         """Read the data files, if there are any, without TensorFlow.
 

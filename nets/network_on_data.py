@@ -112,10 +112,12 @@ class ModelHelper(AbstractModelHelper):
         """Build training batches: all samples in another order every epoch, not augmented."""
         ready = self._ready
         if ready is None:
-            build: Any = (
-                self._inner.build_dataset_train
-            )  # which the base class gives both arguments
-            return build(enbl_trn_val_split, first_step=first_step)
+            if enbl_trn_val_split:
+                raise InputError(
+                    f"{self._source} gives batches, of which none can be held out for a search. "
+                    "Let train_data() return arrays (inputs, labels)."
+                )
+            return self._inner.build_dataset_train(first_step=first_step)
         kept, held_out = self._divided if enbl_trn_val_split else (ready.train, None)
         training = ready.feed.training(
             kept,
@@ -127,6 +129,13 @@ class ModelHelper(AbstractModelHelper):
         if held_out is None:
             return training
         return training, ready.feed.ordered(held_out, self.config.batch_size_eval)
+
+    def build_dataset_val(self) -> tf.data.Dataset | None:
+        """Build the batches of the data's own validation part, where there is one."""
+        ready = self._ready
+        if ready is None or ready.val is None:
+            return None
+        return ready.feed.ordered(ready.val, self.config.batch_size_eval)
 
     def build_dataset_eval(self) -> tf.data.Dataset:
         """Build the batches of the test part."""
@@ -143,10 +152,8 @@ class ModelHelper(AbstractModelHelper):
 
     @functools.cached_property
     def _divided(self) -> tuple[Part, Part]:
-        """Training samples and those held out of them for choices; the data's own where given."""
-        ready = self._ready
-        if ready is None:
-            raise InputError(f"{self._source} gives batches, of which none can be held out.")
+        """Samples that train and those held out for choices, by the data where they say so."""
+        ready: Any = self._ready
         if ready.val is not None:
             return ready.train, ready.val
         return ready.train.divide(self.config.data.val_fraction, self.seed)

@@ -20,6 +20,7 @@ import numpy as np
 
 from datasets.user_data.image_header import ENDINGS, check_image
 from datasets.user_data.parts import Part, UserData, with_test_part
+from utils.causes import essence
 from utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,20 +75,14 @@ class ImageFiles:
                 with tf.device("CPU:0"):
                     decode(tf.io.read_file(path), shape)
             except tf.errors.OpError as error:
-                return f"{path}: cannot be decoded: {_reason(error.message)}"
+                return f"{path}: cannot be decoded: {essence(error)} Mend or remove the file."
             return ""
 
         order = np.random.default_rng(0).permutation(len(self.paths))[:_NUM_DECODED]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for found in pool.map(failure, self.paths[np.sort(order)].tolist(), chunksize=16):
                 if found:
-                    raise InputError(f"{found}. Mend or remove the file.")
-
-
-def _reason(message: str) -> str:
-    """Take TensorFlow's marks off what it says of an image."""
-    lines = [line for line in message.splitlines() if line.strip()] or ["it is damaged"]
-    return lines[0].partition("{{")[0].partition("[Op:")[0].strip().rstrip(".")
+                    raise InputError(found)
 
 
 def decode(data: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:

@@ -19,6 +19,7 @@ import numpy as np
 
 from datasets.user_data.image_folder import decode
 from datasets.user_data.parts import Part, UserData, with_test_part
+from utils.causes import essence
 from utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,10 +99,9 @@ class Records:
                     self._input(tf.constant(self._bytes(np.asarray(row))), shape)
             except tf.errors.OpError as error:
                 file, start, _ = self.places[row]
-                reason = str(error.message).partition("{{")[0].splitlines()[0].strip().rstrip(".")
                 raise InputError(
                     f"{self.files[file]}: the record at byte {start - _HEAD:,} cannot be read: "
-                    f"{reason}. Write the file anew."
+                    f"{essence(error)} Write the file anew."
                 ) from error
 
 

@@ -68,7 +68,7 @@ def run(learner, network, folder, **flags):
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    """Train a quarter of convnet_at_digits: what a row does takes as long as its layers are wide."""
+    """Train a narrow convnet_at_digits: a row takes as long as its layers are wide."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 1), name="images")
     narrow = keras.Model(inputs, convnet.build(inputs, 10, widths=(8, 16, 16)), name="narrow")
