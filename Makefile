@@ -15,7 +15,7 @@ help:
 	@echo "make bench   measure everything (hours); TOPIC=graph measures one table"
 	@echo "make bench-peers  measure the peer in an environment of its own; ROWS='--budgets=0.5'"
 	@echo "make docs    build the documentation into .site/"
-	@echo "make format  format the code, repair what ruff can, rewrite the tables of flags"
+	@echo "make format  format the code, repair what ruff can, rewrite the lists of flags"
 	@echo "make lock    resolve all packages anew and write requirements.lock"
 
 # The lock pins every package; -c lets other Python versions and platforms take what they need.
@@ -43,7 +43,7 @@ check: lint types doctest test
 lint: $(VENV)/installed
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	$(PY) tools/docs/flag_tables.py --check
+	$(PY) tools/docs/flag_lists.py --check
 
 types: $(VENV)/installed
 	$(PY) -m mypy .
@@ -54,7 +54,7 @@ doctest: $(VENV)/installed
 format: $(VENV)/installed
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
-	$(PY) tools/docs/flag_tables.py
+	$(PY) tools/docs/flag_lists.py
 
 bench: $(VENV)/installed
 	$(PY) -m benchmarks $(TOPIC)
@@ -73,7 +73,7 @@ bench-peers: $(VENV)/installed .venv-peers/installed
 	  write_tables(FOLDER / "results.json")'
 
 docs: $(VENV)/installed
-	$(PY) -m mkdocs build --strict --site-dir .site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir .site && echo "Open .site/index.html."
 
 lock:
 	rm -rf build/lock

@@ -27,6 +27,8 @@ class DatasetInfo:
         subfolders: folders below the data folder in which the files may lie instead.
         files: (file name, exact bytes or None if that varies) of every file it is read from.
         source: where to get it, for error messages.
+        class_names: of the labels, in order.
+        is_image: False where `image_shape` is that of another signal.
     """
 
     name: str
@@ -44,6 +46,8 @@ class DatasetInfo:
     subfolders: tuple[str, ...] = ()
     files: tuple[tuple[str, int | None], ...] = ()
     source: str = ""
+    class_names: tuple[str, ...] = ()
+    is_image: bool = True
 
 
 class Arrays(NamedTuple):

@@ -32,6 +32,7 @@ INFO = DatasetInfo(
     mean=(0.3055,),
     std=(0.3761,),
     crop_padding=1,
+    class_names=tuple("0123456789"),
 )
 
 

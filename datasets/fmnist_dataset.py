@@ -28,6 +28,18 @@ INFO = DatasetInfo(
     crop_padding=4,
     flip=True,
     folder="fashion_mnist",
+    class_names=(
+        "T-shirt/top",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ),
     files=tuple((name, None) for name in idx_format.FILES),
     source="The files are at https://github.com/zalandoresearch/fashion-mnist.",
 )

@@ -71,6 +71,8 @@ INFO = DatasetInfo(
     std=(0.3011,),
     crop_padding=2,
     folder="fsdd",
+    class_names=tuple("0123456789"),
+    is_image=False,
     files=((_FILE, None),),
     source=(
         "The recordings are at https://github.com/Jakobovski/free-spoken-digit-dataset; "

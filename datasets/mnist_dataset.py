@@ -26,6 +26,7 @@ INFO = DatasetInfo(
     mean=(0.1307,),
     std=(0.3081,),
     folder="mnist",
+    class_names=tuple("0123456789"),
     files=tuple((name, None) for name in idx_format.FILES),
     source="The files are at https://ossci-datasets.s3.amazonaws.com/mnist/.",
 )

@@ -65,7 +65,7 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
         quantity="channels",
-        budgets=("flops", "params", "bytes", "latency"),
+        budgets=("flops", "params", "bytes", "cycles", "sram", "latency"),
     ),
     "chn-pruned-rmt": Entry(
         "learners.channel_pruning_rmt.learner:ChannelPrunedRmtLearner",
@@ -74,7 +74,7 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
         quantity="channels",
-        budgets=("flops", "params", "bytes", "latency"),
+        budgets=("flops", "params", "bytes", "cycles", "sram", "latency"),
     ),
     "chn-pruned-gpu": Entry(
         "learners.channel_pruning_gpu.learner:ChannelPrunedGpuLearner",
@@ -83,7 +83,7 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
         quantity="channels",
-        budgets=("flops", "params", "bytes", "latency"),
+        budgets=("flops", "params", "bytes", "cycles", "sram", "latency"),
     ),
     "dis-chn-pruned": Entry(
         "learners.discrimination_aware_pruning.learner:DisChnPrunedLearner",
@@ -92,7 +92,7 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
         quantity="channels",
-        budgets=("flops", "params", "bytes", "latency"),
+        budgets=("flops", "params", "bytes", "cycles", "sram", "latency"),
     ),
     "filter-pruned": Entry(
         "learners.filter_pruning.learner:FilterPrunedLearner",
@@ -101,7 +101,7 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
         quantity="channels",
-        budgets=("flops", "params", "bytes", "latency"),
+        budgets=("flops", "params", "bytes", "cycles", "sram", "latency"),
     ),
     "soft-pruned": Entry(
         "learners.soft_pruning.learner:SoftPrunedLearner",

@@ -1,4 +1,4 @@
-"""Budgets: what a network may keep of its multiply-adds, weights, bits, file or time."""
+"""Budgets: what a network may keep of its multiply-adds, weights, bits, file, time or memory."""
 
 import dataclasses
 import math
@@ -34,6 +34,9 @@ KINDS = {
     "nonzeros": Kind(units={"k": 1e3, "M": 1e6}),
     "bits": Kind(units={"k": 1e3, "M": 1e6}, each=32.0),
     "bytes": Kind(units={"kB": 1e3, "MB": 1e6, "B": 1.0}, measured=True),
+    # Of an int8 file on the target, see `utils.export.targets_cost`.
+    "cycles": Kind(units={"k": 1e3, "M": 1e6}, measured=True),
+    "sram": Kind(units={"kB": 1e3, "MB": 1e6, "B": 1.0}, measured=True),
     # Latency cannot be repeated more exactly.
     "latency": Kind(units={"ms": 1.0}, tolerance=0.05, measured=True, of_machine=True),
 }
@@ -45,10 +48,11 @@ class Limit:
 
     Attributes:
         kind: `flops` (multiply-adds), `params`, `nonzeros` (weights that are not zero), `bits` of
-            all weights together, `bytes` of the exported `.tflite` file, or `latency` of that file
-            on this machine, one image on one thread.
+            all weights together, `bytes` of the exported `.tflite` file, `latency` of that file on
+            this machine, one image on one thread, or `cycles` and `sram` (peak of the working
+            memory) of the int8 file on the target.
         share: of the uncompressed network's, in (0, 1].
-        amount: multiply-adds, parameters, weights, bits, bytes or milliseconds.
+        amount: multiply-adds, parameters, weights, bits, bytes, milliseconds or cycles.
     """
 
     kind: str
@@ -67,10 +71,12 @@ class Budget:
     Attributes:
         text: as the user wrote it.
         limits: one per kind.
+        target: the device that `cycles` and `sram` are of, of `utils.export.targets.NAMES`.
     """
 
     text: str
     limits: tuple[Limit, ...]
+    target: str | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:

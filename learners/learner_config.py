@@ -1,7 +1,7 @@
 """What the config of every learner has: the pipeline asks these and guesses nothing."""
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 if TYPE_CHECKING:
     from learners.config import RunConfig
@@ -39,6 +39,8 @@ class LearnerConfig:
             None for `--save_path`.
         ARTEFACT_FIELD: likewise the field with the path of the resulting network; None for
             `--save_path_eval`.
+        MULTIPLE_FIELD: the field that says of what the numbers of channels are multiples; learners
+            without it do not round them.
         SWITCHES_ON: switches among the flags of every run that are on with this learner, so that
             nobody has to give them beside it.
         searching: flags of its search; None for a learner that has none.
@@ -47,6 +49,7 @@ class LearnerConfig:
     PREFIX: ClassVar[str] = ""
     STATE_FIELD: ClassVar[str | None] = None
     ARTEFACT_FIELD: ClassVar[str | None] = None
+    MULTIPLE_FIELD: ClassVar[str] = "round_to"
     SWITCHES_ON: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:
@@ -98,6 +101,16 @@ class LearnerConfig:
     def takes_setting(self) -> bool:
         """Whether `--setting` can say what is chosen for each layer."""
         return self.searching is not None
+
+    def in_multiples_of(self, channels: int) -> Self:
+        """Keep channels in multiples of the target's where no flag says another multiple.
+
+        Learners without such a flag stay as they are.
+        """
+        field = next((f for f in dataclasses.fields(self) if f.name == self.MULTIPLE_FIELD), None)
+        if field is None or getattr(self, field.name) != field.default:
+            return self
+        return dataclasses.replace(self, **{field.name: channels})
 
     def choice(self) -> Choice | None:
         """Say by which flag the choice for each layer is made already; None while it is open."""

@@ -31,7 +31,7 @@ class Quantity:
 
 QUANTITIES = {
     "channels": Quantity(
-        kinds=("flops", "params", "bytes", "latency"),
+        kinds=("flops", "params", "bytes", "cycles", "sram", "latency"),
         unit="channels",
         size_unit="channels",
         done="pruned",

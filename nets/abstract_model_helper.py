@@ -22,6 +22,7 @@ from nets.short_forms import (
     without_fixed_training,
 )
 from utils.errors import InputError
+from utils.export.data_facts import DataFacts
 
 if TYPE_CHECKING:
     import keras
@@ -124,6 +125,11 @@ class AbstractModelHelper(abc.ABC):
         Raises:
             InputError: if files are missing, truncated or corrupted.
         """
+
+    @property
+    def data_facts(self) -> DataFacts:
+        """What users of a file must know of the data: labels, normalization; here nothing."""
+        return DataFacts()
 
     def plain_labels(self, labels: Any) -> Any:
         """Give the labels of a batch without what rides on them, such as sample weights."""

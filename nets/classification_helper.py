@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from datasets.dataset_module import DatasetModule
 from datasets.pipeline import BatchPlan
 from nets.abstract_model_helper import AbstractModelHelper
+from utils.export.data_facts import DataFacts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -65,6 +66,17 @@ class ClassificationHelper(AbstractModelHelper):
             seed=self.seed,
             val_fraction=val_fraction,
             num_samples=num_samples,
+        )
+
+    @property
+    def data_facts(self) -> DataFacts:
+        """The names of the classes, and mean and deviation of raw pixels."""
+        info = self.dataset.INFO
+        return DataFacts(
+            labels=info.class_names,
+            mean=tuple(info.max_value * value for value in info.mean),
+            std=tuple(info.max_value * value for value in info.std),
+            is_image=info.is_image,
         )
 
     @property

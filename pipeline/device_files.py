@@ -16,9 +16,10 @@ from utils.export.check import Checked, CheckResult, ExportedFile, check_all, un
 from utils.export.compare import Observation
 from utils.export.config import ExportConfig, LatencyConfig
 from utils.export.conversion import Conversion, Exported, convert_all, deployed_name
-from utils.export.ethos_u import NpuEstimate, Target, estimate
 from utils.export.exporters import EXPORTERS, load_function
 from utils.export.files import all_results, converted_files, write_files
+from utils.export.flatbuffer import FileGraph, is_tflite, read_graph
+from utils.export.targets_cost import DeviceCost, can_cost, device_cost
 from utils.latency import LatencyStats, measure_anew
 from utils.training import Scorer
 
@@ -35,14 +36,16 @@ class DeviceFiles:
             failed.
         results: what came of each file, those of the network before first.
         timings: times of the files that were timed, by network and kind.
-        estimates: what they cost on an Ethos-U, where that was asked for.
-        notes: why optional files or estimates are missing.
+        graphs: what is inside those that are `.tflite` files and were run.
+        costs: what they cost on the target, where that is known.
+        notes: why optional files or costs are missing.
     """
 
     networks: Mapping[str, Observation]
     results: Sequence[CheckResult]
     timings: Mapping[tuple[str, str], LatencyStats]
-    estimates: Mapping[tuple[str, str], NpuEstimate] = dataclasses.field(default_factory=dict)
+    graphs: Mapping[tuple[str, str], FileGraph] = dataclasses.field(default_factory=dict)
+    costs: Mapping[tuple[str, str], DeviceCost] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -77,7 +80,9 @@ def measure_files(
     none: dict[tuple[str, str], Conversion] = {}
     conversions = steps.run(
         "export",
-        lambda: convert_all(exported, kinds, config.convert, _calibration(config, helper)),
+        lambda: convert_all(
+            exported, kinds, config.convert, _calibration(config, helper), helper.data_facts
+        ),
         none,
     )
     files = converted_files(conversions)
@@ -102,7 +107,11 @@ def measure_files(
         Checked({}, [unchecked(file) for file in files]),
     )
     results = all_results(conversions, checked.files)
-    results = steps.run("export", lambda: write_files(results, files, paths), results)
+    results = steps.run(
+        "export",
+        lambda: write_files(results, files, paths, with_arrays=config.convert.export_c_array),
+        results,
+    )
     untimed: dict[tuple[str, str], LatencyStats] = {}
     timings = steps.run("latency", lambda: _time(files, results, config.latency, steps), untimed)
     networks = {name: seen for name, seen in checked.networks.items() if name in reported}
@@ -113,31 +122,45 @@ def measure_files(
         for result in results
         if result.declined
     ]
-    unknown: dict[tuple[str, str], NpuEstimate] = {}
-    estimates = steps.run(
-        "estimates", lambda: _estimate(files, results, config.report_ethos_u, notes), unknown
+    unknown: dict[tuple[str, str], DeviceCost] = {}
+    costs = steps.run(
+        "target", lambda: _costs(files, results, config.convert.target, notes), unknown
     )
-    return DeviceFiles(networks, results, timings, estimates, tuple(dict.fromkeys(notes)))
+    return DeviceFiles(
+        networks, results, timings, _graphs(files, results), costs, tuple(dict.fromkeys(notes))
+    )
 
 
-def _estimate(
+def _graphs(
+    files: Sequence[ExportedFile], results: Sequence[CheckResult]
+) -> dict[tuple[str, str], FileGraph]:
+    """Read the files that an interpreter has accepted."""
+    ran = {(each.network, each.kind) for each in results if each.checked and not each.failed}
+    return {
+        (file.network, file.kind): read_graph(file.content)
+        for file in files
+        if (file.network, file.kind) in ran and is_tflite(file.content)
+    }
+
+
+def _costs(
     files: Sequence[ExportedFile],
     results: Sequence[CheckResult],
-    accelerator: str | None,
+    target: str | None,
     notes: list[str],
-) -> dict[tuple[str, str], NpuEstimate]:
-    """Ask Arm's compiler about the files that were written; what it refuses becomes a note."""
-    if accelerator is None:
+) -> dict[tuple[str, str], DeviceCost]:
+    """Run or compile the files that were written; what is refused becomes a note."""
+    if target is None or not can_cost(target):
         return {}
     written = {(result.network, result.kind) for result in results if result.path is not None}
     found = {}
     for file in files:
         key = (file.network, file.kind)
-        if key in written and EXPORTERS[file.kind].ethos_u:
+        if key in written and EXPORTERS[file.kind].on_device:
             try:
-                found[key] = estimate(file.content, Target(accelerator=accelerator))
+                found[key] = device_cost(file.content, target)
             except InputError as error:
-                notes.append(f"The {file.kind} file {file.network}, on an Ethos-U: {error}")
+                notes.append(f"The {file.kind} file {file.network}, on {target}: {error}")
     return found
 
 

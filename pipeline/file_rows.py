@@ -1,5 +1,6 @@
 """A row per exported file of the report, each compared with its own kind of the network before."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 
@@ -8,10 +9,11 @@ import numpy as np
 from pipeline.device_files import AFTER, BEFORE, DeviceFiles
 from utils.export.check import CheckResult, worst_layers
 from utils.export.compare import Observation
-from utils.export.ethos_u import NpuEstimate
+from utils.export.flatbuffer import FileGraph
+from utils.export.targets_cost import DeviceCost
 from utils.intervals import Interval, difference_interval, share_interval
 from utils.latency import LatencyStats, ratio
-from utils.report import Bounds, Estimate, EthosU, File
+from utils.report import Bounds, Estimate, File, OnDevice, Tensor
 
 
 def file_rows(files: DeviceFiles) -> tuple[File, ...]:
@@ -38,6 +40,7 @@ def _row(result: CheckResult, before: CheckResult | None, files: DeviceFiles) ->
     is_after = result.network == AFTER
     other = files.timings.get((BEFORE, result.kind)) if is_after else None
     judged = is_after and result.checked
+    graph = files.graphs.get(key)
     return File(
         network=result.network,
         kind=result.kind,
@@ -61,25 +64,51 @@ def _row(result: CheckResult, before: CheckResult | None, files: DeviceFiles) ->
         latency_ms_p95=None if timing is None else timing.p95,
         latency_ratio=_latency_ratio(timing, other),
         float_operators=result.float_operators,
-        ethos_u=_ethos_u(files.estimates.get(key)),
+        inputs=_tensors(graph, graph.inputs) if graph else (),
+        outputs=_tensors(graph, graph.outputs) if graph else (),
+        on_device=_on_device(files.costs.get(key)),
         notes=result.notes,
     )
 
 
-def _ethos_u(found: NpuEstimate | None) -> EthosU | None:
-    """Make the entry of an estimate."""
+def _tensors(graph: FileGraph, indices: Mapping[str, int]) -> tuple[Tensor, ...]:
+    """Describe inputs or outputs."""
+    found = [(name, graph.tensors[index]) for name, index in indices.items()]
+    return tuple(
+        Tensor(
+            name=name,
+            shape=tensor.shape,
+            dtype=tensor.dtype,
+            scale=float(tensor.scale[0]) if len(tensor.scale) else None,
+            zero_point=int(tensor.zero_point[0]) if len(tensor.zero_point) else None,
+        )
+        for name, tensor in found
+    )
+
+
+def _on_device(found: DeviceCost | None) -> OnDevice | None:
+    """Make the entry of a cost."""
     if found is None:
         return None
-    return EthosU(
-        accelerator=found.target.accelerator,
-        system_config=found.target.system_config or "",
-        memory_mode=found.target.memory_mode or "",
-        weight_bytes=found.weight_bytes,
-        encoded_bytes=found.encoded_bytes,
-        cycles=found.cycles,
-        milliseconds=found.milliseconds,
-        memory_bytes=found.memory_bytes,
-        cpu_operators=tuple(map(str, found.cpu_operators)),
+    on_device = OnDevice(
+        device=found.target,
+        sram_bytes=found.sram_bytes,
+        reference_operators=found.reference_operators,
+    )
+    said = found.estimate
+    if said is None:
+        return on_device
+    return dataclasses.replace(
+        on_device,
+        device=said.target.accelerator,
+        system_config=said.target.system_config,
+        memory_mode=said.target.memory_mode,
+        weight_bytes=said.weight_bytes,
+        encoded_bytes=said.encoded_bytes,
+        cycles=said.cycles,
+        milliseconds=said.milliseconds,
+        memory_bytes=said.memory_bytes,
+        cpu_operators=tuple(map(str, said.cpu_operators)),
     )
 
 

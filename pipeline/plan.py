@@ -14,6 +14,8 @@ from learners.search.checks import check_search
 from learners.setting import Setting
 from nets.pretrained import check_pretrained_path
 from utils.errors import InputError
+from utils.export.targets import find_target
+from utils.export.targets_cost import check_known
 from utils.files import NETWORK_ENDINGS, check_writable
 
 _STATES = "state"  # folder in --out_dir of what a killed run continues from
@@ -146,13 +148,24 @@ def _stages(
             StagePlan(
                 learner=names[index],
                 entry=learners.LEARNERS[names[index]],
-                config=config,
+                config=_for_target(config, run.export.convert.target, notices),
                 state_path=_keras_path(state, notices),
                 artefact_path=_keras_path(artefact, notices),
                 num_epochs=config.own_epochs if epochs is None else epochs,
             )
         )
     return tuple(stages)
+
+
+def _for_target(config: LearnerConfig, target: str | None, notices: list[str]) -> LearnerConfig:
+    """Let a learner of channels keep multiples of the target's, where its flags say no other."""
+    if target is None:
+        return config
+    channels = find_target(target).channels
+    found = config.in_multiples_of(channels)
+    if found != config:
+        notices.append(f"channels are kept in multiples of {channels}, for {target}.")
+    return found
 
 
 def _check_paths(plan: Plan) -> None:
@@ -231,7 +244,10 @@ def _budget(run: RunConfig, names: Sequence[str]) -> Budget | None:
     for limit in budget.limits:
         if limit.kind not in kinds:
             raise InputError(_unmet(limit, run.budget, names))
-    return budget
+    target = run.export.convert.target
+    for limit in budget.limits:
+        check_known(limit.kind, target)
+    return dataclasses.replace(budget, target=target)
 
 
 def _unmet(limit: Limit, text: str, names: Sequence[str]) -> str:
@@ -254,7 +270,7 @@ def _part_for(budget: Budget, kinds: Sequence[str]) -> Budget | None:
     if len(able) == len(budget.limits):
         return budget
     texts, limits = [text for text, _ in able], tuple(limit for _, limit in able)
-    return Budget(",".join(texts), limits) if able else None
+    return Budget(",".join(texts), limits, budget.target) if able else None
 
 
 def _path(owner: Any, field: str, in_out_dir: str | None) -> str:

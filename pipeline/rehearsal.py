@@ -16,12 +16,14 @@ import tensorflow as tf
 
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.causes import explanation
+from utils.command import notes
 from utils.errors import InputError
-from utils.export.config import ExportConfig
-from utils.export.conversion import Exported, convert_all
+from utils.export.config import ConvertConfig, ExportConfig
+from utils.export.conversion import Conversion, Exported, convert_all
 from utils.export.exporters import EXPORTERS
+from utils.export.targets_fit import require_run
 from utils.graph.keras_reading import functional_model
-from utils.training import evaluate
+from utils.training import Evaluator
 from utils.training.state import read_variables
 
 NUM_STEPS = 3  # of training that are tried
@@ -40,11 +42,12 @@ def try_batches(helper: AbstractModelHelper, model: keras.Model) -> None:
     Raises:
         InputError: if there is no batch, anything fails on it, or the loss is not finite.
     """
+    evaluator = Evaluator(model, helper)
     for builder in _BUILDERS:
         where = f"{type(helper).__name__}.{builder}"
         dataset = getattr(helper, builder)().take(1)
         try:
-            scores = evaluate(model, dataset, helper)
+            scores = evaluator(dataset)
         except InputError:
             raise
         except Exception as error:  # whatever the user's code raises
@@ -113,7 +116,7 @@ def try_files(
         config: the kinds.
 
     Raises:
-        InputError: if one cannot be made, or not be run.
+        InputError: if one cannot be made, not be run, or not be computed on the target.
     """
     kinds = config.kinds()
     if not kinds:
@@ -136,6 +139,18 @@ def try_files(
             f"the {kind} file of this network could not be made after training either: "
             f"{reason.rstrip('. ')}. Leave it out: --tflite={others}."
         )
+    _try_target(found, config.convert)
+
+
+def _try_target(found: Mapping[tuple[str, str], Conversion], config: ConvertConfig) -> None:
+    """Hold the files of integers against the device, and run or compile them for it."""
+    if config.target is None:
+        return
+    for (_, kind), made in found.items():
+        if EXPORTERS[kind].on_device and made.content is not None:
+            let = require_run(made.content, config.target, allow_float=config.allow_float)
+            for each in let:
+                notes.print(f"note: {each}", markup=False)
 
 
 def _pairs(dataset: tf.data.Dataset) -> Iterator[tuple[Any, Any]]:

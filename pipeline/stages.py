@@ -24,7 +24,7 @@ from utils.causes import blaming
 from utils.command import notes, out
 from utils.errors import InputError
 from utils.export.exporters import EXPORTERS
-from utils.export.files import exported_path
+from utils.export.files import array_paths, exported_path
 from utils.files import holds_network, load_keras_model, save_keras_model
 from utils.graph import capability_report, copy_network, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
@@ -244,6 +244,7 @@ def _remove_stale(artefact: pathlib.Path) -> None:
     """Delete what an earlier run left beside an artefact: it belongs to another network."""
     before, control = (measurement.companion_path(artefact, name) for name in ("before", "control"))
     stale = [exported_path(path, kind) for path in (artefact, before) for kind in EXPORTERS]
+    stale += [array for path in stale for array in array_paths(path)]
     stale += [before, control, artefact.with_name("report.json"), artefact.with_name("report.html")]
     for path in stale:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Flags in words: help, the documentation's tables, and messages as they read in Python."""
+"""Flags in words: help, the documentation's lists, and messages as they read in Python."""
 
 import functools
 import re
@@ -79,14 +79,16 @@ def _help_line(spec: FlagSpec) -> str:
     return f"  --{spec.name}  {spec.info.help}{effect} [{facts}]"
 
 
-def markdown_table(*config_classes: type) -> str:
-    """Write the documentation's table of flags."""
-    rows = ["| Flag | Default | Allowed | Meaning |", "|:--|:--|:--|:--|"]
+def markdown_list(*config_classes: type) -> str:
+    """Write the documentation's list of flags: a line for each.
+
+    In columns long names break in their middle and short texts stand far apart.
+    """
+    lines = []
     for spec in (spec for cls in config_classes for spec in describe(cls)):
         unit = f" Unit: {spec.info.unit}." if spec.info.unit else ""
         also = f" Also written {', '.join(spec.info.aliases)}." if spec.info.aliases else ""
         inert = f" No effect: {spec.info.inert}" if spec.info.inert else ""
-        allowed = spec.allowed().replace("|", "\\|")
-        text = f"{spec.info.help}{unit}{also}{inert}".replace("|", "\\|")
-        rows.append(f"| `--{spec.name}` | `{spec.default}` | {allowed} | {text} |")
-    return "\n".join(rows)
+        facts = f"{spec.allowed()}; default `{spec.default}`"
+        lines.append(f"- **`--{spec.name}`** ({facts}): {spec.info.help}{unit}{also}{inert}")
+    return "\n".join(lines)

@@ -28,6 +28,7 @@ class ChannelPrunedConfig(LearnerConfig):
     PREFIX: ClassVar[str] = "cp_"
     STATE_FIELD: ClassVar[str | None] = "best_path"
     ARTEFACT_FIELD: ClassVar[str | None] = "channel_pruned_path"
+    MULTIPLE_FIELD: ClassVar[str] = "multiple"
     skip_frst_layer: ClassVar[bool] = True
     skip_last_layer: ClassVar[bool] = False
 
@@ -103,7 +104,14 @@ class ChannelPrunedConfig(LearnerConfig):
         True,
         "Channels are chosen by LASSO; False: the largest magnitudes of their kernel slices stay.",
     )
-    quadruple: bool = flag(False, "Keep multiples of four channels.")
+    quadruple: bool = flag(False, "Keep multiples of four channels.", rivals=("cp_round_to",))
+    multiple: int = flag(
+        1,
+        "Keep multiples of this many channels where the ratio allows.",
+        unit="channels",
+        lower=1,
+        name="round_to",
+    )
     nb_points_per_layer: int = flag(
         10, "Random output positions taken from each image and layer.", lower=1
     )
@@ -143,7 +151,7 @@ class ChannelPrunedConfig(LearnerConfig):
     @property
     def round_to(self) -> int:
         """Counts are multiples of it."""
-        return 4 if self.quadruple else 1
+        return 4 if self.quadruple else self.multiple
 
     @property
     def criterion(self) -> str:

@@ -17,9 +17,11 @@ from learners.channels.measured import (
     Predictor,
     measured_kinds,
 )
+from learners.channels.memory import PeakMemory
 from learners.identity import network_digest
 from learners.search.budget import ChoiceBudget
 from learners.search.choices import ChoiceLayer, untouched
+from utils.export.targets import find_target
 from utils.graph import ChannelGroup, Graph, to_keras
 
 CALIBRATION_RATIOS = (0.0, 0.35, 0.7)  # uniform networks that predictions are fitted to
@@ -151,9 +153,15 @@ def cost_model(
         return _Counted(counted)
     whole = counted.cut(untouched(layers))
     measurements = Measurements(measurements_path, _subject(whole) if measurements_path else "")
-    predictors: dict[str, Predictor] = {"bytes": lambda values: counted(values)[STORED]}
+    predictors: dict[str, Predictor] = {
+        "bytes": lambda values: counted(values)[STORED],
+    }
+    if "cycles" in kinds:
+        predictors["cycles"] = cycles_predictor(counted, budget.target)
     if "latency" in kinds:
         predictors["latency"] = LatencyTable(counted, layers, measurements)
+    if "sram" in kinds:
+        predictors["sram"] = PeakMemory(counted, untouched(layers))
     candidates = np.array(
         [
             [_nearest(layer.choices, (1 - ratio) * layer.choices[-1]) for layer in layers]
@@ -163,10 +171,29 @@ def cost_model(
     return MeasuredCost(
         counted,
         kinds,
-        FileMeter(counted, untouched(layers), measurements),
+        FileMeter(counted, untouched(layers), measurements, budget.target),
         predictors=predictors,
         candidates=candidates,
     )
+
+
+def cycles_predictor(counted: NetworkCost, target: str | None) -> Predictor:
+    """Predict cycles of an Ethos-U, but for what all candidates have in common.
+
+    A layer takes as long as its multiply-adds, or as reading its weights, whichever is longer.
+
+    Args:
+        counted: counts candidates.
+        target: of `utils.export.targets.NAMES`.
+    """
+    device = find_target(target or "")
+
+    def predict(values: np.ndarray) -> np.ndarray:
+        found = counted.per_weight(values)
+        computed, read = found["flops"] / device.macs, found["params"] / device.weight_bytes
+        return np.asarray(np.maximum(computed, read).sum(axis=1))
+
+    return predict
 
 
 def _subject(graph: Graph) -> str:

@@ -57,6 +57,15 @@ class NetworkCost:
             }
         return costs
 
+    def per_weight(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Count candidates int [n, groups] weight by weight: flops and params, each [n, weights].
+
+        As a call counts them all, but for networks whose positions depend on channels.
+        """
+        sizes = np.array(self._bases) + values @ np.array(self._slopes).T
+        terms = np.prod(sizes[:, self._axes], axis=-1)
+        return {kind: terms * self._factors[kind] for kind in ("flops", "params")}
+
     def cut(self, values: Sequence[int] | np.ndarray) -> Graph:
         """Cut the network to a candidate's counts; which channels go does not matter to a cost."""
         keep = {

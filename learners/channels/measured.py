@@ -1,8 +1,8 @@
-"""Costs that only the exported file has: its bytes and its latency, predicted and corrected.
+"""Costs that only the exported file has: bytes, latency, what a device says; predicted, corrected.
 
-A file is too slow to make for every candidate, so a predictor (numbers stored; the table of layer
-latencies) is fitted to a few whole networks by a line, and once more to the candidate at hand,
-whose own file then decides.
+A file is too slow to make for every candidate, so a predictor (numbers stored; multiply-adds; the
+feature maps alive at once; the table of layer latencies) is fitted to a few whole networks by a
+line, and once more to the candidate at hand, whose own file then decides.
 """
 
 import json
@@ -15,11 +15,14 @@ from learners.budget import KINDS
 from learners.channels.cost import STORED, NetworkCost
 from utils.errors import InputError
 from utils.export.runner import timed_call
+from utils.export.targets_cost import device_cost
 from utils.export.tflite import convert
 from utils.files import atomic_path
 from utils.graph import to_keras
 from utils.latency import measure, ratio
 
+ON_DEVICE = ("cycles", "sram")  # of the int8 file, on the target
+NUM_SAMPLES = 4  # of noise that such files are calibrated with: their cost does not mind
 REPEATS, WARMUP = 250, 50  # calls of each file; the median of five blocks is taken
 Predictor = Callable[[np.ndarray], np.ndarray]
 
@@ -66,15 +69,23 @@ class Measurements:
 
 
 class FileMeter:
-    """Makes candidates' float32 `.tflite` files and measures them.
+    """Makes candidates' `.tflite` files, float32 and for a device int8, and measures them.
 
     Args:
         cost: knows the network and how to cut it.
         full: the whole network as a candidate, int [groups].
         measurements: what has been measured already.
+        target: the device, of `utils.export.targets.NAMES`; None without one.
     """
 
-    def __init__(self, cost: NetworkCost, full: np.ndarray, measurements: Measurements) -> None:
+    def __init__(
+        self,
+        cost: NetworkCost,
+        full: np.ndarray,
+        measurements: Measurements,
+        target: str | None = None,
+    ) -> None:
+        self._target = target
         self._cost = cost
         self._full = full
         self._measurements = measurements
@@ -85,23 +96,48 @@ class FileMeter:
 
         Args:
             values: int [groups].
-            kinds: of `bytes` and `latency`.
+            kinds: of `bytes`, `latency`, and of `ON_DEVICE`.
 
         Returns:
-            Kind -> bytes, or milliseconds: the median over five blocks of calls in turns with the
-            whole network, as a multiple of the whole network's first measurement, so that a machine
-            that slows down between two candidates does not favour the earlier.
+            Kind -> bytes, cycles, or milliseconds: the median over five blocks of calls in turns
+            with the whole network, as a multiple of the whole network's first measurement, so that
+            a machine that slows down between two candidates does not favour the earlier.
         """
-        keys = {kind: f"{kind}:{','.join(map(str, values))}" for kind in kinds}
-        if any(key not in self._measurements for key in keys.values()):
+        keys = {kind: self._key(kind, values) for kind in kinds}
+        missing = {kind: key for kind, key in keys.items() if key not in self._measurements}
+        if not missing.keys().isdisjoint(ON_DEVICE):
+            self._measurements.add(self._on_device(values))
+        if not missing.keys() <= set(ON_DEVICE):
             content = convert(to_keras(self._cost.cut(values)), "float32")
             found = {}
-            if "bytes" in keys:
+            if "bytes" in missing:
                 found[keys["bytes"]] = float(len(content))
-            if "latency" in keys:
+            if "latency" in missing:
                 found[keys["latency"]] = self._latency(values, content)
             self._measurements.add(found)
         return {kind: self._measurements[key] for kind, key in keys.items()}
+
+    def _key(self, kind: str, values: np.ndarray) -> str:
+        """Name a measurement."""
+        place = f"@{self._target}" if kind in ON_DEVICE else ""
+        return f"{kind}{place}:{','.join(map(str, values))}"
+
+    def _on_device(self, values: np.ndarray) -> dict[str, float]:
+        """Make a candidate's int8 file and ask the device's interpreter or compiler."""
+        if self._target is None:
+            raise ValueError("`target` is needed for what a device says. Received: None.")
+        model = to_keras(self._cost.cut(values))
+        noise = np.random.default_rng(0)
+        samples = {
+            tensor.name: _noise(noise, (NUM_SAMPLES, *tensor.shape[1:]), tensor.dtype)
+            for tensor in model.inputs
+        }
+        content = convert(model, "int8", [samples], target=self._target)
+        said = device_cost(content, self._target)
+        found = {"sram": float(said.sram_bytes)}
+        if said.estimate is not None:
+            found["cycles"] = float(said.estimate.cycles)
+        return {self._key(kind, values): amount for kind, amount in found.items()}
 
     def _latency(self, values: np.ndarray, content: bytes) -> float:
         candidate = timed_call(content)
@@ -122,7 +158,7 @@ class MeasuredCost:
 
     Args:
         counted: the counted kinds.
-        kinds: of `bytes` and `latency`, those that the budget limits.
+        kinds: of those that are measured, the ones that the budget limits.
         meter: measures files.
         predictors: kind -> what its measurements are a line of.
         candidates: whole networks that the lines are fitted to, int [n, groups].
@@ -168,6 +204,11 @@ class MeasuredCost:
         for kind in self._kinds:
             self._offsets[kind] += measured[kind] - float(predicted[kind][0])
         return measured
+
+
+def _noise(generator: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Draw floats; numbers of other kinds are zeros, valid wherever an index is meant."""
+    return generator.normal(size=shape) if dtype.startswith("float") else np.zeros(shape, dtype)
 
 
 def line(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, float]:

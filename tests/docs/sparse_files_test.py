@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import main
-from tools.benchmark import estimate_ethos_u
 
 ROOT = Path(main.__file__).resolve().parent
 PAGE = (ROOT / "docs" / "sparse_files.md").read_text(encoding="utf-8")
@@ -44,10 +43,6 @@ def test_the_program_prints_the_table(capsys):
 def test_the_commands_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.M | re.S)
-    lines = block.replace("\\\n", "").splitlines()
-    run, estimate = (shlex.split(line)[2:] for line in lines)
+    (run,) = (shlex.split(line)[2:] for line in block.replace("\\\n", "").splitlines())
     assert main.run([*run, *TINY]) == 0
-    text = capsys.readouterr()
-    assert "Ethos-U cycles, int8" in text.out
-    assert estimate_ethos_u.main(estimate) == 0
-    assert "ethos-u55-64, Ethos_U55_Deep_Embedded, Sram_Only" in capsys.readouterr().out
+    assert "ethos-u55-128 weights" in capsys.readouterr().out

@@ -114,16 +114,16 @@ def sparse_network(seed):
     return model
 
 
-def test_sparse_files_and_estimates_are_made_where_they_were_asked_for(measured):
-    options = {"export_sparse": True, "report_ethos_u": "ethos-u55-128"}
+def test_sparse_files_and_costs_are_made_where_they_were_asked_for(measured):
+    options = {"export_sparse": True, "target": "ethos-u55"}
     files, _ = measured(Trained(sparse_network(1)), "float32,int8", **options)
     found = {(result.network, result.kind): result for result in files.results}
     assert ("before", "sparse") not in found  # of the result only
     assert found["after", "sparse"].error < 1e-6
     assert found["after", "sparse"].file_bytes < found["after", "float32"].file_bytes
     assert pathlib.Path(found["after", "sparse"].path).name == "after_sparse.tflite"
-    assert set(files.estimates) == {("before", "int8"), ("after", "int8")}
-    sizes = [files.estimates[name, "int8"].encoded_bytes for name in ("before", "after")]
+    assert set(files.costs) == {("before", "int8"), ("after", "int8")}
+    sizes = [files.costs[name, "int8"].estimate.encoded_bytes for name in ("before", "after")]
     assert sizes[1] < sizes[0] and files.notes == ()
 
 
@@ -133,22 +133,22 @@ def test_what_they_are_missing_for_is_noted(measured, monkeypatch):
     def refuse(content, target):
         raise InputError("vela cannot compile the file: why.")
 
-    monkeypatch.setattr(device_files, "estimate", refuse)
-    options = {"export_sparse": True, "report_ethos_u": "ethos-u55-128"}
+    monkeypatch.setattr(device_files, "device_cost", refuse)
+    options = {"export_sparse": True, "target": "ethos-u55"}
     files, _ = measured(Trained(network(1)), "int8", **options)
     assert [result.kind for result in files.results if result.path] == ["int8", "int8"]
-    assert files.estimates == {} and len(files.notes) == 3
+    assert files.costs == {} and len(files.notes) == 3
     assert files.notes[0].startswith("There is no sparse file: it would take")
-    assert "The int8 file after, on an Ethos-U: vela cannot compile the file: why." in files.notes
+    assert "The int8 file after, on ethos-u55: vela cannot compile the file: why." in files.notes
 
 
-def test_an_estimate_that_fails_in_an_unforeseen_way_does_not_undo_the_run(measured, monkeypatch):
+def test_a_cost_that_fails_in_an_unforeseen_way_does_not_undo_the_run(measured, monkeypatch):
     from pipeline import device_files
 
     def fail(content, target):
         raise RuntimeError("no one thought of that")
 
-    monkeypatch.setattr(device_files, "estimate", fail)
-    options = {"failing": ["estimates"], "report_ethos_u": "ethos-u55-128"}
+    monkeypatch.setattr(device_files, "device_cost", fail)
+    options = {"failing": ["target"], "target": "ethos-u55"}
     files, _ = measured(Trained(network(1)), "int8", **options)
-    assert files.estimates == {} and all(result.path for result in files.results)
+    assert files.costs == {} and all(result.path for result in files.results)

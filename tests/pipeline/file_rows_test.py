@@ -10,6 +10,7 @@ from pipeline.file_rows import change_of, file_rows, finite, interval_of
 from utils.export.check import CheckResult
 from utils.export.compare import Observation
 from utils.export.ethos_u import CpuOperator, NpuEstimate, Target
+from utils.export.targets_cost import DeviceCost
 from utils.intervals import paired_interval, wilson_interval
 from utils.latency import LatencyStats
 
@@ -90,7 +91,7 @@ def test_what_is_not_known_is_not_said(pair):
     assert (interval_of(None), change_of(None, before), change_of(after, None)) == (None,) * 3
 
 
-def test_estimates_and_files_that_were_turned_down(pair):
+def test_costs_and_files_that_were_turned_down(pair):
     files, _, after = pair
     found = NpuEstimate(
         target=Target(
@@ -105,12 +106,13 @@ def test_estimates_and_files_that_were_turned_down(pair):
         cpu_operators=(CpuOperator("PAD", "x"),),
     )
     declined = CheckResult(kind="sparse", declined="no kernel has zeros enough")
-    estimates = {("after", "int8"): found}
-    changed = dataclasses.replace(files, results=[*files.results, declined], estimates=estimates)
+    costs = {("after", "int8"): DeviceCost(target="ethos-u55", sram_bytes=10, estimate=found)}
+    changed = dataclasses.replace(files, results=[*files.results, declined], costs=costs)
     old, new = file_rows(changed)  # no row for what is no file
-    assert old.ethos_u is None
-    assert (new.ethos_u.encoded_bytes, new.ethos_u.milliseconds) == (30, 0.01)
-    assert new.ethos_u.cpu_operators == ("PAD (x)",) and new.ethos_u.memory_mode == "Sram_Only"
+    assert old.on_device is None
+    assert (new.on_device.encoded_bytes, new.on_device.milliseconds) == (30, 0.01)
+    assert (new.on_device.device, new.on_device.sram_bytes) == ("ethos-u55-128", 10)
+    assert new.on_device.cpu_operators == ("PAD (x)",) and new.on_device.memory_mode == "Sram_Only"
 
 
 def test_reports_hold_numbers_only():

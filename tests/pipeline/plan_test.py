@@ -16,6 +16,7 @@ from learners.learner_config import LearnerConfig, OwnTeacher
 from learners.setting import Setting
 from pipeline.plan import make_plan
 from utils.errors import InputError
+from utils.export.config import ConvertConfig, ExportConfig
 from utils.flags import flag
 
 
@@ -318,6 +319,38 @@ def test_a_budget_of_the_learners_own():
     config = learners.config_class("channel")(prune_option="uniform")
     plan = plan_of(learner="channel", out_dir="o", configs=[config])
     assert plan.budget_of(plan.stages[0]) is None
+
+
+def on(target, tflite="int8"):
+    return ExportConfig(tflite=tflite, convert=ConvertConfig(target=target))
+
+
+@pytest.mark.parametrize("name", ["chn-pruned-rmt", "channel", "chn-pruned-gpu", "filter-pruned"])
+def test_channels_are_kept_in_the_multiples_of_the_target(name):
+    def kept(target, **flags):
+        config = learners.config_class(name)(**flags)
+        plan = plan_of(learner=f"full-prec,{name}", out_dir="o", export=on(target), configs=[
+            learners.config_class("full-prec")(), config
+        ])  # fmt: skip
+        assert bool(plan.notices) == (plan.stages[1].config != config)
+        return plan.stages[1].config.round_to
+
+    assert [kept(target) for target in (None, "litert", "ethos-u55", "tflm")] == [1, 16, 8, 1]
+    field = learners.config_class(name).MULTIPLE_FIELD
+    assert kept("ethos-u55", **{field: 4}) == 4
+    if name == "channel":
+        assert kept("ethos-u55", quadruple=True) == 4
+
+
+def test_budgets_of_a_device_need_one_that_tells():
+    run = {"learner": "full-prec,chn-pruned-rmt", "out_dir": "o"}
+    plan = plan_of(**run, budget="cycles:0.6,sram:40kB", export=on("ethos-u65"))
+    assert plan.budget.target == "ethos-u65"
+    assert plan.budget_of(plan.stages[1]).target == "ethos-u65"
+    with pytest.raises(InputError, match=r"cycles are those .* Received: no --target"):
+        plan_of(**run, budget="cycles:0.6")
+    with pytest.raises(InputError, match=r"cycles are those .* Received: --target=cortex-m"):
+        plan_of(**run, budget="cycles:0.6", export=on("cortex-m"))
 
 
 def test_a_setting_belongs_to_the_stage_of_its_quantity(uniform, folder):

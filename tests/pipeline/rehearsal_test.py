@@ -143,6 +143,18 @@ def test_a_file_that_cannot_be_made_is_known_at_the_start():
     try_files(helper(), {"before": model}, config("none"))
 
 
+def test_operators_that_the_target_lacks_are_named_at_the_start(capsys):
+    inputs = keras.Input((6, 6, 1))
+    x = keras.ops.cumsum(layers.Conv2D(4, 3)(inputs), axis=-1)
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+    options = {"tflite": "int8", "target": "cortex-m"}
+    with pytest.raises(InputError, match=r"^`target`: 1 operator .* on cortex-m: CUMSUM \("):
+        try_files(helper(), {"before": model}, flags.build(ExportConfig, options))
+    allowed = flags.build(ExportConfig, options | {"allow_float": True})
+    try_files(helper(), {"before": model}, allowed)  # it runs there, in float
+    assert "not in integers on cortex-m: CUMSUM" in capsys.readouterr().err
+
+
 def test_layers_that_augment_are_left_out_of_files():
     """The file gives what the network does in inference, by an interpreter of the test's own."""
     inputs = keras.Input((6, 6, 1))

@@ -22,7 +22,8 @@ from tools.benchmark.model_files import join_repeated, model_files
 from tools.command import run_command
 from utils.command import out
 from utils.errors import InputError
-from utils.export.ethos_u import ACCELERATORS, NpuEstimate, Target, estimate, require_vela
+from utils.export.ethos_u import NpuEstimate, Target, estimate, require_vela
+from utils.export.targets import ACCELERATORS
 from utils.flags import Parsed, flag
 from utils.report import formats
 

@@ -28,6 +28,7 @@ from utils.command import out
 from utils.errors import InputError
 from utils.export.config import CheckConfig, ConvertConfig, ExportConfig, parse_kinds
 from utils.export.errors import ExportError
+from utils.export.exporters import EXPORTERS
 from utils.export.quiet import quiet_native
 from utils.flags import Parsed, flag, group
 
@@ -91,7 +92,8 @@ class ExportTfliteConfig:
         kinds = parse_kinds(",".join([self.kinds, *(kind for kind, on in older if on)]))
         if not kinds:
             raise InputError("`kinds` names no kind of file. Choose from float32, dynamic, int8.")
-        if "int8" in kinds and not (self.model_helper or self.calibration_file):
+        calibrated = any(EXPORTERS[kind].calibrated for kind in kinds)
+        if calibrated and not (self.model_helper or self.calibration_file):
             raise InputError(
                 "an int8 file needs calibration samples: give --model_helper, or "
                 "--calibration_file=inputs.npz, or leave int8 out (--kinds=float32)."
@@ -179,6 +181,7 @@ def _data(
             "calibration": _inputs_of(helper.build_dataset_calibration(num_samples)),
             "dataset": helper.build_dataset_eval(),
             "calc_metrics": Scorer(helper),
+            "facts": helper.data_facts,
         }
     samples = read_calibration(config.calibration_file, model, num_samples)
     inputs = samples if len(samples) > 1 else next(iter(samples.values()))

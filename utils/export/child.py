@@ -48,16 +48,20 @@ def main() -> None:
 
 def _make(request: dict[str, Any], answers: BinaryIO) -> None:
     """Make one file and run it once with one thread and with all."""
+    from utils.export import tflite
     from utils.export.exporters import EXPORTERS, Source, load_function
 
     row = EXPORTERS[request["kind"]]
-    made = load_function(row.make)(
+    made = tflite.make_file(
+        request["kind"],
         Source(
             saved_model=pathlib.Path(request["saved_model"]),
             samples=_samples(request),
             ranges_inside=request["ranges_inside"],
             io_format=request["io_format"],
-        )
+            target=request["target_device"],
+            outputs=request["outputs"],
+        ),
     )
     pathlib.Path(request["target"]).write_bytes(made.content)
     _answer(answers, state=CONVERTED, notes=list(made.notes))

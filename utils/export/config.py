@@ -3,8 +3,9 @@
 import dataclasses
 
 from utils.errors import InputError
-from utils.export.ethos_u import ACCELERATORS, require_vela
 from utils.export.exporters import EXPORTERS, require_package
+from utils.export.targets import NAMES, find_target
+from utils.export.targets_cost import require_tools
 from utils.flags import flag, group, nearest
 
 #: The kinds of `.tflite` file, in the order in which they are written and reported.
@@ -85,8 +86,32 @@ class ConvertConfig:
     )
     tflite_io: str = flag(
         "int8",
-        "What an int8 file takes and gives: int8 (scale and zero point in the file) or float32.",
-        choices=("int8", "float32"),
+        "What an int8 file takes and gives: int8 or uint8 (scale and zero point in the file), or "
+        "float32.",
+        choices=("int8", "uint8", "float32"),
+    )
+    target: str | None = flag(
+        None,
+        "The device: litert (phones), tflm (microcontrollers), cortex-m (with CMSIS-NN), ethos-u55 "
+        "(of 128 multiply-adds per cycle), ethos-u65 (256), ethos-u85 (256), or another Ethos-U by "
+        "its whole name. Operators that it cannot compute in integers are refused at the start, "
+        "channels are kept in its multiples, int8 files run in its interpreter or compiler.",
+        choices=NAMES,
+    )
+    allow_float: bool = flag(
+        False,
+        "Operators that the target does not compute in integers stay float, or on its CPU.",
+        needs=("target", "a device"),
+    )
+    tflite_metadata: bool = flag(
+        False,
+        "Labels and normalization of the data set in each .tflite file, as TensorFlow Lite's "
+        "metadata; about 1 kB.",
+    )
+    export_c_array: bool = flag(
+        False,
+        "Also write files of integers as arrays in C (.h and .cc), for devices without a file "
+        "system.",
     )
     packed: str = flag(
         "auto",
@@ -110,19 +135,14 @@ class ExportConfig:
     tflite: str = flag(
         "float32,int8",
         "Kinds of .tflite files, separated by commas: float32, dynamic (int8 weights, float "
-        "computation where no integer kernel is), int8 (integers only), tflm (int8, weights of few "
-        "values decoded from tables by TensorFlow Lite Micro); none for no file.",
+        "computation where no integer kernel is), int8 (integers only), int16x8 (the same with "
+        "activations of 16 bits), tflm (int8, weights of few values decoded from tables by "
+        "TensorFlow Lite Micro); none for no file.",
     )
     export_sparse: bool = flag(
         False,
         "Also write a float32 .tflite file without its zeros (_sparse.tflite), where it is smaller "
         "and its numbers are the same; no faster, but for Dense layers pruned in tiles of 1x4.",
-    )
-    report_ethos_u: str | None = flag(
-        None,
-        "Also estimate encoded weights and cycles of int8 files on this Arm Ethos-U, e.g. "
-        "ethos-u55-128, with Arm's compiler vela (the extra npu).",
-        choices=ACCELERATORS,
     )
     convert: ConvertConfig = group(ConvertConfig)
     check: CheckConfig = group(CheckConfig)
@@ -136,17 +156,27 @@ class ExportConfig:
         """Refuse what could not be written or estimated in the end.
 
         Raises:
-            InputError: for an unknown kind, or one whose package is not installed; for estimates
-                without `vela` or without an int8 file.
+            InputError: for an unknown kind, or one whose package is not installed; for a target
+                without its package or without a file that could run there.
         """
         kinds = self.kinds()
         for kind in kinds:
             require_package(kind)
-        if self.report_ethos_u is None:
+        self._check_target(kinds)
+
+    def _check_target(self, kinds: tuple[str, ...]) -> None:
+        """Refuse kinds that say nothing about the target, or cannot run there."""
+        target = self.convert.target
+        if target is None:
             return
-        require_vela()
-        if not any(EXPORTERS[kind].ethos_u for kind in kinds):
+        require_tools(target)
+        if not any(EXPORTERS[kind].on_device for kind in kinds):
             raise InputError(
-                "`report_ethos_u` is about int8 files, and none is written. Received: "
+                "`target` is about int8 files, and none is written. Received: "
                 f"--tflite={self.tflite}. Add int8 to it."
+            )
+        if "tflm" in kinds and find_target(target).runs != "tflm":
+            raise InputError(
+                f"a file of the kind tflm runs in TensorFlow Lite Micro only. Received: "
+                f"--tflite={self.tflite} with --target={target}. Leave tflm out."
             )

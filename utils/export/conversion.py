@@ -26,6 +26,8 @@ import numpy as np
 from utils.errors import InputError
 from utils.export.child import CONVERTED, DONE, FAILED
 from utils.export.config import ConvertConfig
+from utils.export.data_facts import NO_FACTS, DataFacts
+from utils.export.endpoints import output_names
 from utils.export.errors import ExportError
 from utils.export.exporters import (
     EXPORTERS,
@@ -35,6 +37,7 @@ from utils.export.exporters import (
     load_function,
     require_package,
 )
+from utils.export.metadata import with_metadata
 from utils.export.packed import is_low_bit
 from utils.export.saved_model import looping_layers, write_saved_model
 from utils.export.tflite import Calibration, calibration_samples, explain, quiet_converter
@@ -67,7 +70,8 @@ class Exported:
 
     def has_ranges(self, row: Exporter) -> bool:
         """Whether that network holds the ranges of the file."""
-        return self.deployed is not None and (row.calibrated or row.deployed)
+        wanted = (row.calibrated and not row.own_ranges) or row.deployed
+        return self.deployed is not None and wanted
 
 
 def deployed_name(name: str) -> str:
@@ -99,6 +103,7 @@ def convert_all(
     kinds: Sequence[str],
     config: ConvertConfig,
     calibration: Calibration | None,
+    facts: DataFacts = NO_FACTS,
 ) -> dict[tuple[str, str], Conversion]:
     """Make every kind of file of every network, and run each once.
 
@@ -107,13 +112,14 @@ def convert_all(
         kinds: of `EXPORTERS`; the packed file comes of itself, see `ConvertConfig.packed`.
         config: calibration, time limit, packed file.
         calibration: see `utils.export.tflite.convert`; read once.
+        facts: of the data, for `ConvertConfig.tflite_metadata`.
 
     Returns:
         (network, kind) -> content, or why there is none. Nothing is raised but `InputError` for a
         `config` that cannot be.
     """
     with tempfile.TemporaryDirectory(prefix="flowpress-") as folder:
-        work = _Work(pathlib.Path(folder), config, calibration)
+        work = _Work(pathlib.Path(folder), config, calibration, facts)
         return {
             (network.name, kind): work.convert(network, kind)
             for network in networks
@@ -132,18 +138,24 @@ class _Work:
     """Writes networks and samples once and asks for one file after the other."""
 
     def __init__(
-        self, folder: pathlib.Path, config: ConvertConfig, calibration: Calibration | None
+        self,
+        folder: pathlib.Path,
+        config: ConvertConfig,
+        calibration: Calibration | None,
+        facts: DataFacts,
     ) -> None:
         self._folder = folder
         self._config = config
         self._calibration = calibration
+        self._facts = facts
         self._batches: list[Any] | None = None
         self._written: dict[tuple[str, bool, bool], tuple[pathlib.Path, tuple[str, ...]]] = {}
 
     def convert(self, network: Exported, kind: str) -> Conversion:
         """Make one file."""
         found = dataclasses.replace(
-            self._made(network, kind), deployed=network.has_ranges(EXPORTERS[kind])
+            self._with_facts(self._made(network, kind), network, kind),
+            deployed=network.has_ranges(EXPORTERS[kind]),
         )
         if EXPORTERS[kind].optional and found.failed:
             return Conversion(declined=found.failed)
@@ -162,6 +174,8 @@ class _Work:
                 "saved_model": str(folder),
                 "ranges_inside": network.has_ranges(row),
                 "io_format": self._config.tflite_io,
+                "target_device": self._config.target,
+                "outputs": output_names(network.source(row)),
                 "target": str(self._folder / f"{network.name}_{kind}.file"),
                 **self._samples(network, row),
             }
@@ -177,6 +191,14 @@ class _Work:
             )
             return dataclasses.replace(found, notes=(*found.notes, note))
         return found
+
+    def _with_facts(self, made: Conversion, network: Exported, kind: str) -> Conversion:
+        """Put what is known of the data into a `.tflite` file."""
+        wanted = self._config.tflite_metadata and EXPORTERS[kind].ending == ".tflite"
+        if made.content is None or not wanted or not self._facts:
+            return made
+        content = with_metadata(made.content, self._facts, name=network.model.name)
+        return dataclasses.replace(made, content=content)
 
     def _saved_model(
         self, network: Exported, row: Exporter

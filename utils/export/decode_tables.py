@@ -30,10 +30,10 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from utils.export.flatbuffer import read_model, write_model
 from utils.quantization.bit_packing import pack_bits, width_for
 
 CUSTOM_CODE = b"TFLM_DECODE"
@@ -47,7 +47,6 @@ _WEIGHTS = {
     schema.BuiltinOperator.TRANSPOSE_CONV: 1,
 }
 _HEAD_BYTES = 16
-_ALIGNMENT = 16  # of constants in a file, as the schema says and Python's writer does not know
 #: Bytes that a decoded tensor costs besides its own: two tensors and an operator.
 _OVERHEAD_BYTES = 192
 
@@ -86,11 +85,11 @@ def with_decode(content: bytes) -> tuple[bytes, tuple[DecodedTensor, ...]]:
         The file with `DECODE` operators, and the tensors that they decode; the file as it was
         where there are none.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
+    model = read_model(content)
     rewriting = _Rewriting(model)
     found = [rewriting.rewrite(subgraph) for subgraph in model.subgraphs]
     decoded = tuple(tensor for tensors in found for tensor in tensors)
-    return (_written(model), decoded) if decoded else (content, ())
+    return (write_model(model), decoded) if decoded else (content, ())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,34 +255,3 @@ def _axis(tensor: Any) -> int | None:
     quantization = tensor.quantization
     scales = None if quantization is None else quantization.scale
     return None if scales is None or len(scales) < 2 else int(quantization.quantizedDimension)
-
-
-def _written(model: Any) -> bytes:
-    model.buffers = [_AlignedBuffer(buffer) for buffer in model.buffers]
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-class _AlignedBuffer:
-    """A constant that begins at a multiple of 16 bytes, where int32 and vector loads want it."""
-
-    def __init__(self, buffer: Any) -> None:
-        self._buffer = buffer
-
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802  the generated classes' name
-        """Write the constant."""
-        data = self._buffer.data
-        start = None
-        if data is not None and len(data):
-            builder.StartVector(1, len(data), _ALIGNMENT)
-            content = np.asarray(data, np.uint8).tobytes()
-            head = builder.head - len(content)
-            builder.head = head
-            builder.Bytes[head : head + len(content)] = content
-            start = builder.EndVector()
-        schema.BufferStart(builder)
-        if start is not None:
-            schema.BufferAddData(builder, start)
-        end: int = schema.BufferEnd(builder)
-        return end

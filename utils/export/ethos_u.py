@@ -26,14 +26,9 @@ import tempfile
 from collections.abc import Mapping
 
 from utils.errors import InputError
+from utils.export.targets import ACCELERATORS
 from utils.flags import nearest
 
-#: Accelerators, by multiply-adds per cycle.
-ACCELERATORS = (
-    *(f"ethos-u55-{macs}" for macs in (32, 64, 128, 256)),
-    *(f"ethos-u65-{macs}" for macs in (256, 512)),
-    *(f"ethos-u85-{macs}" for macs in (128, 256, 512, 1024, 2048)),
-)
 #: `vela` takes seconds; a file on which it takes longer is given up.
 MAX_SECONDS = 600.0
 
@@ -146,6 +141,11 @@ class NpuEstimate:
     memory_bytes: Mapping[str, int]
     npu_operators: tuple[NpuOperator, ...]
     cpu_operators: tuple[CpuOperator, ...]
+
+    @property
+    def sram_bytes(self) -> int:
+        """Peak of the memory that activations lie in."""
+        return self.memory_bytes.get("SRAM", 0)
 
     @property
     def milliseconds(self) -> float:

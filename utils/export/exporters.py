@@ -29,7 +29,9 @@ class Source:
         samples: single inputs by input name, each [1, …]; empty where the row needs none.
         ranges_inside: the network holds fake quantization, which says all ranges: no sample is
             looked at.
-        io_format: what an integer file takes and gives, "int8" or "float32".
+        io_format: what an integer file takes and gives: "int8", "uint8" or "float32".
+        target: the device that it is for, of `utils.export.targets.NAMES`; None for any.
+        outputs: names of the network's outputs, in order.
     """
 
     saved_model: pathlib.Path | None = None
@@ -37,6 +39,8 @@ class Source:
     samples: Sequence[dict[str, np.ndarray]] = ()
     ranges_inside: bool = False
     io_format: str = "int8"
+    target: str | None = None
+    outputs: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,10 +68,12 @@ class Exporter(NamedTuple):
             `CheckResult.error`); None for a file that is judged by the flags of `CheckConfig`.
         calibrated: it needs calibration samples.
         keras: it is made of the Keras network, in the process that holds its classes.
+        own_ranges: its ranges are taken from samples even where the learner made a network that
+            holds some, for other numbers.
         deployed: it needs a network that the learner made for the device (`Trained.deployed`).
         optional: it is made of the resulting network only, and where it cannot be made, is wrong
             or gains nothing, there is a note and no file; else that fails the export.
-        ethos_u: an Ethos-U can run it, see `utils.export.ethos_u`.
+        on_device: it is what runs on the device that a run is for, see `utils.export.targets`.
         loops: it may hold loops; else recurrent layers are unrolled, which needs a fixed number of
             time steps.
         package: a module that it needs beyond Flowpress' own packages, None for none.
@@ -83,9 +89,10 @@ class Exporter(NamedTuple):
     max_error: float | None = None
     calibrated: bool = False
     keras: bool = False
+    own_ranges: bool = False
     deployed: bool = False
     optional: bool = False
-    ethos_u: bool = False
+    on_device: bool = False
     loops: bool = True
     package: str | None = None
     extra: str | None = None
@@ -109,7 +116,16 @@ EXPORTERS: dict[str, Exporter] = {
         make="utils.export.tflite:int8_file",
         ranks="utils.export.layer_errors:rank_layers",
         calibrated=True,
-        ethos_u=True,
+        on_device=True,
+        loops=False,
+    ),
+    "int16x8": Exporter(
+        "integers only, activations of 16 bits",
+        make="utils.export.tflite:int16_file",
+        ranks="utils.export.layer_errors:rank_layers",
+        calibrated=True,
+        own_ranges=True,
+        on_device=True,
         loops=False,
     ),
     "tflm": Exporter(
@@ -118,6 +134,7 @@ EXPORTERS: dict[str, Exporter] = {
         runner="utils.export.tflm:TFLMRunner",
         timed=None,  # reference kernels here, the device's own there
         calibrated=True,
+        on_device=True,
         loops=False,
         package="tflite_micro",
         extra="tflm",

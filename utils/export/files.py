@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from utils.export.c_array import c_array
 from utils.export.check import (
     CheckResult,
     ExportedFile,
@@ -20,7 +21,9 @@ from utils.export.check import (
 from utils.export.compare import CalcMetrics
 from utils.export.config import ExportConfig
 from utils.export.conversion import Conversion, Exported, convert_all, deployed_name
+from utils.export.data_facts import NO_FACTS, DataFacts
 from utils.export.exporters import EXPORTERS
+from utils.export.targets_fit import require_run
 from utils.export.tflite import Calibration
 from utils.files import atomic_path, check_writable
 
@@ -38,6 +41,16 @@ def exported_path(model_path: str | os.PathLike[str], kind: str) -> pathlib.Path
     return path.with_name(f"{path.stem}{'' if ending == f'.{kind}' else f'_{kind}'}{ending}")
 
 
+def array_paths(path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Name the header and the source of a `.tflite` file as an array in C.
+
+    Example:
+        >>> [each.name for each in array_paths(pathlib.Path("model_int8.tflite"))]
+        ['model_int8.h', 'model_int8.cc']
+    """
+    return path.with_suffix(".h"), path.with_suffix(".cc")
+
+
 def export_files(
     model: keras.Model,
     model_path: str | os.PathLike[str],
@@ -46,6 +59,7 @@ def export_files(
     calibration: Calibration | None,
     dataset: Iterable[tuple[Any, Any]],
     calc_metrics: CalcMetrics,
+    facts: DataFacts = NO_FACTS,
 ) -> list[CheckResult]:
     """Write the files of a network beside it.
 
@@ -58,28 +72,42 @@ def export_files(
         calibration: batches of training inputs for the int8 kind.
         dataset: held-out batches (inputs, labels).
         calc_metrics: see `utils.export.check.check_files`.
+        facts: of the data, for `ConvertConfig.tflite_metadata`.
 
     Returns:
         One passed result per kind, with the path of its file.
 
     Raises:
-        InputError: see `check_files`; or the folder cannot be written.
+        InputError: see `check_files`; or the folder cannot be written, or the target does not run a
+            file.
         ExportError: if a file could not be made, or misses a limit. It is not written, the others
             are; the error carries all results.
     """
     kinds = config.kinds()
+    config.require_possible()
     for kind in kinds:
         check_writable(exported_path(model_path, kind))  # before the minutes that follow
     network = Exported(name="after", model=model)
-    conversions = convert_all([network], kinds, config.convert, calibration)
+    conversions = convert_all([network], kinds, config.convert, calibration, facts)
     if not conversions:
         return []
+    conversions = {key: _for_target(key[1], found, config) for key, found in conversions.items()}
     files = converted_files(conversions)
     checked = check_all({"after": model}, files, dataset, calc_metrics, config.check)
     results = all_results(conversions, checked.files)
-    results = write_files(results, files, {"after": pathlib.Path(model_path)})
+    paths = {"after": pathlib.Path(model_path)}
+    results = write_files(results, files, paths, with_arrays=config.convert.export_c_array)
     require_passed(results)
     return results
+
+
+def _for_target(kind: str, found: Conversion, config: ExportConfig) -> Conversion:
+    """Refuse a file that the target does not run; note what it does not run in integers."""
+    target = config.convert.target
+    if target is None or found.content is None or not EXPORTERS[kind].on_device:
+        return found
+    let = require_run(found.content, target, allow_float=config.convert.allow_float)
+    return dataclasses.replace(found, notes=(*found.notes, *(f"{each}." for each in let)))
 
 
 def converted_files(conversions: Mapping[tuple[str, str], Conversion]) -> list[ExportedFile]:
@@ -113,6 +141,8 @@ def write_files(
     results: Sequence[CheckResult],
     files: Sequence[ExportedFile],
     model_paths: Mapping[str, pathlib.Path],
+    *,
+    with_arrays: bool = False,
 ) -> list[CheckResult]:
     """Write the files that missed no limit.
 
@@ -120,6 +150,8 @@ def write_files(
         results: see `all_results`.
         files: their contents.
         model_paths: where each network's `.keras` file lies, see `exported_path`.
+        with_arrays: write those of integers of the network after as arrays in C as well, see
+            `array_paths`.
 
     Returns:
         The results, with the paths of what was written: all or, on an error, nothing.
@@ -135,6 +167,11 @@ def write_files(
                 path = exported_path(model_paths[result.network], result.kind)
                 content = contents[result.network, result.kind]
                 stack.enter_context(atomic_path(path)).write_bytes(content)
+                on_device = EXPORTERS[result.kind].on_device and result.network == "after"
+                if with_arrays and on_device:
+                    texts = c_array(content, path.stem)
+                    for place, text in zip(array_paths(path), texts, strict=True):
+                        stack.enter_context(atomic_path(place)).write_text(text, encoding="utf-8")
                 result = dataclasses.replace(result, path=str(path))
             written.append(result)
     return written

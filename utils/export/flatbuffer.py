@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -22,6 +24,11 @@ _TYPES = {
 _DEAD = 1e-6
 #: What a dead activation's range becomes, as part of the usual one.
 _FLOOR = 1 / 256
+
+_ALIGNMENT = 16  # of constants in a file, as the schema says and Python's writer does not know
+
+#: What the converter calls outputs.
+NUMBERED = re.compile(r"output_(\d+)")
 
 #: Operators that only move between number formats.
 FORMAT_OPERATORS = frozenset({"QUANTIZE", "DEQUANTIZE"})
@@ -84,8 +91,10 @@ class FileGraph:
         if not any(tensor.constant and tensor.dtype == "int8" for tensor in self.tensors):
             return "sparse" if any(tensor.sparse for tensor in self.tensors) else "float32"
         computed = {index for operator in self.operators for index in operator.outputs}
-        integer = any(self.tensors[index].dtype == "int8" for index in computed)
-        return "int8" if integer else "dynamic"
+        numbers = {self.tensors[index].dtype for index in computed}
+        if "int16" in numbers:
+            return "int16x8"
+        return "int8" if "int8" in numbers else "dynamic"
 
     def float_operators(self) -> tuple[str, ...]:
         """Name the operators that compute in float, in order and with repetition."""
@@ -95,6 +104,16 @@ class FileGraph:
             if operator.name not in FORMAT_OPERATORS
             and any(self.tensors[index].dtype == "float32" for index in operator.outputs)
         )
+
+
+def is_tflite(content: bytes) -> bool:
+    r"""Tell a `.tflite` file from others by its mark.
+
+    Example:
+        >>> is_tflite(b"\x1c\x00\x00\x00TFL3"), is_tflite(b"")
+        (True, False)
+    """
+    return content[4:8] == b"TFL3"
 
 
 def read_graph(content: bytes) -> FileGraph:
@@ -115,6 +134,9 @@ def read_graph(content: bytes) -> FileGraph:
         signature = model.SignatureDefs(0)
         inputs = _signature(signature.Inputs(i) for i in range(signature.InputsLength()))
         outputs = _signature(signature.Outputs(i) for i in range(signature.OutputsLength()))
+        inputs = dict(sorted(inputs.items()))
+        if all(map(NUMBERED.fullmatch, outputs)):  # the converter's names, in no order
+            outputs = dict(sorted(outputs.items(), key=lambda item: natural_key(item[0])))
     else:
         inputs = {tensors[index].name: int(index) for index in main.InputsAsNumpy()}
         outputs = {tensors[index].name: int(index) for index in main.OutputsAsNumpy()}
@@ -181,11 +203,54 @@ def _operator(model, operator) -> Operator:  # type: ignore[no-untyped-def]
 
 
 def _signature(entries) -> dict[str, int]:  # type: ignore[no-untyped-def]
-    """Sort by name, `output_2` before `output_10`: the order of `keras.tree.flatten`."""
-    named = {entry.Name().decode(): entry.TensorIndex() for entry in entries}
-    return dict(sorted(named.items(), key=lambda item: _natural_key(item[0])))
+    return {entry.Name().decode(): entry.TensorIndex() for entry in entries}
 
 
-def _natural_key(name: str) -> tuple[str, int]:
-    numbered = re.fullmatch(r"output_(\d+)", name)
+def natural_key(name: str) -> tuple[str, int]:
+    """Sort `output_2` before `output_10`, as `keras.tree.flatten` has them."""
+    numbered = NUMBERED.fullmatch(name)
     return ("output_", int(numbered[1])) if numbered else (name, 0)
+
+
+def read_model(content: bytes) -> Any:
+    """Read a file into objects that can be changed, `schema.ModelT`; see `write_model`."""
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
+
+
+def write_model(model: Any) -> bytes:
+    """Write objects as a file.
+
+    Args:
+        model: a `schema.ModelT`; its constants come to lie at multiples of 16 bytes.
+
+    Returns:
+        The content. Equal objects give equal bytes.
+    """
+    model.buffers = [_AlignedBuffer(buffer) for buffer in model.buffers]
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+class _AlignedBuffer:
+    """A constant that begins at a multiple of 16 bytes, where int32 and vector loads want it."""
+
+    def __init__(self, buffer: Any) -> None:
+        self._buffer = buffer
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802  the generated classes' name
+        """Write the constant."""
+        data = self._buffer.data
+        start = None
+        if data is not None and len(data):
+            builder.StartVector(1, len(data), _ALIGNMENT)
+            content = np.asarray(data, np.uint8).tobytes()
+            head = builder.head - len(content)
+            builder.head = head
+            builder.Bytes[head : head + len(content)] = content
+            start = builder.EndVector()
+        schema.BufferStart(builder)
+        if start is not None:
+            schema.BufferAddData(builder, start)
+        end: int = schema.BufferEnd(builder)
+        return end

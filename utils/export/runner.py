@@ -83,8 +83,8 @@ class TFLiteRunner:
         return {name: tuple(map(int, item["shape"])) for name, item in self._inputs.items()}
 
     def float_operators(self) -> tuple[str, ...]:
-        """Name the operators of an int8 file that compute in float; empty for other kinds."""
-        return self.graph.float_operators() if self.graph.kind() == "int8" else ()
+        """Name the operators of a file of integers that compute in float; empty for others."""
+        return self.graph.float_operators() if self.graph.kind() in ("int8", "int16x8") else ()
 
     def __call__(self, inputs: Inputs) -> np.ndarray | list[np.ndarray]:
         """Run a batch of any size.

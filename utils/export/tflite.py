@@ -8,6 +8,7 @@ from representative samples; kernels get one scale per output channel.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import pathlib
 import re
@@ -22,17 +23,20 @@ from tensorflow.lite.python import lite
 
 from utils.causes import essence
 from utils.errors import InputError
+from utils.export.channel_padding import with_identity_convolutions
 from utils.export.config import KINDS
+from utils.export.endpoints import output_names, with_names
 from utils.export.errors import ExportError
 from utils.export.exporters import EXPORTERS, Made, Source, load_function
 from utils.export.flatbuffer import floored_ranges
 from utils.export.quiet import quiet_native
 from utils.export.saved_model import input_specs, write_saved_model
+from utils.export.targets import find_target
 
 #: Batches of inputs: arrays [batch, …], or a list, tuple or dict of them for several inputs.
 Calibration = Iterable[Any]
 
-IO_FORMATS = {"int8": tf.int8, "float32": tf.float32}
+IO_FORMATS = {"int8": tf.int8, "uint8": tf.uint8, "float32": tf.float32}
 
 
 def convert(
@@ -41,6 +45,7 @@ def convert(
     calibration: Calibration | None = None,
     *,
     io_format: str = "int8",
+    target: str | None = None,
 ) -> bytes:
     """Convert a network to one kind of file, in this process.
 
@@ -53,10 +58,12 @@ def convert(
         kind: one of `utils.export.config.KINDS`.
         calibration: for a calibrated kind, batches of inputs (no labels) as the network sees them
             when it is used: training samples, preprocessed, not augmented.
-        io_format: what an int8 file takes and gives, "int8" or "float32".
+        io_format: what an int8 file takes and gives: "int8", "uint8" or "float32".
+        target: the device that an int8 file is for, of `utils.export.targets.NAMES`.
 
     Returns:
-        The content of the file, for batch size one.
+        The content of the file, for batch size one. Inputs and outputs are called as in the network
+        (see `utils.export.endpoints`).
 
     Raises:
         InputError: for an unknown kind, a model without fixed input shapes, missing or unusable
@@ -66,20 +73,33 @@ def convert(
     if kind not in KINDS:
         raise InputError(f"`kind` must be one of {', '.join(KINDS)}. Received: {kind!r}.")
     if io_format not in IO_FORMATS:
-        raise InputError(f"`tflite_io` must be int8 or float32. Received: {io_format!r}.")
+        raise InputError(
+            f"`tflite_io` must be one of {', '.join(IO_FORMATS)}. Received: {io_format!r}."
+        )
     row = EXPORTERS[kind]
     input_specs(model)
     samples = calibration_samples(model, calibration) if row.calibrated else []
     with tempfile.TemporaryDirectory(prefix="flowpress-") as folder, quiet_converter():
         try:
             write_saved_model(model, folder, unroll=not row.loops)
-            source = Source(saved_model=pathlib.Path(folder), samples=samples, io_format=io_format)
-            content: bytes = load_function(row.make)(source).content
-            return content
+            source = Source(
+                saved_model=pathlib.Path(folder),
+                samples=samples,
+                io_format=io_format,
+                target=target,
+                outputs=output_names(model),
+            )
+            return make_file(kind, source).content
         except ExportError:
             raise
         except Exception as error:  # the converter raises whatever its passes raise
             raise ExportError(explain(model.name, kind, error)) from error
+
+
+def make_file(kind: str, source: Source) -> Made:
+    """Make a `.tflite` file whose inputs and outputs are called as the network's."""
+    made: Made = load_function(EXPORTERS[kind].make)(source)
+    return dataclasses.replace(made, content=with_names(made.content, source.outputs))
 
 
 def float32_file(source: Source) -> Made:
@@ -102,7 +122,7 @@ def int8_file(source: Source) -> Made:
     converter.inference_output_type = IO_FORMATS[source.io_format]
     if source.ranges_inside:
         # TFLITE_BUILTINS_INT8 would ask for samples all the same.
-        return Made(content=converter.convert())
+        return _for_target(Made(content=converter.convert()), source.target)
     converter.representative_dataset = lambda: iter(source.samples)
     converter.target_spec.supported_ops = [
         tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
@@ -110,7 +130,37 @@ def int8_file(source: Source) -> Made:
     ]
     with _floored() as dead:
         content = converter.convert()
-    return Made(content=content, notes=tuple(map(_dead_note, dead)))
+    return _for_target(Made(content=content, notes=tuple(map(_dead_note, dead))), source.target)
+
+
+def int16_file(source: Source) -> Made:
+    """Make a file of integers with activations of 16 bits, symmetric, and weights of 8."""
+    converter = _converter(source)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    integers = source.io_format != "float32"
+    converter.inference_input_type = tf.int16 if integers else tf.float32
+    converter.inference_output_type = converter.inference_input_type
+    converter.representative_dataset = lambda: iter(source.samples)
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,  # what has no integer kernel stays in float
+    ]
+    return Made(content=converter.convert())
+
+
+def _for_target(made: Made, target: str | None) -> Made:
+    """Put operators that cost a device less in the place of others."""
+    if target is None or not find_target(target).identity_padding:
+        return made
+    content, names = with_identity_convolutions(made.content)
+    if not names:
+        return made
+    note = (
+        f"Zeros along channels ({', '.join(name.split(';')[0] for name in names)}) are 1x1 "
+        f"convolutions with an identity, which {target} computes in fewer passes; the numbers are "
+        "the same."
+    )
+    return Made(content=content, notes=(*made.notes, note))
 
 
 def _converter(source: Source) -> tf.lite.TFLiteConverter:

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,28 +24,18 @@ from typing import IO
 import numpy as np
 
 from utils.export.decode_tables import DecodedTensor, with_decode
+from utils.export.endpoints import with_names
 from utils.export.errors import ExportError
 from utils.export.exporters import Made, Source
 from utils.export.flatbuffer import FileGraph, Tensor, read_graph
 from utils.export.runner import Inputs, arrange, dequantize, quantize
+from utils.export.targets import TARGETS
 from utils.export.tflite import int8_file
 
-#: Operators of the package's interpreter, which has all that TensorFlow Lite Micro has.
-OPERATORS = frozenset(
-    "ABS ADD ADD_N ARG_MAX ARG_MIN ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL BATCH_TO_SPACE_ND "
-    "BROADCAST_ARGS BROADCAST_TO CALL_ONCE CAST CEIL CONCATENATION CONV_2D COS CUMSUM CUSTOM "
-    "DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE DIV DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP "
-    "EQUAL EXP EXPAND_DIMS FILL FLOOR FLOOR_DIV FLOOR_MOD FULLY_CONNECTED GATHER GATHER_ND GREATER "
-    "GREATER_EQUAL HARD_SWISH IF L2_NORMALIZATION L2_POOL_2D LEAKY_RELU LESS LESS_EQUAL LOG "
-    "LOGICAL_AND LOGICAL_NOT LOGICAL_OR LOGISTIC LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM "
-    "MIRROR_PAD MUL NEG NOT_EQUAL PACK PAD PADV2 PRELU QUANTIZE READ_VARIABLE REDUCE_ALL "
-    "REDUCE_MAX REDUCE_MIN RELU RELU6 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 "
-    "ROUND RSQRT SELECT_V2 SHAPE SIN SLICE SOFTMAX SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V "
-    "SQRT SQUARE SQUARED_DIFFERENCE SQUEEZE STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE "
-    "TRANSPOSE_CONV UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE".split()
-)
 NUM_RANDOM, NUM_SAMPLES = 16, 32  # inputs that both files must give equal outputs for
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+_NO_REASONS = (" ", "Traceback", "RuntimeError", "[RecordingMicroAllocator]")
+_ARENA = re.compile(r"Arena allocation total (\d+) bytes")
 _SPARE_BYTES = 1 << 20  # of an arena, for what the runtime keeps of each operator
 
 
@@ -56,8 +47,9 @@ def tflm_file(source: Source) -> Made:
             outputs differ.
     """
     made = int8_file(source)
-    content, decoded = with_decode(made.content)
-    plain, packed = TFLMRunner(made.content), TFLMRunner(content)
+    before = with_names(made.content, source.outputs)
+    content, decoded = with_decode(before)
+    plain, packed = TFLMRunner(before), TFLMRunner(content)
     with contextlib.closing(plain), contextlib.closing(packed):
         inputs = plain.random_inputs(NUM_RANDOM)
         inputs += [plain.quantized(sample) for sample in source.samples[:NUM_SAMPLES]]
@@ -70,7 +62,7 @@ def tflm_file(source: Source) -> Made:
             f"with its weights as indices, the file gives other outputs on {equal.count(False)} of "
             f"{len(equal)} inputs. Leave tflm out of --tflite, and please report it."
         )
-    note = _note(decoded, len(made.content), len(content), len(inputs))
+    note = _note(decoded, len(before), len(content), len(inputs))
     return Made(content=content, notes=(*made.notes, note))
 
 
@@ -105,11 +97,12 @@ class TFLMRunner:
 
     def __init__(self, content: bytes, num_threads: int = 1) -> None:
         self.graph: FileGraph = read_graph(content)
-        lacking = sorted({operator.name for operator in self.graph.operators} - OPERATORS)
+        known = TARGETS["tflm"].operators or frozenset()
+        lacking = sorted({operator.name for operator in self.graph.operators} - known)
         if lacking:
             raise ExportError(
                 f"TensorFlow Lite Micro has no operator {', '.join(lacking)}. Replace the layers "
-                "that become it, or leave tflm out of --tflite."
+                "that become it, or leave it out of --tflite and --target."
             )
         self._content = content
         self._num_processes = num_threads
@@ -173,6 +166,17 @@ class TFLMRunner:
             rows = list(pool.map(_Process.run, self._processes, shares))
         return [rows[i % len(rows)][i // len(rows)] for i in range(len(samples))]
 
+    def arena_bytes(self) -> int:
+        """Working memory that an interpreter takes: activations, and what it keeps of operators.
+
+        Pointers have 8 bytes here and 4 on a microcontroller, which so takes a little less.
+
+        Raises:
+            ExportError: if the interpreter cannot run the file or does not say it.
+        """
+        self.run(self.random_inputs(1))
+        return self._processes[0].arena_bytes()
+
     def close(self) -> None:
         """End the processes."""
         for process in self._processes:
@@ -222,9 +226,24 @@ class _Process:
             return [self._read(answers, tensor) for tensor in self._outputs]
         except (BrokenPipeError, EOFError) as error:
             raise ExportError(
-                f"TensorFlow Lite Micro cannot run the file: {self._reason()}. Leave tflm out of "
-                "--tflite."
+                f"TensorFlow Lite Micro cannot run the file: {self._reason()}. Leave it out of "
+                "--tflite and --target."
             ) from error
+
+    def arena_bytes(self) -> int:
+        """Read what the interpreter, which has run, said of its memory."""
+        said = _ARENA.search(self._said())
+        if said is None:
+            raise ExportError(
+                "TensorFlow Lite Micro does not say how much memory it takes: another version of "
+                "the package tflite-micro may say it otherwise."
+            )
+        return int(said[1])
+
+    def _said(self) -> str:
+        """Give what came on standard error so far; the place where the child writes stays."""
+        size = os.fstat(self._errors.fileno()).st_size
+        return os.pread(self._errors.fileno(), size, 0).decode(errors="replace")
 
     @staticmethod
     def _read(answers: IO[bytes], tensor: Tensor) -> np.ndarray:
@@ -237,9 +256,8 @@ class _Process:
     def _reason(self) -> str:
         """Give what the interpreter said last of itself, or how its process ended."""
         status = self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        said = [line for line in lines if not line.startswith((" ", "Traceback", "RuntimeError"))]
+        lines = self._said().strip().splitlines()
+        said = [line for line in lines if not line.startswith(_NO_REASONS)]
         last = said[-1] if said else "no message"
         return f"{last.rstrip('. ')} (status {status})"
 

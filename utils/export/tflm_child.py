@@ -27,6 +27,7 @@ def main(argument: str) -> None:
     request = json.loads(argument)
     content = pathlib.Path(request["file"]).read_bytes()
     interpreter = runtime.Interpreter.from_bytes(content, arena_size=request["arena"])
+    interpreter.print_allocations()  # to standard error
     inputs = [interpreter.get_input_details(i) for i in range(request["inputs"])]
     while all(_set(interpreter, i, item, sys.stdin.buffer) for i, item in enumerate(inputs)):
         interpreter.invoke()

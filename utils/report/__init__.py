@@ -3,14 +3,12 @@
 from utils.report.build import deflated_size, network_facts
 from utils.report.console import print_summary
 from utils.report.environment import Machine, library_versions, this_machine
+from utils.report.file_schema import Bounds, Estimate, File, OnDevice, Tensor
 from utils.report.schema import (
-    Bounds,
     Candidate,
     Capability,
-    Estimate,
-    EthosU,
+    ClassChange,
     Failure,
-    File,
     Layer,
     Network,
     Rollout,
@@ -23,16 +21,18 @@ __all__ = [
     "Bounds",
     "Candidate",
     "Capability",
+    "ClassChange",
     "Estimate",
-    "EthosU",
     "Failure",
     "File",
     "Layer",
     "Machine",
     "Network",
+    "OnDevice",
     "Report",
     "Rollout",
     "Search",
+    "Tensor",
     "TrainingPoint",
     "deflated_size",
     "library_versions",

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from utils.export.exporters import is_timed
 from utils.latency import NOISE as LATENCY_NOISE
 from utils.report import formats
-from utils.report.schema import Estimate, File, Network, Report
+from utils.report.file_schema import Estimate, File
+from utils.report.schema import Network, Report
 
 #: Sizes that differ by less are called equal: names and compression alone make as much.
 SIZE_NOISE = 0.02
@@ -114,7 +115,7 @@ def file_rows(report: Report, kind: str) -> list[Row]:
             _latency(f"Latency p95, {kind}", old.latency_ms_p95, after.latency_ms_p95, None),
             detail=True,
         ),
-        *_ethos_u_rows(old, after),
+        *_device_rows(old, after),
     ]
     return _known(rows)
 
@@ -185,8 +186,9 @@ def _accuracy(
     if change is not None and before != after and 0.0 in change:
         return Row(label, *texts, formats.points_range(change), "unclear")
     word, verdict = _direction(before, after, ("higher", "better"), ("lower", "worse"))
-    text = formats.points(after - before) if change is None else formats.points_range(change)
-    return Row(label, *texts, text, word, verdict)
+    if change is None:  # without an interval nobody knows whether it is chance
+        return Row(label, *texts, formats.points(after - before), word)
+    return Row(label, *texts, formats.points_range(change), word, verdict)
 
 
 def _sparse_flops(before: Network, after: Network) -> Iterator[Row]:
@@ -195,20 +197,20 @@ def _sparse_flops(before: Network, after: Network) -> Iterator[Row]:
         yield _quantity("Non-zero FLOPs", before.sparse_flops, after.sparse_flops, formats.count)
 
 
-def _ethos_u_rows(before: File, after: File) -> Iterator[Row]:
-    """Compare what Arm's compiler estimates."""
-    old, new = before.ethos_u, after.ethos_u
+def _device_rows(before: File, after: File) -> Iterator[Row]:
+    """Compare what the files cost on the target."""
+    old, new = before.on_device, after.on_device
     if new is None:
         return
-    encoded = None if old is None else old.encoded_bytes
-    yield _size(f"Ethos-U weights, {after.kind}", encoded, new.encoded_bytes)
-    yield _ratio_row(
-        f"Ethos-U cycles, {after.kind}",
-        None if old is None else old.cycles,
-        new.cycles,
-        formats.count,
-        ("faster", "slower"),
-    )
+    place = new.device if after.kind == "int8" else f"{new.device}, {after.kind}"
+    if new.cycles is not None:
+        cycles = None if old is None else old.cycles
+        words = ("faster", "slower")
+        yield _ratio_row(f"{place} cycles", cycles, new.cycles, formats.count, words)
+    yield _size(f"{place} memory", None if old is None else old.sram_bytes, new.sram_bytes)
+    if new.encoded_bytes is not None:
+        encoded = None if old is None else old.encoded_bytes
+        yield _size(f"{place} weights", encoded, new.encoded_bytes)
 
 
 _FEWER = ("fewer", "more")
@@ -232,7 +234,8 @@ def _size(label: str, before: int | None, after: int | None) -> Row:
 def _latency(label: str, before: float | None, after: float | None, ratio: Estimate | None) -> Row:
     words = ("faster", "slower")
     if ratio is None:
-        return _ratio_row(label, before, after, formats.milliseconds, words, noise=LATENCY_NOISE)
+        row = _ratio_row(label, before, after, formats.milliseconds, words, noise=LATENCY_NOISE)
+        return dataclasses.replace(row, verdict="")  # without an interval it may be chance
     texts = formats.milliseconds(before), formats.milliseconds(after)
     change = formats.times_range(ratio)
     if not is_clear(ratio):

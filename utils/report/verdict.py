@@ -6,7 +6,8 @@ import pathlib
 
 from utils.report import formats
 from utils.report.comparison import NOTABLE_SPARSITY, SIZE_NOISE, deployed_file
-from utils.report.schema import File, Report
+from utils.report.file_schema import File
+from utils.report.schema import Report
 
 #: A share of the compute this close to a half is called half.
 _NEAR = 0.02
@@ -40,9 +41,10 @@ def _gain(report: Report, file: File | None) -> str:
     if after.sparsity - before.sparsity >= NOTABLE_SPARSITY:
         return f"{formats.share(after.sparsity)} of the weights are zero"
     whole = report.file("float32", "before")
-    if file is not None and whole is not None and file.file_bytes and whole.file_bytes:
-        if file.file_bytes < whole.file_bytes * (1 - SIZE_NOISE):
-            return f"{_share(file.file_bytes / whole.file_bytes)} the bytes of the float file"
+    new = 0 if file is None else file.file_bytes or 0
+    old = 0 if whole is None else whole.file_bytes or 0
+    if new and old and new < old * (1 - SIZE_NOISE):
+        return f"{_share(new / old)} the bytes of the float file"
     return "no smaller than before"
 
 

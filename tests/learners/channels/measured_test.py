@@ -1,4 +1,5 @@
 import json
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from learners.channels.groups import prunable_groups
 from learners.channels.measured import FileMeter, MeasuredCost, Measurements, line, measured_kinds
 from tests.learners import networks
 from utils.errors import InputError
+from utils.export.targets_cost import DeviceCost
 from utils.export.tflite import convert
 from utils.graph import from_keras, to_keras
 
@@ -102,3 +104,28 @@ def test_the_whole_network_costs_what_it_was_measured_at(cost):
     measurements = Measurements()
     first = FileMeter(cost, FULL, measurements).measure(FULL, ["latency"])["latency"]
     assert first == measurements["latency:8,8,12,16"] > 0.0
+
+
+def test_a_device_is_asked_about_the_int8_file(cost, tmp_path, monkeypatch):
+    asked = []
+
+    def said(content, target):
+        asked.append((len(content), target))
+        estimate = types.SimpleNamespace(cycles=7_000) if target.startswith("ethos") else None
+        return DeviceCost(target=target, sram_bytes=900, estimate=estimate)
+
+    def made(model, kind, calibration, *, target):
+        ((batch,),) = [tuple(each.values()) for each in calibration]
+        assert kind == "int8" and batch.shape == (measured.NUM_SAMPLES, *model.input_shape[1:])
+        return b"0" * model.count_params()
+
+    monkeypatch.setattr(measured, "device_cost", said)
+    monkeypatch.setattr(measured, "convert", made)
+    path = tmp_path / "costs.json"
+    meter = FileMeter(cost, FULL, Measurements(path), "ethos-u55")
+    assert meter.measure(HALF, ["cycles"]) == {"cycles": 7_000}
+    assert meter.measure(HALF, ["sram", "cycles"]) == {"sram": 900, "cycles": 7_000}  # of one file
+    other = FileMeter(cost, FULL, Measurements(path), "tflm")
+    assert other.measure(HALF, ["sram"]) == {"sram": 900}  # another device's is another number
+    parameters = to_keras(cost.cut(HALF)).count_params()
+    assert asked == [(parameters, "ethos-u55"), (parameters, "tflm")]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from utils.export import child
+from utils.export.endpoints import output_names
 from utils.export.saved_model import write_saved_model
 from utils.export.tflite import convert
 from utils.files import save_npz
@@ -21,6 +22,8 @@ def request_for(tmp_path, network):
         "saved_model": str(tmp_path / "network"),
         "ranges_inside": False,
         "io_format": "int8",
+        "target_device": None,
+        "outputs": output_names(network),
         "target": str(tmp_path / "net.file"),
         "samples": None,
         "inputs": [],

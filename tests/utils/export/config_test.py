@@ -46,7 +46,7 @@ def test_defaults_of_the_documentation():
         CheckConfig(tflite_min_agreement=-0.1),
         CheckConfig(tflite_max_error=-1.0),
         ConvertConfig(nb_smpls_calib=0),
-        ConvertConfig(tflite_io="uint8"),
+        ConvertConfig(tflite_io="int4"),
     ],
 )
 def test_bounds(config):
@@ -56,7 +56,7 @@ def test_bounds(config):
 
 def test_every_flag_is_declared_once():
     names = [spec.name for spec in describe(ExportConfig)]
-    assert len(names) == len(set(names)) == 13
+    assert len(names) == len(set(names)) == 16
 
 
 def test_does_not_import_tensorflow():
@@ -64,18 +64,25 @@ def test_does_not_import_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_estimates_are_of_int8_files(monkeypatch):
-    ExportConfig(report_ethos_u="ethos-u55-128").require_possible()
+def on(target, **options):
+    return ExportConfig(convert=ConvertConfig(target=target), **options)
+
+
+def test_a_target_is_about_files_that_can_run_there(monkeypatch):
+    on("ethos-u55").require_possible()
+    on("tflm", tflite="tflm").require_possible()
+    on("litert").require_possible()
     ExportConfig(tflite="none").require_possible()
-    with pytest.raises(
-        InputError, match=r"^`report_ethos_u` is about int8 files.*--tflite=float32"
-    ):
-        ExportConfig(tflite="float32", report_ethos_u="ethos-u55-128").require_possible()
-    with pytest.raises(InputError, match=r"^`report_ethos_u` must be one of 'ethos-u55-32', "):
-        validate(ExportConfig(report_ethos_u="ethos-u56"))
+    with pytest.raises(InputError, match=r"^`target` is about int8 files.*--tflite=float32"):
+        on("ethos-u55-128", tflite="float32").require_possible()
+    with pytest.raises(InputError, match=r"^a file of the kind tflm runs in .* --target=litert"):
+        on("litert", tflite="int8,tflm").require_possible()
+    with pytest.raises(InputError, match=r"^`target` must be one of 'litert', 'tflm', "):
+        validate(on("ethos-u56"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"need the package ethos-u-vela"):
-        ExportConfig(report_ethos_u="ethos-u55-128").require_possible()
+    for target, package in (("ethos-u65", "ethos-u-vela"), ("cortex-m", "tflite-micro")):
+        with pytest.raises(InputError, match=f"the package {package}, which is not installed"):
+            on(target).require_possible()
 
 
 def test_a_sparse_file_is_a_kind_of_its_own():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from tests.utils.export import devices
 from utils.export.tflite import convert
 
 
@@ -108,3 +109,15 @@ def low_bit_images():
 def low_bit_file(low_bit_network, low_bit_images):
     """Its plain int8 file."""
     return convert(low_bit_network, "int8", [low_bit_images])
+
+
+@pytest.fixture(scope="session")
+def shortcuts_file():
+    """The int8 file of `devices.shortcuts`."""
+    return convert(devices.shortcuts(), "int8", [devices.noise((8, 8, 2))])
+
+
+@pytest.fixture(scope="session")
+def misfit_file():
+    """The int8 file of `devices.misfit`."""
+    return convert(devices.misfit(), "int8", [devices.noise((4, 4, 2))])

@@ -8,7 +8,8 @@ import pytest
 from tests.utils.export.pruned import images, small
 from utils.errors import InputError
 from utils.export import ethos_u
-from utils.export.ethos_u import ACCELERATORS, CpuOperator, Target, estimate, require_vela
+from utils.export.ethos_u import CpuOperator, Target, estimate, require_vela
+from utils.export.targets import ACCELERATORS
 from utils.export.tflite import convert
 
 TARGET = Target(accelerator="ethos-u55-128")

@@ -54,9 +54,12 @@ def test_names_what_stays_in_float():
 
 def test_outputs_are_in_the_order_of_keras():
     inputs = keras.Input((4,))
-    outputs = [keras.layers.Dense(index + 1)(inputs) for index in range(12)]
+    outputs = [keras.layers.Dense(12 - i, name=f"head_{i}")(inputs) for i in range(12)]
     graph = read_graph(convert(keras.Model(inputs, outputs), "float32"))
-    assert list(graph.outputs) == [f"output_{index}" for index in range(12)]
+    assert list(graph.outputs) == [f"head_{index}" for index in range(12)]
+    sizes = [graph.tensors[number].shape[-1] for number in graph.outputs.values()]
+    assert sizes == list(range(12, 0, -1))
+    assert [graph.tensors[n].name for n in graph.outputs.values()] == list(graph.outputs)
 
 
 def calibrated(model, samples, folder):

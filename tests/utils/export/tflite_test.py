@@ -3,10 +3,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.utils.export import devices
 from utils.errors import InputError
+from utils.export.conversion import Exported
 from utils.export.errors import ExportError
+from utils.export.exporters import EXPORTERS
 from utils.export.flatbuffer import read_graph
 from utils.export.runner import TFLiteRunner
+from utils.export.targets_fit import require_run
 from utils.export.tflite import convert
 
 
@@ -68,7 +72,9 @@ def test_unknown_kind_and_io(network):
         InputError, match=r"must be one of float32, dynamic, int8, tflm, sparse. Received: 'int4'"
     ):
         convert(network, "int4")
-    with pytest.raises(InputError, match=r"`tflite_io` must be int8 or float32. Received: 'bool'"):
+    with pytest.raises(
+        InputError, match=r"`tflite_io` must be one of int8, uint8, float32. Received: 'bool'"
+    ):
         convert(network, "int8", [], io_format="bool")
 
 
@@ -115,3 +121,29 @@ def test_names_operators_that_the_format_lacks(capfd):
     ):
         convert(model, "float32")
     assert capfd.readouterr().err == ""
+
+
+def test_activations_of_16_bits_are_nearer_to_the_network(shortcuts_file):
+    """Integers throughout, in LiteRT, in TensorFlow Lite Micro, and for an Ethos-U."""
+    model, samples = devices.shortcuts(), devices.noise((8, 8, 2))
+    content = convert(model, "int16x8", [samples])
+    graph = read_graph(content)
+    assert graph.kind() == "int16x8" and graph.float_operators() == ()
+    ends = [graph.tensors[n] for n in (*graph.inputs.values(), *graph.outputs.values())]
+    assert [(end.dtype, end.zero_point.tolist()) for end in ends] == [("int16", [0])] * 2
+    kernels = [graph.tensors[op.inputs[1]] for op in graph.operators if op.name == "CONV_2D"]
+    assert len(kernels) == 3 and {kernel.dtype for kernel in kernels} == {"int8"}
+    exact = model.predict(samples, verbose=0)
+    errors = [
+        np.linalg.norm(TFLiteRunner(each)(samples) - exact) for each in (content, shortcuts_file)
+    ]
+    assert errors[0] < 0.6 * errors[1]
+    for target in ("litert", "cortex-m", "ethos-u55"):
+        assert require_run(content, target) == ()
+
+
+def test_ranges_of_8_bits_say_nothing_of_16():
+    """Files of 16 bits are made of the plain network, whatever the learner made for the device."""
+    pair = Exported(name="after", model=devices.shortcuts(), deployed=devices.misfit())
+    assert pair.source(EXPORTERS["int8"]) is pair.deployed
+    assert pair.source(EXPORTERS["int16x8"]) is pair.model

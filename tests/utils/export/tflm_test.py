@@ -9,12 +9,14 @@ from utils.errors import InputError
 from utils.export import exporters, tflm
 from utils.export.config import ConvertConfig, ExportConfig
 from utils.export.conversion import Exported, convert_all
+from utils.export.endpoints import output_names
 from utils.export.errors import ExportError
 from utils.export.exporters import Source
 from utils.export.runner import TFLiteRunner
 from utils.export.saved_model import write_saved_model
+from utils.export.targets import TARGETS
 from utils.export.tflite import convert
-from utils.export.tflm import OPERATORS, TFLMRunner, tflm_file
+from utils.export.tflm import TFLMRunner, tflm_file
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def source(low_bit_network, low_bit_images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved")
     write_saved_model(low_bit_network, folder)
     samples = [{"images": image[None]} for image in low_bit_images]
-    return Source(saved_model=folder, samples=samples)
+    return Source(saved_model=folder, samples=samples, outputs=output_names(low_bit_network))
 
 
 def test_the_file_is_made_and_run_beside_the_plain_one(source, low_bit_file):
@@ -96,7 +98,7 @@ def test_the_list_of_operators_is_that_of_the_package():
     found = importlib.util.find_spec("tflite_micro.python.tflite_micro._runtime")
     with open(found.origin, "rb") as stream:
         library = stream.read()
-    for name in OPERATORS - {"CUSTOM", "L2_NORMALIZATION"}:
+    for name in TARGETS["tflm"].operators - {"CUSTOM", "L2_NORMALIZATION"}:
         assert f"Register_{name}E".encode() in library, name
     for name in ("GELU", "TILE", "POW", "TOPK_V2"):
         assert f"Register_{name}E".encode() not in library, name

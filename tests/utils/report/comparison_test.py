@@ -127,14 +127,14 @@ def test_what_zeros_are_worth_has_rows_only_where_it_is_known():
     row = rows["Non-zero FLOPs"]
     assert (row.before, row.after, row.change_in_words) == ("40.8 M", "2.04 M", "0.05x, fewer")
     assert "Non-zero FLOPs" not in rows_by_label(samples.report(before=before))
-    files = samples.pair(ethos_u=samples.ethos_u())
+    files = samples.pair(on_device=samples.on_device())
     rows = rows_by_label(samples.report(files=files))
-    assert (rows["Ethos-U weights, int8"].before, rows["Ethos-U weights, int8"].after) == (
-        "–",
-        "80.0 kB",
-    )
-    assert rows["Ethos-U cycles, int8"].after == "1.00 M"
-    assert "Ethos-U cycles, int8" not in rows_by_label(samples.report(files=samples.pair()))
+    place = "ethos-u55-128"
+    weights = rows[f"{place} weights"]
+    assert (weights.before, weights.after) == ("–", "80.0 kB")
+    assert rows[f"{place} cycles"].after == "1.00 M"
+    assert rows[f"{place} memory"].after == "40.0 kB"
+    assert f"{place} cycles" not in rows_by_label(samples.report(files=samples.pair()))
 
 
 def test_metrics_are_compared_without_judgement():
