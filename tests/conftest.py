@@ -30,3 +30,18 @@ def trained_digits(tmp_path_factory: pytest.TempPathFactory) -> "keras.Model":
 
     folder = tmp_path_factory.mktemp("trained_digits")
     return compress("full-prec", folder, nb_epochs="2", lrn_rate_init=0.02).model
+
+
+@pytest.fixture(scope="session")
+def narrow_digits(tmp_path_factory: pytest.TempPathFactory) -> "keras.Model":
+    """Train half of convnet_at_digits: where wide layers would only take longer."""
+    import keras
+
+    from nets.backbones import convnet
+    from tests.learners.runs import compress
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1), name="images")
+    model = keras.Model(inputs, convnet.build(inputs, 10, widths=(16, 32, 32)), name="narrow")
+    folder = tmp_path_factory.mktemp("narrow_digits")
+    return compress("full-prec", folder, model, nb_epochs="4", lrn_rate_init=0.05).model
