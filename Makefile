@@ -5,16 +5,17 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types doctest bench bench-peers docs format lock clean
+.PHONY: help install demo test check lint types doctest bench bench-peers docs format lock clean
 
 help:
+	@echo "make install fetch what Flowpress needs into .venv; the others do so as well"
 	@echo "make demo    install, train and compress a small network, write runs/demo/"
 	@echo "make test    run the tests"
 	@echo "make check   lint, types, doctests, tests (what CI runs)"
 	@echo "make bench   measure everything (hours); TOPIC=graph measures one table"
 	@echo "make bench-peers  measure the peer in an environment of its own; ROWS='--budgets=0.5'"
 	@echo "make docs    build the documentation into .site/"
-	@echo "make format  format the code, repair what ruff can, rewrite the tables of flags"
+	@echo "make format  format the code, repair what ruff can, rewrite the lists of flags"
 	@echo "make lock    resolve all packages anew and write requirements.lock"
 
 # The lock pins every package; -c lets other Python versions and platforms take what they need.
@@ -26,6 +27,8 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PIP) --upgrade pip
 	@$(PIP) -c requirements.lock '.[dev]'
 	@touch $@
+
+install: $(VENV)/installed
 
 demo: $(VENV)/installed
 	$(PY) main.py --model_helper=convnet_at_digits --learner=full-prec,chn-pruned-rmt \
@@ -40,7 +43,7 @@ check: lint types doctest test
 lint: $(VENV)/installed
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	$(PY) tools/docs/flag_tables.py --check
+	$(PY) tools/docs/flag_lists.py --check
 
 types: $(VENV)/installed
 	$(PY) -m mypy .
@@ -51,7 +54,7 @@ doctest: $(VENV)/installed
 format: $(VENV)/installed
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
-	$(PY) tools/docs/flag_tables.py
+	$(PY) tools/docs/flag_lists.py
 
 bench: $(VENV)/installed
 	$(PY) -m benchmarks $(TOPIC)
@@ -70,7 +73,7 @@ bench-peers: $(VENV)/installed .venv-peers/installed
 	  write_tables(FOLDER / "results.json")'
 
 docs: $(VENV)/installed
-	$(PY) -m mkdocs build --strict --site-dir .site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir .site && echo "Open .site/index.html."
 
 lock:
 	rm -rf build/lock

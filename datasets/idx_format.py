@@ -5,6 +5,7 @@ Reference: http://yann.lecun.com/exdb/mnist/.
 """
 
 import functools
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.dataset_info import Arrays, DatasetInfo
+from utils.archives import unpacked_limit
 from utils.errors import InputError
 
 FILES = (
@@ -49,10 +51,10 @@ def read_folder(folder: Path, info: DatasetInfo) -> Arrays:
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read one gzipped array of bytes.
+    """Read one array of bytes, gzipped or not.
 
     Args:
-        path: the `.gz` file.
+        path: the file.
         shape: the shape that it must have.
 
     Returns:
@@ -79,8 +81,42 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=len(header)).reshape(shape)
 
 
+def read_shape(path: Path) -> tuple[int, ...]:
+    """Read the shape that a file of bytes declares, gzipped or not; nothing else of it.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its sizes, the number of records first.
+
+    Raises:
+        InputError: if it is no idx file of bytes, or declares more than it can hold.
+    """
+    magic = _unpack(path, 4)[:4]
+    num_dims = magic[3] if len(magic) == 4 and magic[:3] == b"\x00\x00\x08" else 0
+    if not 1 <= num_dims <= 4:
+        raise InputError(
+            f"{path}: is no idx file of bytes: it begins with {magic.hex(' ')!r}. Fetch it again."
+        )
+    size = 4 + 4 * num_dims
+    head = _unpack(path, size)[:size]
+    if len(head) < size:
+        raise InputError(f"{path}: truncated at unpacked byte {len(head)}. Fetch it again.")
+    shape = struct.unpack_from(f">{num_dims}I", head, 4)
+    if math.prod(shape) > unpacked_limit(path.stat().st_size) or not math.prod(shape):
+        raise InputError(
+            f"{path}: declares an array of shape {shape}, which a file of "
+            f"{path.stat().st_size:,} bytes cannot hold. Fetch it again."
+        )
+    return shape
+
+
 def _unpack(path: Path, limit: int) -> bytes:
-    """Unpack a gzip file, but no more than one byte beyond `limit`."""
+    """Read a file, unpacked if it is a `.gz`, but no more than one byte beyond `limit`."""
+    if path.suffix != ".gz":
+        with path.open("rb") as stream:
+            return stream.read(limit + 1)
     unpacker = zlib.decompressobj(_GZIP_WINDOW)
     parts, total = [], 0
     with path.open("rb") as stream:

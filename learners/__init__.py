@@ -146,6 +146,9 @@ LEARNERS: dict[str, Entry] = {
     ),
 }
 
+COMPRESSOR = "chn-pruned-rmt"
+"""The learner where a network is to be compressed and none is named."""
+
 ALIASES = {
     "channel-pruned": "channel",
     "channel-pruned-rmt": "chn-pruned-rmt",

@@ -28,6 +28,7 @@ from learners.teaching import Teaching
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.files import load_keras_model
 from utils.report import Search
+from utils.summaries import curve_folder
 from utils.training import (
     FitJob,
     FitResult,
@@ -307,7 +308,8 @@ class AbstractLearner(abc.ABC):
             keep_zeros=keep_zeros,
             save_step=run.save_step,
             summ_step=run.summ_step,
-            log_dir=self.context.log_dir.joinpath(*label.split(": ")),
+            log_dir=curve_folder(self.context.log_dir, label),
+            val_data=self.helper.build_dataset_val(),
             seed=run.seed,
             stage=label,
             callbacks=(*callbacks, self._refresher(num_steps)),

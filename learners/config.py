@@ -237,7 +237,12 @@ class RunConfig:
     )
     enbl_warm_start: bool = flag(False, "Call the helper's warm_start(model) before training.")
     log_dir: str = flag("./logs", "TensorBoard summaries.", path=True)
-    summ_step: int = flag(100, "Training steps between summaries.", lower=1, resumable=True)
+    summ_step: int | None = flag(
+        None,
+        "Training steps between two points of TensorBoard's curves; without it about 200 points.",
+        lower=1,
+        resumable=True,
+    )
     save_step: int = flag(
         10000, "Training steps between saves, besides epoch ends.", lower=1, resumable=True
     )

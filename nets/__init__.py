@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
 from pathlib import Path
 from types import ModuleType
 
 from nets.abstract_model_helper import AbstractModelHelper
-from utils.causes import explanation
 from utils.errors import InputError
 from utils.flags import nearest
+from utils.user_file import load_user_file
 
 HELPERS = {
     "convnet_at_digits": "nets.convnet_at_digits:ModelHelper",
@@ -51,29 +48,7 @@ def load_helper_class(name_or_path: str) -> type[AbstractModelHelper]:
             f"Unknown model helper {name_or_path!r}. {nearest(name_or_path, HELPERS)} Or give the "
             "path of your own .py file."
         )
-    if not path.is_file():
-        raise InputError(f"Model helper {name_or_path!r}: there is no such file.")
-    return _helper_class_in(_load_file(path.resolve()), path)
-
-
-def _load_file(path: Path) -> ModuleType:
-    """Run a user's file as a module; its own folder is importable while and after it runs."""
-    # The path's hash keeps two files of one name apart; the stem stays last, helpers' default
-    # names come from it.
-    name = f"user_helper_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"Model helper {path}: Python cannot load this file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises
-        del sys.modules[name]
-        raise InputError(f"Model helper {path}: {explanation(error)}") from error
-    return module
+    return _helper_class_in(load_user_file(path, "Model helper"), path)
 
 
 def _helper_class_in(module: ModuleType, path: Path) -> type[AbstractModelHelper]:

@@ -44,6 +44,7 @@ class AbstractModelHelper(abc.ABC):
         config: the flags' values.
         seed: of the data's order, augmentation and splits.
         worker: (rank, number of workers) of a multi-process run; whoever starts one sets it.
+        allow_unsafe: whether files of networks may hold Python code; the command sets it.
     """
 
     config_class: ClassVar[type[HelperConfig]] = HelperConfig
@@ -55,6 +56,7 @@ class AbstractModelHelper(abc.ABC):
         self.config = self.config_class() if config is None else config
         self.seed = seed
         self.worker = (0, 1)
+        self.allow_unsafe = False
         self._calibration: dict[int, tf.data.Dataset] = {}
         self._to_logits: Callable[[Any], Any] = lambda outputs: outputs
 
@@ -109,6 +111,13 @@ class AbstractModelHelper(abc.ABC):
                 pass
             self._calibration[nb_smpls] = batches
         return self._calibration[nb_smpls]
+
+    def build_dataset_val(self) -> tf.data.Dataset | None:
+        """Build finite batches on which training is followed, epoch by epoch; none here.
+
+        They are neither trained on nor the test split.
+        """
+        return None
 
     def check_files(self) -> None:  # noqa: B027  optional to override
         """Read the data files, if there are any, without TensorFlow.

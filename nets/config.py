@@ -51,3 +51,37 @@ class KerasModelConfig(HelperConfig):
     loss_w_dcy: float = flag(
         0.0, "Weight of a weight-decay term sum(w^2) / 2 on top of the loss.", lower=0.0
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkOnDataConfig(KerasModelConfig):
+    """The same for the file of a network and data that lie somewhere, with what reads them."""
+
+    model: str | None = flag(
+        None,
+        "The trained network, .keras or .h5; --data says on what. Without --learner its channels "
+        "are cut, or what --budget speaks of.",
+        path=True,
+    )
+    data_source: str | None = flag(
+        None,
+        "The data: a folder with a sub-folder of images per class (or train/ and val/ with such), "
+        "a .npz, a .csv, a folder of idx or TFRecord files, a .py file with train_data() and "
+        "test_data(), or the name of a built-in data set.",
+        name="data",
+    )
+    scale: str | None = flag(
+        None,
+        "What the network sees of an image's values: in [0, 1], [0, 255] or [-1, 1], by ImageNet's "
+        "mean and deviation, as Caffe does, by the training images' own mean and deviation, or as "
+        "they are. Without it: by the network's first layers and its accuracy.",
+        choices=("0..1", "0..255", "-1..1", "imagenet", "caffe", "standard", "raw"),
+    )
+    label_column: str | None = flag(
+        None, "Column of a .csv with the labels. Not given: label, class, target or y."
+    )
+    batch_size: int = flag(64, "Training samples per step and worker, at most all.", lower=1)
+    lrn_rate_init: float = flag(
+        0.01, "Initial learning rate of full-prec.", lower=0.0, lower_open=True
+    )
+    batch_size_norm: float = flag(64.0, "Batch size for `lrn_rate_init`.", lower=1.0)

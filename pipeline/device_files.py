@@ -18,6 +18,7 @@ from utils.export.config import ExportConfig, LatencyConfig
 from utils.export.conversion import Conversion, Exported, convert_all, deployed_name
 from utils.export.exporters import EXPORTERS, load_function
 from utils.export.files import all_results, converted_files, write_files
+from utils.export.flatbuffer import FileGraph, is_tflite, read_graph
 from utils.export.targets_cost import DeviceCost, can_cost, device_cost
 from utils.latency import LatencyStats, measure_anew
 from utils.training import Scorer
@@ -35,6 +36,7 @@ class DeviceFiles:
             failed.
         results: what came of each file, those of the network before first.
         timings: times of the files that were timed, by network and kind.
+        graphs: what is inside those that are `.tflite` files and were run.
         costs: what they cost on the target, where that is known.
         notes: why optional files or costs are missing.
     """
@@ -42,6 +44,7 @@ class DeviceFiles:
     networks: Mapping[str, Observation]
     results: Sequence[CheckResult]
     timings: Mapping[tuple[str, str], LatencyStats]
+    graphs: Mapping[tuple[str, str], FileGraph] = dataclasses.field(default_factory=dict)
     costs: Mapping[tuple[str, str], DeviceCost] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -123,7 +126,21 @@ def measure_files(
     costs = steps.run(
         "target", lambda: _costs(files, results, config.convert.target, notes), unknown
     )
-    return DeviceFiles(networks, results, timings, costs, tuple(dict.fromkeys(notes)))
+    return DeviceFiles(
+        networks, results, timings, _graphs(files, results), costs, tuple(dict.fromkeys(notes))
+    )
+
+
+def _graphs(
+    files: Sequence[ExportedFile], results: Sequence[CheckResult]
+) -> dict[tuple[str, str], FileGraph]:
+    """Read the files that an interpreter has accepted."""
+    ran = {(each.network, each.kind) for each in results if each.checked and not each.failed}
+    return {
+        (file.network, file.kind): read_graph(file.content)
+        for file in files
+        if (file.network, file.kind) in ran and is_tflite(file.content)
+    }
 
 
 def _costs(

@@ -9,10 +9,11 @@ import numpy as np
 from pipeline.device_files import AFTER, BEFORE, DeviceFiles
 from utils.export.check import CheckResult, worst_layers
 from utils.export.compare import Observation
+from utils.export.flatbuffer import FileGraph
 from utils.export.targets_cost import DeviceCost
 from utils.intervals import Interval, difference_interval, share_interval
 from utils.latency import LatencyStats, ratio
-from utils.report import Bounds, Estimate, File, OnDevice
+from utils.report import Bounds, Estimate, File, OnDevice, Tensor
 
 
 def file_rows(files: DeviceFiles) -> tuple[File, ...]:
@@ -39,6 +40,7 @@ def _row(result: CheckResult, before: CheckResult | None, files: DeviceFiles) ->
     is_after = result.network == AFTER
     other = files.timings.get((BEFORE, result.kind)) if is_after else None
     judged = is_after and result.checked
+    graph = files.graphs.get(key)
     return File(
         network=result.network,
         kind=result.kind,
@@ -62,8 +64,25 @@ def _row(result: CheckResult, before: CheckResult | None, files: DeviceFiles) ->
         latency_ms_p95=None if timing is None else timing.p95,
         latency_ratio=_latency_ratio(timing, other),
         float_operators=result.float_operators,
+        inputs=_tensors(graph, graph.inputs) if graph else (),
+        outputs=_tensors(graph, graph.outputs) if graph else (),
         on_device=_on_device(files.costs.get(key)),
         notes=result.notes,
+    )
+
+
+def _tensors(graph: FileGraph, indices: Mapping[str, int]) -> tuple[Tensor, ...]:
+    """Describe inputs or outputs."""
+    found = [(name, graph.tensors[index]) for name, index in indices.items()]
+    return tuple(
+        Tensor(
+            name=name,
+            shape=tensor.shape,
+            dtype=tensor.dtype,
+            scale=float(tensor.scale[0]) if len(tensor.scale) else None,
+            zero_point=int(tensor.zero_point[0]) if len(tensor.zero_point) else None,
+        )
+        for name, tensor in found
     )
 
 

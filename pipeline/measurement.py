@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nets.abstract_model_helper import AbstractModelHelper
+from pipeline.class_rows import class_rows
 from pipeline.control import NAME as CONTROL
 from pipeline.control import Control, train_control
 from pipeline.device_files import AFTER, BEFORE, DeviceFiles, measure_files
@@ -33,7 +34,16 @@ from utils.graph import (
     copy_network,
     from_keras,
 )
-from utils.report import Capability, Estimate, Network, Report, Search, TrainingPoint, network_facts
+from utils.report import (
+    Capability,
+    ClassChange,
+    Estimate,
+    Network,
+    Report,
+    Search,
+    TrainingPoint,
+    network_facts,
+)
 from utils.training import Metric, Scores, evaluate
 from utils.weight_facts import kernels, scattered_zeros
 
@@ -143,11 +153,13 @@ class _Measurement:
             dataset=self._helper.dataset_name,
             seed=run.seed,
             config=_config(plan, self._helper),
+            changed_flags=_changed(plan, self._helper),
             before=self._network(BEFORE),
             after=self._network(AFTER, change=self._change(BEFORE)),
             control=None if self._control is None else self._network(CONTROL),
             versus_control=None if self._control is None else self._change(CONTROL),
             files=steps.run("files", lambda: file_rows(self.files), ()),
+            classes=steps.run("files", self._classes, ()),
             layers=steps.run("layers", self._layers, ()),
             training=steps.run("training", self._training, ()),
             capability=steps.run("counting", self._capability, ()),
@@ -192,6 +204,12 @@ class _Measurement:
         if after is None or other is None:
             return None
         return change_of(after.hits, other.hits)
+
+    def _classes(self) -> tuple[ClassChange, ...]:
+        before, after = (self.files.networks.get(name) for name in (BEFORE, AFTER))
+        if before is None or after is None:
+            return ()
+        return class_rows(before.choices, after.choices)
 
     def _layers(self) -> Any:
         if len(self._counts) < 2:
@@ -330,8 +348,23 @@ def _point(row: Mapping[str, Any]) -> TrainingPoint:
     )
 
 
+def _configs(plan: Plan, helper: AbstractModelHelper) -> list[Any]:
+    return [plan.run, helper.config, *(stage.config for stage in plan.stages)]
+
+
 def _config(plan: Plan, helper: AbstractModelHelper) -> dict[str, Any]:
-    values = {**flags.flag_values(plan.run), **flags.flag_values(helper.config)}
-    for stage in plan.stages:
-        values |= flags.flag_values(stage.config)
+    values: dict[str, Any] = {}
+    for config in _configs(plan, helper):
+        values |= flags.flag_values(config)
     return values
+
+
+def _changed(plan: Plan, helper: AbstractModelHelper) -> tuple[str, ...]:
+    """Name the flags that do not have their default value."""
+    values = _config(plan, helper)
+    defaults = {
+        spec.name: spec.default
+        for config in _configs(plan, helper)
+        for spec in flags.describe(type(config))
+    }
+    return tuple(name for name, value in values.items() if value != defaults[name])

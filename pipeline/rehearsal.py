@@ -23,7 +23,7 @@ from utils.export.conversion import Conversion, Exported, convert_all
 from utils.export.exporters import EXPORTERS
 from utils.export.targets_fit import require_run
 from utils.graph.keras_reading import functional_model
-from utils.training import evaluate
+from utils.training import Evaluator
 from utils.training.state import read_variables
 
 NUM_STEPS = 3  # of training that are tried
@@ -42,11 +42,12 @@ def try_batches(helper: AbstractModelHelper, model: keras.Model) -> None:
     Raises:
         InputError: if there is no batch, anything fails on it, or the loss is not finite.
     """
+    evaluator = Evaluator(model, helper)
     for builder in _BUILDERS:
         where = f"{type(helper).__name__}.{builder}"
         dataset = getattr(helper, builder)().take(1)
         try:
-            scores = evaluate(model, dataset, helper)
+            scores = evaluator(dataset)
         except InputError:
             raise
         except Exception as error:  # whatever the user's code raises

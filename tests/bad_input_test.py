@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import main
 from datasets.cifar10_dataset import INFO as CIFAR10
@@ -251,6 +252,70 @@ def prune_dict(text: str) -> Callable[[], None]:
     return write
 
 
+def image_files(*changes: tuple[str, bytes | None]) -> Callable[[], None]:
+    """Write photos/train and photos/val of ten classes; then other bytes, or folders (None)."""
+
+    def write() -> None:
+        for name in (f"photos/{part}/{label}" for part in ("train", "val") for label in range(10)):
+            os.makedirs(name)
+            Image.fromarray(np.zeros((8, 8), np.uint8)).save(f"{name}/one.png")
+        for name, data in changes:
+            path = pathlib.Path("photos", name)
+            if data is None:
+                path.mkdir(parents=True)
+            else:
+                path.write_bytes(data)
+
+    return write
+
+
+def few_classes() -> None:
+    for name in ("photos/cat", "photos/dog"):
+        os.makedirs(name)
+        for number in range(5):
+            Image.fromarray(np.zeros((8, 8), np.uint8)).save(f"{name}/{number}.png")
+
+
+def png(width: int, height: int) -> bytes:
+    """A PNG's head that claims so many pixels, and nothing behind it."""
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII5B", 13, b"IHDR", width, height, 8, 0, 0, 0, 0)
+
+
+def npz_file(**changes: np.ndarray | None) -> Callable[[], None]:
+    """Write d.npz for a network on digits, with other arrays in it, or without some."""
+
+    def write() -> None:
+        arrays: dict[str, np.ndarray | None] = {
+            "x_train": np.zeros((20, 8, 8, 1), np.uint8),
+            "y_train": np.arange(20) % 10,
+            "x_test": np.zeros((20, 8, 8, 1), np.uint8),
+            "y_test": np.arange(20) % 10,
+        }
+        kept = {name: array for name, array in {**arrays, **changes}.items() if array is not None}
+        np.savez("d.npz", allow_pickle=True, **kept)
+
+    return write
+
+
+def table_file(*rows: str) -> Callable[[], None]:
+    def write() -> None:
+        pathlib.Path("d.csv").write_text("\n".join(rows) + "\n")
+
+    return write
+
+
+def large_idx() -> None:
+    os.mkdir("data")
+    for name in IDX_FILES:
+        header = struct.pack(">4I", 0x0803, 2**31, 2**10, 2**10)
+        pathlib.Path("data", name).write_bytes(gzip.compress(header))
+
+
+def cut_records() -> None:
+    os.mkdir("data")
+    pathlib.Path("data", "train.tfrecord").write_bytes(struct.pack("<QI", 100, 0) + b"short")
+
+
 @dataclasses.dataclass(frozen=True)
 class Bad:
     """A call that must be refused.
@@ -272,9 +337,91 @@ class Bad:
 
 
 OWN = "--model_helper=net.py"
+GIVEN = "--model=trained.keras"
+PHOTOS = f"{GIVEN} --data=photos"
+ARRAYS = f"{GIVEN} --data=d.npz"
+COLUMNS = f"{GIVEN} --data=d.csv"
 NO_TFLITE = "--tflite=none"
 
 TABLE = [
+    # a network's file and data
+    Bad("network without data", GIVEN, ("--model=trained.keras", "--data=FOLDER", "your_data.md")),
+    Bad("data without a network", "--data=digits", ("--data=digits", "--model=net.keras")),
+    Bad("network beside a helper", f"{GIVEN} --data=digits --model_helper=convnet_at_digits",
+        ("--model_helper=convnet_at_digits", "Leave it out")),
+    Bad("network that is missing", "--model=gone.keras --data=digits",
+        ("`model`", "no file 'gone.keras'")),
+    Bad("network of another kind", "--model=file --data=digits",
+        ("`model` must end in .keras, .h5", "'file'")),
+    Bad("data that are missing", f"{GIVEN} --data=photo",
+        ("`data`", "'photo'", "Valid: ", "digits", ".npz")),
+    Bad("data of no known form", f"{GIVEN} --data=file", ("`data`", "file", ".npz", ".csv")),
+    Bad("budget that cannot be read", f"{GIVEN} --data=digits --budget=flops",
+        ("(0, 1]", "Received: 'flops'")),
+    Bad("unknown scale", f"{GIVEN} --data=digits --scale=2..3",
+        ("`scale` must be one of '0..1', '0..255'", "'2..3'")),
+    Bad("a flag of data without them", "--scale=0..1", ("--scale does not apply", "--model=")),
+    Bad("folder without classes", PHOTOS, ("photos", "a sub-folder of images for each class",
+        "Found: none"), lambda: os.mkdir("photos")),
+    Bad("one class only", PHOTOS, ("photos/train", "two or more", "only 'cat'"),
+        lambda: os.makedirs("photos/train/cat")),
+    Bad("validation without training", PHOTOS, ("photos", "has val/ but no train/"),
+        lambda: os.makedirs("photos/val/cat")),
+    Bad("class without images", PHOTOS, ("photos/train/sheep", "no image", "It is empty"),
+        image_files(("train/sheep", None), ("val/sheep", None))),
+    Bad("classes that differ", PHOTOS, ("photos/val", "has sheep besides"),
+        image_files(("val/sheep", None))),
+    Bad("text for an image", PHOTOS, ("photos/train/3/two.png", "no PNG, JPEG, GIF or BMP"),
+        image_files(("train/3/two.png", b"hello"))),
+    Bad("empty image", PHOTOS, ("photos/val/7/two.png", "the file is empty"),
+        image_files(("val/7/two.png", b""))),
+    Bad("image that ends in its head", PHOTOS, ("photos/train/3/two.png", "truncated"),
+        image_files(("train/3/two.png", png(8, 8)[:20]))),
+    Bad("image of ten billion pixels", PHOTOS,
+        ("photos/train/3/two.png", "100000 x 100000 pixels", "more than 100,000,000"),
+        image_files(("train/3/two.png", png(100_000, 100_000)))),
+    Bad("image that ends early", PHOTOS, ("photos/train/3/two.png", "cannot be decoded", "Mend"),
+        image_files(("train/3/two.png", png(8, 8))), started=True),
+    Bad("fewer classes than outputs", PHOTOS, ("has 2 classes (cat, dog)", "10 outputs"),
+        few_classes, started=True),
+    Bad("pickled objects for data", ARRAYS, ("d.npz", "pickled objects", "Refused before"),
+        npz_file(x_train=np.array([{"a": 1}] * 20, dtype=object))),
+    Bad("data of other names", ARRAYS, ("d.npz", "Missing: y_train", "Found: x_train"),
+        npz_file(y_train=None)),
+    Bad("labels of another number", ARRAYS, ("d.npz", "x_train has 20 samples, y_train 4"),
+        npz_file(y_train=np.arange(4))),
+    Bad("inputs of another size", ARRAYS, ("shape (6, 6, 1)", "takes (8, 8, 1)", "Resize"),
+        npz_file(x_train=np.zeros((20, 6, 6, 1)), x_test=np.zeros((20, 6, 6, 1))), started=True),
+    Bad("labels beyond the outputs", ARRAYS, ("lie in 0..19", "10 outputs", "0..9"),
+        npz_file(y_train=np.arange(20)), started=True),
+    Bad("values for classes", ARRAYS, ("labels are 1 values each", "10 outputs"),
+        npz_file(y_train=np.full(20, 0.5)), started=True),
+    Bad("inputs that are not finite", ARRAYS, ("1 samples of x_train", "NaN", "number 7"),
+        npz_file(x_train=np.where(np.arange(20) == 7, np.nan, 0.0).reshape(20, 1, 1, 1)
+                 * np.ones((8, 8, 1)))),
+    Bad("table without labels", COLUMNS, ("d.csv", "label or class or target or y",
+        "The first line has: a, b", "--label_column"), table_file("a,b", "1,2")),
+    Bad("table without that column", f"{COLUMNS} --label_column=kind",
+        ("d.csv", "named kind"), table_file("a,label", "1,2")),
+    Bad("table with a gap", COLUMNS, ("d.csv, line 3, column 'b'", "Received: ''"),
+        table_file("a,b,label", "1,2,0", "1,,0")),
+    Bad("table with NaN", COLUMNS, ("d.csv, line 2, column 'a'", "Received: 'nan'"),
+        table_file("a,b,label", "nan,2,0")),
+    Bad("table with a short row", COLUMNS, ("d.csv, line 3", "2 values", "3 columns"),
+        table_file("a,b,label", "1,2,0", "1,2")),
+    Bad("table without rows", COLUMNS, ("d.csv", "no rows"), table_file("a,b,label")),
+    Bad("table for another network", COLUMNS, ("has 2 features", "takes 64"),
+        table_file("a,b,label", *(f"1,2,{n % 10}" for n in range(50))), started=True),
+    Bad("scale of a table", f"{COLUMNS} --scale=0..255", ("`scale`", "--scale=0..255", "d.csv"),
+        table_file(",".join([*(f"p{n}" for n in range(64)), "label"]),
+                   *(",".join(["1"] * 64 + [str(n % 10)]) for n in range(50))), started=True),
+    Bad("idx file that declares petabytes", f"{GIVEN} --data=data",
+        ("data/train-images", "(2147483648, 1024, 1024)", "cannot hold"), large_idx),
+    Bad("truncated TFRecord file", f"{GIVEN} --data=data",
+        ("data/train.tfrecord", "truncated", "byte 0"), cut_records, started=True),
+    Bad("data file without functions", f"{GIVEN} --data=my_data.py",
+        ("my_data.py", "Missing: train_data, test_data"),
+        lambda: pathlib.Path("my_data.py").write_text("x = 1\n") and None, started=True),
     # names
     Bad("unknown learner", "--learner=chn-prunned-rmt",
         ("Unknown learner 'chn-prunned-rmt'", "Did you mean 'chn-pruned-rmt'?", "Valid: ")),

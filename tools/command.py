@@ -28,7 +28,7 @@ def run_command(
 
     def command() -> None:
         classes = config_classes()
-        if any(arg in ("--help", "-h", "--helpfull") for arg in argv):
+        if any(arg in ("--help", "-h", "--helpfull", "--help=all") for arg in argv):
             out.print(f"{summary}\n", markup=False)
             out.print(flag_texts.help_text({"Flags": classes}), markup=False)
             return

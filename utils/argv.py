@@ -59,6 +59,6 @@ def refuse_lost_values(argv: Sequence[str], valued: Collection[str]) -> None:
         if value is None or (value.startswith("-") and not _NUMBER.match(value)):
             behind = "" if value is None else f" ({value!r} behind it is a flag of its own)"
             raise InputError(
-                f"Missing value for flag --{name}{behind}. Write --{name}=VALUE. See --help for "
-                "every flag."
+                f"Missing value for flag --{name}{behind}. Write --{name}=VALUE. See --help=all "
+                "for every flag."
             )

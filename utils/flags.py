@@ -341,7 +341,7 @@ def parse(
     except absl_flags.IllegalFlagValueError as error:
         raise InputError(_illegal(str(error), specs)) from None
     except absl_flags.Error as error:
-        raise InputError(f"{str(error).splitlines()[0]} See --help for every flag.") from None
+        raise InputError(f"{str(error).splitlines()[0]} See --help=all for every flag.") from None
     if rest:
         raise InputError(
             f"Unexpected argument {rest[0]!r}: every option is written --flag=value, True/False "
@@ -381,7 +381,7 @@ def _unknown(name: str, values: absl_flags.FlagValues, foreign: Mapping[str, str
         return f"Flag --{name} does not apply: {foreign[name]}"
     near = difflib.get_close_matches(name, [*values, *foreign], n=1, cutoff=0.5)
     advice = f"Did you mean --{near[0]}? " if near else ""
-    return f"Unknown flag --{name}. {advice}See --help for every flag that applies."
+    return f"Unknown flag --{name}. {advice}See --help=all for every flag that applies."
 
 
 def _illegal(message: str, specs: Mapping[str, FlagSpec]) -> str:
@@ -412,7 +412,7 @@ def peek(argv: Sequence[str], names: Mapping[str, str | None]) -> dict[str, str 
     try:
         values(["flowpress", *argv], known_only=True)
     except absl_flags.Error as error:
-        raise InputError(f"{str(error).splitlines()[0]} See --help for every flag.") from None
+        raise InputError(f"{str(error).splitlines()[0]} See --help=all for every flag.") from None
     return {name: values[name].value for name in names}
 
 

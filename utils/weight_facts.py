@@ -159,19 +159,24 @@ def _grid_levels(numbers: np.ndarray) -> int | None:
         if offsets[-1] >= step * MAX_LEVELS:
             return None
         places = offsets / step
-        if np.all(np.abs(places - np.round(places)) <= _OFF_GRID):
-            return int(np.round(places[-1])) + 1
+        if (np.abs(places - np.rint(places)) <= _OFF_GRID).all():
+            return int(np.rint(places[-1])) + 1
     return None
 
 
 def _fitted_step(offsets: np.ndarray, step: float) -> float:
-    """Fit a step by least squares, from the nearest offsets out, so that none is misnumbered."""
+    """Fit a step by least squares, from the nearest offsets out, so that none is misnumbered.
+
+    Args:
+        offsets: ascending, the first is 0.
+        step: a first guess.
+    """
     reach = 8
     while True:
-        inside = (offsets > 0) & (offsets <= step * reach)
-        places = np.round(offsets[inside] / step)
+        inside = offsets[1 : np.searchsorted(offsets, step * reach, side="right")]
+        places = np.rint(inside / step)
         if places.size:
-            step = float(places @ offsets[inside] / (places @ places))
+            step = float(places @ inside / (places @ places))
         if step * reach >= offsets[-1] or reach > MAX_LEVELS:
             return step
         reach *= 8

@@ -129,6 +129,18 @@ class Places:
         """Whether every group is one whole column of the matrix."""
         return all(grouping.kind == "channel" for grouping in self.groupings)
 
+    def at(self, rows: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Give the groups of some weights.
+
+        Args:
+            rows: int, where in the kernel they are.
+            outputs: int, broadcast to it.
+
+        Returns:
+            int32, broadcast to both; shaped like `outputs` where an output's weights share one.
+        """
+        return self.ids[0, outputs] if self.is_by_output else self.ids[rows, outputs]
+
     def parts(self) -> list[tuple[Weight, tuple[int, ...], Grouping, slice]]:
         """List the weights: (layer, weight), shape, grouping, places of its groups."""
         rows = zip(self.layer.weights, self.layer.shapes, self.groupings, strict=True)

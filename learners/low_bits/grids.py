@@ -42,7 +42,7 @@ class GridCode:
 
     def nearest(self, values: np.ndarray, rows: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """See `Code`."""
-        ids = self.places.ids[rows, outputs]
+        ids = self.places.at(rows, outputs)
         return rounded(values, self.scaling.scale[ids], self.scaling.zero_point[ids], self.grid)
 
     @property

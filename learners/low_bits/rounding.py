@@ -24,7 +24,6 @@ from learners.reconstruction.ridge import factorised
 from learners.reconstruction.rounding import round_kernel, settle_in_turn
 
 PULL = 1e-6  # chosen by the loss on held-out training images, against 1e-2
-MAX_WORK = 2 * 10**10  # O P^3 up to which outputs round in orders of their own: 4 s on a core
 NUM_MOVES = 8  # of the code's values, at most
 _LEAST_GAIN = 1e-3  # of the rise of the error; less ends the turns
 
@@ -53,7 +52,7 @@ def round_to_code(
         pull: eps, in units of the mean diagonal of G; > 0.
         present: boolean [P, O], False for weights that are zero and stay so.
         num_moves: times that the code's values are moved.
-        own_orders: see `round_kernel`; None = up to `MAX_WORK`.
+        own_orders: see `round_kernel`.
 
     Returns:
         The kernel, float64 [P, O], every weight at a value of the code; and the code.

@@ -60,9 +60,14 @@ class CodebookCode:
 
     def nearest(self, values: np.ndarray, rows: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """See `Code`."""
-        ids = self.places.ids[rows, outputs]
+        if len(self.levels) == 1:
+            return self.levels[0, np.searchsorted(self._middles[0], values)]
+        ids = self.places.at(rows, outputs)
         if values.size * self.levels.shape[1] <= MAX_COMPARED:  # one row: calls would cost more
             codes = np.sum(values[..., None] > self._middles[ids], axis=-1)
+        elif ids.shape == (len(values), 1):  # many values of few codebooks
+            limits = self._middles[ids[:, 0]]
+            codes = np.stack([np.searchsorted(*pair) for pair in zip(limits, values, strict=True)])
         else:
             codes = above(values, ids, self._middles)
         return self.levels[ids, codes]

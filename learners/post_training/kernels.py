@@ -23,13 +23,16 @@ from learners.post_training.config import PostTrainingConfig
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics
 from learners.reconstruction.walk import Walk
-from utils.graph import Graph, Ref
+from utils.graph import Graph, Ref, ops
+from utils.graph.row import IN, OUT
 from utils.quantization.adaround import adaround
 from utils.quantization.bias_correction import corrected_bias
+from utils.quantization.bias_room import limit_with_room
 from utils.quantization.calibration import Statistics
+from utils.quantization.grid import Scaling, encode
 from utils.quantization.groups import Grouping
 from utils.quantization.integers import IntegerPlan, WeightPlace
-from utils.quantization.strategies import weight_grid, weight_scaling
+from utils.quantization.strategies import power_of_two, weight_grid, weight_scaling
 from utils.quantization.tensor import QuantizedTensor
 
 Weights = dict[tuple[str, str], QuantizedTensor]
@@ -82,8 +85,6 @@ def nearest_kernels(
 
 
 def _nearest(kernel: np.ndarray, place: WeightPlace, config: PostTrainingConfig) -> QuantizedTensor:
-    from utils.quantization.grid import encode
-
     grouping = grouping_of(place, config)
     scaling = weight_scaling(
         kernel, grouping, config.scheme, config.weight_bits, clipped=config.rounding == "mse"
@@ -99,10 +100,12 @@ def _correct(
     kernel = graph.params[place.layer][place.weight]
     if len(calls) != 1 or "bias" not in arrays or place.weight != "kernel":
         return
-    seen = means[calls[0].inputs[0]]
-    is_depthwise = len(place.axes) == 2
-    if len(seen.least) != kernel.shape[-2]:  # grouped or transposed: its inputs lie elsewhere
+    row, seen = ops.find(graph, calls[0]), means[calls[0].inputs[0]]
+    roles = {} if row is None else row.weights["kernel"]
+    # Transposed: another axis. Grouped: an output reads only some of the inputs.
+    if roles.get(-2) != IN or len(seen.least) != kernel.shape[-2]:
         return
+    is_depthwise = OUT not in roles.values()
     bias = corrected_bias(
         arrays["bias"], kernel, arrays[place.weight], seen.mean, is_depthwise=is_depthwise
     )
@@ -151,6 +154,41 @@ def walked_kernels(
             found[place.layer, place.weight] = tensor
             walk.put({(place.layer, place.weight): tensor.dequantized()})
     return walk.params(), found
+
+
+def with_room(
+    graph: Graph, weights: Weights, steps: Mapping[str, float], config: PostTrainingConfig
+) -> tuple[Graph, Weights]:
+    """Widen the grids of channels whose biases would not fit an int32.
+
+    Args:
+        graph: the network on its grids.
+        weights: its integers.
+        steps: layer -> step of its input.
+        config: the strategy.
+
+    Returns:
+        Both, with these channels rounded anew (`utils/quantization/bias_room.py`).
+    """
+    params, found = dict(graph.params), dict(weights)
+    for (layer, weight), tensor in weights.items():
+        arrays = graph.params[layer]
+        if layer not in steps or "bias" not in arrays or tensor.scale is None:
+            continue
+        levels = 2 ** (tensor.bits - 1) - 1
+        limit = tensor.scale * np.float32(levels)
+        roomy = limit_with_room(limit, arrays["bias"], steps[layer], tensor.bits)
+        if not (roomy > limit).any():
+            continue
+        widened = power_of_two(roomy.astype(np.float64) / levels, config.scheme)
+        scale = np.where(roomy > limit, widened, tensor.scale)
+        zeros = np.full(scale.shape, 2 ** (tensor.bits - 1), np.int32)
+        code = encode(
+            arrays[weight], Scaling(scale, zeros), weight_grid(tensor.bits), tensor.grouping
+        )
+        found[layer, weight] = code
+        params[layer] = {**arrays, weight: code.dequantized()}
+    return graph.replace(params=params), found
 
 
 class _Solver:

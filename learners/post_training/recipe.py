@@ -18,19 +18,20 @@ from typing import Any
 import numpy as np
 
 from learners.post_training.config import PostTrainingConfig
-from learners.post_training.kernels import Weights, nearest_kernels, walked_kernels
+from learners.post_training.kernels import Weights, nearest_kernels, walked_kernels, with_room
 from learners.reconstruction.sampling import Sampler
 from utils.errors import InputError
 from utils.graph import Graph, Ref
 from utils.graph.integer_form import inference_form, integer_form
+from utils.quantization.bias_room import input_steps
 from utils.quantization.calibration import Statistics
 from utils.quantization.calibration_table import CalibrationTable, digest, require
 from utils.quantization.equalization import equalize, unbounded
-from utils.quantization.fake_quant import floored
 from utils.quantization.fake_quant_graph import deployed_graph
-from utils.quantization.grid import Grid, Range, Scaling
+from utils.quantization.grid import Grid, Range, Scaling, scale
 from utils.quantization.integers import IntegerPlan, RangePlace, WeightPlace, integer_plan
 from utils.quantization.observation import observe
+from utils.quantization.range_floor import widened
 from utils.quantization.simulation import with_quantizers
 from utils.quantization.strategies import activation_grid, activation_scaling
 
@@ -73,10 +74,9 @@ class PostTrained:
                 f"--strategy={config.strategy}, --activation_bits={config.activation_bits}."
             )
         grid = activation_grid(config.scheme, INT8_BITS)
-        ends = [
-            (place, _ends(self.scalings[place.refs[0]], grid)) for place in self.plan.activations
-        ]
-        return deployed_graph(self.graph, ends, [self._limit(place) for place in self.plan.weights])
+        ends = [_ends(self.scalings[place.refs[0]], grid) for place in self.plan.activations]
+        weights = [self._limit(place) for place in self.plan.weights]
+        return deployed_graph(self.graph, self.plan, ends, weights)
 
     def ends(self) -> dict[str, tuple[float, float]]:
         """Give what the least and the greatest integer of each activation stand for, by its node.
@@ -149,7 +149,7 @@ def quantize(
         table = calibrate(before, plan, config, held)
     needed = {ref: place for place in plan.activations for ref in place.refs if not place.fixed}
     require(table, needed, "the calibration table")
-    scalings = _scalings(plan, table, config)
+    scalings = _scalings(before, plan, table, config)
     if not config.scheme.is_quantized:
         changed, weights = before, Weights()
     elif config.rounding in ("nearest", "mse"):
@@ -157,6 +157,8 @@ def quantize(
         changed, weights = nearest_kernels(before, plan, config, means)
     else:
         changed, weights = _walked(before, plan, config, scalings, held, seed)
+    steps = [float(scalings[place.refs[0]].scale[0]) for place in plan.activations]
+    changed, weights = with_room(changed, weights, input_steps(changed, plan, steps), config)
     return PostTrained(
         config=config,
         before=before,
@@ -211,18 +213,26 @@ def _count(batch: Any) -> int:
     return len(batch[0] if isinstance(batch, list | tuple) else batch)
 
 
+def _ordered(batch: Any, graph: Graph) -> Any:
+    """Give a batch as the network is called with it: an array, or a list of one for each input."""
+    if isinstance(batch, Mapping):
+        batch = [batch[ref.node] for ref in graph.inputs]
+    if not isinstance(batch, list | tuple):
+        return np.asarray(batch)
+    arrays = [np.asarray(each) for each in batch]
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
 def _scalings(
-    plan: IntegerPlan, table: CalibrationTable, config: PostTrainingConfig
+    before: Graph, plan: IntegerPlan, table: CalibrationTable, config: PostTrainingConfig
 ) -> dict[Ref, Scaling]:
-    free = [place for place in plan.activations if place.fixed is None]
-    # A ReLU that was dead on all samples has no range.
-    held = floored([_common(place, table) for place in free])
-    ranges = dict(zip(free, held, strict=True))
+    held = [place.fixed or _common(place, table) for place in plan.activations]
     found: dict[Ref, Scaling] = {}
-    for place in plan.activations:
-        low, high = ranges.get(place) or place.fixed or (0.0, 1.0)
+    for place, (low, high) in zip(plan.activations, widened(before, plan, held), strict=True):
         ends = Range(np.array([low]), np.array([high]))
         scaling = activation_scaling(ends, config.scheme, config.activation_bits)
+        if place.fixed and config.activation_bits == INT8_BITS:  # a kernel's own, in any strategy
+            scaling = scale(ends, Grid(bits=INT8_BITS))
         found |= dict.fromkeys(place.refs, scaling)
     return found
 
@@ -252,7 +262,7 @@ def _walked(
         raise InputError(f"`rounding` {config.rounding} needs samples. Received: none.")
     bits = config.activation_bits
     sampler = Sampler(
-        [np.asarray(batch) for batch in batches],
+        [_ordered(batch, before) for batch in batches],
         num_images=sum(_count(batch) for batch in batches),
         num_positions=NUM_POSITIONS,
         seed=seed,

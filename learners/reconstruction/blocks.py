@@ -114,6 +114,17 @@ class Blocks:
         """Group of each block, int [B]."""
         return np.zeros(self.num_blocks, dtype=int) if self.groups is None else self.groups
 
+    @property
+    def are_single(self) -> bool:
+        """Whether each block is one weight of one output, row for row."""
+        return self.width == 1 and np.array_equal(self.rows, np.arange(self.num_blocks))
+
+    @functools.cached_property
+    def max_gone(self) -> int:
+        """Blocks that may go from a team, at the most."""
+        sizes = np.bincount(self.group_of, minlength=1)
+        return int(np.maximum(sizes - self.num_left, 0).sum())
+
     @functools.cached_property
     def members(self) -> np.ndarray:
         """Rows of each block, int [B, c]; shorter ones are filled up with -1."""

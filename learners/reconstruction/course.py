@@ -47,7 +47,7 @@ class Course:
         self._there = np.ones((num_teams, blocks.num_blocks), dtype=bool)
         sizes = np.bincount(blocks.group_of, minlength=1)
         self._num_there = np.repeat(sizes[None], num_teams, axis=0)  # in each group
-        self._num_steps = int(np.maximum(sizes - blocks.num_left, 0).sum())
+        self._num_steps = blocks.max_gone
 
     def leave_out(self, state: Downdate, absent: np.ndarray) -> None:
         """Settle at zero what is not there from the start.

@@ -27,6 +27,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.linalg
 
+from learners.reconstruction import single
 from learners.reconstruction.blocks import Blocks
 from learners.reconstruction.course import Aim, Course
 from learners.reconstruction.downdate import Downdate
@@ -172,6 +173,17 @@ def eliminate(
     orders, errors, values = [], [], np.zeros(cross.shape)
     for start in range(0, len(teams), size):
         outputs = teams[start : start + size]
+        if blocks.are_single:
+            order, rises, kernels = single.run(
+                problem.start(outputs[:, 0], present),
+                blocks,
+                aim=None if target is None else _single_aim(target, outputs),
+                reach=None if reach is None else reach[:, outputs[:, 0]],
+            )
+            orders.append(order)
+            errors.append(rises)
+            values[:, outputs[:, 0]] = kernels
+            continue
         state = problem.downdate(blocks, outputs)
         course = Course(
             blocks,
@@ -270,6 +282,16 @@ class _Problem:
         """Begin for the teams that consist of some outputs, int [T, width]."""
         return Downdate(self.inverse, self.kernel[:, outputs].swapaxes(0, 1), blocks.members)
 
+    def start(self, outputs: np.ndarray, present: np.ndarray) -> single.Start:
+        """Begin for some outputs, int [T], each weight alone."""
+        return single.Start(
+            self.gram,
+            self.cross[:, outputs],
+            self.inverse,
+            self.kernel[:, outputs],
+            present[:, outputs],
+        )
+
     def result(
         self,
         blocks: Blocks,
@@ -285,6 +307,11 @@ def _aim(target: Target, num_rows: int, outputs: np.ndarray) -> Aim:
     """Make of a target for kernels [P, O] one for those of some teams, [T, P, width]."""
     rows = np.arange(num_rows)[None, :, None]
     return lambda kernels: target(kernels, rows, outputs[:, None, :])
+
+
+def _single_aim(target: Target, outputs: np.ndarray) -> single.Aim:
+    """Make of a target for kernels [P, O] one for some rows of some outputs, int [T, 1]."""
+    return lambda values, rows: target(values, rows, outputs)
 
 
 def _absent(present: np.ndarray, cross: np.ndarray, blocks: Blocks) -> np.ndarray:

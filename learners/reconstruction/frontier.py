@@ -35,7 +35,7 @@ def waists(graph: Graph) -> dict[str, Ref]:
         for ref in node.inputs:
             last_use[ref] = max(last_use.get(ref, -1), index)
     found: dict[str, Ref] = {}
-    alive: set[Ref] = set()
+    alive = set(graph.inputs)  # the later ones too: what stands before them is no waist
     for index, node in enumerate(graph.nodes):
         if len(alive) == 1:
             found[node.name] = next(iter(alive))

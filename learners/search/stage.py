@@ -8,6 +8,7 @@
    them, nor, where the helper can hold images out, fine-tuning.
 """
 
+import contextlib
 import dataclasses
 import math
 import zlib
@@ -31,6 +32,7 @@ from rl_agents.base import Agent
 from utils.command import notes
 from utils.progress import WorkProgress
 from utils.report import Candidate, Rollout, Search, this_machine
+from utils.summaries import ScalarWriter, curve_folder
 from utils.training import evaluate
 
 
@@ -93,9 +95,15 @@ class SearchedStage:
             min_rollouts=self._config.nb_rlouts_min,
             minutes=self._run.search_minutes,
         )
-        with WorkProgress("searching", "roll-outs", done=done) as progress:
+        label = f"{self._learner.context.stage.learner}: search"
+        curves = ScalarWriter(curve_folder(self._learner.context.log_dir, label))
+        with (
+            contextlib.closing(curves),
+            WorkProgress("searching", "roll-outs", done=done) as progress,
+        ):
 
             def on_trial(trial: Trial, best: Trial | None) -> None:
+                curves.write(trial.index, _curves(trial, best))
                 if best is not None and best.index == trial.index:
                     self._save_setting(self._values(trial), trial, trial.cost)
                 progress.update(trial.index + 1, planned, _in_words(best))
@@ -258,6 +266,17 @@ class SearchedStage:
         if any(KINDS[kind].of_machine for kind in self._problem.budget.kinds):
             values["machine"] = this_machine().to_dict()
         return values
+
+
+def _curves(trial: Trial, best: Trial | None) -> dict[str, float | None]:
+    """Give what TensorBoard shows of a roll-out; one that failed has no reward."""
+    return {
+        "reward": trial.reward,
+        "best_reward": None if best is None else best.reward,
+        "accuracy": trial.accuracy,
+        "loss": trial.loss,
+        "seconds": trial.seconds,
+    }
 
 
 def _in_words(best: Trial | None) -> str:

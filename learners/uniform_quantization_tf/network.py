@@ -22,10 +22,10 @@ from utils.graph.integer_form import inference_form
 from utils.graph.keras_io import build, read
 from utils.quantization.activation import NO_BITS
 from utils.quantization.fake_quant import Update
-from utils.quantization.fake_quant_graph import Ends, deployed_graph, weight_limit, with_ranges
+from utils.quantization.fake_quant_graph import deployed_graph, weight_limit, with_ranges
 from utils.quantization.grid import Grid, Scaling
 from utils.quantization.groups import Grouping
-from utils.quantization.integers import IntegerPlan, WeightPlace, integer_plan
+from utils.quantization.integers import Ends, IntegerPlan, WeightPlace, integer_plan
 
 Weight = tuple[str, str]
 """(layer, weight), by their names in the graph."""
@@ -123,8 +123,7 @@ class IntegerNetwork:
             for place in whole.plan.weights
             for key in [(place.layer, place.weight)]
         ]
-        activations = list(zip(whole.plan.activations, whole.ranges, strict=True))
-        return deployed_graph(whole.graph, activations, weights)
+        return deployed_graph(whole.graph, whole.plan, whole.ranges, weights)
 
     def _axes(self, key: Weight) -> tuple[int, ...]:
         return next(p.axes for p in self.plan.weights if (p.layer, p.weight) == key)

@@ -28,10 +28,9 @@ from learners.uniform_quantization_tf.network import (
 from utils.graph import Graph
 from utils.graph.integer_form import inference_form
 from utils.quantization.calibration import Method
-from utils.quantization.fake_quant import floored
-from utils.quantization.fake_quant_graph import Ends
-from utils.quantization.integers import IntegerPlan
+from utils.quantization.integers import Ends, IntegerPlan
 from utils.quantization.observation import observe
+from utils.quantization.range_floor import widened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,15 +75,16 @@ def calibrated_ranges(
     open_places = [place for place in plan.activations if place.fixed is None]
     refs = [ref for place in open_places for ref in place.refs]
     with_histogram = method not in ("minmax", "moving")
-    seen = observe(inference_form(graph)[0], refs, batches, with_histogram=with_histogram)
+    fused = inference_form(graph)[0]
+    seen = observe(fused, refs, batches, with_histogram=with_histogram)
     ranges = {ref: found.range(method) for ref, found in seen.items()}
     ends: list[Ends] = []
     for place in open_places:
         own = [ranges[ref] for ref in place.refs]
         least, greatest = min(r.least[0] for r in own), max(r.greatest[0] for r in own)
         ends.append((float(least), float(greatest)))
-    found = iter(floored(ends))
-    return tuple(place.fixed or next(found) for place in plan.activations)
+    found = iter(ends)
+    return widened(fused, plan, [place.fixed or next(found) for place in plan.activations])
 
 
 def integer_layers(graph: Graph, plan: IntegerPlan) -> list[KernelLayer]:

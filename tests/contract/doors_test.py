@@ -79,6 +79,15 @@ def whole(trained_digits, tmp_path_factory):
         return run(tmp_path_factory.mktemp("whole"), trained_digits, tflite="float32")
 
 
+@pytest.fixture(scope="module")
+def searched(trained_digits, tmp_path_factory):
+    """The search that nothing disturbs: its folder and report."""
+    folder = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(learners.LEARNERS, "throw-away", ROW)
+        return folder, run(folder, trained_digits, **SEARCH)
+
+
 def test_three_fits_each_with_its_own_history(whole):
     assert {"head", "own", "rounded"} <= whole.seconds.keys()
     stages = list(dict.fromkeys(point.stage for point in whole.training))
@@ -117,11 +126,11 @@ def test_killed_in_its_second_fit_it_ends_with_the_same_bits(whole, trained_digi
     assert_same(run(tmp_path, trained_digits), whole)
 
 
-def test_it_chooses_bits_by_search(trained_digits, tmp_path):
-    report = run(tmp_path, trained_digits, **SEARCH)
+def test_it_chooses_bits_by_search(searched, trained_digits):
+    folder, report = searched
     (search,) = report.searches
     assert (search.quantity, len(search.rollouts)) == ("bits", 6)
-    setting = read_setting(tmp_path / "bits.json", "bits")
+    setting = read_setting(folder / "bits.json", "bits")
     sizes = {name: trained_digits.get_layer(name).kernel.shape for name in setting.values}
     counts = {name: np.prod(shape) for name, shape in sizes.items()}
     used = sum(counts[name] * bits for name, bits in setting.values.items()) / sum(counts.values())
@@ -131,11 +140,10 @@ def test_it_chooses_bits_by_search(trained_digits, tmp_path):
         assert np.unique(kernel).size <= 2**bits - 1
 
 
-def test_killed_in_its_search_it_ends_with_the_same_bits(trained_digits, tmp_path):
-    wanted = run(tmp_path / "whole", trained_digits, **SEARCH)
+def test_killed_in_its_search_it_ends_with_the_same_bits(searched, trained_digits, tmp_path):
     with killed("search", 3):
-        run(tmp_path / "killed", trained_digits, **SEARCH)
-    assert_same(run(tmp_path / "killed", trained_digits, **SEARCH), wanted)
+        run(tmp_path, trained_digits, **SEARCH)
+    assert_same(run(tmp_path, trained_digits, **SEARCH), searched[1])
 
 
 def sparse(model):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import learners
+from nets.backbones import convnet
 from tests.learners.runs import TWO_STEPS, compress
 from utils.graph import complexity, from_keras
 from utils.training import callbacks
@@ -57,20 +58,30 @@ def start(network):
     return copy
 
 
-def run(learner, trained_digits, folder, **flags):
+def run(learner, network, folder, **flags):
     values = {"nb_epochs": TWO_STEPS, "seed": 7, **TABLE[learner].flags, **flags}
     if TABLE[learner].taught:
         values["teacher_path"] = f"{folder}_teacher.keras"
-        trained_digits.save(values["teacher_path"])
-    return compress(learner, pathlib.Path(folder), start(trained_digits), **values)
+        network.save(values["teacher_path"])
+    return compress(learner, pathlib.Path(folder), start(network), **values)
 
 
 @pytest.fixture(scope="module")
-def finished(trained_digits):
+def network(tmp_path_factory):
+    """Train a narrow convnet_at_digits: a row takes as long as its layers are wide."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1), name="images")
+    narrow = keras.Model(inputs, convnet.build(inputs, 10, widths=(8, 16, 16)), name="narrow")
+    folder = tmp_path_factory.mktemp("narrow")
+    return compress("full-prec", folder, narrow, nb_epochs="4", lrn_rate_init=0.05).model
+
+
+@pytest.fixture(scope="module")
+def finished(network):
     """Give a row's run, with its .tflite files; each is done once."""
     with tempfile.TemporaryDirectory() as root:
         yield functools.cache(
-            lambda learner: run(learner, trained_digits, f"{root}/{learner}", tflite="float32,int8")
+            lambda learner: run(learner, network, f"{root}/{learner}", tflite="float32,int8")
         )
 
 
@@ -91,12 +102,12 @@ def assert_same_weights(one, other):
         np.testing.assert_array_equal(first, second)
 
 
-def test_two_training_steps_change_the_weights(learner, finished, trained_digits):
+def test_two_training_steps_change_the_weights(learner, finished, network):
     report = finished(learner)
     end = report.training[-1]
     assert (end.stage.partition(":")[0], end.step) == (learner, 2)
     assert all(np.isfinite(point.loss) for point in report.training)
-    last = [model.weights[-1] for model in (report.model, trained_digits)]
+    last = [model.weights[-1] for model in (report.model, network)]
     assert not np.array_equal(*last)
 
 
@@ -110,15 +121,10 @@ def test_artefact_restores_to_the_same_bits(learner, finished):
     assert own == {"keras"}
 
 
-def test_same_seed_same_result(learner, finished, trained_digits, tmp_path):
-    again = run(learner, trained_digits, tmp_path)
-    assert_same_weights(again.model, finished(learner).model)
-    assert figures(again) == figures(finished(learner))
-
-
-def test_interrupted_run_resumes_to_the_same_bits(
-    learner, finished, trained_digits, tmp_path, monkeypatch
+def test_interrupted_run_of_the_same_seed_resumes_to_the_same_bits(
+    learner, finished, network, tmp_path, monkeypatch
 ):
+    """Up to the interruption everything is done anew: the same seed gives the same result, too."""
     count = callbacks.Recorder.on_train_batch_end
 
     def interrupted(self, batch, logs=None):
@@ -129,9 +135,9 @@ def test_interrupted_run_resumes_to_the_same_bits(
     with monkeypatch.context() as patch:
         patch.setattr(callbacks.Recorder, "on_train_batch_end", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run(learner, trained_digits, tmp_path, save_step=1)
+            run(learner, network, tmp_path, save_step=1)
     assert not (tmp_path / "model.keras").exists()
-    resumed = run(learner, trained_digits, tmp_path, save_step=1)
+    resumed = run(learner, network, tmp_path, save_step=1)
     assert_same_weights(resumed.model, finished(learner).model)
     assert figures(resumed) == figures(finished(learner))
 
@@ -172,9 +178,9 @@ def test_every_learner_has_a_row(learner):
     assert list(TABLE) == list(learners.LEARNERS)
 
 
-def test_finished_run_is_not_repeated(learner, finished, trained_digits):
+def test_finished_run_is_not_repeated(learner, finished, network):
     report = finished(learner)  # last: the repetition writes no .tflite files beside its network
     folder = pathlib.Path(report.after.path).parent
-    again = run(learner, trained_digits, folder)
+    again = run(learner, network, folder)
     assert_same_weights(again.model, report.model)
     assert figures(again) == figures(report)

@@ -1,4 +1,4 @@
-"""What the pages say is true: examples run, tables are the code's, links lead somewhere.
+"""What the pages say is true: examples run, lists of flags are the code's, links lead somewhere.
 
 In a fenced block of Python or bash every line is carried out, in the order of the page and in one
 folder per page: Python with a title is written to a file of that name, other Python runs, commands
@@ -23,7 +23,7 @@ import main
 import nets
 from tools.benchmark import calc_inference_time
 from tools.conversion import export_tflite, quantize_model
-from tools.docs import flag_tables
+from tools.docs import flag_lists
 from tools.graph_tools import quantization_error, write_prune_dict
 
 ROOT = Path(main.__file__).resolve().parent
@@ -180,10 +180,10 @@ def test_targets_of_make_exist(page):
     assert named <= targets
 
 
-@pytest.mark.parametrize("page", flag_tables.pages(), ids=lambda page: page.stem)
-def test_tables_of_flags_are_the_codes(page):
+@pytest.mark.parametrize("page", flag_lists.pages(), ids=lambda page: page.stem)
+def test_lists_of_flags_are_the_codes(page):
     text = page.read_text(encoding="utf-8")
-    assert flag_tables.updated(text) == text, "run tools/docs/flag_tables.py"
+    assert flag_lists.updated(text) == text, "run tools/docs/flag_lists.py"
 
 
 @pytest.mark.parametrize("name", learners.LEARNERS)

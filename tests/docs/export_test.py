@@ -1,4 +1,4 @@
-"""The blocks of the page about export run, and its table of flags is the code's."""
+"""The blocks of the page about export run."""
 
 import re
 import subprocess
@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 import utils
-from utils.export.config import ExportConfig
-from utils.flag_texts import markdown_table
 
 ROOT = Path(utils.__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
@@ -43,7 +41,3 @@ def test_python_runs(capsys):
     (block,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
     exec(compile(block, "docs/export.md", "exec"), {})
     assert re.fullmatch(r"int8: \d+ bytes, error 0\.0\d\d\n", capsys.readouterr().out)
-
-
-def test_table_of_flags_is_the_codes():
-    assert PAGE.endswith(markdown_table(ExportConfig) + "\n")

@@ -50,7 +50,7 @@ def test_documented_names_and_defaults():
         "save_path": "./models/model.keras",
         "save_path_eval": "./models_eval/model.keras",
         "log_dir": "./logs",
-        "summ_step": 100,
+        "summ_step": None,
         "save_step": 10000,
         "enbl_dst": False,
         "loss_w_dst": 4.0,

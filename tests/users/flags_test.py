@@ -69,7 +69,7 @@ def helper(folder):
         (
             ["--pretrained_path", "--debug=False"],
             "Missing value for flag --pretrained_path ('--debug=False' behind it is a flag of its "
-            "own). Write --pretrained_path=VALUE. See --help for every flag.",
+            "own). Write --pretrained_path=VALUE. See --help=all for every flag.",
         ),
         (["--learner", "--seed=1"], "Missing value for flag --learner ('--seed=1' behind it is a"),
         (["--seed"], "Missing value for flag --seed. Write --seed=VALUE. See --help"),

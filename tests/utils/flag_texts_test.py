@@ -1,9 +1,7 @@
-import re
-
 import pytest
 
 from tests.utils.flags_test import Config, Run, Teaching
-from utils.flag_texts import help_text, in_python, markdown_table
+from utils.flag_texts import help_text, in_python, markdown_list
 from utils.flags import describe
 
 SPECS = {spec.name: spec for cls in (Config, Run, Teaching) for spec in describe(cls)}
@@ -44,11 +42,9 @@ def test_help_text():
     assert "one of 'a', 'b'" in text
 
 
-def test_markdown_table():
-    rows = markdown_table(Config).splitlines()
-    assert rows[0] == "| Flag | Default | Allowed | Meaning |"
-    assert len(rows) == 2 + len(describe(Config))
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
-    assert "| `--ws_path` | `None` | a path | A path \\| or none. |" in rows
-    assert "Also written ws_nb_steps, ws_count." in rows[6]
-    assert "No effect: nothing depends on it." in rows[8]
+def test_markdown_list():
+    rows = markdown_list(Config).splitlines()
+    assert len(rows) == len(describe(Config))
+    assert "- **`--ws_path`** (a path; default `None`): A path | or none." in rows
+    assert "Also written ws_nb_steps, ws_count." in rows[4]
+    assert "No effect: nothing depends on it." in rows[6]

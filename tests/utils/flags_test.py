@@ -173,7 +173,7 @@ def test_given_and_inert():
         (["7"], r"Unexpected argument '7': every option is written --flag=value"),
         (["--", "--seed=1"], r"Unexpected argument '--seed=1'"),
         (["--ws_prune_ration=0.5"], r"Unknown flag --ws_prune_ration. Did you mean --ws_prune_ra"),
-        (["--xyzzy"], r"^Unknown flag --xyzzy. See --help for every flag that applies.$"),
+        (["--xyzzy"], r"^Unknown flag --xyzzy. See --help=all for every flag that applies.$"),
         (["--flagfile=none.flags"], r"none.flags.* See --help"),
     ],
 )

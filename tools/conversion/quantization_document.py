@@ -12,7 +12,7 @@
     EVALUATION:
         input_node: '0:0'
         output_node: '506:0'
-    SAVE_PATH: resnet50_int8.tflite
+    SAVE_PATH: resnet50_int8.pb                # or .tflite, .onnx, a folder
 
 `MODEL` may name a `file: model.keras` instead. Paths are those of the folder in which the command
 runs.
@@ -83,7 +83,7 @@ def _flags(path: str, given: Sequence[str]) -> list[str]:
                 markup=False,
             )
     if document.has("SAVE_PATH"):
-        found["out_file"] = _as_tflite(_text(document, "SAVE_PATH") or "")
+        found["out_file"] = _text(document, "SAVE_PATH")
     taken = {each.partition("=")[0].lstrip("-") for each in given}
     return [f"--{key}={value}" for key, value in found.items() if value and key not in taken]
 
@@ -107,13 +107,3 @@ def _model(document: Section) -> str | None:
             f"export_graph.py writes them. Received: {str(graph)!r}, {str(params)!r}",
         )
     return str(graph.parent)
-
-
-def _as_tflite(path: str) -> str:
-    changed = str(pathlib.Path(path).with_suffix(".tflite"))
-    if changed != path:
-        notes.print(
-            f"note: SAVE_PATH {path}: quantized networks are .tflite files: {changed}.",
-            markup=False,
-        )
-    return changed

@@ -70,8 +70,12 @@ class Opened:
     helper: AbstractModelHelper | None
     batches: list[Any]
 
-    def quantize(self, config: PostTrainingConfig) -> PostTrained:
+    def quantize(self, config: PostTrainingConfig, *, keep: bool = True) -> PostTrained:
         """Quantize the network, with the table where there is one; else it is written.
+
+        Args:
+            config: how.
+            keep: write the table; without, ranges of one strategy are not another's.
 
         Raises:
             InputError: for a table that does not fit.
@@ -89,7 +93,7 @@ class Opened:
                     "calibrate anew."
                 )
         trained = quantize(self.graph, config, self.batches, table=table, seed=self.config.seed)
-        if path and table is None:
+        if path and table is None and keep:
             write_table(trained.table, path)
             notes.print(f"note: the ranges are in {path}.", markup=False)
         return trained

@@ -1,7 +1,8 @@
-"""Quantize a trained network to integers without training, and write its `.tflite` file.
+"""Quantize a trained network to integers without training, and write its file.
 
     python tools/conversion/quantize_model.py --model_file=m.keras --model_helper=convnet_at_digits
     python tools/conversion/quantize_model.py --model_file=m.keras --calibration_file=images.npz
+    python tools/conversion/quantize_model.py --model_file=m.keras … --out_file=m.onnx
     python tools/conversion/quantize_model.py --config-file=resnet50_v1b.yml
     python tools/conversion/quantize_model.py --model_file=m.keras --model_helper=… --compare
 
@@ -15,8 +16,8 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
@@ -30,16 +31,23 @@ from tools.conversion.quantization_source import (
     helper_configs,
     open_source,
 )
+from tools.conversion.quantized_outputs import (
+    TFLITE,
+    check_output,
+    discard,
+    other_than_tflite,
+    put,
+)
 from utils.command import guarded, notes, out
 from utils.errors import InputError
 from utils.export.config import ConvertConfig
 from utils.export.errors import ExportError
-from utils.files import atomic_path, check_writable
 from utils.flags import Parsed, flag, group
 
 if TYPE_CHECKING:
     from learners.post_training.recipe import PostTrained
 
+MAX_DISTANCE = 0.25  # of a file from the quantized network; what is clipped goes far beyond
 WAYS = ("converter", "litert-quantizer")
 
 
@@ -50,14 +58,18 @@ class QuantizeModelConfig:
     source: QuantizationSource = group(QuantizationSource)
     quantization: PostTrainingConfig = group(PostTrainingConfig)
     out_file: str | None = flag(
-        None, "The .tflite file; without it beside the network, model_int8.tflite."
+        None,
+        "The file: .tflite; .onnx (Q/DQ nodes); .pb, or a folder for the SavedModel (both with "
+        "fake quantization). Without it beside the network, model_int8.tflite.",
     )
     way: str = flag(
         "converter",
-        "What makes the file: TensorFlow's converter, or the package litert-quantizer.",
+        "What makes the .tflite file: TensorFlow's converter, or the package litert-quantizer.",
         choices=WAYS,
     )
-    tflite_io: str = flag("int8", "What the file takes and gives.", choices=("int8", "float32"))
+    tflite_io: str = flag(
+        "int8", "What the .tflite file takes and gives.", choices=("int8", "float32")
+    )
     tflite_minutes: float = flag(
         20.0, "Time limit for making the file.", lower=0.0, lower_open=True
     )
@@ -76,13 +88,29 @@ class QuantizeModelConfig:
         self.quantization.check()
         self.source.network.check()
         if self.way != "converter":
+            if self.target.suffix != TFLITE:
+                raise InputError(
+                    f"`way` is of .tflite files. Received: --way={self.way}, --out_file="
+                    f"{self.out_file}."
+                )
             from utils.export.litert_quantizer import require_package
 
             require_package()
+            if self.quantization.weight_bits not in (4, 8):
+                raise InputError(
+                    "`weight_bits` must be 4 or 8 with --way=litert-quantizer. Received: "
+                    f"{self.quantization.weight_bits}."
+                )
+            if self.tflite_io != "int8":
+                raise InputError(
+                    "files by litert-quantizer take and give integers. Received: --tflite_io="
+                    f"{self.tflite_io}. Give --way=converter."
+                )
         elif self.quantization.activation_bits != 8 and not self.compare:
             raise InputError(
-                "the converter's files have activations of 8 bits. Received: --activation_bits="
-                f"{self.quantization.activation_bits}. Give --way=litert-quantizer."
+                "files have activations of 8 bits, but for --way=litert-quantizer. Received: "
+                f"--activation_bits={self.quantization.activation_bits}. Give --way="
+                "litert-quantizer."
             )
         if not (self.compare or self.quantization.scheme.is_quantized):
             raise InputError(
@@ -90,7 +118,7 @@ class QuantizeModelConfig:
                 "float file."
             )
         if not self.compare:
-            check_writable(self.target)
+            check_output(self.target)
 
     @property
     def target(self) -> pathlib.Path:
@@ -138,11 +166,19 @@ def _run(parsed: Parsed) -> None:
         return
     check_operators(source, config)
     trained = source.quantize(config.quantization)
-    content = file_of(trained, config, source)
-    _checked(content, config, source)
-    with atomic_path(config.target) as temporary:
-        temporary.write_bytes(content)
-    out.print(f"{config.target}: {len(content):,} bytes", soft_wrap=True, highlight=False)
+    if config.target.suffix == TFLITE:
+        from utils.export.runner import TFLiteRunner
+
+        content: Any = file_of(trained, config, source)
+        runner: Callable[[Any], Any] = TFLiteRunner(content)
+    else:
+        content, runner = other_than_tflite(trained, config.target)
+    try:
+        _checked(runner, trained, config, source)
+        size = put(content, config.target)
+    finally:
+        discard(content)
+    out.print(f"{config.target}: {size:,} bytes", soft_wrap=True, highlight=False)
 
 
 def check_operators(source: Opened, config: QuantizeModelConfig) -> None:
@@ -240,23 +276,39 @@ def _by_package(trained: PostTrained, source: Opened) -> bytes:
     )
 
 
-def _checked(content: bytes, config: QuantizeModelConfig, source: Opened) -> None:
-    """Run the file on samples and compare it with the network."""
+def _checked(
+    runner: Callable[[Any], Any], trained: PostTrained, config: QuantizeModelConfig, source: Opened
+) -> None:
+    """Run the file on samples and compare it with both networks: in float, and quantized.
+
+    Raises:
+        ExportError: if it computes something else than the quantized network.
+    """
     from tools.conversion.strategy_table import evaluation, scored
-    from utils.export.runner import TFLiteRunner
     from utils.graph import to_keras
 
-    runner = TFLiteRunner(content)
     data = evaluation(source, config.nb_smpls_eval)
-    row = scored("file", data, to_keras(source.graph), lambda inputs: runner(inputs))
+    names = [ref.node for ref in source.graph.inputs]
+
+    def run(inputs: Any) -> Any:  # a file may have another order of its inputs
+        return runner(dict(zip(names, inputs, strict=True)) if isinstance(inputs, list) else inputs)
+
+    row = scored("file", data, to_keras(source.graph), run)
+    own = scored("file", data, to_keras(trained.simulated()), run)
+    if not own.distance <= MAX_DISTANCE:
+        raise ExportError(
+            f"the file is not the quantized network: the distance of its outputs is "
+            f"{own.distance:.3g}. Take another --calibration, or the other --way."
+        )
     accuracy = "" if row.accuracy is None else f", accuracy {row.accuracy:.2%}"
     before = "" if row.float_accuracy is None else f" of {row.float_accuracy:.2%} in float"
+    agreement = "" if row.agreement is None else f"agreement {row.agreement:.2%}, "
     out.print(
-        f"On {data.count} samples: agreement {row.agreement:.2%}{accuracy}{before}, distance "
-        f"{row.distance:.4g}",
+        f"On {data.count} samples: {agreement}distance {row.distance:.4g}{accuracy}{before}; "
+        f"from the quantized network {own.distance:.4g}",
         highlight=False,
     )
-    operators = runner.float_operators()
+    operators = runner.float_operators() if hasattr(runner, "float_operators") else ()
     if operators:
         out.print(f"in float: {', '.join(sorted(set(operators)))}", highlight=False)
 

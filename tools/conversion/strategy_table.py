@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ class Evaluation:
 
     Attributes:
         inputs: batches, as the network takes them.
-        labels: class of each sample, int [n]; None where there is none.
+        labels: of the samples [n, …]; None where there are none, or no single array of them.
         count: n.
     """
 
@@ -41,10 +41,12 @@ class Row:
     Attributes:
         name: of it.
         weights: granularity of its weights.
-        accuracy: part of the labels that it meets; None without labels.
+        accuracy: part of the labels that it meets; None without labels, or where they are no
+            classes.
         float_accuracy: of the float network.
-        agreement: part of the samples where both choose one class.
-        distance: `||q - f|| / ||f||` of the outputs.
+        agreement: part of the samples (of a map the positions) where both choose one class, by the
+            first output; None where it has no classes.
+        distance: `||q - f|| / ||f||` of all outputs, the worst of several.
         reason: why there is no figure; empty else.
     """
 
@@ -52,7 +54,7 @@ class Row:
     weights: str = ""
     accuracy: float | None = None
     float_accuracy: float | None = None
-    agreement: float = float("nan")
+    agreement: float | None = None
     distance: float = float("nan")
     reason: str = ""
 
@@ -70,16 +72,20 @@ def evaluation(source: Opened, num_samples: int) -> Evaluation:
             labels=None,
             count=sum(len(each[0] if isinstance(each, list) else each) for each in source.batches),
         )
+    import keras
+
     inputs, labels, count = [], [], 0
     for batch, truth in source.helper.build_dataset_eval().unbatch().batch(_BATCH):
-        plain = np.asarray(source.helper.plain_labels(truth))
         left = num_samples - count
-        inputs.append(np.asarray(batch)[:left])
-        labels.append((plain.argmax(-1) if plain.ndim > 1 else plain)[:left])
-        count += len(inputs[-1])
+        inputs.append(keras.tree.map_structure(lambda each, n=left: np.asarray(each)[:n], batch))
+        labels.append(source.helper.plain_labels(truth))
+        count += len(keras.tree.flatten(inputs[-1])[0])
         if count >= num_samples:
             break
-    return Evaluation(inputs=inputs, labels=np.concatenate(labels), count=count)
+    if any(keras.tree.is_nested(each) for each in labels):
+        return Evaluation(inputs=inputs, labels=None, count=count)
+    whole = np.concatenate([np.asarray(each) for each in labels])[:count]
+    return Evaluation(inputs=inputs, labels=whole, count=count)
 
 
 def scored(
@@ -99,28 +105,46 @@ def scored(
         run: inputs -> outputs of the other.
         weights: for the row.
     """
-    before = np.concatenate([_first(model(each, training=False)) for each in data.inputs])
-    after = np.concatenate([_first(run(each)) for each in data.inputs])
-    chosen = [each.reshape(len(each), -1).argmax(-1) for each in (before, after)]
-    shares = [
-        None if data.labels is None else float(np.mean(each == data.labels)) for each in chosen
-    ]
+    before = _joined(model(each, training=False) for each in data.inputs)
+    after = _joined(run(each) for each in data.inputs)
+    chosen, changed = _classes(before[0]), _classes(after[0])
     return Row(
         name=name,
         weights=weights,
-        float_accuracy=shares[0],
-        accuracy=shares[1],
-        agreement=float(np.mean(chosen[0] == chosen[1])),
-        distance=float(np.linalg.norm(after - before)) / max(float(np.linalg.norm(before)), 1e-30),
+        float_accuracy=_share(chosen, data.labels, before[0]),
+        accuracy=_share(changed, data.labels, after[0]),
+        agreement=None if chosen is None else float(np.mean(chosen == changed)),
+        distance=max(map(_distance, after, before)),
     )
 
 
-def _first(outputs: Any) -> np.ndarray:
-    """Give the network's (first) output, float64."""
-    if isinstance(outputs, dict):
-        outputs = list(outputs.values())
-    first = outputs[0] if isinstance(outputs, list | tuple) else outputs
-    return np.asarray(first, np.float64)
+def _joined(batches: Iterable[Any]) -> list[np.ndarray]:
+    """Join the batches of each output, float64, in the order of the network's outputs."""
+    import keras
+
+    flat = [
+        [np.asarray(output, np.float64) for output in keras.tree.flatten(each)] for each in batches
+    ]
+    return [np.concatenate(parts) for parts in zip(*flat, strict=True)]
+
+
+def _classes(outputs: np.ndarray) -> np.ndarray | None:
+    """Give the class that is chosen; None of a single score, which no other can beat."""
+    return outputs.argmax(-1) if outputs.ndim > 1 and outputs.shape[-1] > 1 else None
+
+
+def _share(
+    chosen: np.ndarray | None, labels: np.ndarray | None, outputs: np.ndarray
+) -> float | None:
+    if chosen is None or labels is None:
+        return None
+    if labels.shape == outputs.shape:
+        labels = labels.argmax(-1)
+    return float(np.mean(chosen == labels)) if labels.shape == chosen.shape else None
+
+
+def _distance(after: np.ndarray, before: np.ndarray) -> float:
+    return float(np.linalg.norm(after - before)) / max(float(np.linalg.norm(before)), 1e-30)
 
 
 def compare(source: Opened, config: PostTrainingConfig, num_samples: int) -> list[Row]:
@@ -157,12 +181,19 @@ def _network(source: Opened, config: PostTrainingConfig) -> Callable[[Any], Any]
     from utils.graph import to_keras
     from utils.quantization.integer_network import IntegerNetwork
 
-    trained = source.quantize(config)
+    trained = source.quantize(config, keep=False)
     if config.scheme.is_integer:
         network = IntegerNetwork(trained.graph, trained.scalings, trained.weights)
-        return lambda inputs: network(*(inputs if isinstance(inputs, list) else [inputs]))
+        names = [ref.node for ref in trained.graph.inputs]
+        return lambda inputs: network(*_in_order(inputs, names))
     simulated = to_keras(trained.simulated())
     return lambda inputs: simulated(inputs, training=False)
+
+
+def _in_order(inputs: Any, names: Sequence[str]) -> Sequence[Any]:
+    if isinstance(inputs, dict):
+        return [inputs[name] for name in names]
+    return inputs if isinstance(inputs, list | tuple) else [inputs]
 
 
 def table(rows: Sequence[Row], num_samples: int) -> Any:
@@ -185,7 +216,6 @@ def table(rows: Sequence[Row], num_samples: int) -> Any:
             found.add_row(row.name, row.weights, row.reason)
             continue
         accuracy = "" if row.accuracy is None else f"{row.accuracy:.2%}"
-        found.add_row(
-            row.name, row.weights, accuracy, f"{row.agreement:.2%}", f"{row.distance:.4f}"
-        )
+        agreement = "" if row.agreement is None else f"{row.agreement:.2%}"
+        found.add_row(row.name, row.weights, accuracy, agreement, f"{row.distance:.4f}")
     return found

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import InputError
-from utils.export.hits import Hits
+from utils.export.hits import Choices, Hits
 from utils.training import Scorer, Scores
 
 #: What scores outputs: a `Scorer`, or a function (labels, outputs) -> {metric name: mean over the
@@ -46,6 +46,8 @@ class Observation:
         scores: its metrics; None where it failed.
         hits: float [num_samples]: 1 where it is right, 0 where it is wrong, between them a share
             of positions; None where its accuracy is no mean of such figures.
+        choices: the class of every sample and the one it was taken for; None where a sample has
+            none or several.
         agreement: part of the samples where it chooses the same class as its reference; None when
             it has no accuracy, several outputs or no reference.
         error: root mean square of the difference to its reference's outputs over that of those;
@@ -56,6 +58,7 @@ class Observation:
     num_samples: int = 0
     scores: Scores | None = None
     hits: np.ndarray | None = None
+    choices: Choices | None = None
     agreement: float | None = None
     error: float | None = None
     failed: str = ""
@@ -156,6 +159,7 @@ class _Run:
             num_samples=self._count,
             scores=scores,
             hits=None if scores.top1 is None else self._hits.of(scores.top1),
+            choices=None if scores.top1 is None else self._hits.choices(scores.top1),
             agreement=self._tally.equal / self._count if classes else None,
             error=self._tally.error if compared else None,
         )

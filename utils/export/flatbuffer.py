@@ -106,6 +106,16 @@ class FileGraph:
         )
 
 
+def is_tflite(content: bytes) -> bool:
+    r"""Tell a `.tflite` file from others by its mark.
+
+    Example:
+        >>> is_tflite(b"\x1c\x00\x00\x00TFL3"), is_tflite(b"")
+        (True, False)
+    """
+    return content[4:8] == b"TFL3"
+
+
 def read_graph(content: bytes) -> FileGraph:
     """Read a file that the interpreter has accepted (it verifies the buffer; this does not).
 

@@ -36,6 +36,16 @@ class Insertion:
     outputs: bool = False
 
 
+def layer_name(node: str, ending: str) -> str:
+    """Name a layer after a node: later calls of a shared layer have a `#`, which layers may not.
+
+    Example:
+        >>> layer_name("conv#1", "range")
+        'conv.1_range'
+    """
+    return f"{node.replace('#', '.')}_{ending}"
+
+
 def insert(graph: Graph, insertions: Sequence[Insertion]) -> tuple[Graph, list[str]]:
     """Put layers into a network.
 

@@ -5,6 +5,7 @@
 - activations that no int8 kernel holds (hard-swish, softmax, …) in layers of their own;
 - hard-sigmoid as `relu6(x + 3) / 6`, whose three parts have int8 kernels;
 - separable convolutions as their two;
+- sums and products of more than two as several of two: each needs a range of its own;
 - batch norm folded where the kernel has one scale for all channels: there the grid must fit the
   folded weights. Behind other kernels it stays: with a scale per output channel the integers of the
   folded kernel are those of the kernel itself.
@@ -23,7 +24,7 @@ import numpy as np
 
 from utils.graph import ops
 from utils.graph.fold import Origins, fold_norms, fuse_activations
-from utils.graph.ir import Graph, Node, Ref, rename_inputs, rename_refs, unique_name
+from utils.graph.ir import Graph, Node, Ref, Shape, rename_inputs, rename_refs, unique_name
 from utils.graph.ops_weighted import FUSED
 from utils.graph.row import IntegerForm
 
@@ -33,6 +34,7 @@ _RELU = "keras.layers.ReLU"
 _DEPTHWISE = "keras.layers.DepthwiseConv2D"
 _NUMPY = "keras.src.ops.numpy"
 _MAP_RANK = 4
+_MERGES = ("keras.layers.Add", "keras.layers.Multiply")
 
 
 def integer_form(graph: Graph) -> Graph:
@@ -45,6 +47,7 @@ def integer_form(graph: Graph) -> Graph:
         A network with equal outputs, trainable as before.
     """
     graph = _rewritten(graph, _separable_as_two)
+    graph = _rewritten(graph, _two_by_two)
     graph = _rewritten(graph, _activation_apart)
     graph = _rewritten(graph, _hard_sigmoid_in_parts)
     return fold_norms(graph, _has_one_scale)[0]
@@ -191,6 +194,31 @@ def _separable_as_two(graph: Graph, node: Node, taken: set[str]) -> Parts:
         node.layer: {"kernel": arrays["pointwise_kernel"], **bias},
     }
     return (depthwise, point), weights
+
+
+def _two_by_two(graph: Graph, node: Node, taken: set[str]) -> Parts:
+    """Write a sum or product of many tensors as Keras computes it: one after the other."""
+    shapes = [graph.shape(ref) for ref in graph.node(node.name).inputs]
+    if node.op not in _MERGES or len(shapes) <= 2 or len({len(shape) for shape in shapes}) > 1:
+        return None
+    parts: list[Node] = []
+    total, shape = node.inputs[0], shapes[0]
+    for number, other in enumerate(node.inputs[1:], start=1):
+        is_last = number == len(shapes) - 1
+        name = node.name if is_last else unique_name(f"{node.name}_{number}", taken)
+        taken = taken | {name}
+        shape = _broadcast(shape, shapes[number])
+        attrs = {**node.attrs, "name": name}
+        part = node.replace(name=name, layer=name, attrs=attrs, args=([total, other],), kwargs={})
+        parts.append(part.replace(output_shapes=(shape,)))
+        total = Ref(name)
+    return tuple(parts), {}
+
+
+def _broadcast(left: Shape, right: Shape) -> Shape:
+    """Give the shape of a sum of two tensors; None is any size."""
+    sizes = np.broadcast_shapes(*([size or 0 for size in shape] for shape in (left, right)))
+    return tuple(size or None for size in sizes)
 
 
 def _norm_as_depthwise(graph: Graph, node: Node, taken: set[str]) -> Parts:

@@ -56,7 +56,7 @@ class CalibrationTable:
 
 
 def digest(graph: Graph) -> str:
-    """Name a network by its layers: names, classes, output shapes and shapes of the weights.
+    """Name a network by its layers: names, classes, what they read, activations and shapes.
 
     Two networks that differ in the values of weights only have the same digest: a table is kept
     through further training.
@@ -71,12 +71,19 @@ def digest(graph: Graph) -> str:
         [
             node.name,
             node.op,
+            [key_of(ref) for ref in node.inputs],
+            _plain(node.attrs.get("activation")),
             [list(shape) for shape in node.output_shapes],
             {name: list(array.shape) for name, array in graph.params.get(node.layer, {}).items()},
         ]
         for node in graph.nodes
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _plain(activation: Any) -> str | None:
+    # Equalization makes a ReLU of a ReLU6: the table itself says whether there was any.
+    return {"relu6": "relu"}.get(str(activation), str(activation)) if activation else None
 
 
 def write_table(table: CalibrationTable, path: str | os.PathLike[str]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.graph import Graph, Node, Ref, to_keras_with_tensors
-from utils.graph.insertion import Insertion, insert
+from utils.graph.insertion import Insertion, insert, layer_name
 from utils.graph.ir import rename_inputs
 from utils.quantization.activation import OP
 from utils.quantization.grid import Scaling
@@ -25,7 +25,7 @@ from utils.quantization.observation import checked_inputs, pieces
 COARSE_DB = 20.0  # below this ratio of signal to noise a layer stands out
 USUAL_DB = 35.0  # above it, it is as good as 8 bits get
 _BATCH = 16
-_ALONE = "_alone"
+_ALONE = "alone"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,7 +165,7 @@ def _with_twins(
     rounded = {ref: Ref(name) for ref, name in zip(scalings, names, strict=True)}
     nodes, params, twins = list(graph.nodes), dict(graph.params), {}
     for node in compared:
-        name = f"{node.name}{_ALONE}"
+        name = layer_name(node.name, _ALONE)
         twin = rename_inputs(node, rounded).replace(name=name, layer=name)
         nodes.append(twin.with_attrs(name=name))
         if node.layer in after.params:
@@ -181,7 +181,7 @@ def _quantizer(ref: Ref, scaling: Scaling, bits: int) -> Insertion:
     return Insertion(
         source=ref,
         readers=(),
-        name=f"{ref.node}_rounded",
+        name=layer_name(ref.node, "rounded"),
         op=OP,
         attrs={"bits": bits, "zero_point": int(scaling.zero_point[0]), "learned": False},
         params={"scale": scaling.scale.astype(np.float32).reshape(())},

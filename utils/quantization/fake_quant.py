@@ -31,7 +31,6 @@ RANGE_OP = "Flowpress>FakeQuant"
 KERNEL_OP = "Flowpress>FakeQuantKernel"
 Update = Literal["none", "moving_average", "learned"]
 DECAY = 0.99  # of moving averages, per step
-LEAST_PART = 1e-3  # of the widest range of a network, that every range has: see `floored`
 
 
 def on_grid(least: float, greatest: float, bits: int = 8) -> tuple[float, float]:
@@ -55,21 +54,6 @@ def on_grid(least: float, greatest: float, bits: int = 8) -> tuple[float, float]
     chosen = scale(ends, Grid(bits=bits))
     step, zero = float(chosen.scale[0]), int(chosen.zero_point[0])
     return -zero * step, (2**bits - 1 - zero) * step
-
-
-def floored(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Widen ranges that are next to nothing beside the widest of a network.
-
-    Where a ReLU was dead on all samples, a scale would come out that integer kernels cannot
-    multiply with.
-
-    Example:
-        >>> floored([(0.0, 6.0), (0.0, 0.0)])
-        [(0.0, 6.0), (0.0, 0.006)]
-    """
-    least_width = LEAST_PART * max((high - low for low, high in ranges), default=0.0)
-    least_width = least_width or LEAST_PART
-    return [(low, max(high, low + least_width)) for low, high in ranges]
 
 
 @keras.saving.register_keras_serializable("Flowpress")

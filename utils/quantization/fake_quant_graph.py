@@ -14,11 +14,12 @@ import numpy as np
 from utils.graph.fold import Origins
 from utils.graph.insertion import Insertion, insert
 from utils.graph.ir import Graph, Node, Ref
+from utils.quantization.bias_room import input_steps, limit_with_room
 from utils.quantization.fake_quant import KERNEL_OP, RANGE_OP, Update, on_grid
-from utils.quantization.integers import RangePlace, WeightPlace
+from utils.quantization.integers import Ends, IntegerPlan, RangePlace, WeightPlace
 
+NUM_STEPS = 255  # of the range of an int8 activation
 SMALLEST_PART = 1e-5  # of the largest limit of a kernel, that every channel has
-Ends = tuple[float, float]
 
 
 def with_ranges(
@@ -73,31 +74,39 @@ def _readers(graph: Graph, ref: Ref) -> list[str]:
 
 def deployed_graph(
     fused: Graph,
-    activations: Sequence[tuple[RangePlace, Ends]],
+    plan: IntegerPlan,
+    ranges: Sequence[Ends],
     weights: Sequence[tuple[WeightPlace, int, np.ndarray]],
 ) -> Graph:
     """Make the network that an int8 file is converted from.
 
     Args:
         fused: the network in its inference form.
-        activations: the ranges; they are moved onto their grids.
+        plan: its integers.
+        ranges: least and greatest value of each of the plan's; they are moved onto their grids.
         weights: of each kernel the bits of a weight, and the largest absolute values of its grids,
             float [number of channels with scales of their own], or one.
 
     Returns:
         The network with all quantizers in it.
     """
-    ends = [place.fixed or on_grid(*found) for place, found in activations]
-    graph = with_ranges(fused, [place for place, _ in activations], ends)
+    ends = [
+        place.fixed or on_grid(*found)
+        for place, found in zip(plan.activations, ranges, strict=True)
+    ]
+    graph = with_ranges(fused, plan.activations, ends)
+    steps = input_steps(fused, plan, [(high - low) / NUM_STEPS for low, high in ends])
     kernels = {place.layer: (place, bits, limit) for place, bits, limit in weights}
     nodes = tuple(
         _with_kernel(node, *kernels[node.layer][:2]) if node.layer in kernels else node
         for node in graph.nodes
     )
     params: dict[str, Mapping[str, np.ndarray]] = dict(graph.params)
-    for layer, (place, _, limit) in kernels.items():
-        own = floored_limit(limit).reshape((-1,) if place.axes else ())
-        params[layer] = {"limit": own, **graph.params[layer]}
+    for layer, (place, bits, limit) in kernels.items():
+        own = floored_limit(limit)
+        if "bias" in graph.params[layer] and layer in steps:
+            own = limit_with_room(own, graph.params[layer]["bias"], steps[layer], bits)
+        params[layer] = {"limit": own.reshape((-1,) if place.axes else ()), **graph.params[layer]}
     return graph.replace(nodes=nodes, params=params)
 
 

@@ -91,7 +91,7 @@ def scaled(values: np.ndarray, by: Multiplier) -> np.ndarray:
     left = np.maximum(by.exponent, 0)
     right = np.maximum(-by.exponent, 0)
     raised = np.asarray(values, np.int64) << left
-    return rounded_shift(_high_product(raised, by.value), right)
+    return rounded_shift(high_product(raised, by.value), right)
 
 
 def scaled_once(values: np.ndarray, by: Multiplier) -> np.ndarray:
@@ -114,7 +114,7 @@ def scaled_once(values: np.ndarray, by: Multiplier) -> np.ndarray:
     return found
 
 
-def _high_product(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
+def high_product(values: np.ndarray | int, factor: np.ndarray | int) -> np.ndarray:
     """Give `values factor / 2^31`, rounded to nearest."""
     product = np.asarray(values, np.int64) * factor
     nudged = product + np.where(product >= 0, 1 << (_BITS - 1), 1 - (1 << (_BITS - 1)))

@@ -3,9 +3,6 @@
 What the device computes, bit for bit where it uses TensorFlow Lite's reference kernels. Layers that
 only move values (padding, slices, reshapes, max pooling, concatenation) are run on the integers
 themselves, less their zero point, so that what they fill with means zero.
-
-Departs from the kernels: softmax is computed in float and rounded to its 256 steps, where they use
-a table of exponentials; it can differ by a step.
 """
 
 from __future__ import annotations
@@ -23,6 +20,7 @@ from utils.graph.row import IntegerForm, Window
 from utils.quantization import integer_ops as kernels
 from utils.quantization.grid import Scaling
 from utils.quantization.integer_ops import INT8, Format, Kernel, integer_bias
+from utils.quantization.integer_softmax import softmax
 from utils.quantization.tensor import QuantizedTensor
 
 _FIRST_INDEX = INT8[0]  # what the lowest index of a grid is as an int8
@@ -91,9 +89,11 @@ class IntegerNetwork:
         row = ops.find(self._graph, node)
         form = None if row is None or row.integers is None else row.integers(node)
         make = _ARITHMETIC.get(node.op)
-        if node.op == _ACTIVATION and form is not None and not form.is_relu:
-            make = _SOFTMAX if node.attrs.get("activation") == "softmax" else None
+        if make is _relu and form is not None and not form.is_relu:  # or it has a slope
+            make = _softmax if node.attrs.get("activation") == "softmax" else None
         moves = form is not None and (form.output != "own" or self._is_done(node, form))
+        if _averages(node) and node.op not in _POOLS:
+            moves = False
         if form is None or not (make or moves) or len(node.output_shapes) > 1:
             raise InputError(
                 f"{node.name!r} ({node.op.rpartition('.')[2]}) has no integer arithmetic here. "
@@ -237,17 +237,20 @@ def _relu(network: IntegerNetwork, node: Node) -> _Step:
 def _softmax(network: IntegerNetwork, node: Node) -> _Step:
     source, (target, _) = network.source(node), network.target(node)
 
-    def softmax(values: np.ndarray) -> np.ndarray:
-        real = source.decode(values).astype(np.float64)
-        powers = np.exp(real - real.max(axis=-1, keepdims=True))
-        return target.encode(powers / powers.sum(axis=-1, keepdims=True))
+    def run(values: np.ndarray) -> np.ndarray:
+        found = softmax(values, source.scale)
+        return found if target == _UNIT else kernels.requantized(found, _UNIT, target)
 
-    return softmax
+    return run
 
 
-_ACTIVATION = "keras.layers.Activation"
+def _averages(node: Node) -> bool:
+    """Whether values of an op whose range is its input's are means of others."""
+    return "Average" in node.op or node.attrs.get("interpolation", "nearest") != "nearest"
+
+
+_UNIT = Format(scale=1 / 256, zero_point=INT8[0])  # what a softmax always gives
 _POOLS = frozenset({"keras.layers.AveragePooling2D"})
-_SOFTMAX = _softmax
 _ARITHMETIC: Mapping[str, Callable[[IntegerNetwork, Node], _Step]] = {
     "keras.layers.Conv2D": _convolution,
     "keras.layers.DepthwiseConv2D": _depthwise,
@@ -257,6 +260,6 @@ _ARITHMETIC: Mapping[str, Callable[[IntegerNetwork, Node], _Step]] = {
     "keras.layers.GlobalAveragePooling2D": _mean,
     "keras.layers.AveragePooling2D": _average_pool,
     "keras.layers.ReLU": _relu,
-    _ACTIVATION: _relu,
+    "keras.layers.Activation": _relu,
     "keras.layers.Softmax": _softmax,
 }

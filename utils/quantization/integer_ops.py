@@ -73,7 +73,8 @@ class Kernel:
     """The integers of a layer with weights.
 
     Attributes:
-        weights: int8, HWIO for a convolution, HWIM for a depthwise one, [I, O] for a dense layer.
+        weights: int8, HWIO for a convolution (of groups, I are the inputs of one), HWIM for a
+            depthwise one, [I, O] for a dense layer.
         scales: of the outputs, float [O], or [1].
         bias: int32 [O], in steps of input scale times weight scale.
         is_depthwise: output `c M + i` reads channel c.
@@ -132,7 +133,7 @@ def convolution(
             if kernel.is_depthwise:
                 total += (seen[..., None] * weights[y, x]).reshape(total.shape)
             else:
-                total += _product(seen, weights[y, x])
+                total += _by_group(seen, weights[y, x])
     return _requantized(total + kernel.bias, kernel, source, target, activation)
 
 
@@ -160,6 +161,13 @@ def dense(
     total = _product(centred, kernel.weights.astype(np.int64)) + kernel.bias
     by = _multiplier(kernel, source, target)
     return _clipped(scaled_once(total, by) + target.zero_point, target, activation)
+
+
+def _by_group(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Multiply [..., G I] by [I, G O], every group with its own columns."""
+    groups = seen.shape[-1] // weights.shape[0]
+    parts = zip(np.split(seen, groups, -1), np.split(weights, groups, -1), strict=True)
+    return np.concatenate([_product(*each) for each in parts], axis=-1)
 
 
 def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -27,8 +27,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from utils.graph import ops
+from utils.graph.insertion import layer_name
 from utils.graph.ir import INPUT_LAYER, Graph, Node, Ref
 from utils.graph.row import IntegerForm
+
+Ends = tuple[float, float]
+"""Least and greatest value of a range."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +51,7 @@ class RangePlace:
     @property
     def name(self) -> str:
         """For layers and tables: made of the first tensor's node."""
-        return f"{self.refs[0].node}_range"
+        return layer_name(self.refs[0].node, "range")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,11 +78,14 @@ class IntegerPlan:
         activations: ranges in the order of their first tensors.
         weights: in the order of the network, each once.
         floats: node -> why a file computes it in float.
+        range_of: tensor -> which of `activations` its range is; also of tensors that have one
+            because values only moved.
     """
 
     activations: tuple[RangePlace, ...]
     weights: tuple[WeightPlace, ...]
     floats: Mapping[str, str]
+    range_of: Mapping[Ref, int] = dataclasses.field(default_factory=dict)
 
 
 def integer_plan(graph: Graph) -> IntegerPlan:
@@ -108,7 +115,10 @@ def integer_plan(graph: Graph) -> IntegerPlan:
     for node in graph.nodes:
         walk.visit(node)
     return IntegerPlan(
-        activations=walk.places(), weights=tuple(walk.weights.values()), floats=walk.floats
+        activations=walk.places(),
+        weights=tuple(walk.weights.values()),
+        floats=walk.floats,
+        range_of=walk.numbers(),
     )
 
 
@@ -146,12 +156,23 @@ class _Walk:
 
     def places(self) -> tuple[RangePlace, ...]:
         """Collect the tensors of each range."""
+        return tuple(
+            RangePlace(refs=tuple(refs), fixed=self._common(refs))
+            for refs in self._members().values()
+        )
+
+    def numbers(self) -> dict[Ref, int]:
+        """Number the ranges of all tensors that have one."""
+        roots = {root: number for number, root in enumerate(self._members())}
+        found = {ref: roots.get(self._root(ref)) for ref in self._parents}
+        return {ref: number for ref, number in found.items() if number is not None}
+
+    def _members(self) -> dict[Ref, list[Ref]]:
+        """Collect what has a quantizer behind it, by root."""
         members: dict[Ref, list[Ref]] = {}
         for ref in self._quantized:
             members.setdefault(self._root(ref), []).append(ref)
-        return tuple(
-            RangePlace(refs=tuple(refs), fixed=self._common(refs)) for refs in members.values()
-        )
+        return members
 
     def _common(self, refs: Sequence[Ref]) -> tuple[float, float] | None:
         """Give the ends that all of these have by their kernels."""

@@ -117,7 +117,14 @@ def _checked(values: Any, tensor: Any) -> np.ndarray:
             f"calibration samples for the input {tensor.name!r} contain NaN or infinity. Check "
             "how they were made."
         )
-    return array.astype(tensor.dtype)
+    found = array.astype(tensor.dtype)
+    if found.dtype.kind in "iub" and not np.array_equal(found, array):
+        raise InputError(
+            f"calibration samples for the input {tensor.name!r} must be whole numbers that its "
+            f"dtype {tensor.dtype} holds. Received: {array.dtype} in [{array.min():g}, "
+            f"{array.max():g}]."
+        )
+    return found
 
 
 def pieces(arrays: list[np.ndarray], limit: int | None) -> Iterator[list[np.ndarray]]:

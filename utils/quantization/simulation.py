@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from utils.graph import Graph, Ref
-from utils.graph.insertion import Insertion, insert
+from utils.graph.insertion import Insertion, insert, layer_name
 from utils.graph.ir import rename_refs
 from utils.quantization.activation import NO_BITS, OP
 from utils.quantization.grid import Scaling
@@ -36,7 +36,7 @@ def with_quantizers(
         Insertion(
             source=ref,
             readers=[node.name for node in graph.consumers(ref.node) if ref in node.inputs],
-            name=f"{ref.node}_quantizer",
+            name=layer_name(ref.node, "quantizer"),
             op=OP,
             attrs={
                 "bits": NO_BITS if idle else bits,

@@ -110,7 +110,17 @@ def weight_scaling(
 
 
 def _shifted(found: Scaling, strategy: Strategy) -> Scaling:
-    """Take the next power of two, upwards, where the strategy wants it."""
+    return Scaling(power_of_two(found.scale, strategy), found.zero_point)
+
+
+def power_of_two(scales: np.ndarray, strategy: Strategy) -> np.ndarray:
+    """Take the next power of two, upwards, where the strategy wants it.
+
+    Example:
+        >>> power_of_two(np.array([0.3, 0.5]), STRATEGIES["scale_shift"])
+        array([0.5, 0.5])
+    """
     if not strategy.is_power_of_two:
-        return found
-    return Scaling(np.exp2(np.ceil(np.log2(found.scale))), found.zero_point)
+        return scales
+    found: np.ndarray = np.exp2(np.ceil(np.log2(scales)))
+    return found

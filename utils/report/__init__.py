@@ -3,26 +3,25 @@
 from utils.report.build import deflated_size, network_facts
 from utils.report.console import print_summary
 from utils.report.environment import Machine, library_versions, this_machine
+from utils.report.file_schema import Bounds, Estimate, File, OnDevice, Tensor
 from utils.report.schema import (
-    Bounds,
     Candidate,
     Capability,
-    Estimate,
+    ClassChange,
     Failure,
-    File,
     Layer,
     Network,
-    OnDevice,
-    Report,
     Rollout,
     Search,
     TrainingPoint,
 )
+from utils.report.shown import Report
 
 __all__ = [
     "Bounds",
     "Candidate",
     "Capability",
+    "ClassChange",
     "Estimate",
     "Failure",
     "File",
@@ -33,6 +32,7 @@ __all__ = [
     "Report",
     "Rollout",
     "Search",
+    "Tensor",
     "TrainingPoint",
     "deflated_size",
     "library_versions",

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from utils.export.exporters import is_timed
 from utils.latency import NOISE as LATENCY_NOISE
 from utils.report import formats
-from utils.report.schema import Estimate, File, Network, Report
+from utils.report.file_schema import Estimate, File
+from utils.report.schema import Network, Report
 
 #: Sizes that differ by less are called equal: names and compression alone make as much.
 SIZE_NOISE = 0.02
@@ -185,8 +186,9 @@ def _accuracy(
     if change is not None and before != after and 0.0 in change:
         return Row(label, *texts, formats.points_range(change), "unclear")
     word, verdict = _direction(before, after, ("higher", "better"), ("lower", "worse"))
-    text = formats.points(after - before) if change is None else formats.points_range(change)
-    return Row(label, *texts, text, word, verdict)
+    if change is None:  # without an interval nobody knows whether it is chance
+        return Row(label, *texts, formats.points(after - before), word)
+    return Row(label, *texts, formats.points_range(change), word, verdict)
 
 
 def _sparse_flops(before: Network, after: Network) -> Iterator[Row]:
@@ -232,7 +234,8 @@ def _size(label: str, before: int | None, after: int | None) -> Row:
 def _latency(label: str, before: float | None, after: float | None, ratio: Estimate | None) -> Row:
     words = ("faster", "slower")
     if ratio is None:
-        return _ratio_row(label, before, after, formats.milliseconds, words, noise=LATENCY_NOISE)
+        row = _ratio_row(label, before, after, formats.milliseconds, words, noise=LATENCY_NOISE)
+        return dataclasses.replace(row, verdict="")  # without an interval it may be chance
     texts = formats.milliseconds(before), formats.milliseconds(after)
     change = formats.times_range(ratio)
     if not is_clear(ratio):

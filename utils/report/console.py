@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 
 from rich import box
@@ -9,17 +10,17 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from utils.report.comparison import comparison_rows
 from utils.report.findings import findings
 from utils.report.schema import Report
+from utils.report.two_by_two import grid, title
+from utils.report.verdict import verdict
 
-_STYLES = {"better": "green", "worse": "red", "": ""}
 _LEVEL_STYLES = {"problem": "bold red", "warning": "yellow", "unknown": "yellow"}
 _SHOWN_LEVELS = tuple(_LEVEL_STYLES)
 
 
 def summary(report: Report) -> RenderableType:
-    """Make the table of before and after, and what to beware of.
+    """Make the table of before and after, the verdict, and what to beware of.
 
     Args:
         report: the report.
@@ -27,32 +28,35 @@ def summary(report: Report) -> RenderableType:
     Returns:
         What rich prints; it fits into 80 columns.
     """
-    title = f"{report.model_helper}: {', '.join(report.learner)}"
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=Text(title),
-        title_justify="left",
         pad_edge=False,
         show_edge=False,
-        padding=(0, 1, 0, 0),  # 80 columns hold a change with its interval
+        padding=(0, 3, 0, 0),
     )
-    table.add_column("")
-    for heading in ("before", "after"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("change, 95 % interval", no_wrap=True)
-    for row in (row for row in comparison_rows(report) if not row.detail):
-        table.add_row(
-            Text(row.label),
-            Text(row.before),
-            Text(row.after),
-            Text(row.change_in_words, style=_STYLES[row.verdict]),
-        )
+    for heading in ("", "before", "after"):
+        table.add_column(heading, no_wrap=True)
+    for row in grid(report):
+        table.add_row(row.label, Text("\n".join(row.before)), Text("\n".join(row.after)))
     remarks = [
         Text.assemble((f"{finding.level}: ", _LEVEL_STYLES[finding.level]), finding.text)
         for finding in findings(report)
         if finding.level in _SHOWN_LEVELS
     ]
-    return Group(table, Text(""), *remarks)
+    return Group(
+        Text(title(report)), table, Text(""), Text(verdict(report), style="bold"), *remarks
+    )
+
+
+def plain_text(report: Report) -> str:
+    """Write `summary` as text of 80 columns without colors.
+
+    Args:
+        report: the report.
+    """
+    stream = io.StringIO()
+    Console(file=stream, width=80, color_system=None).print(summary(report), highlight=False)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
 def print_summary(report: Report, page: str | os.PathLike[str], console: Console) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from utils.export.exporters import is_timed
 from utils.latency import NOISE as LATENCY_NOISE
 from utils.report import formats
 from utils.report.comparison import NOTABLE_SPARSITY, SIZE_NOISE, is_clear
-from utils.report.schema import Estimate, File, OnDevice, Report, Search
+from utils.report.file_schema import Estimate, File, OnDevice
+from utils.report.schema import Report
 
 #: From most to least urgent; also the order on the page.
 LEVELS = ("problem", "warning", "unknown", "gain", "note")
@@ -213,6 +214,29 @@ def _size(report: Report) -> Iterator[Finding]:
             )
 
 
+def _passed(report: Report) -> Iterator[Finding]:
+    """Say in one sentence which files do what the Keras model does."""
+    files = [file for file in report.files if file.network == "after" and file.failed is None]
+    passed = [file for file in files if file.passed]
+    if not passed:
+        return
+    kinds = [file.kind for file in passed]
+    subject, its = ("file", "its check") if len(kinds) == 1 else ("files", "their checks")
+    said: dict[str, list[str]] = {}
+    for file in passed:
+        said.setdefault(_against_keras(file), []).append(file.kind)
+    facts = [(_and(same), fact) for fact, same in said.items() if fact]
+    if len(facts) == 1:
+        text = f": {facts[0][1]}"
+    else:
+        text = "".join(f"{'; ' if k else '. '}{who}: {fact}" for k, (who, fact) in enumerate(facts))
+    yield Finding("gain", f"The {_and(kinds)} {subject} passed {its}{text}.")
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
 def _exports(report: Report) -> Iterator[Finding]:
     if not report.files:
         yield Finding(
@@ -228,7 +252,8 @@ def _exports(report: Report) -> Iterator[Finding]:
                     f"there is none, because {file.failed}",
                 )
             continue
-        yield from _check(file)
+        if file.failed is not None or not file.passed:
+            yield from _check(file)
         if file.failed is None:
             if file.latency_ms_p50 is None and is_timed(file.kind):
                 yield Finding("unknown", f"The latency of the {file.kind} file was not measured.")
@@ -242,27 +267,31 @@ def _check(file: File) -> Iterator[Finding]:
     if file.failed is not None:
         yield Finding("problem", f"There is no {file.kind} file: {file.failed}")
         return
-    facts = []
-    if file.agreement is not None:
-        facts.append(f"names the same class for {formats.percent(file.agreement)} of the samples")
-    if file.gap is not None:
-        verb = "loses" if file.gap >= 0 else "gains"
-        amount = formats.points(abs(file.gap)).lstrip("+") if file.gap else "no accuracy"
-        bounds = file.gap_interval
-        chance = bool(file.gap and bounds is not None and 0.0 in bounds)
-        facts.append(f"{verb} {amount}{', which may be chance' if chance else ''}")
-    said = f" It {' and '.join(facts)}." if facts else ""
+    facts = _against_keras(file)
+    said = f": {facts}." if facts else "."
     if file.passed is False:
         yield Finding(
             "problem",
-            f"The {file.kind} file failed its check against the Keras model: do not ship it.{said}",
+            f"The {file.kind} file failed its check against the Keras model: do not ship it{said}",
         )
     elif file.passed is None:
         yield Finding(
-            "unknown", f"The {file.kind} file was not checked against the Keras model.{said}"
+            "unknown", f"The {file.kind} file was not checked against the Keras model{said}"
         )
-    else:
-        yield Finding("gain", f"The {file.kind} file passed its check.{said}")
+
+
+def _against_keras(file: File) -> str:
+    """Compare a file with the Keras model that it was made of."""
+    facts = []
+    if file.agreement is not None:
+        facts.append(f"same class for {formats.percent(file.agreement)} of the samples")
+    if file.gap is not None:
+        way = "lost" if file.gap >= 0 else "gained"
+        amount = formats.points(abs(file.gap)).lstrip("+") if file.gap else "no accuracy"
+        bounds = file.gap_interval
+        chance = bool(file.gap and bounds is not None and 0.0 in bounds)
+        facts.append(f"{amount} {way}{', which may be chance' if chance else ''}")
+    return ", ".join(facts)
 
 
 def _against_float(file: File, other: File | None) -> Iterator[Finding]:
@@ -330,34 +359,25 @@ def _elsewhere(file: File, found: OnDevice) -> Iterator[Finding]:
 
 
 def _capability(report: Report) -> Iterator[Finding]:
-    number = len({item.layer for item in report.capability if item.action != "cut"})
-    if number:
-        layers = "1 layer is" if number == 1 else f"{number} layers are"
-        yield Finding("note", f"{layers} of a kind or in a place that is never cut; see below.")
+    layers = {item.layer for item in report.capability}
+    kept = {item.layer for item in report.capability if item.action != "cut"}
+    if kept:
+        verb = "keeps" if len(kept) == 1 else "keep"
+        yield Finding(
+            "note",
+            f"{len(kept)} of {len(layers)} layers {verb} all channels that they give; "
+            '"What can be cut" says why.',
+        )
 
 
 def _searches(report: Report) -> Iterator[Finding]:
+    """Warn of searches that found nothing; what others found is a note of the learner."""
     for search in report.searches:
-        yield from _search(search)
-
-
-def _search(search: Search) -> Iterator[Finding]:
-    failed = sum(rollout.reward is None for rollout in search.rollouts)
-    if failed:
-        yield Finding("note", f"{failed} of {len(search.rollouts)} search trials failed.")
-    if search.winner is None:
-        yield Finding("warning", "The search found no setting that works.")
-    elif search.kept == "uniform":
-        yield Finding(
-            "note",
-            f"The setting found by the {search.agent} search was no better than the uniform one on "
-            "held-out images, after the same fine-tuning; uniform was kept.",
-        )
-    elif search.winner.top1 is not None and search.uniform and search.uniform.top1 is not None:
-        change = formats.points(search.winner.top1 - search.uniform.top1)
-        yield Finding(
-            "gain", f"The setting found by the {search.agent} search is {change} over uniform."
-        )
+        failed = sum(rollout.reward is None for rollout in search.rollouts)
+        if failed:
+            yield Finding("note", f"{failed} of {len(search.rollouts)} search trials failed.")
+        if search.winner is None:
+            yield Finding("warning", "The search found no setting that works.")
 
 
 _RULES: tuple[Callable[[Report], Iterator[Finding]], ...] = (
@@ -368,6 +388,7 @@ _RULES: tuple[Callable[[Report], Iterator[Finding]], ...] = (
     _latency,
     _sparsity,
     _size,
+    _passed,
     _exports,
     _capability,
     _searches,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import pathlib
 import shlex
+import urllib.parse
 
 import jinja2
 import markupsafe
@@ -18,9 +20,11 @@ from utils.report.comparison import (
     file_rows,
     network_rows,
 )
+from utils.report.file_schema import Tensor
 from utils.report.findings import findings
-from utils.report.plots import report_plots
+from utils.report.plots import report_plots, trade_offs
 from utils.report.schema import Report
+from utils.report.verdict import verdict
 
 _LEVEL_NAMES = {
     "problem": "Problem",
@@ -50,31 +54,39 @@ class Tile:
     verdict: str = ""
 
 
-def render_html(report: Report) -> str:
+def render_html(report: Report, folder: str | os.PathLike[str] | None = None) -> str:
     """Make the page.
 
     Args:
         report: the report. Its texts are not trusted: they are escaped.
+        folder: where the page will lie; files in it are linked. None links none.
 
     Returns:
         The HTML document.
     """
     # The SVG is of our making and escapes the names in it (see plots); all else is escaped.
-    plots = [(caption, markupsafe.Markup(svg)) for caption, svg in report_plots(report)]
+    trade_off, plots = (
+        [(caption, markupsafe.Markup(svg)) for caption, svg in drawn]
+        for drawn in (trade_offs(report), report_plots(report))
+    )
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             report=report,
+            verdict=verdict(report),
             tiles=_tiles(report),
             findings=findings(report),
             level_names=_LEVEL_NAMES,
             rows=network_rows(report),
             file_rows={kind: file_rows(report, kind) for kind in report.kinds},
             facts=list(dict.fromkeys(name for layer in report.layers for name in layer.facts)),
+            trade_off=trade_off,
             plots=plots,
             command=[shlex.quote(argument) for argument in report.command],
-            deployed=deployed_file(report),
+            link=functools.partial(_link, folder),
+            changed_flags={name: report.config[name] for name in report.changed_flags},
+            tensors=_tensors(report),
         )
     )
 
@@ -99,6 +111,25 @@ def _environment() -> jinja2.Environment:
         "count": formats.count,
     }
     return environment
+
+
+def _link(folder: str | os.PathLike[str] | None, path: str | None) -> str:
+    """Give the address of a file beside the page; "" for a file elsewhere."""
+    if folder is None or path is None:
+        return ""
+    root, file = pathlib.Path(folder).resolve(), pathlib.Path(path).resolve()
+    return urllib.parse.quote(file.relative_to(root).as_posix()) if root in file.parents else ""
+
+
+def _tensors(report: Report) -> list[tuple[str, str, Tensor]]:
+    """List what the files of the result take and give: kind, "input" or "output", tensor."""
+    return [
+        (file.kind, way, tensor)
+        for file in report.files
+        if file.network == "after"
+        for way, tensors in (("input", file.inputs), ("output", file.outputs))
+        for tensor in tensors
+    ]
 
 
 def _tiles(report: Report) -> list[Tile]:

@@ -24,7 +24,7 @@ def save_report(report: Report, folder: str | os.PathLike[str]) -> pathlib.Path:
         InputError: if the folder cannot be written.
     """
     _write_json(report, folder)
-    return _write_page(render_html(report), folder)
+    return _write_page(render_html(report, folder), folder)
 
 
 def save_plain_report(report: Report, folder: str | os.PathLike[str]) -> pathlib.Path:

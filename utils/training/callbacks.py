@@ -7,10 +7,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import keras
-import tensorflow as tf
+
+from utils.summaries import ScalarWriter
 
 _SAVE_INTERVAL = 20  # in durations of a save
 
@@ -245,40 +245,43 @@ class Summaries(keras.callbacks.Callback):
 
     Args:
         recorder: counts the steps.
-        log_dir: gets the folders `train` and `validation`.
+        log_dir: gets the folders `train` and, where something is validated, `validation`.
         summ_step: steps between two scalars.
+        num_steps: of the run; the last is written, too.
     """
 
-    def __init__(self, recorder: Recorder, log_dir: str | os.PathLike[str], summ_step: int) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        log_dir: str | os.PathLike[str],
+        summ_step: int,
+        num_steps: int,
+    ) -> None:
         super().__init__()
         self._recorder = recorder
         self._summ_step = summ_step
-        self._train = tf.summary.create_file_writer(os.path.join(log_dir, "train"))
-        self._validation = tf.summary.create_file_writer(os.path.join(log_dir, "validation"))
+        self._num_steps = num_steps
+        self._train = ScalarWriter(os.path.join(log_dir, "train"))
+        self._validation = ScalarWriter(os.path.join(log_dir, "validation"))
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Write the running means of the epoch and the learning rate."""
-        if self._recorder.step % self._summ_step == 0:
+        step = self._recorder.step
+        if step % self._summ_step == 0 or step == self._num_steps:
             lrn_rate = float(self.model.optimizer.learning_rate)
-            self._write(self._train, {**(logs or {}), "lrn_rate": lrn_rate})
+            self._train.write(step, {**(logs or {}), "lrn_rate": lrn_rate})
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Write the validation's results and the speed."""
         row = self._recorder.history[-1]
-        self._write(self._train, {"images_per_second": row["images_per_second"]})
+        self._train.write(self._recorder.step, {"images_per_second": row["images_per_second"]})
         scores = {name[4:]: value for name, value in row.items() if name.startswith("val_")}
-        self._write(self._validation, scores)
+        self._validation.write(self._recorder.step, scores)
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         """Close the files."""
         self._train.close()
         self._validation.close()
-
-    def _write(self, writer: Any, scalars: Mapping[str, float]) -> None:
-        with writer.as_default(step=self._recorder.step):
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value)
-        writer.flush()
 
 
 class SegmentedCallbacks(keras.callbacks.CallbackList):

@@ -13,6 +13,7 @@ import tensorflow as tf
 from utils.errors import InputError
 from utils.files import check_writable
 from utils.stopping import StopRequests
+from utils.summaries import steps_between
 from utils.training.callbacks import (
     MetricRestorer,
     NotFiniteError,
@@ -259,7 +260,8 @@ class _Run:
         if self._saved is not None and self._saved.metrics:
             callbacks.append(MetricRestorer(self._restore_metrics))
         if chief and job.log_dir is not None:
-            callbacks.append(Summaries(self._recorder, job.log_dir, job.summ_step))
+            summ_step = steps_between(job.num_steps, job.summ_step)
+            callbacks.append(Summaries(self._recorder, job.log_dir, summ_step, job.num_steps))
         if chief and not job.quiet:
             callbacks.append(
                 ProgressLine(

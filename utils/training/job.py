@@ -38,7 +38,7 @@ class FitJob:
             `MaskedOptimizer`; a network without zeros is trained as if it were off.
         val_data: finite data that is scored after each epoch, or None.
         save_step: steps between two saves; the end of an epoch is saved as well.
-        summ_step: steps between two TensorBoard scalars.
+        summ_step: steps between two TensorBoard scalars; None for about 200 points.
         log_dir: folder of the TensorBoard files; None writes none.
         seed: of the run.
         stage: name in the progress line.
@@ -64,7 +64,7 @@ class FitJob:
     keep_zeros: bool = True
     val_data: tf.data.Dataset | None = None
     save_step: int = 10000
-    summ_step: int = 100
+    summ_step: int | None = None
     log_dir: str | os.PathLike[str] | None = None
     seed: int = 0
     stage: str = "training"
@@ -83,10 +83,9 @@ class FitJob:
             "save_step": 1,
             "summ_step": 1,
         }.items():
-            if getattr(self, name) < lowest:
-                raise InputError(
-                    f"`{name}` must be at least {lowest}. Received: {getattr(self, name)}."
-                )
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise InputError(f"`{name}` must be at least {lowest}. Received: {value}.")
         if any(getattr(layer, "use_ema", False) for layer in layers_of(self.optimizer)):
             raise InputError(
                 "the optimizer must have use_ema=False: averaged weights replace the trained ones "

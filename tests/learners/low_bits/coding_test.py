@@ -1,5 +1,7 @@
 """Which weights share a code: numbers of groups against a loop over the weights."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,16 @@ def test_buckets_follow_the_weights_as_they_lie(size: int) -> None:
     in_order = np.arange(24).reshape(2, 3, 4) // size
     np.testing.assert_array_equal(places.ids, in_order.reshape(6, 4))
     assert not places.is_by_output
+
+
+@pytest.mark.parametrize(
+    "grouping", [channel, lambda axes: Grouping("tensor"), lambda axes: Grouping("split", size=5)]
+)
+def test_groups_at_some_places(grouping: Callable[[tuple[int, ...]], Grouping]) -> None:
+    places = Places.of(layer((6, 4)), grouping)
+    rows, outputs = np.array([[5, 0, 3], [1, 1, 2]]), np.array([[2], [0]])
+    found = np.broadcast_to(places.at(rows, outputs), rows.shape)
+    np.testing.assert_array_equal(found, places.ids[rows, outputs])
 
 
 def test_parts_say_where_the_groups_of_each_weight_are() -> None:

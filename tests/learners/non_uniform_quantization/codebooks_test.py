@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from learners.kernels.layers import KernelLayer
 from learners.low_bits.rounding import round_to_code
+from learners.non_uniform_quantization import codebooks
 from learners.non_uniform_quantization.codebooks import CodebookCoding, least_squares_step
 from utils.quantization.groups import Grouping
 
@@ -72,6 +73,21 @@ def test_levels_are_those_of_least_error_for_the_codes(kind):
     )
     assert (np.diff(better.levels, axis=1) >= 0).all()
     np.testing.assert_array_equal(rounded(better, found), found)
+
+
+@pytest.mark.parametrize("max_compared", [0, 10**6])
+@pytest.mark.parametrize("kind", GROUPINGS)
+def test_the_nearest_value_is_found_wherever_weights_are_asked_for(kind, max_compared, monkeypatch):
+    monkeypatch.setattr(codebooks, "MAX_COMPARED", max_compared)
+    code = fitted(moments()[2], kind)
+    rng = np.random.default_rng(0)
+    rows, outputs = rng.integers(0, 12, (3, 7)), np.array([[2], [0], [3]])  # as in `single.py`
+    values = rng.normal(size=(3, 7))
+    for where in ((rows, outputs), (rows[:1], rng.integers(0, 4, (3, 7)))):
+        levels = code.levels[code.places.ids[where]]
+        places = np.argmin(abs(levels - values[..., None]), axis=-1)[..., None]
+        expected = np.take_along_axis(levels, places, axis=-1)[..., 0]
+        np.testing.assert_array_equal(code.nearest(values, *where), expected)
 
 
 @pytest.mark.parametrize("kind", GROUPINGS)

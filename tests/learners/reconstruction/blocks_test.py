@@ -24,6 +24,15 @@ def test_single_weights():
     np.testing.assert_array_equal(Blocks.single(3).group_of, [0, 0, 0])
 
 
+def test_which_blocks_are_single_and_how_many_may_go():
+    assert (Blocks.single(3).are_single, Blocks.single(3).max_gone) == (True, 3)
+    some = Blocks.n_of_m(12, 4, stay=1, of=4)
+    assert (some.are_single, some.max_gone) == (True, 9)
+    assert not Blocks.single(3).channels(np.arange(3), 3, 2).are_single
+    assert not Blocks(np.array([1, 0]), 2).are_single
+    assert not Blocks(np.array([0, -1]), 1).are_single
+
+
 def test_n_of_m_never_reaches_across_positions():
     blocks = Blocks.n_of_m(12, 4, stay=1, of=2)
     assert (blocks.num_left, blocks.width) == (1, 1)

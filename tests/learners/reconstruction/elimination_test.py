@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learners.reconstruction import downdate, elimination
+from learners.reconstruction import downdate, elimination, single
 from learners.reconstruction.blocks import Blocks
 from learners.reconstruction.elimination import Reader, eliminate, eliminate_together
 
@@ -66,6 +66,7 @@ BLOCKS = {
 @pytest.mark.parametrize("panel", [2, downdate.PANEL])
 def test_same_order_and_errors_as_refitting_after_every_step(blocks, panel, monkeypatch):
     monkeypatch.setattr(downdate, "PANEL", panel)
+    monkeypatch.setattr(single, "PANEL", panel)
     x, y, _ = sampled()
     found = eliminate(x.T @ x, x.T @ y, blocks, pull=EXACT)
     for team in range(4 // blocks.width):

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from learners import learner_class
 from learners.base import Trained
@@ -317,3 +318,15 @@ def test_uniform_as_the_best_setting_is_tuned_once(tmp_path):
     assert search.winner.setting == search.uniform.setting
     assert search.winner.top1 == search.uniform.top1 == report.after.top1
     assert len([point for point in report.training if point.epoch == 1]) == 1
+
+
+def test_tensorboard_shows_every_roll_out(finished):
+    folder, report = finished
+    (file,) = folder.glob("**/chn-pruned-rmt/search/events*")
+    found = {}
+    for event in tf.compat.v1.train.summary_iterator(str(file)):
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append(float(tf.make_ndarray(value.tensor)))
+    rollouts = report.searches[0].rollouts
+    assert found["reward"] == pytest.approx([rollout.reward for rollout in rollouts])
+    assert found["best_reward"] == pytest.approx([rollout.best for rollout in rollouts])

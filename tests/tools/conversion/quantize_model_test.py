@@ -1,5 +1,6 @@
 """The command that quantizes a network without training, and what it refuses."""
 
+import dataclasses
 import json
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 from tools.conversion.quantize_model import main
 from utils.export.flatbuffer import read_graph
 from utils.files import save_keras_model
+from utils.quantization.grid import Scaling
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +59,39 @@ def test_a_document_stands_for_flags(folder, capsys, monkeypatch):
         "QUAN:\n  strategy: scale_shift\n"
         "  qconfig: {weight_quan: perlayer, image_path: images.npy}\n"
         "EVALUATION:\n  input_node: '0:0'\n  label_file: labels.txt\n"
-        "SAVE_PATH: quantized.pb\n"
+        "SAVE_PATH: quantized.tflite\n"
     )
     assert main(["--config-file=quantize.yml"]) == 0
     told = capsys.readouterr()
     assert "label_file of EVALUATION have no effect" in told.err
-    assert "quantized.tflite" in told.err
+    assert "quantized.tflite" in told.out
     for tensor in read_graph((folder / "quantized.tflite").read_bytes()).tensors:
         if tensor.dtype == "int8":
             assert np.array_equal(np.log2(tensor.scale), np.round(np.log2(tensor.scale)))
 
 
+def test_a_file_that_computes_something_else_is_not_written(folder, capsys, monkeypatch):
+    from tools.conversion import quantize_model
+
+    def other(trained, config, source):
+        wide = {
+            ref: Scaling(each.scale / 50, each.zero_point) for ref, each in trained.scalings.items()
+        }
+        return file_of(dataclasses.replace(trained, scalings=wide), config, source)
+
+    file_of = quantize_model.file_of
+    monkeypatch.setattr(quantize_model, "file_of", other)
+    target = folder / "clipped.tflite"
+    assert _call(folder, f"--calibration_file={folder}/images.npy", f"--out_file={target}") != 0
+    assert "the file is not the quantized network" in capsys.readouterr().err
+    assert not target.exists()
+
+
 def test_all_strategies_in_one_table(folder, capsys):
-    assert _call(folder, f"--calibration_file={folder}/images.npy", "--compare") == 0
+    table = folder / "not_written.json"
+    options = (f"--calibration_file={folder}/images.npy", f"--table={table}")
+    assert _call(folder, *options, "--compare") == 0
+    assert not table.exists()  # each strategy has ranges of its own
     text = capsys.readouterr().out
     for name in ("null", "minmax", "symmetry_max", "scale_shift", "minmax_t", "scale_shift_t"):
         assert f" {name} " in text
@@ -100,6 +122,36 @@ def test_bad_input_is_refused_in_one_line(folder, capsys, options, message):
     assert status == 2
     assert message in lines[-1]
     assert lines[-1].startswith("error: ") and len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--out_file={}/net.h5",), "must end in .tflite, .onnx or .pb"),
+        (("--out_file={}",), "exists. Name a folder that does not"),
+        (("--out_file={}/net.pb", "--way=litert-quantizer"), "is of .tflite files"),
+        (("--weight_bits=6", "--way=litert-quantizer"), "must be 4 or 8"),
+        (("--tflite_io=float32", "--way=litert-quantizer"), "take and give integers"),
+    ],
+)
+def test_wrong_outputs_are_refused(folder, capsys, options, message, monkeypatch):
+    monkeypatch.setattr("utils.export.litert_quantizer.require_package", lambda: None)
+    given = [option.format(folder) for option in options]
+    assert _call(folder, f"--calibration_file={folder}/images.npy", *given) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and message in lines[0]
+
+
+@pytest.mark.parametrize("name", ["frozen.pb", "saved"])
+def test_networks_with_fake_quantization_for_tensorflow(folder, capsys, name):
+    target = folder / "out" / name
+    target.parent.mkdir(exist_ok=True)
+    options = (f"--calibration_file={folder}/images.npy", f"--out_file={target}")
+    assert _call(folder, *options, "--nb_smpls_calib=8") == 0
+    assert "from the quantized network" in capsys.readouterr().out.replace("\n", " ")
+    assert [each.name for each in target.parent.glob(f"*{name}*")] == [name]
+    content = target if target.is_file() else target / "saved_model.pb"
+    assert b"FakeQuantWithMinMaxVarsPerChannel" in content.read_bytes()
 
 
 def test_a_package_that_is_missing_is_named(folder, capsys, monkeypatch):

@@ -42,8 +42,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[keras.Model, byt
         (place, 8, weight_limit(fused.params[place.layer][place.weight], place.axes))
         for place in plan.weights
     ]
-    activations = list(zip(plan.activations, ends, strict=True))
-    model = to_keras(deployed_graph(fused, activations, weights))
+    model = to_keras(deployed_graph(fused, plan, ends, weights))
     folder = tmp_path_factory.mktemp("deployed")
     with quiet_converter():
         write_saved_model(model, folder, unroll=False)

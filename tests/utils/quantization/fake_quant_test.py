@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from utils.quantization.fake_quant import FakeQuant, FakeQuantKernel, floored, on_grid
+from utils.quantization.fake_quant import FakeQuant, FakeQuantKernel, on_grid
 
 ends = st.floats(-100.0, 100.0, width=32)
 
@@ -30,15 +30,6 @@ def test_ranges_on_the_grid_hold_zero_and_what_they_held(a: float, b: float, bit
     assert least <= min(a, b, 0.0) + 1e-4 * step
     assert greatest >= max(a, b, 0.0) - 1e-4 * step
     assert abs(least / step - round(least / step)) < 1e-6
-
-
-def test_narrow_ranges_are_widened() -> None:
-    assert floored([(0.0, 2.0), (0.0, 0.0), (-1e-6, 0.0)]) == [
-        (0.0, 2.0),
-        (0.0, 0.002),
-        (-1e-6, pytest.approx(0.001999)),
-    ]
-    assert floored([(0.0, 0.0)]) == [(0.0, 0.001)]
 
 
 def test_values_lie_on_the_grid_of_the_range() -> None:

@@ -23,11 +23,29 @@ def test_layers_without_integer_arithmetic_are_named() -> None:
         IntegerNetwork(trained.graph, trained.scalings, trained.weights)
 
 
-def test_softmax_is_within_a_step_and_pools_and_joins_run() -> None:
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.ReLU(negative_slope=0.1),  # not a ReLU
+        keras.layers.Resizing(6, 6),  # means, not values moved
+        keras.layers.UpSampling2D(2, interpolation="bilinear"),
+    ],
+)
+def test_what_looks_like_a_layer_with_arithmetic_is_refused(layer) -> None:
+    inputs = keras.Input((4, 4, 2))
+    graph = from_keras(keras.Model(inputs, layer(keras.layers.Conv2D(2, 1)(inputs))))
+    samples = _RNG.normal(size=(8, 4, 4, 2)).astype(np.float32)
+    trained = quantize(graph, PostTrainingConfig(), [samples])
+    with pytest.raises(InputError, match="has no integer arithmetic here"):
+        IntegerNetwork(trained.graph, trained.scalings, trained.weights)
+
+
+def test_pools_joins_groups_and_softmax_run() -> None:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((4, 4, 2))
     pooled = keras.layers.AveragePooling2D(2, strides=1, padding="same")(inputs)
     x = keras.layers.Concatenate()([inputs, pooled])
+    x = keras.layers.Conv2D(4, 3, groups=2, padding="same")(x)
     outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x))
     images = _RNG.normal(size=(16, 4, 4, 2)).astype(np.float32)
     trained = quantize(from_keras(keras.Model(inputs, outputs)), PostTrainingConfig(), [images])

@@ -4,6 +4,8 @@ from rich.console import Console
 
 from tests.utils.report import samples
 from utils.report import print_summary
+from utils.report.console import plain_text
+from utils.report.verdict import verdict
 
 
 def printed(report, page="runs/demo/report.html"):
@@ -15,21 +17,22 @@ def printed(report, page="runs/demo/report.html"):
 def test_table_of_before_and_after():
     lines = printed(samples.full_report(model_helper="convnet_at_digits")).splitlines()
     text = "\n".join(" ".join(line.split()) for line in lines)
-    assert "convnet_at_digits: full-prec, chn-pruned-rmt" in text
-    assert "before after change, 95 % interval" in text
-    assert "Top-1 accuracy 91.73 % 89.41 % -2.32 points [-2.80, -1.84], lower" in text
-    assert "95 % interval 91.2–92.2 88.8–90.0 n = 10,000" in text
-    assert "Top-1 beside control 91.92 % 89.41 % -2.51 points [-3.01, -2.01], lower" in text
-    assert "Parameters 272 k 139 k 0.51x, fewer" in text
-    assert "FLOPs (multiply-adds) 40.8 M 20.4 M 0.50x, fewer" in text
-    assert ".keras file 1.19 MB 655 kB 0.55x, smaller" in text
-    assert "Top-1, float32 file 91.73 % 89.35 % -2.38 points [-2.87, -1.89], lower" in text
-    assert "float32 file 1.09 MB 590 kB 0.54x, smaller" in text
-    assert "Latency p50, float32 0.431 ms 0.298 ms 0.45x [0.43, 0.47], faster" in text
-    assert "int8 file 306 kB 171 kB 0.56x, smaller" in text
-    assert "Latency p50, int8 0.209 ms 0.094 ms 0.45x [0.43, 0.47], faster" in text
-    assert "deflated" not in text
+    assert "convnet_at_digits on cifar10: full-prec, chn-pruned-rmt, n = 10,000\n" in text
+    assert "float32 91.73 % (91.2–92.2) 89.35 % (88.7–89.9)\n" in text
+    assert "\n1.09 MB, 0.431 ms 590 kB, 0.298 ms\n" in text
+    assert "int8 91.73 % (91.2–92.2) 89.35 % (88.7–89.9)\n" in text
+    assert "\n306 kB, 0.209 ms 171 kB, 0.094 ms\n" in text
+    assert "control 91.92 %, trained as long\n" in text
+    assert "network 272 k parameters 139 k parameters\n" in text
+    assert "\n40.8 M multiply-adds 20.4 M multiply-adds\n" in text
+    assert f"\n{verdict(samples.full_report())}\n" in text
     assert text.rstrip().endswith("Report: runs/demo/report.html")
+
+
+def test_plain_text_is_the_same_without_the_path():
+    report = samples.full_report()
+    shown = [line.rstrip() for line in printed(report).splitlines()]
+    assert plain_text(report).splitlines() == shown[:-1]
 
 
 def test_fits_into_80_columns_without_colours():

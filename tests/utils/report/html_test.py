@@ -48,14 +48,19 @@ def test_everything_is_on_the_page():
     text = visible(render_html(samples.full_report()))
     for part in (
         "resnet_at_cifar10: full-prec, then chn-pruned-rmt",
+        "Half the compute; 238 of 10,000 samples lost; ship model_int8.tflite, 171 kB.",
+        "Accuracy against size",
+        "Samples lost and gained by class",
+        "int8 input images 1 x 32 x 32 x 3 int8 0.00784314 -128",
+        "Not at their defaults: budget flops:0.5 All 8 flags that applied",
         "89.41 % -2.32 points [-2.80, -1.84], lower before: 91.73 %",
         "Top-1 beside control 91.92 % 89.41 % -2.51 points [-3.01, -2.01], lower",
         "Beware Accuracy fell by 2.32 points",
         "FLOPs (multiply-adds) 40.8 M 20.4 M 0.50x, fewer",
         "int8 file of before of after change Top-1, int8 file 91.73 % 89.35 % -2.38 points",
         "int8 file 306 kB 171 kB 0.56x, smaller",
-        "int8 after passed 89.35 % 88.7–89.9 +0.06 points [-0.1–0.2] 99.02 % 171 kB 132 kB 0.094",
-        "int8 before not held against limits 91.73 % 91.2–92.2",
+        "int8 after passed 89.35 % [88.7–89.9] +0.06 points [-0.1–0.2] 99.02 % 171 kB, 132 kB",
+        "int8 before reference 91.73 % [91.2–92.2]",
         "stage1_0_conv2 Conv2D 16 → 6 16 62.5 % 2.30 k → 864 2.36 M → 885 k 0 % 32 0.031",
         "stem_norm kept LayerNormalization mixes all channels of a position",
         "budget flops:0.5",
@@ -67,6 +72,22 @@ def test_everything_is_on_the_page():
         "before models/model.keras",
     ):
         assert part in text
+
+
+def test_files_beside_the_page_are_linked(tmp_path):
+    inside, outside = tmp_path / "a b" / "model_int8.tflite", tmp_path.parent / "model.tflite"
+    report = samples.report(
+        files=(
+            samples.file("int8", path=str(inside)),
+            samples.file("float32", path=str(outside)),
+        )
+    )
+    links = [
+        attributes["href"]
+        for tag, attributes in parsed(render_html(report, tmp_path)).tags
+        if tag == "a"
+    ]
+    assert links == ["a%20b/model_int8.tflite"]
 
 
 def test_the_page_needs_nothing_else():
@@ -160,7 +181,7 @@ def test_failed_and_unchecked_files():
     )
     text = visible(render_html(samples.report(files=files)))
     assert "int8 after failed" in text
-    assert "dynamic after not checked 89.35 % 88.7–89.9 –" in text
+    assert "dynamic after not checked 89.35 % [88.7–89.9] –" in text
     assert "float32 after failed it crashed. Leave it out." in text
     assert "Problem The int8 file failed its check" in text
     assert (

@@ -6,6 +6,7 @@ import pytest
 
 from tests.utils.report import samples
 from utils.report import Layer, Search, TrainingPoint, plots
+from utils.report import svg as svg_parts
 
 
 def texts(svg):
@@ -48,9 +49,10 @@ def test_nothing_to_draw():
 def test_all_plots_of_a_full_report():
     captions = [caption for caption, _ in plots.report_plots(samples.full_report())]
     assert captions == [
+        "Samples lost and gained by class",
         "Input channels kept per layer",
         "Training",
-        "Search by ddpg: reward over roll-outs",
+        "Search by ddpg: reward over trials",
         "Search by ddpg: choice per layer",
     ]
 
@@ -73,12 +75,36 @@ def test_points_within_epochs_are_spread_and_stages_follow_each_other():
         for stage, epochs in (("a", (1, 1, 2)), ("b", (1,)))
         for epoch in epochs
     ]
-    assert plots._epochs(points) == ([0.5, 1.0, 2.0, 3.0], [("a", 0.0), ("b", 2.0)])
+    tracks = plots._tracks(points)
+    assert [(track.stage, track.start, track.positions) for track in tracks] == [
+        ("a", 0.0, [0.5, 1.0, 2.0]),
+        ("b", 2.0, [3.0]),
+    ]
+
+
+def test_what_was_trained_for_comparison_stands_beside():
+    stages = {"full-prec": 3, "prune:uniform": 2, "prune": 2, "bits": 1, "control": 3}
+    points = [
+        TrainingPoint(stage=stage, epoch=epoch, step=epoch, loss=1.0)
+        for stage, number in stages.items()
+        for epoch in range(1, number + 1)
+    ]
+    starts = {track.stage: (track.start, track.beside) for track in plots._tracks(points)}
+    assert starts == {
+        "full-prec": (0.0, False),
+        "prune:uniform": (3.0, True),
+        "prune": (3.0, False),
+        "bits": (5.0, False),
+        "control": (3.0, True),  # it ends where the run does
+    }
+    found = texts(plots.training_plot(points))
+    assert "prune:uniform, training" in found
+    assert "control, training" in found
 
 
 def test_search_names_agent_unit_and_layers():
     search = samples.search()
-    assert "59 roll-outs of the ddpg search" in plots.reward_plot(search)
+    assert "59 trials of the ddpg search" in plots.reward_plot(search)
     found = texts(plots.setting_plot(search))
     assert {"stage1_0_conv1", "% removed", "uniform", "found"} <= set(found)
     assert "bits" in texts(plots.setting_plot(dataclasses.replace(search, quantity="bits")))
@@ -91,7 +117,7 @@ HOSTILE = ["<script>alert(1)</script>", "--><b>x</b>", "$a_b$", "x&y", '"quoted"
 def test_names_are_drawn_as_they_are(name):
     layer = dataclasses.replace(samples.layers()[2], name=name)
     svg = plots.channel_plot((layer,))
-    assert plots._short(name) in texts(svg)
+    assert svg_parts.shortened(name) in texts(svg)
     assert "<script" not in svg
     assert "<b>" not in svg
     search = dataclasses.replace(
@@ -99,18 +125,19 @@ def test_names_are_drawn_as_they_are(name):
         agent=name,
         winner=dataclasses.replace(samples.search().winner, setting={name: 1}),
     )
-    assert plots._short(name) in texts(plots.setting_plot(search))
+    assert svg_parts.shortened(name) in texts(plots.setting_plot(search))
 
 
 def test_long_names_keep_both_ends():
-    short = plots._short("block_1_expand_" + "x" * 40 + "_relu")
+    short = svg_parts.shortened("block_1_expand_" + "x" * 40 + "_relu")
     assert len(short) == 22
     assert short.startswith("block_1")
     assert short.endswith("_relu")
 
 
 def test_svg_fits_into_the_page():
-    svgs = [svg for _, svg in plots.report_plots(samples.full_report())]
+    report = samples.full_report()
+    svgs = [svg for draw in (plots.trade_offs, plots.report_plots) for _, svg in draw(report)]
     identities = [re.findall(r'\bid="([^"]+)"', svg) for svg in svgs]
     names = [name for found in identities for name in found]
     assert len(names) == len(set(names))
@@ -119,7 +146,7 @@ def test_svg_fits_into_the_page():
         assert set(links) <= set(found)
         assert "http" not in svg.replace("http://www.w3.org/", "")
         assert "#0102" not in svg
-        assert "var(--first)" in svg
+        assert "var(--" in svg
         assert 'role="img"' in svg
         assert svg.rstrip().endswith("</svg>")
 

@@ -10,6 +10,7 @@ from utils.report import (
     Bounds,
     Candidate,
     Capability,
+    ClassChange,
     Estimate,
     File,
     Layer,
@@ -19,6 +20,7 @@ from utils.report import (
     Report,
     Rollout,
     Search,
+    Tensor,
     TrainingPoint,
 )
 
@@ -89,6 +91,15 @@ def file(kind: str = "int8", **changes: Any) -> File:
         "latency_ms_p95": 0.101,
         "latency_ratio": Estimate(value=0.45, low=0.43, high=0.47),
         "passed": True,
+        "inputs": (
+            Tensor(
+                name="images",
+                shape=(1, 32, 32, 3),
+                dtype="int8" if kind == "int8" else "float32",
+                scale=2 / 255 if kind == "int8" else None,
+                zero_point=-128 if kind == "int8" else None,
+            ),
+        ),
     }
     return File(**(values | changes))
 
@@ -259,6 +270,21 @@ def full_report(**changes: Any) -> Report:
             file("float32", file_bytes=590_000, latency_ms_p50=0.298, gap=0.0, agreement=1.0),
             file("dynamic", file_bytes=180_000, latency_ms_p50=0.35),
             file("int8", notes=("gru stands unrolled in the int8 file.",)),
+        ),
+        "changed_flags": ("budget",),
+        "classes": (
+            ClassChange(
+                label=0, num_samples=1000, right_before=930, right_after=930, lost=0, gained=0
+            ),
+            ClassChange(
+                label=3,
+                num_samples=1000,
+                right_before=830,
+                right_after=800,
+                lost=45,
+                gained=15,
+                taken_for=5,
+            ),
         ),
         "control": replaced(
             BEFORE,

@@ -18,6 +18,7 @@ def test_report_json_has_the_documented_entries():
         "dataset",
         "seed",
         "config",
+        "changed_flags",
         "versions",
         "machine",
         "before",
@@ -26,6 +27,7 @@ def test_report_json_has_the_documented_entries():
         "versus_control",
         "seconds",
         "files",
+        "classes",
         "layers",
         "training",
         "capability",
@@ -48,7 +50,15 @@ def test_report_json_has_the_documented_entries():
     file = ["network", "kind", "path", "failed", "passed", "reasons", "worst_layers"]
     file += ["num_samples", "top1", "top1_interval", "change", "metrics", "agreement", "gap"]
     file += ["gap_interval", "error", "file_bytes", "file_bytes_deflated", "latency_ms_p50"]
-    file += ["latency_ms_p95", "latency_ratio", "float_operators", "on_device", "notes"]
+    file += [
+        "latency_ms_p95",
+        "latency_ratio",
+        "float_operators",
+        "inputs",
+        "outputs",
+        "on_device",
+        "notes",
+    ]
     assert list(document["files"][0]) == file
     layer = ["name", "op", "channels_in_before", "channels_in_after", "channels_out_before"]
     layer += ["channels_out_after", "params_before", "params_after", "flops_before", "flops_after"]

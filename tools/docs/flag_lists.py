@@ -1,9 +1,9 @@
-"""Write the tables of flags into the pages.
+"""Write the lists of flags into the pages.
 
-    python tools/docs/flag_tables.py            # rewrite what is out of date
-    python tools/docs/flag_tables.py --check    # change nothing; fail where a page is
+    python tools/docs/flag_lists.py            # rewrite what is out of date
+    python tools/docs/flag_lists.py --check    # change nothing; fail where a page is
 
-A page says where a table belongs by a pair of comments; what stands between them is made from the
+A page says where a list belongs by a pair of comments; what stands between them is made from the
 config class:
 
     <!-- flags: learners.channel_pruning_rmt.config:ChannelPrunedRmtConfig -->
@@ -29,7 +29,7 @@ from tools.command import run_command
 from utils.command import out
 from utils.errors import InputError
 from utils.files import atomic_path
-from utils.flag_texts import markdown_table
+from utils.flag_texts import markdown_list
 from utils.flags import Parsed, flag
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -39,19 +39,19 @@ _MARKED = re.compile(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FlagTablesConfig:
+class FlagListsConfig:
     """What to do."""
 
     check: bool = flag(False, "Change nothing; fail where a page is out of date.")
 
 
 def pages() -> list[pathlib.Path]:
-    """List the Markdown pages that may hold tables."""
+    """List the Markdown pages that may hold lists."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def updated(text: str) -> str:
-    """Give a page's text with every table as the code has it now.
+    """Give a page's text with every list as the code has it now.
 
     Args:
         text: Markdown with pairs of comments as in the module's docstring.
@@ -63,15 +63,15 @@ def updated(text: str) -> str:
         InputError: for a comment that names no config class.
     """
     return _MARKED.sub(
-        lambda found: f"{found['begin']}\n{_table(found['classes'])}\n\n{found['end']}", text
+        lambda found: f"{found['begin']}\n{_list(found['classes'])}\n\n{found['end']}", text
     )
 
 
-def _table(classes: str) -> str:
+def _list(classes: str) -> str:
     wanted, _, known = classes.partition(" beyond ")
     rows = _rows(wanted)
     if known:
-        rows = rows[:2] + [row for row in rows[2:] if row not in _rows(known)]
+        rows = [row for row in rows if row not in _rows(known)]
     return "\n".join(rows)
 
 
@@ -83,7 +83,7 @@ def _rows(reference: str) -> list[str]:
             f"<!-- flags: … --> must name a config class as module:Class. Received: {reference!r} "
             f"({error})."
         ) from error
-    return markdown_table(config_class).splitlines()
+    return markdown_list(config_class).splitlines()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -95,19 +95,19 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         The exit status: 0, or 2 for bad input and for pages that `--check` found out of date.
     """
-    return run_command(str(__doc__).strip(), lambda: [FlagTablesConfig], _write_or_check, argv)
+    return run_command(str(__doc__).strip(), lambda: [FlagListsConfig], _write_or_check, argv)
 
 
 def _write_or_check(parsed: Parsed) -> None:
     texts = {page: page.read_text(encoding="utf-8") for page in pages()}
     stale = {page: updated(text) for page, text in texts.items() if updated(text) != text}
     names = ", ".join(str(page.relative_to(ROOT)) for page in stale)
-    if stale and parsed.configs[FlagTablesConfig].check:
-        raise InputError(f"tables of flags out of date in {names}: run tools/docs/flag_tables.py.")
+    if stale and parsed.configs[FlagListsConfig].check:
+        raise InputError(f"lists of flags out of date in {names}: run tools/docs/flag_lists.py.")
     for page, text in stale.items():
         with atomic_path(page) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    out.print(f"written: {names or 'nothing, all tables are up to date'}")
+    out.print(f"written: {names or 'nothing, all lists are up to date'}")
 
 
 if __name__ == "__main__":
