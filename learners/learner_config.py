@@ -85,6 +85,11 @@ class LearnerConfig:
         """Bits of each weight that the learner leaves; the temperature of distillation follows."""
         return 32
 
+    @property
+    def file_weights(self) -> str:
+        """Number format of the weights in an int8 file of what the learner leaves."""
+        return "int8"
+
     def wants_search(self) -> bool:
         """Whether an agent is asked to choose for each layer."""
         return self.searching is not None and self.searching.search

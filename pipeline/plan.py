@@ -161,10 +161,16 @@ def _for_target(config: LearnerConfig, target: str | None, notices: list[str]) -
     """Let a learner of channels keep multiples of the target's, where its flags say no other."""
     if target is None:
         return config
-    channels = find_target(target).channels
-    found = config.in_multiples_of(channels)
+    device = find_target(target)
+    if config.file_weights not in device.weights:
+        raise InputError(
+            f"`target`: {target} computes with weights of {', '.join(device.weights)}. Received: "
+            f"--target={target} with a learner whose file has {config.file_weights} "
+            f"(--{config.PREFIX}weight_bits). Choose 8 bits, or another target."
+        )
+    found = config.in_multiples_of(device.channels)
     if found != config:
-        notices.append(f"channels are kept in multiples of {channels}, for {target}.")
+        notices.append(f"channels are kept in multiples of {device.channels}, for {target}.")
     return found
 
 

@@ -96,3 +96,8 @@ class UniformQuantTFConfig(LearnerConfig):
     def student_bits(self) -> int:
         """Bits of each weight."""
         return self.weight_bits
+
+    @property
+    def file_weights(self) -> str:
+        """Number format of the weights in the int8 file."""
+        return "int4" if self.weight_bits <= 4 else "int8"
