@@ -1,6 +1,6 @@
 """Make the pictures of the pages from a finished run.
 
-    make demo                            # or any other run with a search
+    make demo
     python tools/docs/pictures.py --run_dir=runs/demo
 
 Each plot of the run's report becomes an SVG in `docs/images/`, with the colors of the light page;
@@ -29,18 +29,17 @@ from utils.files import atomic_path
 from utils.flags import Parsed, flag
 from utils.report import Report
 
-IMAGES = pathlib.Path(__file__).resolve().parents[2] / "docs" / "images"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "docs" / "images"
 #: What the plots of a report are called by the pages, by the beginning of their captions.
 NAMES = {
     "Accuracy against size": "accuracy_size",
-    "Accuracy against time": "accuracy_time",
     "Input channels kept": "channels",
     "Training": "training",
-    "Search by": "search",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _SIZE = (1100, 1250)  # pixels of the picture of the report
-_NUM_COLORS = 48  # it is text and a few bars: more make a larger file, not a better picture
+_NUM_COLORS = 128  # it is text and a few bars: more make a larger file, not a better picture
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,14 +95,14 @@ def _draw(parsed: Parsed) -> None:
 
 
 def _plots(report: Report) -> dict[str, str]:
-    """Draw the plots that have a name; of several searches the last."""
+    """Draw the plots that have a name."""
     from utils.report.plots import report_plots, trade_offs  # they take a second to import
 
     found = {}
     for caption, svg in (*trade_offs(report), *report_plots(report)):
         for beginning, name in NAMES.items():
             if caption.startswith(beginning) and svg:
-                found[f"{name}{'_choice' if 'choice' in caption else ''}"] = svg
+                found[name] = svg
     return found
 
 
@@ -117,7 +116,9 @@ def _photograph(browser: str, page: pathlib.Path, picture: pathlib.Path) -> None
                    f"--screenshot={raw}", page.resolve().as_uri()]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         with Image.open(raw) as image, atomic_path(picture) as temporary:
-            few = image.convert("RGB").quantize(_NUM_COLORS, dither=Image.Dither.NONE)
+            few = image.convert("RGB").quantize(
+                _NUM_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            )
             few.save(temporary, format="PNG", optimize=True)
 
 

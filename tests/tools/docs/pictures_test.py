@@ -18,8 +18,7 @@ def images(tmp_path, monkeypatch):
 
 def test_every_named_plot_becomes_a_file(images, capsys):
     assert pictures.main([f"--run_dir={images.parent / 'run'}"]) == 0
-    names = {path.stem for path in images.iterdir()}
-    assert names == {*pictures.NAMES.values(), "search_choice"}
+    assert {path.stem for path in images.iterdir()} == set(pictures.NAMES.values())
     for path in images.iterdir():
         text = path.read_text("utf-8")
         ElementTree.fromstring(text)
@@ -38,3 +37,10 @@ def test_colors_are_those_of_the_light_page():
 def test_no_finished_run(tmp_path, capsys):
     assert pictures.main([f"--run_dir={tmp_path}"]) == 2
     assert "must be the folder of a finished run" in capsys.readouterr().err
+
+
+def test_every_picture_has_a_page():
+    pages = [*pictures.ROOT.glob("*.md"), *(pictures.ROOT / "docs").glob("*.md")]
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    for path in (pictures.ROOT / "docs" / "images").iterdir():
+        assert f"images/{path.name})" in text
