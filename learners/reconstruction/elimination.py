@@ -6,11 +6,11 @@ the squared error of a kernel W depends on the data only through `G = X^T X` and
     J(W) = ||Y - X W||_F^2 + eps ||W - W_old||_F^2,   minimal at  W = (G + eps I)^-1 (C + eps W_old)
 
 That kernel is solved for first. Then, until no more may go, the block whose loss raises J least is
-set to its target and all others move to their new optimum (`downdate.py`; single weights:
-`single.py`). So at every step the
-kernel is the best one for what is gone, and one pass gives the error at *every* size. What a block
-is, and what must stay, says `blocks.py`: input channels, single weights, N of M, tiles. The target
-is zero, or the nearest point of a grid: then a weight "goes" by being rounded.
+set to its target and all others move to their new optimum (`downdate.py`; of single weights
+`single.py`). So at every step the kernel is the best one for what is gone, and one pass gives the
+error at *every* size. What a block is, and what must stay, says `blocks.py`: input channels, single
+weights, N of M, tiles. The target is zero, or the nearest point of a grid: then a weight "goes" by
+being rounded.
 
 Reference:
     Hassibi & Stork, "Second Order Derivatives for Network Pruning: Optimal Brain Surgeon", NIPS
