@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pathlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,40 @@ gc.set_threshold(100_000, 20, 20)
 
 if TYPE_CHECKING:
     import keras
+
+# Files that take a minute or more, the longest first. A worker takes one file after the other: one
+# of these at the end would be waited for alone.
+LONGEST = (
+    "docs/docs_test.py",
+    "contract/learners_contract_test.py",
+    "learners/weight_sparsification/learner_test.py",
+    "main_test.py",
+    "utils/graph/keras_io_test.py",
+    "users/metrics_test.py",
+    "learners/filter_pruning/learner_test.py",
+    "learners/search/stage_test.py",
+    "learners/base_test.py",
+    "learners/channel_pruning/learner_test.py",
+    "pipeline/stages_test.py",
+    "flowpress_test.py",
+    "utils/export/files_test.py",
+    "utils/graph/law_test.py",
+    "learners/uniform_quantization_tf/learner_test.py",
+    "docs/sparse_files_test.py",
+    "contract/doors_test.py",
+    "utils/training/fit_test.py",
+    "learners/non_uniform_quantization/learner_test.py",
+    "learners/low_bits/learner_test.py",
+    "learners/low_bits/search_test.py",
+    "utils/export/conversion_test.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; within a file the order stays."""
+    here = pathlib.Path(__file__).parent
+    rank = {here / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
