@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from utils.errors import InputError
 from utils.export.ethos_u import NpuEstimate, Target, estimate
 from utils.export.targets import TARGETS, find_target
 
+if TYPE_CHECKING:
+    from utils.export.tflm import TFLMRunner
+
+NUM_INPUTS = 8  # random ones that two interpreters are compared on
+MAX_APART = 1 / 16  # of the range of an output's integers, between them
 #: Kinds of budget -> what on this computer can say them.
 KNOWN = {"cycles": ("vela",), "sram": ("vela", "tflm")}
 
@@ -67,7 +75,8 @@ def device_cost(content: bytes, target: str) -> DeviceCost:
         Its cost.
 
     Raises:
-        InputError: if the tool is missing, or refuses the file.
+        InputError: if the tool is missing, or refuses the file; if TensorFlow Lite Micro gives
+            other numbers than LiteRT.
     """
     device = find_target(target)
     if device.runs == "vela":
@@ -79,6 +88,36 @@ def device_cost(content: bytes, target: str) -> DeviceCost:
 
     with contextlib.closing(TFLMRunner(content)) as runner:
         arena = runner.arena_bytes()
+        _compare(content, runner)
     fast = device.fast
     names = () if fast is None else {each.name for each in runner.graph.operators} - fast
     return DeviceCost(target=target, sram_bytes=arena, reference_operators=tuple(sorted(names)))
+
+
+def _compare(content: bytes, runner: TFLMRunner) -> None:
+    """Refuse a file for which the interpreter's outputs are far from those of LiteRT.
+
+    Kernels of both round in ways of their own: a few steps are usual. A file with operators of
+    TensorFlow Lite Micro alone is compared when it is made.
+    """
+    if any(operator.name == "CUSTOM" for operator in runner.graph.operators):
+        return
+    from ai_edge_litert.interpreter import Interpreter
+
+    graph, inputs = runner.graph, runner.random_inputs(NUM_INPUTS)
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    for given, found in zip(inputs, runner.run(inputs), strict=True):
+        for number, array in zip(graph.input_order, given, strict=True):
+            interpreter.set_tensor(number, array)
+        interpreter.invoke()
+        for number, ours in zip(graph.output_order, found, strict=True):
+            if np.issubdtype(ours.dtype, np.integer):
+                theirs = interpreter.get_tensor(number)
+                apart = int(np.abs(ours.astype(np.int64) - theirs).max())
+                steps = int(np.iinfo(ours.dtype).max) - int(np.iinfo(ours.dtype).min)
+                if apart > MAX_APART * steps:
+                    raise InputError(
+                        f"TensorFlow Lite Micro gives other numbers than LiteRT for this file: "
+                        f"{apart} of {steps} steps apart at {graph.tensors[number].name!r}."
+                    )

@@ -4,14 +4,21 @@ import pytest
 
 from learners.budget import parse_budget
 from learners.channel_pruning_rmt.config import ChannelPrunedRmtConfig
-from learners.channels.budget import ChannelBudget, channel_layers, count_choices, latency_choices
+from learners.channels.budget import (
+    ChannelBudget,
+    channel_layers,
+    count_choices,
+    cycles_predictor,
+    latency_choices,
+)
+from learners.channels.cost import NetworkCost
 from learners.channels.groups import prunable_groups
 from learners.channels.measured import MeasuredCost
 from learners.search.choices import smallest, untouched
 from tests.learners import networks
 from utils.errors import InputError
 from utils.export.tflite import convert
-from utils.graph import from_keras, to_keras
+from utils.graph import complexity, from_keras, to_keras
 
 
 def wide():
@@ -136,3 +143,25 @@ def test_below_the_budget_is_welcome_without_a_floor(monkeypatch):
     budget = drifting(monkeypatch)
     least = smallest(budget.layers)
     assert np.array_equal(budget.refined(least, floor=0.0), least)
+
+
+def test_cycles_are_those_of_what_takes_longer():
+    """Layer by layer: multiply-adds at 32 in a cycle, or weights at one byte in a cycle."""
+    graph = from_keras(networks.vgg())
+    groups = prunable_groups(graph, ChannelPrunedRmtConfig())
+    cost = NetworkCost(graph, groups)
+    full = np.array([group.size for group in groups])
+    candidates = np.array([full, full // 2, np.maximum(full // 3, 1)])
+    expected = []
+    for row in candidates:
+        cut = cost.cut(row)
+        cycles = 0.0
+        for layer in complexity(cut).rows:
+            arrays = cut.params.get(layer.name, {}).values()
+            kernels = [array.size for array in arrays if array.ndim > 1]
+            cycles += sum(array.size for array in arrays if array.ndim == 1)
+            cycles += sum(max(layer.flops / 32, size) for size in kernels)
+        expected.append(cycles)
+    found = cycles_predictor(cost, "ethos-u55-32")(candidates)
+    np.testing.assert_allclose(found, expected)
+    assert found[0] > found[1] > found[2]

@@ -15,6 +15,19 @@ def test_an_interpreter_says_its_arena(shortcuts_file):
     assert device_cost(shortcuts_file, "tflm").reference_operators == ()
 
 
+def test_an_interpreter_that_computes_something_else_is_found_out(shortcuts_file, monkeypatch):
+    from utils.export import tflm
+
+    real = tflm.TFLMRunner.run
+    monkeypatch.setattr(
+        tflm.TFLMRunner,
+        "run",
+        lambda self, samples: [[-1 - out for out in row] for row in real(self, samples)],
+    )
+    with pytest.raises(InputError, match=r"other numbers than LiteRT .* of 255 steps .* 'head'"):
+        device_cost(shortcuts_file, "tflm")
+
+
 def test_a_compiler_says_cycles(shortcuts_file):
     found = device_cost(shortcuts_file, "ethos-u55")
     direct = estimate(shortcuts_file, Target(accelerator="ethos-u55-128"))
