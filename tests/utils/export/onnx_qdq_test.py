@@ -46,7 +46,9 @@ def _file(trained: PostTrained) -> bytes:
 
 
 def _residual(x: Any) -> Any:
-    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same", name="stem")(x)))
+    x = layers.ReLU()(
+        layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same", name="stem")(x))
+    )
     y = layers.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2)(x)
     z = layers.ZeroPadding2D(1)(layers.MaxPooling2D(3, 2, padding="same")(x))
     z = layers.Conv2D(12, 3, groups=2, activation="relu6")(z)
