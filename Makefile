@@ -34,9 +34,10 @@ demo: $(VENV)/installed
 	$(PY) main.py --model_helper=convnet_at_digits --learner=full-prec,chn-pruned-rmt \
 	  --budget=flops:0.5 --enbl_dst --out_dir=runs/demo --resume=False
 
-# One worker for each core; a file's tests stay together, since they share networks.
+# One worker for each core; a file's tests stay together, since they share networks. The order is
+# that of tests/conftest.py: files that take longest come first.
 test: $(VENV)/installed
-	$(PY) -m pytest -n auto --dist loadfile
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: lint types doctest test
 

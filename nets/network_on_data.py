@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from nets.keras_model_helper import KerasModelHelper
 
-_MANY_SAMPLES, _FEW_SAMPLES = 256, 128  # that the network is tried on; few of large inputs
+_MANY_SAMPLES, _FEW_SAMPLES = 256, 64  # that the network is tried on; few of large inputs
 _LARGE_INPUT = 64 * 64 * 3
 
 

@@ -90,7 +90,8 @@ def test_a_folder_of_images(digits, network, tmp_path, capsys):
     assert report["after"]["top1"] > report["before"]["top1"] - 0.1
     (file,) = (row for row in report["files"] if row["network"] == "after")
     right = predictions(file["path"], images[..., None] / 127.5 - 1) == labels
-    assert file["top1"] == pytest.approx(right.mean())
+    # An input on the edge between two integers may be rounded either way.
+    assert file["top1"] == pytest.approx(right.mean(), abs=1.5 / NUM_TEST)
     assert right.mean() > 0.8
     assert keras.saving.load_model(tmp_path / "out" / "model.keras").count_params() > 0
 

@@ -6,10 +6,11 @@ the squared error of a kernel W depends on the data only through `G = X^T X` and
     J(W) = ||Y - X W||_F^2 + eps ||W - W_old||_F^2,   minimal at  W = (G + eps I)^-1 (C + eps W_old)
 
 That kernel is solved for first. Then, until no more may go, the block whose loss raises J least is
-set to its target and all others move to their new optimum (`downdate.py`). So at every step the
-kernel is the best one for what is gone, and one pass gives the error at *every* size. What a block
-is, and what must stay, says `blocks.py`: input channels, single weights, N of M, tiles. The target
-is zero, or the nearest point of a grid: then a weight "goes" by being rounded.
+set to its target and all others move to their new optimum (`downdate.py`; of single weights
+`single.py`). So at every step the kernel is the best one for what is gone, and one pass gives the
+error at *every* size. What a block is, and what must stay, says `blocks.py`: input channels, single
+weights, N of M, tiles. The target is zero, or the nearest point of a grid: then a weight "goes" by
+being rounded.
 
 Reference:
     Hassibi & Stork, "Second Order Derivatives for Network Pruning: Optimal Brain Surgeon", NIPS
@@ -29,7 +30,7 @@ import scipy.linalg
 
 from learners.reconstruction import single
 from learners.reconstruction.blocks import Blocks
-from learners.reconstruction.course import Aim, Course
+from learners.reconstruction.course import Course
 from learners.reconstruction.downdate import Downdate
 from learners.reconstruction.ridge import RIDGE, factorised
 
@@ -164,7 +165,9 @@ def eliminate(
     _check(gram, cross, blocks)
     reach = None if reach is None else np.broadcast_to(reach, cross.shape)
     present = np.ones(cross.shape, dtype=bool) if present is None else np.asarray(present, bool)
-    absent = _absent(present, cross, blocks)
+    if present.shape != cross.shape:
+        raise ValueError(f"`present` must be {cross.shape}. Received: {present.shape}.")
+    _absent(present, blocks)  # refuses parts of blocks
     if kernel is not None and target is None:
         kernel = np.where(np.diag(gram)[:, None] > 0, kernel, 0.0)
     problem = _Problem.of(gram, cross, kernel, pull)
@@ -173,29 +176,13 @@ def eliminate(
     orders, errors, values = [], [], np.zeros(cross.shape)
     for start in range(0, len(teams), size):
         outputs = teams[start : start + size]
-        if blocks.are_single:
-            order, rises, kernels = single.run(
-                problem.start(outputs[:, 0], present),
-                blocks,
-                aim=None if target is None else _single_aim(target, outputs),
-                reach=None if reach is None else reach[:, outputs[:, 0]],
-            )
-            orders.append(order)
-            errors.append(rises)
-            values[:, outputs[:, 0]] = kernels
-            continue
-        state = problem.downdate(blocks, outputs)
-        course = Course(
-            blocks,
-            len(outputs),
-            aim=None if target is None else _aim(target, len(gram), outputs),
-            reach=None if reach is None else np.swapaxes(reach[:, outputs], 0, 1),
-        )
-        course.leave_out(state, absent[start : start + size])
-        order, (rises,) = course.run([state], [1.0])
+        run = _weights if blocks.are_single else _teams
+        own_present = present[:, outputs.ravel()]
+        own_reach = None if reach is None else reach[:, outputs]
+        order, rises, settled = run(problem, blocks, outputs, target, own_reach, own_present)
         orders.append(order)
         errors.append(rises)
-        values[:, outputs] = state.kernel.swapaxes(0, 1)
+        values[:, outputs] = settled
     return problem.result(blocks, np.concatenate(orders), np.concatenate(errors), values, present)
 
 
@@ -282,16 +269,6 @@ class _Problem:
         """Begin for the teams that consist of some outputs, int [T, width]."""
         return Downdate(self.inverse, self.kernel[:, outputs].swapaxes(0, 1), blocks.members)
 
-    def start(self, outputs: np.ndarray, present: np.ndarray) -> single.Start:
-        """Begin for some outputs, int [T], each weight alone."""
-        return single.Start(
-            self.gram,
-            self.cross[:, outputs],
-            self.inverse,
-            self.kernel[:, outputs],
-            present[:, outputs],
-        )
-
     def result(
         self,
         blocks: Blocks,
@@ -303,22 +280,53 @@ class _Problem:
         return Elimination(blocks, order, errors, self.gram, self.cross, values, present)
 
 
-def _aim(target: Target, num_rows: int, outputs: np.ndarray) -> Aim:
-    """Make of a target for kernels [P, O] one for those of some teams, [T, P, width]."""
-    rows = np.arange(num_rows)[None, :, None]
-    return lambda kernels: target(kernels, rows, outputs[:, None, :])
+def _weights(
+    problem: _Problem,
+    blocks: Blocks,
+    outputs: np.ndarray,
+    target: Target | None,
+    reach: np.ndarray | None,
+    present: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Let single weights of some outputs, int [T, 1], go: order, errors, values [P, T, 1]."""
+    own = outputs[:, 0]
+    start = single.Start(
+        problem.gram, problem.cross[:, own], problem.inverse, problem.kernel[:, own], present
+    )
+    order, rises, kernel = single.run(
+        start,
+        blocks,
+        aim=None if target is None else lambda values, rows: target(values, rows, outputs),
+        reach=None if reach is None else reach[:, :, 0],
+    )
+    return order, rises, kernel[:, :, None]
 
 
-def _single_aim(target: Target, outputs: np.ndarray) -> single.Aim:
-    """Make of a target for kernels [P, O] one for some rows of some outputs, int [T, 1]."""
-    return lambda values, rows: target(values, rows, outputs)
+def _teams(
+    problem: _Problem,
+    blocks: Blocks,
+    outputs: np.ndarray,
+    target: Target | None,
+    reach: np.ndarray | None,
+    present: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Let blocks of some teams, int [T, width], go: order, errors, values [P, T, width]."""
+    state = problem.downdate(blocks, outputs)
+    rows = np.arange(len(problem.gram))[None, :, None]
+    course = Course(
+        blocks,
+        len(outputs),
+        aim=None if target is None else lambda kernels: target(kernels, rows, outputs[:, None, :]),
+        reach=None if reach is None else reach.swapaxes(0, 1),
+    )
+    course.leave_out(state, _absent(present, blocks))
+    order, (rises,) = course.run([state], [1.0])
+    return order, rises, state.kernel.swapaxes(0, 1)
 
 
-def _absent(present: np.ndarray, cross: np.ndarray, blocks: Blocks) -> np.ndarray:
+def _absent(present: np.ndarray, blocks: Blocks) -> np.ndarray:
     """Say which blocks are not there: boolean [T, B]."""
-    if present.shape != cross.shape:
-        raise ValueError(f"`present` must be {cross.shape}. Received: {present.shape}.")
-    num_teams = cross.shape[1] // blocks.width
+    num_teams = present.shape[1] // blocks.width
     missing = ~present.reshape(len(present), num_teams, blocks.width)
     real = (blocks.members >= 0)[:, :, None, None]
     parts = missing[blocks.members]  # [B, c, T, width]

@@ -31,7 +31,7 @@ from learners.reconstruction.ridge import RIDGE, factorised
 
 BATCH = 128  # rows settled between two updates of all others
 MAX_PASSES = 20
-MAX_WORK = 10**11  # O P^3 up to which outputs round in orders of their own: some 20 s on a core
+MAX_WORK = 10**11  # O P^3 up to which outputs round in orders of their own: some 12 s on a core
 
 
 def round_kernel(

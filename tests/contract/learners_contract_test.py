@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import learners
-from nets.backbones import convnet
 from tests.learners.runs import TWO_STEPS, compress
 from utils.graph import complexity, from_keras
 from utils.training import callbacks
@@ -67,21 +66,11 @@ def run(learner, network, folder, **flags):
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    """Train a narrow convnet_at_digits: a row takes as long as its layers are wide."""
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((8, 8, 1), name="images")
-    narrow = keras.Model(inputs, convnet.build(inputs, 10, widths=(8, 16, 16)), name="narrow")
-    folder = tmp_path_factory.mktemp("narrow")
-    return compress("full-prec", folder, narrow, nb_epochs="4", lrn_rate_init=0.05).model
-
-
-@pytest.fixture(scope="module")
-def finished(network):
+def finished(narrow_digits):
     """Give a row's run, with its .tflite files; each is done once."""
     with tempfile.TemporaryDirectory() as root:
         yield functools.cache(
-            lambda learner: run(learner, network, f"{root}/{learner}", tflite="float32,int8")
+            lambda learner: run(learner, narrow_digits, f"{root}/{learner}", tflite="float32,int8")
         )
 
 
@@ -102,12 +91,12 @@ def assert_same_weights(one, other):
         np.testing.assert_array_equal(first, second)
 
 
-def test_two_training_steps_change_the_weights(learner, finished, network):
+def test_two_training_steps_change_the_weights(learner, finished, narrow_digits):
     report = finished(learner)
     end = report.training[-1]
     assert (end.stage.partition(":")[0], end.step) == (learner, 2)
     assert all(np.isfinite(point.loss) for point in report.training)
-    last = [model.weights[-1] for model in (report.model, network)]
+    last = [model.weights[-1] for model in (report.model, narrow_digits)]
     assert not np.array_equal(*last)
 
 
@@ -122,7 +111,7 @@ def test_artefact_restores_to_the_same_bits(learner, finished):
 
 
 def test_interrupted_run_of_the_same_seed_resumes_to_the_same_bits(
-    learner, finished, network, tmp_path, monkeypatch
+    learner, finished, narrow_digits, tmp_path, monkeypatch
 ):
     """Up to the interruption everything is done anew: the same seed gives the same result, too."""
     count = callbacks.Recorder.on_train_batch_end
@@ -135,9 +124,9 @@ def test_interrupted_run_of_the_same_seed_resumes_to_the_same_bits(
     with monkeypatch.context() as patch:
         patch.setattr(callbacks.Recorder, "on_train_batch_end", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run(learner, network, tmp_path, save_step=1)
+            run(learner, narrow_digits, tmp_path, save_step=1)
     assert not (tmp_path / "model.keras").exists()
-    resumed = run(learner, network, tmp_path, save_step=1)
+    resumed = run(learner, narrow_digits, tmp_path, save_step=1)
     assert_same_weights(resumed.model, finished(learner).model)
     assert figures(resumed) == figures(finished(learner))
 
@@ -178,9 +167,9 @@ def test_every_learner_has_a_row(learner):
     assert list(TABLE) == list(learners.LEARNERS)
 
 
-def test_finished_run_is_not_repeated(learner, finished, network):
+def test_finished_run_is_not_repeated(learner, finished, narrow_digits):
     report = finished(learner)  # last: the repetition writes no .tflite files beside its network
     folder = pathlib.Path(report.after.path).parent
-    again = run(learner, network, folder)
+    again = run(learner, narrow_digits, folder)
     assert_same_weights(again.model, report.model)
     assert figures(again) == figures(report)

@@ -4,6 +4,7 @@ import ast
 import pathlib
 
 import main
+from tests.conftest import LONGEST
 
 ROOT = pathlib.Path(main.__file__).resolve().parent
 FOLDERS = ("utils", "rl_agents", "datasets", "nets", "learners", "pipeline", "tools", "benchmarks")
@@ -49,6 +50,11 @@ def test_every_test_has_its_source():
         stem = inner.stem.removesuffix("_test")
         names = {stem, {"init": "__init__", "main": "__main__"}.get(stem, stem)}
         assert any(inner.parent / name in known for name in names), inner
+
+
+def test_files_that_take_longest_are_there():
+    for name in LONGEST:
+        assert (ROOT / "tests" / name).is_file(), name
 
 
 def test_search_speaks_of_no_quantity_and_reconstruction_needs_none():

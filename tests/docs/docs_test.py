@@ -47,7 +47,7 @@ _TINY = {
         "--nb_repts_warmup=0",
     ],
     "channel": ["--cp_nb_batches=2", "--cp_nb_rlouts=3", "--cp_nb_rlouts_min=3"],
-    "chn-pruned-rmt": ["--cpr_nb_smpls=100"],
+    "chn-pruned-rmt": ["--cpr_nb_smpls=100", "--cpr_nb_crops_per_smpl=2"],
     "chn-pruned-gpu": ["--cpg_nb_smpls=100", "--cpg_nb_iters_layer=20"],
     "dis-chn-pruned": [
         "--dcp_nb_smpls=100",
@@ -56,8 +56,9 @@ _TINY = {
     ],
     "filter-pruned": ["--fp_nb_smpls=100", "--tflite=none"],
     "soft-pruned": ["--sfp_thresholds=0.6,0.5", "--sfp_max_retrains=0", "--tflite=none"],
-    "uniform": ["--uql_nb_smpls=100"],
-    "non-uniform": ["--nuql_nb_smpls=100"],
+    # The widest layer would take most of the time of rounding.
+    "uniform": ["--uql_nb_smpls=100", "--uql_skip_op_names=fc1"],
+    "non-uniform": ["--nuql_nb_smpls=100", "--nuql_skip_op_names=fc1"],
     "full-prec,uniform": ["--nb_epochs=0.1,0"],
     "weight-sparse": ["--ws_nb_smpls=100", "--ws_nb_crops_per_smpl=2"],
     "full-prec,weight-sparse": ["--nb_epochs=0,0", "--ws_nb_smpls=100"],

@@ -2,7 +2,7 @@
 
     python tools/benchmark/estimate_ethos_u.py --model_file=a.tflite,b.tflite
 
-Arm's compiler `vela` (pip install -e '.[npu]') encodes the weights and estimates cycles of one
+Arm's compiler `vela` (pip install '.[npu]') encodes the weights and estimates cycles of one
 inference from compute and memory traffic. Operators that stay on the CPU are listed; their time is
 not in the figures. --per_operator lists where the cycles go.
 """

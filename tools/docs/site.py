@@ -49,7 +49,21 @@ def taken_in(source: str) -> str:
     text = (ROOT / source).read_text(encoding="utf-8")
     if not source.endswith(".md"):
         return f"# Licence\n\n```\n{text}\n```\n"
-    folder = (ROOT / source).parent
+    return _with_links(text, (ROOT / source).parent)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Let links to what was taken in lead to its page."""
+    return _with_links(markdown, ROOT / "docs")
+
+
+def _with_links(text: str, folder: pathlib.Path) -> str:
+    """Turn links between files of the checkout into links between pages.
+
+    Args:
+        text: Markdown.
+        folder: where its file lies.
+    """
     pages = {(ROOT / path).resolve(): page for page, path in TAKEN_IN.items()}
 
     def moved(link: re.Match[str]) -> str:

@@ -25,10 +25,13 @@ from learners.post_training.config import PostTrainingConfig
 from tools.command import run_command
 from tools.conversion.quantization_source import QuantizationSource, helper_configs, open_source
 from utils.command import out
+from utils.errors import InputError
 from utils.files import atomic_path, check_writable
 from utils.flags import Parsed, flag, group
 
 if TYPE_CHECKING:
+    from learners.post_training.recipe import PostTrained
+    from tools.conversion.quantization_source import Opened
     from utils.quantization.distances import LayerDistance
 
 _HEADINGS = ("layer", "alone", "dB", "inside", "dB", "what to do")
@@ -64,6 +67,8 @@ def main(argv: Sequence[str]) -> int:
 def _run(parsed: Parsed) -> None:
     config: QuantizationErrorConfig = parsed.configs[QuantizationErrorConfig]
     config.quantization.check()
+    if not config.quantization.scheme.is_quantized:
+        raise InputError("`strategy` null quantizes nothing. Choose another one.")
     for path in (config.csv_file, config.picture):
         if path:
             check_writable(path)
@@ -81,13 +86,21 @@ def _run(parsed: Parsed) -> None:
     )
     ranked = sorted(rows, key=lambda row: -row.alone.distance)
     out.print(_table(ranked[: config.num_rows]))
-    last = next(row for row in reversed(rows))
-    out.print(f"final distance {last.inside.distance:.6g}", highlight=False)
+    out.print(f"final distance {_final(trained, source):.6g}", highlight=False)
     if config.csv_file:
         with atomic_path(config.csv_file) as temporary:
             temporary.write_text(as_csv(ranked), encoding="utf-8")
     if config.picture:
         draw(rows, config.picture)
+
+
+def _final(trained: PostTrained, source: Opened) -> float:
+    """Give the distance of the network's output."""
+    from tools.conversion.strategy_table import Evaluation, scored
+    from utils.graph import to_keras
+
+    data = Evaluation(inputs=source.batches, labels=None, count=0)
+    return scored("", data, to_keras(trained.before), to_keras(trained.simulated())).distance
 
 
 def _table(rows: Sequence[LayerDistance]) -> Any:

@@ -5,7 +5,7 @@ import dataclasses
 from utils.errors import InputError
 from utils.export.exporters import EXPORTERS, require_package
 from utils.export.targets import NAMES, find_target
-from utils.export.targets_cost import require_tools
+from utils.export.targets_tools import require_tools
 from utils.flags import flag, group, nearest
 
 #: The kinds of `.tflite` file, in the order in which they are written and reported.

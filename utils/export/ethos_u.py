@@ -162,7 +162,7 @@ def require_vela() -> None:
     if importlib.util.find_spec("ethosu") is None:
         raise InputError(
             "estimates for Ethos-U need the package ethos-u-vela, which is not installed. Install "
-            "the extra `npu`: pip install -e '.[npu]'."
+            "the extra `npu`: pip install '.[npu]'."
         )
 
 

@@ -118,7 +118,7 @@ class _Network:
             self._names[Ref(node.name)] = self._rounded(Ref(node.name), found)
         outputs = [self._output(ref) for ref in leaves(self._graph.output_structure)]
         constants = [
-            numpy_helper.from_array(np.ascontiguousarray(values), name)
+            numpy_helper.from_array(np.array(values, order="C"), name)
             for name, values in self._writer.constants.items()
         ]
         made = helper.make_graph(

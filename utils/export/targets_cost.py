@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from utils.errors import InputError
-from utils.export.ethos_u import NpuEstimate, Target, estimate, require_vela
+from utils.export.ethos_u import NpuEstimate, Target, estimate
 from utils.export.targets import TARGETS, find_target
 
 if TYPE_CHECKING:
@@ -39,22 +38,6 @@ class DeviceCost:
     sram_bytes: int
     estimate: NpuEstimate | None = None
     reference_operators: tuple[str, ...] = ()
-
-
-def require_tools(target: str) -> None:
-    """Refuse a target whose package is missing.
-
-    Raises:
-        InputError: names the package and the extra that installs it.
-    """
-    runs = find_target(target).runs
-    if runs == "vela":
-        require_vela()
-    if runs == "tflm" and importlib.util.find_spec("tflite_micro") is None:
-        raise InputError(
-            f"the target {target} needs the package tflite-micro, which is not installed. Install "
-            "the extra `tflm`: pip install '.[tflm]'."
-        )
 
 
 def check_known(kind: str, target: str | None) -> None:

@@ -40,8 +40,8 @@ def kernels_of(model: keras.Model) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def by_moments(trained_digits: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return run(trained_digits, tmp_path_factory.mktemp("obq"), uql_rounding="obq")
+def by_moments(narrow_digits: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return run(narrow_digits, tmp_path_factory.mktemp("obq"), uql_rounding="obq")
 
 
 def test_weights_lie_on_grids_of_their_bits(by_moments: Report) -> None:
@@ -55,9 +55,9 @@ def test_weights_lie_on_grids_of_their_bits(by_moments: Report) -> None:
 
 
 def test_moments_are_worth_their_while(
-    by_moments: Report, trained_digits: keras.Model, tmp_path: pathlib.Path
+    by_moments: Report, narrow_digits: keras.Model, tmp_path: pathlib.Path
 ) -> None:
-    plain = run(trained_digits, tmp_path)
+    plain = run(narrow_digits, tmp_path)
     assert by_moments.after.top1 is not None
     assert plain.after.top1 is not None
     assert by_moments.after.top1 > plain.after.top1
@@ -67,9 +67,9 @@ def test_moments_are_worth_their_while(
 
 
 def test_the_accuracy_is_that_with_quantized_activations(
-    trained_digits: keras.Model, tmp_path: pathlib.Path
+    narrow_digits: keras.Model, tmp_path: pathlib.Path
 ) -> None:
-    report = run(trained_digits, tmp_path, uql_activation_bits=1, uql_weight_bits=8)
+    report = run(narrow_digits, tmp_path, uql_activation_bits=1, uql_weight_bits=8)
     helper = make_run("uniform", tmp_path)[1]
     own = evaluate(report.model, None, helper).top1
     assert report.after.top1 is not None
@@ -100,9 +100,9 @@ def test_zeros_of_layers_that_are_not_quantized_stay_too() -> None:
 
 
 def test_zeros_that_were_there_stay_in_training(
-    trained_digits: keras.Model, tmp_path: pathlib.Path
+    narrow_digits: keras.Model, tmp_path: pathlib.Path
 ) -> None:
-    sparse = copied(trained_digits)
+    sparse = copied(narrow_digits)
     rng = np.random.default_rng(0)
     masks = []
     for weight in sparse.weights:

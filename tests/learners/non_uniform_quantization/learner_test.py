@@ -16,14 +16,14 @@ def run(network, folder, **values):
 
 
 @pytest.fixture(scope="module")
-def rounded(trained_digits, tmp_path_factory):
-    return run(trained_digits, tmp_path_factory.mktemp("rounded"), nb_epochs="0")
+def rounded(narrow_digits, tmp_path_factory):
+    return run(narrow_digits, tmp_path_factory.mktemp("rounded"), nb_epochs="0")
 
 
 def test_without_training_the_network_has_its_bits_and_nearly_its_accuracy(
-    rounded, trained_digits, tmp_path
+    rounded, narrow_digits, tmp_path
 ):
-    report = run(trained_digits, tmp_path, nb_epochs="0", nuql_rounding="obq")
+    report = run(narrow_digits, tmp_path, nb_epochs="0", nuql_rounding="obq")
     found = [weight_facts.bits([kernel]) for kernel in kernels_of(report.model)]
     assert max(found[1:-1]) <= 2
     assert found[-1] <= 8
@@ -34,10 +34,8 @@ def test_without_training_the_network_has_its_bits_and_nearly_its_accuracy(
 
 
 @pytest.mark.parametrize("mode", ["clusters", "both"])
-def test_codebooks_move_and_weights_stay_with_theirs_or_not(
-    mode, rounded, trained_digits, tmp_path
-):
-    report = run(trained_digits, tmp_path, nuql_opt_mode=mode)
+def test_codebooks_move_and_weights_stay_with_theirs_or_not(mode, rounded, narrow_digits, tmp_path):
+    report = run(narrow_digits, tmp_path, nuql_opt_mode=mode)
     pairs = list(zip(kernels_of(rounded.model), kernels_of(report.model), strict=True))[1:-1]
     for before, after in pairs:
         assert not np.isin(np.unique(after), before).all()
@@ -47,17 +45,17 @@ def test_codebooks_move_and_weights_stay_with_theirs_or_not(
             assert all(np.unique(after.ravel()[clusters.ravel() == c]).size == 1 for c in range(4))
 
 
-def test_mode_weights_leaves_the_codebooks_as_they_are(rounded, trained_digits, tmp_path):
-    report = run(trained_digits, tmp_path, lrn_rate_ft=1.0)
+def test_mode_weights_leaves_the_codebooks_as_they_are(rounded, narrow_digits, tmp_path):
+    report = run(narrow_digits, tmp_path, lrn_rate_ft=1.0)
     pairs = list(zip(kernels_of(rounded.model), kernels_of(report.model), strict=True))[1:-1]
     assert any((before != after).any() for before, after in pairs)
     for before, after in pairs:
         assert np.isin(after, before).all()
 
 
-def test_zeros_and_codebooks_of_a_sparse_network_are_in_the_packed_file(trained_digits, tmp_path):
+def test_zeros_and_codebooks_of_a_sparse_network_are_in_the_packed_file(narrow_digits, tmp_path):
     compress(
-        "weight-sparse,non-uniform", tmp_path, copied(trained_digits), nb_epochs="0,0",
+        "weight-sparse,non-uniform", tmp_path, copied(narrow_digits), nb_epochs="0,0",
         ws_prune_ratio=0.6, ws_criterion="magnitude", ws_prune_ratio_prtl="uniform",
         nuql_rounding="nearest", nuql_weight_bits=3, tflite="none",
     )  # fmt: skip

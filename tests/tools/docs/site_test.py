@@ -47,5 +47,11 @@ def test_links_lead_to_the_pages(checkout):
     )
 
 
+def test_links_of_pages_lead_there_too(checkout):
+    assert site.on_page_markdown("[a](../benchmarks/results.md#x) [b](export.md) [c](#y)") == (
+        "[a](results.md#x) [b](export.md) [c](#y)"
+    )
+
+
 def test_a_text_is_shown_as_it_is(checkout):
     assert site.taken_in("LICENSE") == "# Licence\n\n```\nDo <what> you like.\n\n```\n"

@@ -29,3 +29,5 @@ def test_layers_are_ranked_written_and_drawn(tmp_path, capsys):
         expected = -20 * np.log10(float(row["alone_distance"]))
         np.testing.assert_allclose(float(row["alone_sqnr_db"]), expected)
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*data, "--strategy=null"]) == 2
+    assert "quantizes nothing" in capsys.readouterr().err

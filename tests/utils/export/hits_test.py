@@ -65,3 +65,20 @@ def test_nothing_is_guessed(logits):
     assert hits_of([({"a": labels}, logits)], right) is None
     assert hits_of([(labels, [logits, logits])], right) is None
     assert hits_of([(labels, logits), (None, logits)], right) is None
+
+
+def test_choices_of_one_class_per_sample():
+    hits = Hits()
+    hits.add(np.array([[0], [2]]), np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1]]))
+    hits.add(np.array([[1]]), np.array([[0.0, 1.0, 0.0]]))
+    found = hits.choices(2 / 3)
+    np.testing.assert_array_equal(found.labels, [0, 2, 1])
+    np.testing.assert_array_equal(found.chosen, [0, 1, 1])
+    assert hits.choices(0.0) is None  # no rule gives that accuracy
+
+
+def test_no_choices_where_a_sample_has_several_classes():
+    hits = Hits()
+    hits.add(np.array([[0, 1]]), np.array([[[0.9, 0.1], [0.2, 0.8]]]))
+    assert hits.of(1.0) is not None
+    assert hits.choices(1.0) is None

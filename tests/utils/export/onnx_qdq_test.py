@@ -46,7 +46,9 @@ def _file(trained: PostTrained) -> bytes:
 
 
 def _residual(x: Any) -> Any:
-    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same")(x)))
+    x = layers.ReLU()(
+        layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same", name="stem")(x))
+    )
     y = layers.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2)(x)
     z = layers.ZeroPadding2D(1)(layers.MaxPooling2D(3, 2, padding="same")(x))
     z = layers.Conv2D(12, 3, groups=2, activation="relu6")(z)
@@ -112,7 +114,7 @@ def test_what_tensorrt_takes() -> None:
             assert constants[node.input[2]].dtype == np.float32
     kernels = [name for name in constants if name.endswith("kernel/q")]
     assert len(kernels) == 4 and all(constants[name].dtype == np.int8 for name in kernels)
-    assert constants["conv2d/kernel/scale"].shape == (6,)
+    assert constants["stem/kernel/scale"].shape == (6,)
 
 
 def test_biases_are_integers_for_onnx_runtime() -> None:
