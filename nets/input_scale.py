@@ -38,6 +38,18 @@ class Affine:
     add: tuple[float, ...]
     reverse: bool = False
 
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Give mean and deviation, `(x - mean) / deviation`; None where channels are reversed.
+
+        Example:
+            >>> Affine((2.0, 4.0), (-1.0, 1.0)).normalization()
+            ((0.5, -0.25), (0.5, 0.25))
+        """
+        if self.reverse:
+            return None
+        pairs = tuple(zip(self.multiply, self.add, strict=True))
+        return tuple(-add / multiply for multiply, add in pairs), tuple(1 / m for m, _ in pairs)
+
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         """Apply it to float32 inputs [batch, …, channels]."""
         import tensorflow as tf

@@ -19,10 +19,11 @@ from datasets.user_data.fit import fitting_shape
 from datasets.user_data.parts import GivenData, Part, UserData
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.config import NetworkOnDataConfig
-from nets.input_scale import RAW, Choice, affine, candidates, choose, scale_of_layers
+from nets.input_scale import RAW, Affine, Choice, affine, candidates, choose, scale_of_layers
 from nets.task import VALUES, Task, find_task
 from utils.command import notes
 from utils.errors import InputError
+from utils.export.data_facts import DataFacts
 
 if TYPE_CHECKING:
     import keras
@@ -194,6 +195,11 @@ class ModelHelper(AbstractModelHelper):
         return Path(self._source).name or self._source
 
     @property
+    def data_facts(self) -> DataFacts:
+        """The names of the classes, where they have names, and what was told of the scale."""
+        return DataFacts() if self._ready is None else self._ready.data_facts()
+
+    @property
     def steps_per_epoch(self) -> int:
         """Training steps per epoch."""
         if self._ready is None:
@@ -304,9 +310,19 @@ class _Ready:
         return tuple(pixels.mean(axis=0).tolist()), tuple(deviations.tolist())
 
     def _feed(self, scale: str) -> Feed:
+        return Feed(scaled=self._affine(scale), **self._feed_facts)
+
+    def _affine(self, scale: str) -> Affine:
         mean, std = self._statistics if scale == "standard" else ((), ())
-        white = self._data.train.inputs.white
-        return Feed(scaled=affine(scale, white=white, mean=mean, std=std), **self._feed_facts)
+        return affine(scale, white=self._data.train.inputs.white, mean=mean, std=std)
+
+    def data_facts(self) -> DataFacts:
+        """Say what users of a file must know of the data."""
+        scaled, white = self._affine(self.choice.scale), self._data.train.inputs.white
+        normalization = None if white is None else scaled.normalization()
+        mean, std = normalization or ((), ())
+        labels = tuple(map(str, self._data.classes))
+        return DataFacts(labels=labels, mean=mean, std=std, is_image=white is not None)
 
     # --- in words -----------------------------------------------------------------------------
 

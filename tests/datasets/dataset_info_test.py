@@ -12,6 +12,7 @@ def test_every_module_offers_the_same(name):
     assert module.INFO.name == name
     channels = module.INFO.image_shape[-1]
     assert len(module.INFO.mean) == len(module.INFO.std) == channels
+    assert len(set(module.INFO.class_names)) == module.INFO.num_classes
     assert callable(module.load)
     assert callable(module.build)
 

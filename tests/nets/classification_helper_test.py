@@ -15,6 +15,15 @@ def test_facts_come_from_the_data_set():
     assert (helper.model_name, helper.dataset_name) == ("convnet", "digits")
 
 
+def test_facts_for_users_of_a_file_normalize_raw_pixels():
+    helper = ModelHelper(CONFIG)
+    facts = helper.data_facts
+    raw = digits_dataset.load(CONFIG.data).test_images[:8].astype(np.float64)
+    seen, _ = next(iter(helper.build_dataset_eval()))
+    np.testing.assert_allclose((raw - facts.mean) / facts.std, seen[:8], atol=1e-5)
+    assert facts.labels == tuple("0123456789") and facts.is_image
+
+
 def test_builders_follow_flags_seed_and_step():
     helper = ModelHelper(CONFIG, seed=4)
     images, labels = next(iter(helper.build_dataset_train(first_step=7)))

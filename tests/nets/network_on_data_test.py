@@ -55,6 +55,8 @@ def test_scale_loss_and_facts(network, arrays, capsys):
     assert "right on 40 of 40 training samples (100.0%)" in told
     images, labels = next(iter(made.build_dataset_eval()))
     np.testing.assert_allclose(images, IMAGES[40:] / 127.5 - 1, atol=1e-6)
+    facts = made.data_facts
+    assert (facts.mean, facts.std, facts.is_image) == ((127.5,), (127.5,), True)
     loss, metrics = made.calc_loss(labels, model(images), [])
     logits = np.asarray(model(images))
     wanted = np.log1p(np.exp(logits[:, 0] - logits[:, 1]) ** np.where(LABELS[40:] == 1, 1, -1))

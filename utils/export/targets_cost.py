@@ -15,7 +15,7 @@ from utils.export.targets import TARGETS, find_target
 if TYPE_CHECKING:
     from utils.export.tflm import TFLMRunner
 
-NUM_INPUTS = 8  # random ones that two interpreters are compared on
+NUM_INPUTS = 2  # random ones that two interpreters are compared on
 MAX_APART = 1 / 16  # of the range of an output's integers, between them
 #: Kinds of budget -> what on this computer can say them.
 KNOWN = {"cycles": ("vela",), "sram": ("vela", "tflm")}
