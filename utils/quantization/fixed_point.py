@@ -114,7 +114,7 @@ def scaled_once(values: np.ndarray, by: Multiplier) -> np.ndarray:
     return found
 
 
-def high_product(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
+def high_product(values: np.ndarray | int, factor: np.ndarray | int) -> np.ndarray:
     """Give `values factor / 2^31`, rounded to nearest."""
     product = np.asarray(values, np.int64) * factor
     nudged = product + np.where(product >= 0, 1 << (_BITS - 1), 1 - (1 << (_BITS - 1)))
