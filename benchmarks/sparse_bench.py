@@ -1,9 +1,10 @@
 """Weight sparsification on the pretrained ResNet-20 of CIFAR-10 (dense 91.73), and on small nets.
 
 Without training: 5,000 training images, from 70 % on each layer's share by its sensitivity, every
-weight that stays at its optimum; beside it the same ratio by magnitude alone. With training: 4 epochs, batch 128, distilled
-from the dense network, reported is the last epoch on the 10,000 test images, the mean of three
-seeds. Ratios are of the kernels up for pruning: all but the first layer's.
+weight that stays at its optimum; beside it the same ratio by magnitude alone. With training: 4
+epochs, batch 128, distilled from the dense network, reported is the last epoch on the 10,000 test
+images, the mean of three seeds. Ratios are of the kernels up for pruning: all but the first
+layer's.
 """
 
 from __future__ import annotations
