@@ -91,6 +91,15 @@ def test_closed_form_without_training_beats_magnitude(trained_digits, tmp_path):
     assert errors["conv1"] is None and 0.0 < errors["fc1"] < 1.0
 
 
+def test_shares_by_sensitivity_meet_the_ratio_and_differ(narrow_digits, tmp_path):
+    flags = {**QUICK, "ws_prune_ratio_prtl": "sensitivity", "ws_prune_ratio": 0.8, "nb_epochs": "0"}
+    report = compress("weight-sparse", tmp_path, started(narrow_digits), **flags)
+    assert sparsity(report.model) == pytest.approx(0.8, abs=1e-3)
+    found = [np.mean(array == 0) for array in list(kernels(report.model).values())[1:]]
+    assert max(found) - min(found) > 0.1
+    assert "tables" in report.seconds
+
+
 def test_two_of_four_is_held_along_input_channels(trained_digits, tmp_path):
     flags = {**CLOSED, "ws_granularity": "2:4", "nb_epochs": TWO_STEPS}
     report = compress("weight-sparse", tmp_path, started(trained_digits), **flags)
