@@ -22,6 +22,9 @@ RAW = "raw"
 SCALES = ("0..1", "0..255", "-1..1", "imagenet", "caffe", "standard", RAW)
 """What `--scale` takes."""
 
+COLOR_SCALES = ("imagenet", "caffe")
+"""Those of them that are for three channels."""
+
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red
 _SURE = 0.9  # an accuracy that a wrong scale does not reach
@@ -113,7 +116,7 @@ def candidates(
         return (RAW,)
     likely = [own] if own else []
     likely += [RAW] if as_they_are else []
-    color = ["imagenet", "caffe"] if shape[-1] == 3 else []
+    color = COLOR_SCALES if len(shape) == 3 and shape[-1] == 3 else ()
     likely += ["0..1", "-1..1", *color, "standard", "0..255", RAW]
     same_as_raw = {1.0: "0..1", 255.0: "0..255"}.get(white)
     named = [same_as_raw if name == RAW and same_as_raw else name for name in likely]

@@ -19,7 +19,17 @@ from datasets.user_data.fit import fitting_shape
 from datasets.user_data.parts import GivenData, Part, UserData
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.config import NetworkOnDataConfig
-from nets.input_scale import RAW, Affine, Choice, affine, candidates, choose, scale_of_layers
+from nets.input_scale import (
+    COLOR_SCALES,
+    RAW,
+    SCALES,
+    Affine,
+    Choice,
+    affine,
+    candidates,
+    choose,
+    scale_of_layers,
+)
 from nets.task import VALUES, Task, find_task
 from utils.command import notes
 from utils.errors import InputError
@@ -96,7 +106,13 @@ class ModelHelper(AbstractModelHelper):
                 ready.feed.ordered(ready.train, self._batch_size),
                 ready.feed.ordered(ready.test, self.config.batch_size_eval),
             )
-        return KerasModelHelper(network, *splits, self.config, self.seed)
+        helper = KerasModelHelper(network, *splits, self.config, self.seed)
+        if ready is None:
+            line = _first_batch(helper, network)
+            notes.print(
+                f"note: {Path(str(self.config.model)).name} on {data.name}: {line}", markup=False
+            )
+        return helper
 
     # --- data ---------------------------------------------------------------------------------
 
@@ -278,12 +294,8 @@ class _Ready:
             own=own,
             as_they_are=stored is not None and stored.dtype.kind == "f",
         )
-        if given is not None and white is None and given != RAW:
-            raise InputError(
-                f"`scale` is for images whose values lie in 0..1 or 0..255. Received: "
-                f"--scale={given} for {self._data.name}, whose inputs are taken as they are. Leave "
-                "it out."
-            )
+        if given is not None:
+            self._check_given(given, white)
         return choose(
             names,
             self._score,
@@ -293,6 +305,26 @@ class _Ready:
             is_told=own is not None,
         )
 
+    def _check_given(self, scale: str, white: float | None) -> None:
+        """Refuse a scale that these inputs cannot have."""
+        if white is None and scale != RAW:
+            raise InputError(
+                "`scale` is for images whose values lie in 0..1 or 0..255. Received: "
+                f"--scale={scale} for {self._data.name}, whose inputs are taken as they are. Leave "
+                "it out."
+            )
+        if scale in COLOR_SCALES and self._num_channels != len("rgb"):
+            others = ", ".join(name for name in SCALES if name not in COLOR_SCALES)
+            raise InputError(
+                f"--scale={scale} is for images of three channels; the network takes inputs of "
+                f"shape {self._shape}. Give another: {others}."
+            )
+
+    @property
+    def _num_channels(self) -> int:
+        """Channels of an image; those of flat rows are not told apart."""
+        return self._shape[-1] if len(self._shape) == len("hwc") else 1
+
     def _score(self, scale: str) -> float:
         batches = self._feed(scale).ordered(self._tried, 64)
         outputs = [np.asarray(self._network(inputs, training=False)) for inputs, _ in batches]
@@ -301,11 +333,12 @@ class _Ready:
     @functools.cached_property
     def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation of each channel, of inputs divided by white."""
-        if self._data.mean is not None and self._data.std is not None:
-            return self._data.mean, self._data.std
+        mean, std = self._data.mean, self._data.std
+        if mean is not None and std is not None and len(mean) == self._num_channels:
+            return mean, std
         raw = Feed(scaled=lambda inputs: inputs, **self._feed_facts).ordered(self._tried, 64)
         pixels = np.concatenate([np.asarray(inputs) for inputs, _ in raw])
-        pixels = pixels.reshape(-1, self._shape[-1]) / float(self._tried.inputs.white or 1)
+        pixels = pixels.reshape(-1, self._num_channels) / float(self._tried.inputs.white or 1)
         deviations = np.maximum(pixels.std(axis=0), 1e-6)
         return tuple(pixels.mean(axis=0).tolist()), tuple(deviations.tolist())
 
@@ -356,6 +389,15 @@ class _Ready:
             f"classes, numbered in this order{order}, and on inputs as "
             "--scale=0..1|0..255|-1..1|imagenet makes them?"
         )
+
+
+def _first_batch(helper: KerasModelHelper, network: keras.Model) -> str:
+    """Say what a network reaches on the first batch, where batches are all that is given."""
+    inputs, labels = next(iter(helper.build_dataset_eval()))
+    loss, metrics = helper.calc_loss(labels, network(inputs, training=False), [])
+    reached = {"loss": loss, **metrics}
+    words = ", ".join(f"{name} {float(value):.4g}" for name, value in reached.items())
+    return f"before anything is done {words} on the first batch of test_data()."
 
 
 def _reached(task: Task, score: float, count: int) -> str:

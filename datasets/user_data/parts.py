@@ -7,6 +7,7 @@ are arrays, or files that are read and decoded when their turn comes.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -92,14 +93,21 @@ class Stored:
         """Gather; values keep their order where the shape is another."""
         import tensorflow as tf
 
-        with tf.device("CPU:0"):
-            everything = tf.constant(self.array)
+        everything = self._tensor
 
         def gather(rows: tf.Tensor) -> tf.Tensor:
             found = tf.cast(tf.gather(everything, rows), tf.float32)
             return tf.reshape(found, [-1, *shape])
 
         return gather
+
+    @functools.cached_property
+    def _tensor(self) -> tf.Tensor:
+        """The array for graphs: one copy for all data sets that are made of it."""
+        import tensorflow as tf
+
+        with tf.device("CPU:0"):
+            return tf.constant(self.array)
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Do nothing: nothing is decoded."""

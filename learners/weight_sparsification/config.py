@@ -19,6 +19,7 @@ _PROTOCOL = "ws_prune_ratio_prtl"
 _STEP = ("ws_schedule", "step")
 _TABLES = "a roll-out looks up kernels that were refitted in closed form before the search"
 OBS = "obs"
+SENSITIVITY = "sensitivity"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,9 @@ class WeightSparseConfig(LearnerConfig):
     prune_ratio_prtl: str = flag(
         "optimal",
         "How the layers share it. uniform: one ratio for all. heurist: the more weights, the "
-        "higher the ratio. optimal: an agent searches.",
-        choices=("uniform", "heurist", "optimal"),
+        "higher the ratio. sensitivity: by what errors in each layer do to the outputs, measured "
+        "on training images. optimal: an agent searches.",
+        choices=("uniform", "heurist", SENSITIVITY, "optimal"),
     )
     prune_dict: str | None = flag(
         None,
@@ -249,6 +251,11 @@ class WeightSparseConfig(LearnerConfig):
         """Whether an agent is asked to choose for each layer."""
         said = self.prune_dict or self.grain.is_pattern or self.ranking == "global"
         return self.prune_ratio_prtl == "optimal" and not said
+
+    def wants_sensitivity(self) -> bool:
+        """Whether shares follow from what errors do to the outputs."""
+        said = self.prune_dict or self.grain.is_pattern or self.ranking == "global"
+        return self.prune_ratio_prtl == SENSITIVITY and not said
 
     def own_budget(self) -> str | None:
         """That of the search; the learner counts it in weights that are up for pruning."""

@@ -3,13 +3,15 @@
 The recipe, after Zhu & Gupta, "To Prune, or Not to Prune", 2017, arXiv:1710.01878, and Frantar,
 Singh & Alistarh, "Optimal Brain Compression", NeurIPS 2022, arXiv:2208.11580:
 
-1. settle how many weights of each kernel stay (`targets.py`, `allocate.py`; a search; a setting);
+1. settle how many weights of each kernel stay (`targets.py`, `allocate.py`, `sensitivity.py`; a
+   search; a setting);
 2. with `ws_criterion=obs` take weights out in closed form, layer after layer, the others making up
    for them (`one_shot.py`);
 3. train, while a schedule takes out more (`schedule.py`, `masking.py`), or with the masks as they
    are. What is zero stays exactly zero at every step and in every file.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +34,7 @@ from learners.weight_sparsification.one_shot import OneShot
 from learners.weight_sparsification.report import facts, remarks
 from learners.weight_sparsification.schedule import Once, Schedule, make_schedule
 from learners.weight_sparsification.search import sparse_problem
+from learners.weight_sparsification.sensitivity import NUM_IMAGES, error_tables, shares
 from learners.weight_sparsification.targets import (
     Targets,
     find_targets,
@@ -40,6 +43,7 @@ from learners.weight_sparsification.targets import (
     refuse_frozen,
     settled,
 )
+from learners.weight_sparsification.versions import SparseVersions
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import Graph, complexity, from_keras, to_keras
 from utils.progress import WorkProgress
@@ -122,7 +126,24 @@ class WeightSparseLearner(AbstractLearner):
         context = self.context
         if context.setting is not None:
             return in_whole_tiles(context.setting, targets, self.config.grain)
-        return settled(targets, self.config, self.num_left(graph, targets))
+        left = self.num_left(graph, targets)
+        if self.config.wants_sensitivity():
+            return self.by_sensitivity(graph, targets, left)
+        return settled(targets, self.config, left)
+
+    def by_sensitivity(self, graph: Graph, targets: Targets, left: int) -> Counts:
+        """Share weights out by what errors do to the outputs; see `sensitivity.py`."""
+        grain, sizes = self.config.grain, targets.sizes
+        method = SparseVersions(grain, 1.0 - left / sum(sizes.values()))
+        few = min(self.config.nb_smpls, NUM_IMAGES)
+        sampler = flagged_sampler(
+            self.helper,
+            dataclasses.replace(self.config, nb_smpls=few),
+            seed=self.context.run.seed,
+        )
+        with self.timed("tables"), WorkProgress("weighing layers", "layers") as progress:
+            tables = error_tables(graph, targets.layers, sampler, method, on_layer=progress.update)
+        return shares(tables, sizes, left, grain.unit)
 
     def num_left(self, graph: Graph, targets: Targets) -> int:
         """Say how many weights of all that are up for pruning stay."""

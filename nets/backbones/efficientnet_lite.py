@@ -23,7 +23,7 @@ class _Stage(NamedTuple):
     kernel: int
     stride: int
     width: int
-    num_blocks: int
+    repeats: int
 
 
 _STAGES = (
@@ -53,7 +53,7 @@ def build(inputs: keras.KerasTensor, num_classes: int = 1000) -> keras.KerasTens
     x = _conv(inputs, "stem", _STEM, 3, 2)
     number = 0
     for stage in _STAGES:
-        for repeat in range(stage.num_blocks):
+        for repeat in range(stage.repeats):
             x = _block(x, f"block{number}", stage, stage.stride if repeat == 0 else 1)
             number += 1
     x = _conv(x, "head", _HEAD)

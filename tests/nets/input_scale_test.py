@@ -47,6 +47,9 @@ def test_candidates_begin_with_what_the_layers_tell():
     assert "raw" not in names  # it is 0..255
     assert candidates((8, 8, 1), white=1.0, own=None, as_they_are=True)[0] == "0..1"
     assert candidates((8, 8, 1), white=16.0, own=None, as_they_are=True)[0] == "raw"
+    assert not {"imagenet", "caffe"} & set(
+        candidates((192,), white=255.0, own=None, as_they_are=False)
+    )
     assert candidates((8,), white=None, own=None, as_they_are=True) == ("raw",)
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from datasets.config import DataConfig
 from nets.config import NetworkOnDataConfig
@@ -90,6 +91,24 @@ def test_a_wrong_scale_is_kept_and_told(network, arrays, capsys):
     assert "with --scale=-1..1 it would be right on 100.0% instead of" in capsys.readouterr().err
 
 
+def test_a_scale_of_colors_for_gray_images(network, arrays):
+    with pytest.raises(InputError, match="--scale=imagenet is for images of three channels"):
+        helper(network, arrays, scale="imagenet").build_model()
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 1), (36,)])
+def test_standard_is_the_mean_of_each_channel(shape, tmp_path, arrays):
+    inputs = keras.Input(shape)
+    keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs))).save(
+        tmp_path / "net.keras"
+    )
+    made = helper(tmp_path / "net.keras", arrays, scale="standard")
+    images = np.concatenate([x.numpy() for x, _ in made.build_dataset_train().take(1)])
+    assert images.shape == (40, *shape)
+    assert images.mean() == pytest.approx(0.0, abs=1e-4)
+    assert images.std() == pytest.approx(1.0, abs=1e-4)
+
+
 def test_no_better_than_guessing(network, tmp_path, capsys):
     np.savez(tmp_path / "d.npz", x=RNG.integers(0, 256, (200, 6, 6)), y=np.arange(200) % 2)
     helper(network, tmp_path / "d.npz").build_model()
@@ -107,10 +126,13 @@ test_data = train_data
 """
 
 
-def test_batches_of_ones_own_code(network, tmp_path):
+def test_batches_of_ones_own_code(network, tmp_path, capsys):
     (tmp_path / "my_data.py").write_text(BATCHES)
     made = helper(network, tmp_path / "my_data.py")
     assert made.steps_per_epoch == 3
+    told = capsys.readouterr().err
+    assert "net.keras on my_data: before anything is done loss" in told
+    assert "accuracy 1 on the first batch" in told
     images, labels = next(iter(made.build_dataset_train()))
     _, metrics = made.calc_loss(labels, made.build_model()(images), [])
     assert float(metrics["accuracy"]) == 1.0
@@ -129,3 +151,16 @@ def test_networks_that_it_cannot_serve(tmp_path, arrays):
     keras.Model(inputs, outputs).save(tmp_path / "open.keras")
     with pytest.raises(InputError, match=r"open size \(None, None, 1\)"):
         helper(tmp_path / "open.keras", arrays).build_model()
+
+
+def test_training_is_followed_on_the_datas_own_validation_part(network, arrays, tmp_path):
+    assert helper(network, arrays).build_dataset_val() is None
+    for part, count in (("train", 6), ("val", 4), ("test", 2)):
+        for number in range(count):
+            folder = tmp_path / "photos" / part / f"class {number % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(IMAGES[number, ..., 0]).save(folder / f"{number}.png")
+    made = helper(network, tmp_path / "photos")
+    assert len(labels_of(made.build_dataset_val())) == 4
+    assert len(labels_of(made.build_dataset_eval())) == 2
+    assert len(labels_of(made.build_dataset_train(True)[1])) == 4

@@ -78,7 +78,7 @@ def exponential(values: np.ndarray) -> np.ndarray:
     found = _near_zero(part << _INPUT_BITS)
     rest = part - values
     for power in range(-2, _INPUT_BITS):
-        factor = _fixed(np.exp(-(2.0**power)))
+        factor = _fixed(float(np.exp(-(2.0**power))))
         is_set = (rest & (1 << (31 - _INPUT_BITS + power))) != 0
         found = np.where(is_set, high_product(found, factor), found)
     return np.where(values == 0, _ONE, found)
@@ -86,7 +86,7 @@ def exponential(values: np.ndarray) -> np.ndarray:
 
 def _near_zero(values: np.ndarray) -> np.ndarray:
     """Compute exp in [-1/4, 0): Taylor's series around -1/8, without integer bits."""
-    constant = _fixed(np.exp(-1 / 8))
+    constant = _fixed(float(np.exp(-1 / 8)))
     x = values + (1 << 28)
     square = high_product(x, x)
     cube, fourth = high_product(square, x), high_product(square, square)
