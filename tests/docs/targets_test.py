@@ -14,7 +14,8 @@ from utils.export.targets_cost import KNOWN
 
 ROOT = Path(main.__file__).resolve().parent
 PAGE = (ROOT / "docs" / "targets.md").read_text(encoding="utf-8")
-FIGURE = re.compile(r"^ *ethos-u55-128 (cycles|memory|weights) +([\d.]+ \w+) +([\d.]+ \w+)", re.M)
+NUMBER = r"([\d.]+ (?:k|M|B|kB|MB))"
+FIGURE = re.compile(rf"{NUMBER} (cycles|memory|weights) +{NUMBER} \2$", re.M)
 # What training does to the weights moves their encoding a little, and nothing else of the figures.
 TINY = [
     "--nb_epochs=0.1,0",
@@ -31,8 +32,8 @@ UNITS = {"B": 1, "kB": 1e3, "k": 1e3, "M": 1e6}
 def figures(text):
     """Figures of the terminal's table: name -> (before, after)."""
     return {
-        name: tuple(float(n) * UNITS[unit] for n, unit in map(str.split, pair))
-        for name, *pair in FIGURE.findall(text)
+        name: tuple(float(n) * UNITS[unit] for n, unit in map(str.split, (before, after)))
+        for before, name, after in FIGURE.findall(text)
     }
 
 

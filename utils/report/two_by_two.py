@@ -7,6 +7,7 @@ import html
 
 from utils.report import formats
 from utils.report.comparison import NOTABLE_SPARSITY
+from utils.report.file_schema import OnDevice
 from utils.report.schema import File, Network, Report
 from utils.report.verdict import verdict
 
@@ -53,6 +54,7 @@ def grid(report: Report) -> list[GridRow]:
         GridRow(kind, _file(report.file(kind, "before")), _file(report.file(kind)))
         for kind in report.kinds
     ]
+    rows += _device_rows(report)
     before, after = report.before, report.after
     if not rows:
         rows = [GridRow("Keras", _network(before), _network(after))]
@@ -73,6 +75,29 @@ def _file(file: File | None) -> tuple[str, ...]:
     if file.passed is False:
         facts.append("failed its check")
     return (_quality(file), ", ".join(facts))
+
+
+def _device_rows(report: Report) -> list[GridRow]:
+    """Set what files cost on the target side by side."""
+    rows = []
+    for kind in report.kinds:
+        files = [report.file(kind, name) for name in ("before", "after")]
+        costs = [None if file is None else file.on_device for file in files]
+        device = next((cost.device for cost in costs if cost is not None), None)
+        if device is not None:
+            label = device if kind == "int8" else f"{device}, {kind}"
+            rows.append(GridRow(label, _on_device(costs[0]), _on_device(costs[1])))
+    return rows
+
+
+def _on_device(cost: OnDevice | None) -> tuple[str, ...]:
+    if cost is None:
+        return (formats.MISSING,)
+    lines = [] if cost.cycles is None else [f"{formats.count(cost.cycles)} cycles"]
+    lines.append(f"{formats.size(cost.sram_bytes)} memory")
+    if cost.encoded_bytes is not None:
+        lines.append(f"{formats.size(cost.encoded_bytes)} weights")
+    return tuple(lines)
 
 
 def _network(network: Network) -> tuple[str, ...]:

@@ -29,6 +29,20 @@ def test_without_files_the_network_itself():
     assert found["Keras"][1] == ("89.41 % (88.8–90.0)", "655 kB")
 
 
+def test_what_files_cost_on_the_target():
+    whole = samples.on_device(cycles=2_500_000, sram_bytes=81_000, encoded_bytes=260_000)
+    files = (samples.file_before(on_device=whole), samples.file(on_device=samples.on_device()))
+    found = rows(samples.report(files=files))
+    assert list(found) == ["int8", "ethos-u55-128", "network"]
+    assert found["ethos-u55-128"] == (
+        ("2.50 M cycles", "81.0 kB memory", "260 kB weights"),
+        ("1.00 M cycles", "40.0 kB memory", "80.0 kB weights"),
+    )
+    arena = samples.on_device(device="tflm", cycles=None, encoded_bytes=None)
+    found = rows(samples.report(files=(samples.file("int16x8", on_device=arena),)))
+    assert found["tflm, int16x8"] == (("–",), ("40.0 kB memory",))
+
+
 def test_files_that_are_not_there():
     files = (samples.file("float32", failed="no room"), samples.file(passed=False, path=None))
     found = rows(samples.report(files=files))
