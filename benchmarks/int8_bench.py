@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import Context, Row, ptq_rows
+from benchmarks import Context, Row, int8_rows, ptq_rows
 from benchmarks.cifar_runs import NUM_SEEDS, cifar_run, mobilenet_run
 
 SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
@@ -159,4 +159,5 @@ ROWS = (
         "MobileNetV2 x0.25, 4 epochs",
     ),
     *ptq_rows.ROWS,
+    *int8_rows.ROWS,
 )
