@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import Context, Row, ptq_rows, target_rows
+from benchmarks import Context, Row, int8_rows, ptq_rows, target_rows
 from benchmarks.cifar_runs import NUM_SEEDS, cifar_run, mobilenet_run
 
 SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
@@ -160,4 +160,5 @@ ROWS = (
     ),
     *ptq_rows.ROWS,
     *target_rows.ROWS,
+    *int8_rows.ROWS,
 )
