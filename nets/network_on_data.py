@@ -270,7 +270,7 @@ class _Ready:
             "prefetch": config.data.prefetch_size,
         }
         self.choice = self._choose(config.scale, scale_of_layers(graph), seed)
-        self.feed = self._feed(self.choice.scale)
+        self.feed = Feed(scaled=self._affine(self.choice.scale), **self._feed_facts)
         self.train, self.test = self._labelled(data.train), self._labelled(data.test)
         self.val = None if data.val is None else self._labelled(data.val)
         network.compile(**self.task.compile_arguments())
@@ -325,9 +325,15 @@ class _Ready:
         """Channels of an image; those of flat rows are not told apart."""
         return self._shape[-1] if len(self._shape) == len("hwc") else 1
 
+    @functools.cached_property
+    def _raw(self) -> list[tf.Tensor]:
+        """Batches of the inputs that are tried, before they are scaled; read once."""
+        feed = Feed(scaled=lambda inputs: inputs, **self._feed_facts)
+        return [inputs for inputs, _ in feed.ordered(self._tried, 64)]
+
     def _score(self, scale: str) -> float:
-        batches = self._feed(scale).ordered(self._tried, 64)
-        outputs = [np.asarray(self._network(inputs, training=False)) for inputs, _ in batches]
+        scaled = self._affine(scale)
+        outputs = [np.asarray(self._network(scaled(raw), training=False)) for raw in self._raw]
         return self.task.score(self._tried.labels, np.concatenate(outputs))
 
     @functools.cached_property
@@ -336,14 +342,10 @@ class _Ready:
         mean, std = self._data.mean, self._data.std
         if mean is not None and std is not None and len(mean) == self._num_channels:
             return mean, std
-        raw = Feed(scaled=lambda inputs: inputs, **self._feed_facts).ordered(self._tried, 64)
-        pixels = np.concatenate([np.asarray(inputs) for inputs, _ in raw])
+        pixels = np.concatenate([np.asarray(inputs) for inputs in self._raw])
         pixels = pixels.reshape(-1, self._num_channels) / float(self._tried.inputs.white or 1)
         deviations = np.maximum(pixels.std(axis=0), 1e-6)
         return tuple(pixels.mean(axis=0).tolist()), tuple(deviations.tolist())
-
-    def _feed(self, scale: str) -> Feed:
-        return Feed(scaled=self._affine(scale), **self._feed_facts)
 
     def _affine(self, scale: str) -> Affine:
         mean, std = self._statistics if scale == "standard" else ((), ())
