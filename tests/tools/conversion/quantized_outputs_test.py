@@ -1,0 +1,39 @@
+import pathlib
+
+import pytest
+
+from tools.conversion import quantized_outputs
+from utils.errors import InputError
+
+
+@pytest.mark.parametrize("name", ["net.tflite", "net.pb", "net"])
+def test_endings_that_say_what_to_write(tmp_path, name):
+    quantized_outputs.check_output(tmp_path / name)
+
+
+def test_other_endings_and_folders_that_are_there_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"must end in \.tflite, \.onnx or \.pb"):
+        quantized_outputs.check_output(tmp_path / "net.pkl")
+    with pytest.raises(InputError, match=r"exists\. Name a folder that does not"):
+        quantized_outputs.check_output(tmp_path)
+
+
+def test_files_and_folders_are_put_in_their_place(tmp_path):
+    assert quantized_outputs.put(b"abc", tmp_path / "net.pb") == 3
+    assert (tmp_path / "net.pb").read_bytes() == b"abc"
+    made = tmp_path / ".made"
+    (made / "variables").mkdir(parents=True)
+    (made / "saved_model.pb").write_bytes(b"12345")
+    (made / "variables" / "data").write_bytes(b"67")
+    assert quantized_outputs.put(made, tmp_path / "net") == 7
+    assert not made.exists()
+    assert (tmp_path / "net" / "variables" / "data").read_bytes() == b"67"
+
+
+def test_what_was_not_put_in_its_place_is_removed(tmp_path):
+    made = tmp_path / ".made"
+    made.mkdir()
+    quantized_outputs.discard(made)
+    assert not made.exists()
+    quantized_outputs.discard(b"bytes are nothing to remove")
+    assert list(pathlib.Path(tmp_path).iterdir()) == []
