@@ -176,7 +176,8 @@ def efficientnet(context: Context) -> dict[str, float]:
 
     Returns:
         `agreement`, the images on which both choose one class; `golden_distance` of the float
-        network to PyTorch's logits of five inputs; top-1 of both, `file_bytes` and `size_ratio` to float32.
+        network to PyTorch's logits of five inputs; top-1 of both, `file_bytes` and `size_ratio` to
+        float32.
     """
     import keras
 
