@@ -37,7 +37,7 @@ def limit_with_room(limit: np.ndarray, bias: np.ndarray, step: float, bits: int)
 
     Example:
         >>> limit_with_room(np.array([0.5, 0.0]), np.array([1.0, 1.0]), 2.0**-10, 8)
-        array([5.0000000e-01, 1.2111664e-04], dtype=float32)
+        array([5.00000000e-01, 1.21116645e-04], dtype=float32)
     """
     needed = np.abs(np.asarray(bias, np.float64)) * (2 ** (bits - 1) - 1) / (step * LARGEST_BIAS)
     needed = needed if np.size(limit) > 1 else np.max(needed, initial=0.0)

@@ -70,7 +70,7 @@ def exponential(values: np.ndarray) -> np.ndarray:
     Example:
         >>> found = exponential(np.array([-(2**26), 0]))
         >>> np.round(found / 2**31, 6)
-        array([0.367879, 1.      ])
+        array([0.36788, 1.     ])
     """
     values = np.asarray(values, np.int64)
     quarter = 1 << (31 - _INPUT_BITS - 2)
