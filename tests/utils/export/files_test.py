@@ -120,5 +120,5 @@ def test_resnet20_keeps_its_accuracy_in_int8(tmp_path):
     assert result.num_samples == 2_000
     assert result.keras_top1 == pytest.approx(0.9165, abs=2e-4)  # 0.9173 of all 10,000
     assert abs(result.gap) <= 0.003
-    assert result.agreement >= 0.98
+    assert result.agreement >= 0.985
     assert result.float_operators == ()
