@@ -34,6 +34,7 @@ from utils.graph import (
     copy_network,
     from_keras,
 )
+from utils.graph.activations import peak_activations
 from utils.report import (
     Capability,
     ClassChange,
@@ -186,6 +187,7 @@ class _Measurement:
             model.get_weights(),
             flops=None if counts is None else counts.flops,
             sparse_flops=None if counts is None else counts.sparse_flops,
+            peak_activations=None if graph is None else peak_activations(graph),
             scattered_zeros=None if graph is None else scattered_zeros(_kernels(graph)),
             path=self._paths.get(name),
             top1=None if scores is None else scores.top1,

@@ -84,6 +84,9 @@ def network_rows(report: Report) -> list[Row]:
     rows += [
         _quantity("FLOPs (multiply-adds)", before.flops, after.flops, formats.count),
         *_sparse_flops(before, after),
+        _quantity(
+            "Activations at once", before.peak_activations, after.peak_activations, formats.count
+        ),
         _size(".keras file", before.file_bytes, after.file_bytes),
         _size(".keras file, deflated", before.file_bytes_deflated, after.file_bytes_deflated),
     ]

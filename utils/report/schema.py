@@ -72,6 +72,12 @@ class Network(Record):
     sparse_flops: int | None = entry(
         "those of them whose weight is not exactly zero", lower=0, default=None
     )
+    peak_activations: int | None = entry(
+        "values that all tensors alive together hold at most, of one sample: times 4 the bytes in "
+        "float32, once the bytes in int8; null where a size is open",
+        lower=0,
+        default=None,
+    )
     file_bytes: int | None = entry(
         "size of the `.keras` file, without an optimizer; null when it was not saved",
         unit="bytes",

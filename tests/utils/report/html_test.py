@@ -57,6 +57,7 @@ def test_everything_is_on_the_page():
         "Top-1 beside control 91.92 % 89.41 % -2.51 points [-3.01, -2.01], lower",
         "Beware Accuracy fell by 2.32 points",
         "FLOPs (multiply-adds) 40.8 M 20.4 M 0.50x, fewer",
+        "Activations at once 49.2 k 41.0 k 0.83x, fewer",
         "int8 file of before of after change Top-1, int8 file 91.73 % 89.35 % -2.38 points",
         "int8 file 306 kB 171 kB 0.56x, smaller",
         "int8 after passed 89.35 % [88.7–89.9] +0.06 points [-0.1–0.2] 99.02 % 171 kB, 132 kB",

@@ -42,6 +42,7 @@ def test_report_json_has_the_documented_entries():
         "bits",
         "flops",
         "sparse_flops",
+        "peak_activations",
         "file_bytes",
         "file_bytes_deflated",
     ]
