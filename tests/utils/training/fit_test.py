@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -147,10 +148,19 @@ def test_resumed_from_any_step_is_bit_equal(make_job: Any, step: int) -> None:
     assert _without_times(result.history) == _without_times(expected.history)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt: what a shell starts in the background begins with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def _signalled_at(step: int, number: signal.Signals) -> AtStep:
     return AtStep(step, lambda model: os.kill(os.getpid(), number))
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("step", "number", "raised"),
     [(5, signal.SIGINT, KeyboardInterrupt), (8, signal.SIGTERM, SystemExit)],
@@ -176,6 +186,7 @@ def test_a_signal_saves_at_the_end_of_its_step(
     assert _without_times(result.history) == _without_times(expected.history)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_in_the_last_step_stops_a_finished_run(make_job: Any) -> None:
     job = make_job(callbacks=[_signalled_at(20, signal.SIGINT)])
     with pytest.raises(Interrupted):
@@ -185,6 +196,7 @@ def test_a_signal_in_the_last_step_stops_a_finished_run(make_job: Any) -> None:
     assert (state.step, state.finished) == (20, True)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_stops_at_once(make_job: Any) -> None:
     def twice(model: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
