@@ -186,7 +186,14 @@ class SearchedStage:
             if trial.reward is not None:
                 best = trial.reward if best is None else max(best, trial.reward)
             rollouts.append(
-                Rollout(index=trial.index, reward=trial.reward, best=best, seconds=trial.seconds)
+                Rollout(
+                    index=trial.index,
+                    reward=trial.reward,
+                    best=best,
+                    seconds=trial.seconds,
+                    accuracy=trial.accuracy,
+                    cost=trial.cost,
+                )
             )
         learner.search = Search(
             agent=self._agent_name,
@@ -221,9 +228,11 @@ class SearchedStage:
             return None
         helper = self._learner.helper
         scores = evaluate(tuned.trained.scored, None, helper)
+        trial = self._trial_of(tuned)
         return Candidate(
             index=None if tuned.trial is None else tuned.trial.index,
-            reward=self._rollout_reward(tuned),
+            reward=None if trial is None else trial.reward,
+            cost={} if trial is None else trial.cost,
             top1=scores.top1,
             setting=self._shown(tuned.values),
         )
@@ -236,12 +245,12 @@ class SearchedStage:
             for layer, value in zip(self._problem.layers, values, strict=True)
         }
 
-    def _rollout_reward(self, tuned: _Tuned) -> float | None:
-        """Reward in the search; None where what was tuned was moved to a measured budget since."""
+    def _trial_of(self, tuned: _Tuned) -> Trial | None:
+        """Roll-out of what was tuned; None where that was moved to a measured budget since."""
         trial = tuned.trial or next(iter(self._journal.trials), None)  # uniform is the first
         if trial is None or not np.array_equal(self._values(trial), tuned.values):
             return None
-        return trial.reward
+        return trial
 
     def _save_setting(
         self, values: np.ndarray, trial: Trial | None, cost: Mapping[str, float]

@@ -202,6 +202,15 @@ class Rollout(Record):
     reward: float | None = entry("its reward; null when the trial failed")
     best: float | None = entry("best reward so far; null before the first success")
     seconds: float = entry("its duration", unit="s", lower=0)
+    accuracy: float | None = entry(
+        "its accuracy on held-out training images, before any fine-tuning",
+        lower=0,
+        upper=1,
+        default=None,
+    )
+    cost: Mapping[str, float] = entry(
+        "what it costs, by the kinds of the budget: flops, bytes …", factory=dict
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,6 +226,10 @@ class Candidate(Record):
         default=None,
     )
     setting: Mapping[str, float] = entry("the choice for each layer, by name")
+    cost: Mapping[str, float] = entry(
+        "what it costs, by the kinds of the budget; empty where it was moved since it was tried",
+        factory=dict,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

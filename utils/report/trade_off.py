@@ -7,8 +7,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from matplotlib.ticker import EngFormatter
+
 from utils.report.file_schema import File
-from utils.report.schema import ClassChange, Report
+from utils.report.schema import ClassChange, Report, Search
 from utils.report.svg import BETTER, FIRST, REST, SECOND, SOFT, WORSE, picture
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ MAX_CLASSES = 40
 
 
 def trade_off_plots(report: Report) -> list[tuple[str, Callable[[], str]]]:
-    """List the pictures of all exported files by accuracy and cost.
+    """List the pictures of all exported files, and of candidates, by accuracy and cost.
 
     Args:
         report: the report.
@@ -33,7 +35,15 @@ def trade_off_plots(report: Report) -> list[tuple[str, Callable[[], str]]]:
     Returns:
         Caption and what draws it; "" is drawn where fewer than two files are known.
     """
-    return [(caption, functools.partial(_trade_off, report.files, caption)) for caption in _COSTS]
+    files = [(caption, functools.partial(_trade_off, report.files, caption)) for caption in _COSTS]
+    searches = [
+        (
+            f"Candidates of the search by {search.agent}",
+            functools.partial(candidates_plot, search, f"candidates-{number}"),
+        )
+        for number, search in enumerate(report.searches)
+    ]
+    return [*files, *searches]
 
 
 def _trade_off(files: Sequence[File], caption: str) -> str:
@@ -95,6 +105,54 @@ def _point(axes: Axes, file: File, place: float, marker: str) -> None:
         markerfacecolor=colour if after else "none",
         label=f"{file.kind} {file.network}",
     )
+
+
+def candidates_plot(search: Search, identity: str) -> str:
+    """Draw the trials of a search by accuracy and cost, and what the two compared ones reach.
+
+    Args:
+        search: one of the report's searches.
+        identity: prefix of the ids, different for each search.
+
+    Returns:
+        SVG, or "" where costs or accuracies are not known.
+    """
+    kind = next((name for trial in search.rollouts for name in trial.cost), None)
+    tried = [
+        (trial.cost[kind], 100 * trial.accuracy)
+        for trial in search.rollouts
+        if kind is not None and kind in trial.cost and trial.accuracy is not None
+    ]
+    if kind is None or not tried:
+        return ""
+    compared = [
+        (label, marker, each.cost[kind], 100 * each.top1)
+        for label, marker, each in (
+            ("uniform, tuned", "s", search.uniform),
+            ("found, tuned", "o", search.winner),
+        )
+        if each is not None and each.top1 is not None and kind in each.cost
+    ]
+
+    def fill(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.plot(*zip(*tried, strict=True), ".", color=SOFT, ms=4, label="tried, not tuned")
+        for label, marker, cost, top1 in compared:
+            axes.plot(cost, top1, marker, color=SECOND if marker == "s" else FIRST, label=label)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        axes.margins(x=0.1)
+        axes.set_xlabel(kind)
+        axes.set_ylabel("accuracy, %")
+        axes.grid()
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside upper right", ncols=3)
+
+    best = max(accuracy for _, accuracy in tried)
+    about = (
+        f"{len(tried)} candidates of the {search.agent} search by accuracy on held-out images and "
+        f"{kind}; the best reached {best:.2f} % before tuning."
+    )
+    return picture(identity, about, 3.0, fill)
 
 
 def class_plot(classes: Sequence[ClassChange]) -> str:

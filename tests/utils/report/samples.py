@@ -224,7 +224,16 @@ def search(num_rollouts: int = 60) -> Search:
     rollouts, best = [], None
     for index, reward in enumerate(rewards):
         best = max((value for value in (best, reward) if value is not None), default=None)
-        rollouts.append(Rollout(index=index, reward=reward, best=best, seconds=1.2))
+        rollouts.append(
+            Rollout(
+                index=index,
+                reward=reward,
+                best=best,
+                seconds=1.2,
+                accuracy=reward,
+                cost={"flops": 2e7 + 1e4 * (index % 7)},
+            )
+        )
     names = [layer.name for layer in layers()[1:-1]]
     return Search(
         stage="chn-pruned-rmt",
@@ -236,8 +245,11 @@ def search(num_rollouts: int = 60) -> Search:
             reward=0.87,
             top1=0.899,
             setting={name: 0.3 + 0.02 * k for k, name in enumerate(names)},
+            cost={"flops": 2.04e7},
         ),
-        uniform=Candidate(reward=0.82, top1=0.8941, setting=dict.fromkeys(names, 0.47)),
+        uniform=Candidate(
+            reward=0.82, top1=0.8941, setting=dict.fromkeys(names, 0.47), cost={"flops": 2.04e7}
+        ),
         kept="winner",
     )
 

@@ -3,12 +3,12 @@ import dataclasses
 from tests.utils.report import samples
 from tests.utils.report.plots_test import texts
 from utils.report import ClassChange
-from utils.report.trade_off import MAX_CLASSES, class_plot, trade_off_plots
+from utils.report.trade_off import MAX_CLASSES, candidates_plot, class_plot, trade_off_plots
 
 
 def test_every_file_has_a_point_by_size_and_by_time():
     report = samples.full_report()
-    size, time = (draw() for _, draw in trade_off_plots(report))
+    size, time, _ = (draw() for _, draw in trade_off_plots(report))
     assert "int8 after 89.35 % at 171" in size
     assert "int8 before 91.73 % at 306" in size
     assert "int8 after 89.35 % at 0.094" in time
@@ -42,3 +42,16 @@ def test_of_many_classes_those_that_changed_most():
     found = texts(class_plot([change(label, label, 1) for label in range(MAX_CLASSES + 5)]))
     assert "class 4" not in found
     assert f"class {MAX_CLASSES + 4}" in found
+
+
+def test_candidates_by_accuracy_and_cost():
+    search = samples.search()
+    svg = candidates_plot(search, "one")
+    assert "59 candidates of the ddpg search by accuracy on held-out images and flops" in svg
+    assert {"flops", "accuracy, %", "tried, not tuned", "uniform, tuned", "found, tuned"} <= set(
+        texts(svg)
+    )
+    unknown = tuple(dataclasses.replace(trial, cost={}) for trial in search.rollouts)
+    assert candidates_plot(dataclasses.replace(search, rollouts=unknown), "one") == ""
+    moved = dataclasses.replace(search.winner, cost={})
+    assert "found, tuned" not in candidates_plot(dataclasses.replace(search, winner=moved), "one")
