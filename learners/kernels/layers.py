@@ -7,7 +7,7 @@ that goes by outputs goes by columns, whatever the layer.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -133,6 +133,14 @@ def kernel_layers(graph: Graph) -> tuple[KernelLayer, ...]:
             name = node.layer if len(units) == 1 else f"{node.layer}/{unit[0]}"
             found.append(_kernel_layer(graph, node, row, unit, name))
     return tuple(found)
+
+
+def layers_by_node(layers: Iterable[KernelLayer]) -> dict[str, list[KernelLayer]]:
+    """Group kernels by the node that they belong to, in their order."""
+    groups: dict[str, list[KernelLayer]] = {}
+    for layer in layers:
+        groups.setdefault(layer.node, []).append(layer)
+    return groups
 
 
 def _read_together(graph: Graph, node: Node, weights: Sequence[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from learners.kernels.layers import KernelLayer
+from learners.kernels.layers import KernelLayer, layers_by_node
 from learners.reconstruction.readings import Reading, find_readings
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics
@@ -202,9 +202,7 @@ class KernelTables:
     ) -> Iterator[tuple[KernelLayer, LayerStatistics | None]]:
         """Sample layer by layer in the network as a candidate has changed it so far."""
         original = {(la, n): a for la, own in self._graph.params.items() for n, a in own.items()}
-        nodes: dict[str, list[KernelLayer]] = {}
-        for layer in self._layers.values():
-            nodes.setdefault(layer.node, []).append(layer)
+        nodes = layers_by_node(self._layers.values())
         solved = {node: any(la.name in self._readings for la in own) for node, own in nodes.items()}
         walk = Walk(self._graph, solved, sampler, compensate=True)
         for node in walk:

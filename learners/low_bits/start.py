@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from learners.kernels.layers import KernelLayer
+from learners.kernels.layers import KernelLayer, layers_by_node
 from learners.kernels.tables import MAX_ROWS
 from learners.low_bits.coding import Code, Coding
 from learners.low_bits.rounding import round_to_code
@@ -93,9 +93,7 @@ def walked_start(
     Returns:
         The network on its codes; zeros stay zeros.
     """
-    by_node: dict[str, list[KernelLayer]] = {}
-    for layer in layers:
-        by_node.setdefault(layer.node, []).append(layer)
+    by_node = layers_by_node(layers)
     solved = {node: all(la.num_rows <= MAX_ROWS for la in own) for node, own in by_node.items()}
     walk = Walk(graph, solved, sampler, compensate=True, on_layer=on_layer, before=before)
     codes: dict[str, Code] = {}

@@ -249,13 +249,15 @@ class WeightSparseConfig(LearnerConfig):
 
     def wants_search(self) -> bool:
         """Whether an agent is asked to choose for each layer."""
-        said = self.prune_dict or self.grain.is_pattern or self.ranking == "global"
-        return self.prune_ratio_prtl == "optimal" and not said
+        return self._protocol_rules() and self.prune_ratio_prtl == "optimal"
 
     def wants_sensitivity(self) -> bool:
         """Whether shares follow from what errors do to the outputs."""
-        said = self.prune_dict or self.grain.is_pattern or self.ranking == "global"
-        return self.prune_ratio_prtl == SENSITIVITY and not said
+        return self._protocol_rules() and self.prune_ratio_prtl == SENSITIVITY
+
+    def _protocol_rules(self) -> bool:
+        """Whether nothing else says how layers share the weights."""
+        return not (self.prune_dict or self.grain.is_pattern or self.ranking == "global")
 
     def own_budget(self) -> str | None:
         """That of the search; the learner counts it in weights that are up for pruning."""

@@ -11,7 +11,6 @@ Singh & Alistarh, "Optimal Brain Compression", NeurIPS 2022, arXiv:2208.11580:
    are. What is zero stays exactly zero at every step and in every file.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from learners.base import FINE_TUNING, AbstractLearner, Trained
 from learners.budget import Budget
 from learners.identity import file_digest
 from learners.live_weights import LiveWeights
-from learners.reconstruction.sampling import Sampler, flagged_sampler
+from learners.reconstruction.sampling import Sampler, flagged_sampler, training_sampler
 from learners.search.stage import SearchedStage
 from learners.setting import Setting
 from learners.sparsity.score import SCORES, Criterion
@@ -135,10 +134,10 @@ class WeightSparseLearner(AbstractLearner):
         """Share weights out by what errors do to the outputs; see `sensitivity.py`."""
         grain, sizes = self.config.grain, targets.sizes
         method = SparseVersions(grain, 1.0 - left / sum(sizes.values()))
-        few = min(self.config.nb_smpls, NUM_IMAGES)
-        sampler = flagged_sampler(
+        sampler = training_sampler(
             self.helper,
-            dataclasses.replace(self.config, nb_smpls=few),
+            num_images=min(self.config.nb_smpls, NUM_IMAGES),
+            num_positions=self.config.nb_crops_per_smpl,
             seed=self.context.run.seed,
         )
         with self.timed("tables"), WorkProgress("weighing layers", "layers") as progress:

@@ -16,7 +16,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from learners.kernels.layers import KernelLayer
+from learners.kernels.layers import KernelLayer, layers_by_node
 from learners.kernels.tables import MAX_ROWS, Moments
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.walk import Walk
@@ -50,9 +50,7 @@ def error_tables(
         By layer the squared error of the network's outputs, per image and to first order, at each
         choice of `method`; without layers that cannot be sampled.
     """
-    by_node: dict[str, list[KernelLayer]] = {}
-    for layer in layers:
-        by_node.setdefault(layer.node, []).append(layer)
+    by_node = layers_by_node(layers)
     fits = {node: all(la.num_rows <= MAX_ROWS for la in own) for node, own in by_node.items()}
     walk = Walk(graph, fits, sampler, compensate=False, weighted=True, on_layer=on_layer)
     tables: dict[str, Table] = {}

@@ -120,34 +120,29 @@ def dynamic_file(source: Source) -> Made:
 
 def int8_file(source: Source) -> Made:
     """Make a file that computes in integers, with the ranges of samples or of fake quantization."""
+    if source.ranges_inside:
+        content = _int8_converter(source).convert()
+        return _for_target(Made(content=content), source.target)
+    for _ in range(_NUM_TRIES):
+        with _floored() as dead:
+            content = _int8_converter(source).convert()  # a converter converts once
+        if _UNSTEADY not in read_graph(content).float_operators():
+            break
+    return _for_target(Made(content=content, notes=tuple(map(_dead_note, dead))), source.target)
+
+
+def _int8_converter(source: Source) -> tf.lite.TFLiteConverter:
     converter = _converter(source)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = IO_FORMATS[source.io_format]
     converter.inference_output_type = IO_FORMATS[source.io_format]
-    if source.ranges_inside:
-        # TFLITE_BUILTINS_INT8 would ask for samples all the same.
-        return _for_target(Made(content=converter.convert()), source.target)
-    converter.representative_dataset = lambda: iter(source.samples)
-    converter.target_spec.supported_ops = [
-        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-        tf.lite.OpsSet.TFLITE_BUILTINS,  # what has no integer kernel stays in float
-    ]
-    for _ in range(_NUM_TRIES):
-        with _floored() as dead:
-            content = converter.convert()
-        if _UNSTEADY not in read_graph(content).float_operators():
-            break
-        converter = _again(converter, source)
-    return _for_target(Made(content=content, notes=tuple(map(_dead_note, dead))), source.target)
-
-
-def _again(converter: tf.lite.TFLiteConverter, source: Source) -> tf.lite.TFLiteConverter:
-    """Give a converter with the same settings: one converts once."""
-    other = _converter(source)
-    for name in ("optimizations", "inference_input_type", "inference_output_type",
-                 "representative_dataset", "target_spec"):  # fmt: skip
-        setattr(other, name, getattr(converter, name))
-    return other
+    if not source.ranges_inside:  # TFLITE_BUILTINS_INT8 would ask for samples all the same
+        converter.representative_dataset = lambda: iter(source.samples)
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+            tf.lite.OpsSet.TFLITE_BUILTINS,  # what has no integer kernel stays in float
+        ]
+    return converter
 
 
 def int16_file(source: Source) -> Made:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from learners.kernels.layers import kernel_layers, without_skipped
+from learners.kernels.layers import kernel_layers, layers_by_node, without_skipped
 from learners.reconstruction.readings import find_readings
 from tests.learners import networks
 from utils.errors import InputError
@@ -86,3 +86,11 @@ def test_first_last_and_parts_are_left_out_with_their_reasons():
 def test_a_part_in_no_name_is_refused():
     with pytest.raises(InputError, match="--c: no layer with a kernel has 'nowhere'"):
         without_skipped(found(networks.vgg())[1], parts=("nowhere",), source="--c")
+
+
+def test_kernels_of_one_node_stand_together():
+    _, kernels = found(networks.recurrent())
+    groups = layers_by_node(kernels)
+    assert [layer for own in groups.values() for layer in own] == list(kernels)
+    assert all({layer.node for layer in own} == {node} for node, own in groups.items())
+    assert max(map(len, groups.values())) > 1
