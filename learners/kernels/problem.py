@@ -15,7 +15,7 @@ from learners.kernels.layers import KernelLayer
 from learners.kernels.tables import KernelTables, lookup
 from learners.quantity import QUANTITIES
 from learners.search.budget import ChoiceBudget
-from learners.search.choices import ChoiceLayer, CostModel
+from learners.search.choices import ChoiceLayer, CostModel, polish
 from learners.search.config import RolloutConfig
 from learners.search.problem import BudgetedProblem
 from learners.search.rewards import Score, refuse_blind
@@ -87,6 +87,11 @@ class KernelProblem(BudgetedProblem):
             search needs none.
         config: the flags of the search.
         num_sampled: training images that the tables are taken from.
+
+    Attributes:
+        make_start: makes a candidate that is tried right after the uniform one, layer name -> its
+            value, which need not be a choice nor meet the budget; called when a search begins.
+            None: there is no such candidate.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class KernelProblem(BudgetedProblem):
         super().__init__(choices.budget, config, num_sampled=num_sampled)
         self._choices = choices
         self._make_scorer = make_scorer
+        self.make_start: Callable[[], Mapping[str, int]] | None = None
 
     @property
     def choices(self) -> ChoiceBudget:
@@ -109,6 +115,14 @@ class KernelProblem(BudgetedProblem):
     @functools.cached_property
     def _scorer(self) -> KernelScorer:
         return self._make_scorer()
+
+    def starts(self) -> list[np.ndarray]:
+        """Give the candidate to start from, each layer at its nearest choice, on the budget."""
+        if self.make_start is None:
+            return []
+        wanted = self.make_start()
+        nearest = [min(la.choices, key=lambda c: abs(c - wanted[la.name])) for la in self.layers]
+        return [polish(np.array(nearest), self.layers, self.load, floor=self.floor)]
 
     def score(self, values: np.ndarray) -> Score:
         """Score a candidate on the held-out images."""

@@ -12,6 +12,8 @@ from utils.errors import InputError
 from utils.flags import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from learners.search.environment import BudgetEnvironment
@@ -98,6 +100,7 @@ def problem_agent(
     env: "BudgetEnvironment",
     *,
     initial: "np.ndarray",
+    starts: "Sequence[np.ndarray]" = (),
     **options: Any,
 ) -> "Agent":
     """Make an agent for a problem.
@@ -107,6 +110,7 @@ def problem_agent(
         problem: what is searched.
         env: what the agent will step through.
         initial: the candidate that is tried first, int [layers].
+        starts: those that are tried next.
         **options: `seed`, `num_rollouts`, `config`, see `rl_agents.base.Agent`.
 
     Returns:
@@ -116,7 +120,7 @@ def problem_agent(
         InputError: see `create_agent`.
     """
     agent = agent_class(name)
-    options["initial"] = [env.actions(initial)]
+    options["initial"] = [env.actions(values) for values in (initial, *starts)]
     if AGENTS[name].needs_problem:
         options |= {"problem": problem, "around": initial}
     return agent(env.num_layers, env.state_dim, **options)

@@ -74,6 +74,8 @@ class SearchRun:
         Returns:
             All roll-outs, those of earlier sessions included.
         """
+        if self.is_over:  # without an agent, whose first candidates may take tables
+            return self._journal.trials
         agent = self._restored_agent()
         while not self.is_over:
             start = time.perf_counter()

@@ -49,6 +49,9 @@ class Problem(Protocol):
     def uniform(self) -> np.ndarray:
         """Give the uniform candidate: roll-out 0, and what the winner is compared with."""
 
+    def starts(self) -> Sequence[np.ndarray]:
+        """Give further candidates that are worth a roll-out before an agent chooses its own."""
+
     def errors(self) -> list[np.ndarray]:
         """Say, without scoring a network, how wrong each layer gets by each of its choices.
 
@@ -126,6 +129,10 @@ class BudgetedProblem(abc.ABC):
     def uniform(self) -> np.ndarray:
         """See `Problem`."""
         return self.choices.uniform()
+
+    def starts(self) -> Sequence[np.ndarray]:
+        """See `Problem`; none unless a problem knows some."""
+        return ()
 
     def reward(self, score: Score, values: np.ndarray) -> float:
         """Give the reward, as the flags say."""

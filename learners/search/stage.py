@@ -133,6 +133,7 @@ class SearchedStage:
             self._problem,
             env,
             initial=self._problem.uniform(),
+            starts=self._problem.starts(),
             seed=self._run.seed,
             num_rollouts=self._config.nb_rlouts,
             config=None if group is None else getattr(self._run, group),

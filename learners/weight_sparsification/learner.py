@@ -281,6 +281,17 @@ class WeightSparseLearner(AbstractLearner):
         return flagged_sampler(self.helper, self.config, seed=self.context.run.seed)
 
     def searched(self, graph: Graph, targets: Targets) -> Trained:
-        """Let an agent settle the shares, compare with one ratio for all, keep the better."""
-        problem = sparse_problem(self, graph, targets, self.num_left(graph, targets), self.sampler)
+        """Let an agent settle the shares, compare with one ratio for all, keep the better.
+
+        The first roll-outs are one ratio for all, and the shares by sensitivity.
+        """
+        left = self.num_left(graph, targets)
+        problem = sparse_problem(
+            self,
+            graph,
+            targets,
+            left,
+            self.sampler,
+            lambda: self.by_sensitivity(graph, targets, left),
+        )
         return SearchedStage(self, problem).run()

@@ -9,6 +9,7 @@ from learners.budget import Budget, Limit
 from learners.kernels.problem import KernelProblem, LinearCost, choice_layers, kernel_problem
 from learners.kernels.tables import KernelTables
 from learners.reconstruction.sampling import Sampler
+from learners.weight_sparsification.allocate import Counts
 from learners.weight_sparsification.targets import Targets
 from learners.weight_sparsification.versions import SparseVersions
 from utils.graph import Graph, complexity
@@ -21,6 +22,7 @@ def sparse_problem(
     targets: Targets,
     left: int,
     make_sampler: Callable[[], Sampler],
+    make_shares: Callable[[], Counts],
 ) -> KernelProblem:
     """Make the problem of a learner's search.
 
@@ -30,6 +32,7 @@ def sparse_problem(
         targets: its kernels that are up for pruning.
         left: weights of these that stay in all.
         make_sampler: draws the training images for the tables.
+        make_shares: computes the shares that are tried right after one ratio for all.
 
     Returns:
         The problem.
@@ -63,6 +66,7 @@ def sparse_problem(
         num_sampled=config.nb_smpls,
         hint="fewer --ws_skip_* flags",
     )
+    problem.make_start = make_shares
     return problem
 
 

@@ -30,7 +30,11 @@ def problem(budget=None, **values):
     def no_images():
         raise AssertionError("no image may be drawn before the first roll-out")
 
-    return graph, targets, sparse_problem(learner, graph, targets, left, no_images)
+    def shares():  # no choices, and off the budget
+        tenth = {name: size // 10 + 1 for name, size in targets.sizes.items()}
+        return {**tenth, targets.layers[0].name: targets.layers[0].size // 2 + 1}
+
+    return graph, targets, sparse_problem(learner, graph, targets, left, no_images, shares)
 
 
 def test_a_ratio_counts_what_is_up_for_pruning():
@@ -58,3 +62,12 @@ def test_every_layer_may_keep_all_its_weights_and_the_ratio_is_a_choice():
 def test_a_budget_out_of_reach_is_refused_with_what_is_in_reach():
     with pytest.raises(InputError, match=r"cannot be met.*nonzeros between"):
         problem("nonzeros:0.0001")
+
+
+def test_the_start_after_the_uniform_one_is_made_of_choices_and_meets_the_budget():
+    _, targets, found = problem(prune_ratio=0.8)
+    (start,) = found.starts()
+    uniform = found.refined(found.uniform())
+    assert all(value in layer.choices for value, layer in zip(start, found.layers, strict=True))
+    assert found.floor <= found.load.of(start) <= 1.0
+    assert start[0] > uniform[0]
