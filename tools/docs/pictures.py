@@ -2,6 +2,7 @@
 
     make demo
     python tools/docs/pictures.py --run_dir=runs/demo
+    python tools/docs/pictures.py --run_dir=runs/search --only=search
 
 Each plot of the run's report becomes an SVG in `docs/images/`, with the colors of the light page;
 the head of the report, as a browser shows it, a PNG. Without a browser that one is left out.
@@ -31,12 +32,14 @@ from utils.report import Report
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
-#: What the plots of a report are called by the pages, by the beginning of their captions.
+#: What the plots of a report are called by the pages, by a part of their captions.
 NAMES = {
     "Accuracy against size": "accuracy_size",
     "Input channels kept": "channels",
     "Training": "training",
+    "reward over trials": "search",
 }
+PAGE = "report"  # the head of the page itself
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _SIZE = (1100, 1250)  # pixels of the picture of the report
 _NUM_COLORS = 128  # it is text and a few bars: more make a larger file, not a better picture
@@ -49,6 +52,26 @@ class PicturesConfig:
     run_dir: str = flag(
         "runs/demo", "Folder of a finished run: report.json, report.html.", path=True
     )
+    only: str | None = flag(
+        None,
+        "Names of the pictures to make, separated by commas; without it all that the run gives.",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse names of pictures that there are not."""
+        unknown = sorted(self.wanted - {PAGE, *NAMES.values()})
+        if unknown:
+            raise InputError(
+                f"`only` must name pictures out of {', '.join([PAGE, *NAMES.values()])}. Received: "
+                f"{', '.join(unknown)}."
+            )
+
+    @property
+    def wanted(self) -> set[str]:
+        """Names of the pictures to make."""
+        if self.only is None:
+            return {PAGE, *NAMES.values()}
+        return {name.strip() for name in self.only.split(",")}
 
 
 def light(svg: str, style: str) -> str:
@@ -73,7 +96,8 @@ def light(svg: str, style: str) -> str:
 
 
 def _draw(parsed: Parsed) -> None:
-    folder = pathlib.Path(parsed.configs[PicturesConfig].run_dir)
+    config: PicturesConfig = parsed.configs[PicturesConfig]
+    folder = pathlib.Path(config.run_dir)
     page = folder / "report.html"
     try:
         report = Report.from_dict(json.loads((folder / "report.json").read_text("utf-8")))
@@ -84,13 +108,15 @@ def _draw(parsed: Parsed) -> None:
         ) from error
     IMAGES.mkdir(exist_ok=True)
     for name, svg in _plots(report).items():
+        if name not in config.wanted:
+            continue
         with atomic_path(IMAGES / f"{name}.svg") as temporary:
             temporary.write_text(light(svg, html), encoding="utf-8")
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
+    if PAGE in config.wanted and browser is None:
         notes.print(f"note: no picture of the report: none of {', '.join(BROWSERS)} is installed.")
-    else:
-        _photograph(browser, page, IMAGES / "report.png")
+    elif PAGE in config.wanted and browser is not None:
+        _photograph(browser, page, IMAGES / f"{PAGE}.png")
     out.print(f"written: {', '.join(sorted(path.name for path in IMAGES.iterdir()))}")
 
 
@@ -100,8 +126,8 @@ def _plots(report: Report) -> dict[str, str]:
 
     found = {}
     for caption, svg in (*trade_offs(report), *report_plots(report)):
-        for beginning, name in NAMES.items():
-            if caption.startswith(beginning) and svg:
+        for part, name in NAMES.items():
+            if part in caption and svg:
                 found[name] = svg
     return found
 

@@ -44,3 +44,14 @@ def test_every_picture_has_a_page():
     text = "\n".join(page.read_text("utf-8") for page in pages)
     for path in (pictures.ROOT / "docs" / "images").iterdir():
         assert f"images/{path.name})" in text
+
+
+def test_only_the_pictures_asked_for_are_made(images, capsys):
+    assert pictures.main([f"--run_dir={images.parent / 'run'}", "--only=search"]) == 0
+    assert [path.name for path in images.iterdir()] == ["search.svg"]
+    assert "no picture of the report" not in capsys.readouterr().err
+
+
+def test_a_picture_that_there_is_not(capsys):
+    assert pictures.main(["--only=searches"]) == 2
+    assert "Received: searches." in capsys.readouterr().err
