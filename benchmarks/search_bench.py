@@ -123,8 +123,10 @@ def _search(
     from learners.search.journal import Journal
 
     def make_agent(env: Any) -> Any:
-        options = {"seed": seed, "num_rollouts": num_rollouts}
-        return problem_agent(agent, problem, env, initial=problem.uniform(), **options)
+        initial = problem.uniform()
+        return problem_agent(
+            agent, problem, env, initial=initial, seed=seed, num_rollouts=num_rollouts
+        )
 
     folder = context.work_dir / name
     journal = Journal(folder, {"agent": agent, "seed": seed}, resume=resume)

@@ -134,6 +134,8 @@ LEARNERS: dict[str, Entry] = {
         "trains with weights and activations as integer kernels have them: all-int8 files",
         starts="trained",
         ends_before=True,
+        quantity="bits",
+        budgets=("bits",),
     ),
     "non-uniform": Entry(
         "learners.non_uniform_quantization.learner:NonUniformQuantLearner",

@@ -56,7 +56,8 @@ class ResNet(nn.Module):
     def forward(self, x: Any) -> Any:
         """Give logits [batch, 10] of images [batch, 3, 32, 32]."""
         x = functional.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
+        for stage in (1, 2, 3):
+            x = getattr(self, f"layer{stage}")(x)
         return self.linear(x.mean((2, 3)))
 
 

@@ -122,7 +122,7 @@ def _optimizer(network: nn.Module, row: PeerRow) -> torch.optim.Optimizer:
     norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
     undecayed = {id(array) for part in norms for array in part.parameters()}
     every = list(network.parameters())
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [array for array in every if id(array) not in undecayed]},
         {"params": [array for array in every if id(array) in undecayed], "weight_decay": 0.0},
     ]

@@ -148,7 +148,14 @@ def counted(
     }
     ends = cost(np.array([[bits[0]] * len(layers), [bits[-1]] * len(layers)]))
     targets = budget.targets(full)
-    _check_reachable(budget, targets, full, ends, config)
+    search, prefix = config.searching, config.PREFIX
+    refuse_out_of_reach(
+        budget,
+        full,
+        ends,
+        bits=f"{search.w_bit_min} to {search.w_bit_max} bits",
+        advice=f", or another --{prefix}w_bit_min or --{prefix}w_bit_max",
+    )
     return layers, cost, targets
 
 
@@ -217,14 +224,27 @@ def _num_numbers(graph: Graph) -> int:
     return sum(array.size for arrays in graph.params.values() for array in arrays.values())
 
 
-def _check_reachable(
+def refuse_out_of_reach(
     budget: Budget,
-    targets: Mapping[str, float],
     full: Mapping[str, float],
     ends: Mapping[str, np.ndarray],
-    config: LowBitConfig,
+    *,
+    bits: str,
+    advice: str = "",
 ) -> None:
-    """Refuse what the fewest bits exceed, and what the most bits do not use up."""
+    """Refuse a budget that the fewest bits exceed, or that the most bits do not use up.
+
+    Args:
+        budget: what may be kept.
+        full: kind -> the amount of which a budget's shares are.
+        ends: kind -> what the fewest and the most bits cost, [2].
+        bits: what there is to choose from, in words.
+        advice: what else can be done about it.
+
+    Raises:
+        InputError: if so; gives the reachable range.
+    """
+    targets = budget.targets(full)
     over = [k for k, t in targets.items() if t < ends[k][0] * (1 - KINDS[k].tolerance)]
     idle = all(t > ends[k][1] * (1 + KINDS[k].tolerance) for k, t in targets.items())
     if not over and not idle:
@@ -234,9 +254,7 @@ def _check_reachable(
         f"{ends[kind][1] / full[kind]:.4f} ({describe(kind, ends[kind][1])})"
         for kind in over or targets
     )
-    prefix, search = config.PREFIX, config.searching
     raise InputError(
-        f"The budget {budget.text} cannot be met with {search.w_bit_min} to {search.w_bit_max} "
-        f"bits: this network can keep {ranges}. Choose a target in that range, or another "
-        f"--{prefix}w_bit_min or --{prefix}w_bit_max."
+        f"The budget {budget.text} cannot be met with {bits}: this network can keep {ranges}. "
+        f"Choose a target in that range{advice}."
     )

@@ -4,9 +4,37 @@ import dataclasses
 from typing import ClassVar
 
 from learners.learner_config import LearnerConfig
-from utils.flags import flag
+from learners.low_bits.config import SEARCH
+from learners.low_bits.config import WHOLE_BITS as FLOAT_BITS
+from learners.search.config import RolloutConfig
+from utils.flags import flag, group
 
 WHOLE_BITS = 8  # of weights and activations that integer kernels compute with
+LEAST_BITS = 2
+HELD_BITS = (4, WHOLE_BITS)  # of weights in files: what a search chooses from
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IntegerSearchConfig(RolloutConfig):
+    """How each layer gets 4 or 8 bits by a search."""
+
+    AGENT: ClassVar[str] = "dp"  # few choices, whose errors add up well
+
+    search: bool = flag(
+        False,
+        "Let an agent choose 4 or 8 bits for each layer, within equivalent_bits or --budget.",
+        name="enbl_rl_agent",
+        aliases=("{prefix}search",),
+    )
+    equivalent_bits: float = flag(
+        6.0,
+        "Bits per weight that a search may spend on the layers that it chooses for, on average.",
+        unit="bits",
+        lower=float(HELD_BITS[0]),
+        upper=float(WHOLE_BITS),
+        needs=SEARCH,
+        rivals=("budget",),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,8 +55,9 @@ class UniformQuantTFConfig(LearnerConfig):
         WHOLE_BITS,
         "Bits of each weight. Files hold 8, or 4; 5 to 7 are held as 8, 2 and 3 as 4.",
         unit="bits",
-        lower=2,
+        lower=LEAST_BITS,
         upper=WHOLE_BITS,
+        rivals=("budget", "setting"),
     )
     activation_bits: int = flag(
         WHOLE_BITS,
@@ -91,13 +120,25 @@ class UniformQuantTFConfig(LearnerConfig):
     nb_crops_per_smpl: int = flag(
         10, "Random output positions taken from each image and layer.", lower=1
     )
+    searching: IntegerSearchConfig = group(IntegerSearchConfig)
 
     @property
     def student_bits(self) -> int:
-        """Bits of each weight."""
-        return self.weight_bits
+        """Bits of each weight; in a search their mean."""
+        return round(self.searching.equivalent_bits) if self.wants_search() else self.weight_bits
 
     @property
     def file_weights(self) -> str:
         """Number format of the weights in the int8 file."""
-        return "int4" if self.weight_bits <= 4 else "int8"
+        return "int4" if self.weight_bits <= HELD_BITS[0] or self.wants_search() else "int8"
+
+    @property
+    def search_flag(self) -> str:
+        """The documented switch."""
+        return f"--{self.PREFIX}enbl_rl_agent"
+
+    def own_budget(self) -> str | None:
+        """That of the search: `equivalent_bits` of the 32 that a weight has."""
+        if not self.wants_search():
+            return None
+        return f"bits:{self.searching.equivalent_bits / FLOAT_BITS!r}"

@@ -2,8 +2,8 @@
 
 1. The network is brought into the form that integer kernels have (`utils/graph/integer_form.py`);
    `quant_delay` steps are trained as before.
-2. Post-training quantization (`start.py`): ranges of activations, kernels on their grids. With no
-   epochs to train, that is the result.
+2. Post-training quantization (`start.py`): ranges of activations, kernels on their grids, each of
+   as many bits as `bits.py` says. With no epochs to train, that is the result.
 3. Training with quantizers of activations in the network, wherever the table of ops says that int8
    needs one, and with weights on their grids (`utils/training/latent.py`), whose scales are
    learned. Batch norms stay, with the statistics of each batch; after `freeze_bn_delay` steps they
@@ -28,8 +28,13 @@ from typing import Any
 import keras
 
 from learners.base import FINE_TUNING, AbstractLearner, Trained
+from learners.budget import Budget
 from learners.kernels.layers import kernel_layers
 from learners.reconstruction.sampling import Sampler, flagged_sampler
+from learners.search.stage import SearchedStage
+from learners.setting import Setting
+from learners.uniform_quantization_tf.bits import bit_choices, bit_problem, weight_bits
+from learners.uniform_quantization_tf.config import HELD_BITS, WHOLE_BITS
 from learners.uniform_quantization_tf.network import (
     IntegerNetwork,
     Weight,
@@ -46,7 +51,6 @@ from learners.uniform_quantization_tf.start import (
     calibrated_ranges,
     integer_layers,
     start,
-    weight_bits,
 )
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.errors import InputError
@@ -68,6 +72,8 @@ class UniformQuantTFLearner(AbstractLearner):
     def train(self) -> Trained:
         """Carry out the recipe."""
         given = integer_form(self._graph(self.model))
+        if self.config.wants_search() and self.context.setting is None:
+            return SearchedStage(self, bit_problem(self, given)).run()
         model = to_keras(given)
         steps = self.fine_tune_steps()
         delay = min(self.config.quant_delay, steps)
@@ -108,6 +114,24 @@ class UniformQuantTFLearner(AbstractLearner):
                 "--uqtf_allow_float."
             )
 
+    @classmethod
+    def check_choice(
+        cls,
+        model: keras.Model,
+        config: Any,
+        *,
+        budget: Budget | None,
+        setting: Setting | None,
+        allow_unsafe: bool,
+    ) -> None:
+        """Refuse a setting for other kernels or bits, and a budget that no bits meet."""
+        graph = integer_form(from_keras(model, allow_unsafe=allow_unsafe))
+        layers = integer_layers(graph, plan_of(graph))
+        if setting is not None:
+            weight_bits(layers, config, setting)
+        elif budget is not None:
+            bit_choices(layers, config, budget)
+
     @property
     def fine_tune_lrn_rate(self) -> float:
         """A part of the network's own initial rate."""
@@ -117,11 +141,11 @@ class UniformQuantTFLearner(AbstractLearner):
     def start(self, graph: Graph) -> IntegerNetwork:
         """Quantize a trained network; what came of the layers is noted for the report."""
         config = self.config
-        plan, sampler = plan_of(graph), self._sampler()
+        plan, sampler = plan_of(graph), self.sampler()
         with self.timed("calibration"):
             ranges = calibrated_ranges(graph, plan, sampler.batches, config.calibration)
         layers = integer_layers(graph, plan)
-        bits = weight_bits(layers, config.weight_bits, all_alike=config.quantize_all_layers)
+        bits = weight_bits(layers, config, self._setting(graph))
         with self.timed("rounding"), WorkProgress("rounding kernels", "layers") as progress:
             network, errors = start(
                 graph,
@@ -146,12 +170,13 @@ class UniformQuantTFLearner(AbstractLearner):
             f"uniform-tf: {len(network.plan.activations)} ranges of activations, "
             f"{len(network.bits)} kernels; the accuracy is that with both quantized."
         ]
-        if self.config.weight_bits <= 4:
+        held = set(network.bits.values())
+        if min(held) <= HELD_BITS[0]:
             said.append(
                 "uniform-tf: weights of up to 4 bits are int4 in the file. With LiteRT that makes "
                 "dense layers faster; convolutions get smaller, not faster."
             )
-        elif self.config.weight_bits < 8:
+        if any(HELD_BITS[0] < bits < WHOLE_BITS for bits in held):
             said.append("uniform-tf: weights of 5 to 7 bits are int8 in the file: it compresses.")
         if network.plan.floats:
             said.append(f"uniform-tf: in float are {', '.join(network.plan.floats)}.")
@@ -239,7 +264,15 @@ class UniformQuantTFLearner(AbstractLearner):
     def _graph(self, model: keras.Model) -> Graph:
         return from_keras(model, allow_unsafe=self.context.run.allow_unsafe)
 
-    def _sampler(self) -> Sampler:
+    def _setting(self, graph: Graph) -> Setting | None:
+        """Give the bits of each layer where a file or a budget says them; by that equal ones."""
+        if self.context.setting is not None or self.context.budget is None:
+            return self.context.setting
+        problem = bit_problem(self, graph)
+        return problem.setting(problem.uniform())
+
+    def sampler(self) -> Sampler:
+        """Draw the training images that ranges and moments are taken from."""
         return flagged_sampler(self.helper, self.config, seed=self.context.run.seed)
 
     def _advice(self, part: str) -> str:

@@ -97,17 +97,6 @@ def integer_layers(graph: Graph, plan: IntegerPlan) -> list[KernelLayer]:
     ]
 
 
-def weight_bits(layers: list[KernelLayer], bits: int, *, all_alike: bool) -> dict[str, int]:
-    """Give each kernel its bits, by name; the first and the last layer have 8 but for `all_alike`.
-
-    Example:
-        >>> weight_bits([], 4, all_alike=False)
-        {}
-    """
-    edges = set() if all_alike or not layers else {layers[0].layer, layers[-1].layer}
-    return {layer.name: 8 if layer.layer in edges else bits for layer in layers}
-
-
 def start(
     graph: Graph,
     ranges: tuple[Ends, ...],

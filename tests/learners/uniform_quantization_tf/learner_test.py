@@ -144,3 +144,18 @@ def test_operators_without_integers_are_refused_at_the_start(trained_digits: ker
     bare = keras.Model(inputs, layers.ReLU()(inputs))
     with pytest.raises(InputError, match="no kernel to quantize"):
         learner.check(bare, config, None, allow_unsafe=False)
+
+
+def test_a_search_gives_layers_4_or_8_bits_and_the_file_has_them(
+    trained_digits: keras.Model, tmp_path: pathlib.Path
+) -> None:
+    report = run(
+        "uniform-tf", trained_digits, tmp_path, uqtf_enbl_rl_agent=True, uqtf_equivalent_bits=5.0,
+        uqtf_nb_rlouts=3, uqtf_nb_rlouts_min=3, uqtf_nb_smpls_search=100, uqtf_nb_smpls=100,
+    )  # fmt: skip
+    (search,) = report.searches
+    assert search.quantity == "bits" and len(search.rollouts) == 3
+    rows = [row.facts["bits"] for row in report.layers if "bits" in row.facts]
+    assert rows[0] == rows[-1] == 8 and set(rows[1:-1]) <= {4, 8} and 4 in rows
+    spans = [int(np.abs(kernel.astype(int)).max()) for kernel in kernels_in(file_of(tmp_path))]
+    assert sorted(spans)[0] <= 7 < sorted(spans)[-1]

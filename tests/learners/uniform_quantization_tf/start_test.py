@@ -4,14 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from learners.kernels.layers import kernel_layers
 from learners.reconstruction.sampling import Sampler
 from learners.uniform_quantization_tf.network import plan_of
 from learners.uniform_quantization_tf.start import (
     calibrated_ranges,
     integer_layers,
     start,
-    weight_bits,
 )
 from tests.learners.networks import concat, images, residual
 from utils import weight_facts
@@ -36,21 +34,13 @@ def test_ranges_hold_what_all_tensors_that_share_them_reach() -> None:
     assert ranges[shared] == pytest.approx((min(joined.min(), 0), joined.max()), rel=1e-5)
 
 
-def test_edges_have_eight_bits(graph) -> None:
-    layers = integer_layers(graph, plan_of(graph))
-    assert layers == list(kernel_layers(graph))
-    bits = list(weight_bits(layers, 4, all_alike=False).values())
-    assert bits == [8, *[4] * (len(layers) - 2), 8]
-    assert set(weight_bits(layers, 4, all_alike=True).values()) == {4}
-
-
 @pytest.mark.parametrize("on_walk", [True, False])
 def test_kernels_lie_on_grids_with_as_many_steps_below_as_above(graph, on_walk: bool) -> None:
     batch = images(64)
     plan = plan_of(graph)
     ranges = calibrated_ranges(graph, plan, [batch], "mse")
     layers = integer_layers(graph, plan)
-    bits = weight_bits(layers, 3, all_alike=True)
+    bits = dict.fromkeys((layer.name for layer in layers), 3)
     sampler = Sampler([batch], num_images=64, num_positions=4, seed=0) if on_walk else None
     network, errors = start(graph, ranges, bits, sampler)
     assert list(errors) == [layer.name for layer in layers]
