@@ -64,6 +64,12 @@ def start_workers(plan: Plan, helper: AbstractModelHelper) -> MultiGpuWrapper:
     """Find this process' place among the workers, first of all: a helper's data depend on it."""
     workers = MultiGpuWrapper.init(plan.run.enbl_multi_gpu)
     helper.worker = (workers.rank, workers.size)
+    if plan.run.enbl_multi_gpu and workers.size == 1:
+        notes.print(
+            "note: --enbl_multi_gpu: there is one worker. Start several with "
+            "./scripts/run_local.sh nets/X_run.py -n=2 …, or horovodrun -np 2 python main.py …",
+            markup=False,
+        )
     return workers
 
 
