@@ -1,7 +1,7 @@
 """A program for one worker or several: small runs of several learners, what they left in files.
 
-`PYTHONPATH=. python tests/distributed/same_results.py FOLDER` writes FOLDER/<run>.npz (the resulting weights) and
-FOLDER/<run>.json (losses, scores, what a search found). All runs take 64 images a step.
+`PYTHONPATH=. python tests/distributed/same_results.py FOLDER` writes FOLDER/<run>.npz (the
+resulting weights) and FOLDER/<run>.json (losses). All runs take 64 images a step.
 """
 
 import json
@@ -16,6 +16,7 @@ from pipeline.workers import joined
 from tests.learners.runs import make_run
 from utils.horovod_calls import launched_size
 from utils.multi_gpu_wrapper import MultiGpuWrapper, current
+from utils.one_voice import one_voice
 from utils.training import evaluate
 
 GLOBAL_BATCH = 64
@@ -85,4 +86,5 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    with one_voice():
+        main(pathlib.Path(sys.argv[1]))
