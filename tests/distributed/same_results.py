@@ -81,6 +81,7 @@ def main(folder):
     run("search", "chn-pruned-rmt", folder, epochs=2 / STEPS_PER_EPOCH, **SEARCH)
     run("uniform-tf", "uniform-tf", folder, uqtf_rounding="nearest")
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     for learner, values in FROZEN.items():
         run(learner, learner, folder, frozen=True, **values)
 
