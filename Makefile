@@ -5,12 +5,13 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo test check lint types doctest bench bench-peers docs format lock clean
+.PHONY: help install demo test test-distributed check lint types doctest bench bench-peers docs format lock clean
 
 help:
 	@echo "make install fetch what Flowpress needs into .venv; the others do so as well"
 	@echo "make demo    install, train and compress a small network, write runs/demo/"
 	@echo "make test    run the tests"
+	@echo "make test-distributed  build and install Horovod, run the tests of several workers"
 	@echo "make check   lint, types, doctests, tests (what CI runs)"
 	@echo "make bench   measure everything (hours); TOPIC=graph measures one table"
 	@echo "make bench-peers  measure the peer in an environment of its own; ROWS='--budgets=0.5'"
@@ -38,6 +39,11 @@ demo: $(VENV)/installed
 # that of tests/conftest.py: files that take longest come first.
 test: $(VENV)/installed
 	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# One file after the other: each test starts workers, which take the cores.
+test-distributed: $(VENV)/installed
+	scripts/install_horovod.sh
+	$(PY) -m pytest tests/distributed
 
 check: lint types doctest test
 

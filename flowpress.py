@@ -10,6 +10,7 @@ prefix (`cpr_prune_ratio`, `prune_ratio`). For a training loop of one's own ther
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from utils.command import notes, quiet_tensorflow
 from utils.errors import InputError
 from utils.flag_texts import in_python
 from utils.folders import fresh_folder
+from utils.horovod_calls import launched_rank
+from utils.one_voice import one_voice
 
 if TYPE_CHECKING:
     import keras
@@ -87,7 +90,7 @@ def compress(
         InputError: for options, data or a network that cannot be used.
     """
     quiet_tensorflow()
-    with _words_of_python(), _folder(out_dir) as folder:
+    with one_voice(), _words_of_python(), _folder(out_dir) as folder:
         names = learners.canonical_names(learner)
         stage_classes = [learners.config_class(name) for name in names]
         values = _flag_values({**options, "out_dir": folder}, stage_classes)
@@ -102,12 +105,14 @@ def compress(
         helper = KerasModelHelper(model, train_ds, eval_ds, configs[HelperConfig], seed=run.seed)
         plan = make_plan(run, [configs[cls] for cls in stage_classes], starts_from_file=False)
         from pipeline import stages  # imports TensorFlow: after the options are checked
+        from pipeline.workers import joined
 
         if out_dir is None:  # where to go on from, should the call be stopped
             notes.print(f"note: files go to {folder}", markup=False)
         workers = stages.start_workers(plan, helper)
-        stages.seed(plan.run.seed)
-        return stages.compress(plan, helper, helper.build_model(), workers=workers)
+        with joined(workers, plan, helper) as own:
+            stages.seed(plan.run.seed)
+            return stages.compress(own, helper, helper.build_model(), workers=workers)
 
 
 @contextlib.contextmanager
@@ -115,6 +120,10 @@ def _folder(out_dir: str | os.PathLike[str] | None) -> Iterator[str]:
     """Give the folder that was asked for, else a new one."""
     if out_dir is not None:
         yield str(out_dir)
+        return
+    if launched_rank():  # of several workers one has the new folder
+        with tempfile.TemporaryDirectory(prefix="flowpress_worker_") as temporary:
+            yield temporary
         return
     with fresh_folder(_OUT_DIR) as folder:
         yield str(folder)

@@ -348,9 +348,10 @@ class AbstractLearner(abc.ABC):
         return {"layers": self.layers, "seconds": seconds, "notes": self.notes}
 
     def _refresher(self, num_steps: int) -> StatisticsRefresher:
+        num_workers = self.context.workers.size
         return StatisticsRefresher(
             lambda: self._training_batches(0),
-            num_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size),
+            num_batches=math.ceil(_NB_SMPLS_BN / self.helper.config.batch_size / num_workers),
             num_steps=num_steps,
         )
 

@@ -7,10 +7,11 @@ any file and is chosen by `--model_helper=path/to/file.py`.
 from __future__ import annotations
 
 import abc
+import contextlib
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -104,13 +105,23 @@ class AbstractModelHelper(abc.ABC):
             built-in data sets give them without augmentation.
         """
         if nb_smpls not in self._calibration:
+            with self.undivided():
+                training: Any = self.build_dataset_train()
             # Read once and kept: a data set that shuffles gives other images at every pass.
-            training: Any = self.build_dataset_train()
             batches = training.unbatch().take(nb_smpls).batch(self.config.batch_size_eval).cache()
             for _ in batches:
                 pass
             self._calibration[nb_smpls] = batches
         return self._calibration[nb_smpls]
+
+    @contextlib.contextmanager
+    def undivided(self) -> Iterator[None]:
+        """Let data sets that are built inside give every worker all training batches."""
+        worker, self.worker = self.worker, (0, 1)
+        try:
+            yield
+        finally:
+            self.worker = worker
 
     def build_dataset_val(self) -> tf.data.Dataset | None:
         """Build finite batches on which training is followed, epoch by epoch; none here.

@@ -22,6 +22,7 @@ import tensorflow as tf
 from datasets.given import unpacked
 from utils.causes import explanation
 from utils.errors import InputError
+from utils.training.additive import is_additive
 from utils.training.metrics import Metric, described
 
 
@@ -107,6 +108,11 @@ class CompiledScores:
             return {name: metric.result() for name, metric in self._means.items()}
 
     @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The metrics, but the running losses of several outputs, which are means."""
+        return list(self._by_name().values())
+
+    @property
     def variables(self) -> list[keras.Variable]:
         """The metrics' state; the caller's, not to be changed."""
         return self._model.metrics_variables
@@ -172,6 +178,11 @@ class CompiledMetrics(keras.metrics.Metric):
     def facts(self) -> dict[str, Metric]:
         """Tell what is known of each metric."""
         return self._compiled.facts
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether the states of several workers add up to that of the whole set."""
+        return all(map(is_additive, self._compiled.metrics))
 
     def reset_state(self) -> None:
         """Forget all batches."""

@@ -83,13 +83,13 @@ class KerasModelHelper(AbstractModelHelper):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of one pass through the training data."""
-        return self._train.num_batches
+        """Steps of one pass through the training data, a batch in each for every worker."""
+        return max(1, self._train.num_batches // self.worker[1])
 
     @functools.cached_property
     def nb_smpls_train(self) -> int:
         """Images of one pass, the last batch counted as full."""
-        return self.steps_per_epoch * self._train.batch_size()
+        return self._train.num_batches * self._train.batch_size()
 
     def calc_loss(
         self, labels: Any, outputs: Any, trainable_vars: Sequence[Any]

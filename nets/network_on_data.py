@@ -134,6 +134,7 @@ class ModelHelper(AbstractModelHelper):
                     f"{self._source} gives batches, of which none can be held out for a search. "
                     "Let train_data() return arrays (inputs, labels)."
                 )
+            self._inner.worker = self.worker
             return self._inner.build_dataset_train(first_step=first_step)
         kept, held_out = self._divided if enbl_trn_val_split else (ready.train, None)
         training = ready.feed.training(
@@ -219,6 +220,7 @@ class ModelHelper(AbstractModelHelper):
     def steps_per_epoch(self) -> int:
         """Training steps per epoch."""
         if self._ready is None:
+            self._inner.worker = self.worker
             return self._inner.steps_per_epoch
         return max(1, len(self._ready.train) // (self._batch_size * self.worker[1]))
 

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def full_dataset_signature(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a short `build_dataset_train` the full signature: infinite, starting anywhere."""
+    """Give a short `build_dataset_train` the full signature: infinite, starting anywhere.
+
+    It is divided among several workers here; one in the full form does it itself (`self.worker`).
+    """
     parameters = inspect.signature(function).parameters
     takes_first_step = "first_step" in parameters
     takes_split = "enbl_trn_val_split" in parameters
@@ -32,15 +35,18 @@ def full_dataset_signature(function: Callable[..., Any]) -> Callable[..., Any]:
                 "it the argument enbl_trn_val_split and return (training, validation) when it is "
                 "True."
             )
+        rank, num_workers = self.worker  # of every step's batches each worker takes one
+        first_batch = first_step * num_workers
         arguments: dict[str, Any] = {}
         if takes_split:
             arguments["enbl_trn_val_split"] = enbl_trn_val_split
         if takes_first_step:
-            arguments["first_step"] = first_step
+            arguments["first_step"] = first_batch
         result = function(self, **arguments)
         training = result[0] if enbl_trn_val_split else result
         training = training if training.cardinality() == -1 else training.repeat()
-        training = training if takes_first_step or not first_step else training.skip(first_step)
+        training = training if takes_first_step or not first_batch else training.skip(first_batch)
+        training = training if num_workers == 1 else training.shard(num_workers, rank)
         return (training, result[1]) if enbl_trn_val_split else training
 
     return build

@@ -14,6 +14,8 @@ from pipeline.short_form import PEEKED, expanded, is_short_form
 from utils import flags
 from utils.command import guarded, notes, out
 from utils.export.quiet import quiet_native
+from utils.multi_gpu_wrapper import MultiGpuWrapper
+from utils.one_voice import one_voice
 
 
 def run(argv: Sequence[str]) -> int:
@@ -26,7 +28,12 @@ def run(argv: Sequence[str]) -> int:
         The exit status: 0, or 2 for bad input (with one line on standard error); see
         `utils.command.guarded`.
     """
-    return guarded(lambda: _run(argv), argv)
+
+    def together() -> int:
+        with one_voice():
+            return _run(argv)
+
+    return guarded(together, argv)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -55,6 +62,7 @@ def _run(argv: Sequence[str]) -> int:
     if is_short:  # the report is named after the network
         file = pathlib.Path(configs[helper_class.config_class].model)
         run_config = dataclasses.replace(run_config, model_helper=file.name)
+    MultiGpuWrapper.check(run_config.enbl_multi_gpu)
     plan = make_plan(run_config, [configs[cls] for cls in stage_classes])
     for notice in (*parsed.notices, *plan.notices):
         notes.print(f"note: {notice}", markup=False)

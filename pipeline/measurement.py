@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from nets.abstract_model_helper import AbstractModelHelper
@@ -35,6 +36,7 @@ from utils.graph import (
     from_keras,
 )
 from utils.graph.activations import peak_activations
+from utils.multi_gpu_wrapper import together
 from utils.report import (
     Capability,
     ClassChange,
@@ -104,6 +106,24 @@ def report_on(
     return report
 
 
+def follow(plan: Plan, helper: AbstractModelHelper, outcome: Outcome) -> keras.Model:
+    """Take part, as a worker that does not report, in what is trained for the report.
+
+    Args:
+        plan: as of `report_on`.
+        helper: likewise.
+        outcome: likewise.
+
+    Returns:
+        The resulting network.
+    """
+    if plan.run.control:
+        copy = copy_network(outcome.before, allow_unsafe=plan.run.allow_unsafe)
+        steps = Steps(debug=plan.run.debug)  # where it fails, worker 0 says so in the report
+        steps.run("control", lambda: train_control(plan, helper, outcome, copy), None)
+    return outcome.after.model
+
+
 class _Measurement:
     """What was measured of a run, step by step; a step that fails leaves its part empty."""
 
@@ -133,7 +153,8 @@ class _Measurement:
         if not self._plan.run.control:
             return None
         copy = copy_network(self._outcome.before, allow_unsafe=self._plan.run.allow_unsafe)
-        control = train_control(self._plan, self._helper, self._outcome, copy)
+        with together(self._outcome.stages[-1].context.workers):
+            control = train_control(self._plan, self._helper, self._outcome, copy)
         self._save(CONTROL, control.model)
         return control
 

@@ -20,6 +20,7 @@ from pipeline.reuse import keep_record, take_up
 from pipeline.steps import ReportedError
 from pipeline.teacher import load_teachers
 from pipeline.user_code import build_network, explained
+from pipeline.workers import joined, report_of_chief, share_result
 from utils.causes import blaming
 from utils.command import notes, out
 from utils.errors import InputError
@@ -44,24 +45,31 @@ def execute(plan: Plan, helper: AbstractModelHelper, command: Sequence[str]) -> 
         The report; None for `--exec_mode=eval`, which only prints.
     """
     workers = start_workers(plan, helper)
-    if plan.run.exec_mode == "eval":
-        _score_saved(plan, helper)
-        return None
-    model = initial_network(plan, helper)
-    page, fresh = plan.folder / "report.html", plan.initial_path is None
-    try:
-        report = compress(plan, helper, model, command, workers=workers, fresh=fresh)
-    except ReportedError as error:
-        print_summary(error.report, page, out)
-        raise
-    print_summary(report, page, out)
-    return report
+    with joined(workers, plan, helper) as own:
+        if plan.run.exec_mode == "eval":
+            _score_saved(own, helper)
+            return None
+        model = initial_network(own, helper)
+        page, fresh = own.folder / "report.html", own.initial_path is None
+        try:
+            report = compress(own, helper, model, command, workers=workers, fresh=fresh)
+        except ReportedError as error:
+            print_summary(error.report, page, out)
+            raise
+        print_summary(report, page, out)
+        return report
 
 
 def start_workers(plan: Plan, helper: AbstractModelHelper) -> MultiGpuWrapper:
     """Find this process' place among the workers, first of all: a helper's data depend on it."""
     workers = MultiGpuWrapper.init(plan.run.enbl_multi_gpu)
     helper.worker = (workers.rank, workers.size)
+    if plan.run.enbl_multi_gpu and workers.size == 1:
+        notes.print(
+            "note: --enbl_multi_gpu: there is one worker. Start several with "
+            "./scripts/run_local.sh nets/X_run.py -n=2 …, or horovodrun -np 2 python main.py …",
+            markup=False,
+        )
     return workers
 
 
@@ -118,13 +126,18 @@ def compress(
         rate = _first_rate(plan, helper)
         if rate is not None:
             try_training(helper, model, rate)
-        try_files(helper, {"before": model, **_trials(plan, model)}, plan.run.export)
+        if workers.is_chief:
+            try_files(helper, {"before": model, **_trials(plan, model)}, plan.run.export)
         _find_logits(plan, helper, model)
         teachers = load_teachers(plan, model)
         for teacher in teachers:  # those that cannot be compared are refused before training
             _same_ending(teacher, model, helper)
         outcome = run_stages(plan, helper, model, teachers=teachers, workers=workers, fresh=fresh)
-    return measurement.report_on(plan, helper, outcome, command, start)
+    return report_of_chief(
+        workers,
+        lambda: measurement.report_on(plan, helper, outcome, command, start),
+        lambda: measurement.follow(plan, helper, outcome),
+    )
 
 
 def _check_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -> None:
@@ -214,6 +227,7 @@ def run_stages(
         notes.print(f"stage {index + 1} of {len(plan.stages)}: {stage.learner}")
         learner = _learner(context, trained.model, is_first=index == 0, source=source)
         trained = learner.train()
+        share_result(workers, trained, stage.learner)
         _remove_stale(stage.artefact_path)
         save_keras_model(trained.model, stage.artefact_path)
         if workers.is_chief:

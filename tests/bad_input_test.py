@@ -729,7 +729,6 @@ TABLE = [
     Bad("nothing to score", "--exec_mode=eval", ("--exec_mode=eval", "model.keras", "Train first")),
     Bad("damaged state of an earlier run", "--nb_epochs=1",
         ("1_full_prec.keras", "truncated or damaged at byte"), damaged_state, started=True),
-    Bad("several workers", "--enbl_multi_gpu", ("--enbl_multi_gpu", "not supported")),
     # paths
     Bad("output below a file", "--out_dir=file/below",
         ("cannot write", "file is a file, not a folder")),

@@ -20,6 +20,7 @@ from utils.export.tflite import convert
 from utils.files import atomic_path
 from utils.graph import to_keras
 from utils.latency import measure, ratio
+from utils.multi_gpu_wrapper import current
 
 ON_DEVICE = ("cycles", "sram")  # of the int8 file, on the target
 NUM_SAMPLES = 4  # of noise that such files are calibrated with: their cost does not mind
@@ -60,8 +61,8 @@ class Measurements:
         return self._values[key]
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Keep further numbers."""
-        self._values |= values
+        """Keep further numbers; of several workers those that worker 0 measured."""
+        self._values |= current().from_chief(dict(values))
         if self._path is not None:
             with atomic_path(self._path) as temporary:
                 kept = {"of": self._subject, "values": self._values}

@@ -13,12 +13,15 @@ Reference:
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from utils.multi_gpu_wrapper import MultiGpuWrapper
+from utils.shards import Shard
 
 FLOOR = 0.1  # of a mean row's weight, which every row has at least
 
@@ -28,7 +31,8 @@ class Importance:
     """What errors of one layer count.
 
     Attributes:
-        rows: for each batch float32 [rows], mean 1 over all, at least `FLOOR`.
+        rows: for each batch of this worker float32 [rows], mean 1 over all of all workers, at
+            least `FLOOR`.
         outputs: float64 [O], what a unit of error in each output counts: the root of mean squares.
     """
 
@@ -41,14 +45,14 @@ Cut = Callable[[tf.Tensor, Any, tf.Tensor], tf.Tensor]
 
 
 def importance(
-    model: keras.Model, cuts: Mapping[str, Cut], batches: Iterable[Any], *, seed: int
+    model: keras.Model, cuts: Mapping[str, Cut], part: Shard, *, seed: int
 ) -> dict[str, Importance]:
     """Run the images backward once.
 
     Args:
         model: network inputs -> the layers' outputs in order, then the network's.
         cuts: layer -> gives the sampled places of its output map.
-        batches: the images.
+        part: this worker's images.
         seed: of r.
 
     Returns:
@@ -74,11 +78,11 @@ def importance(
 
     sums: dict[str, list[np.ndarray]] = {name: [] for name in cuts}
     outputs: dict[str, Any] = dict.fromkeys(cuts, 0.0)
-    for number, images in enumerate(batches):
+    for number, images in part.numbered():
         for name, found in zip(cuts, squares(images, tf.constant(number)), strict=True):
             sums[name].append(found.numpy().sum(axis=1))
             outputs[name] = outputs[name] + found.numpy().sum(axis=0, dtype=np.float64)
-    return {name: _of(sums[name], outputs[name]) for name in cuts}
+    return {name: _of(sums[name], outputs[name], part.workers) for name in cuts}
 
 
 def _in_float(outputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -95,9 +99,10 @@ def _directions(outputs: tf.Tensor, seed: int, number: tf.Tensor, place: int) ->
     return drawn - tf.reduce_mean(drawn, axis=-1, keepdims=True)
 
 
-def _of(sums: Sequence[np.ndarray], outputs: np.ndarray) -> Importance:
-    num_rows = sum(part.size for part in sums)
-    mean = sum(float(part.sum()) for part in sums) / max(num_rows, 1)
+def _of(sums: Sequence[np.ndarray], outputs: np.ndarray, workers: MultiGpuWrapper) -> Importance:
+    own = [sum(part.size for part in sums), sum(float(part.sum()) for part in sums)]
+    (num_rows, total), outputs = workers.sum_arrays([np.array(own, np.float64), outputs])
+    mean = total / max(num_rows, 1)
     if mean <= 0.0:  # nothing behind the layer depends on it, as far as the images show
         return Importance([np.ones(part.size, np.float32) for part in sums], np.ones(outputs.size))
     rows = [(FLOOR + (1.0 - FLOOR) * part / mean).astype(np.float32) for part in sums]

@@ -18,6 +18,7 @@ from learners.reconstruction.importance import Cut
 from learners.reconstruction.statistics import LayerStatistics
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph.row import Window
+from utils.shards import shard
 
 
 def rows(window: Window, maps: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
@@ -121,17 +122,24 @@ class Samples:
 class Sampler:
     """Samples layers over a stream of images.
 
+    Several workers each sample a part of the batches, and all get the moments of the whole.
+
     Args:
-        batches: finite iterable of images float32 [B, H, W, C], the same at every pass.
+        batches: finite iterable of images float32 [B, H, W, C], the same at every pass and in every
+            worker.
         num_images: images in it.
         num_positions: output positions taken from each image and layer.
         seed: the positions are a function of (seed, layer's key, batch).
+
+    Attributes:
+        part: this worker's batches.
     """
 
     def __init__(
         self, batches: Iterable[Any], *, num_images: int, num_positions: int, seed: int
     ) -> None:
         self.batches = batches
+        self.part = shard(batches)
         self.num_images = num_images
         self.num_positions = num_positions
         self.seed = seed
@@ -150,7 +158,7 @@ class Sampler:
                 `branch`, before pruning.
 
         Returns:
-            For each layer a list of float32 [rows, O], one per batch.
+            For each layer a list of float32 [rows, O], one per batch of this worker.
         """
 
         @tf.function(reduce_retracing=True)
@@ -163,7 +171,7 @@ class Sampler:
             ]
 
         found: list[list[np.ndarray]] = [[] for _ in layers]
-        for number, images in enumerate(self.batches):
+        for number, images in self.part.numbered():
             for kept, target in zip(found, outputs(images, tf.constant(number)), strict=True):
                 kept.append(target.numpy())
         return found
@@ -193,7 +201,8 @@ class Sampler:
             item: the layer.
             model: a batch -> the layer's input (and, with a `branch`, the shortcut) in the network
                 as pruned so far.
-            batches: the images in the same order, or what stands for them (`frontier.py`).
+            batches: this worker's images in the same order, or what stands for them
+                (`frontier.py`).
             targets: the layer's entry of `targets`.
             weights: for each batch float32 [rows], what a squared error of each row counts; None =
                 all 1.
@@ -220,11 +229,13 @@ class Sampler:
             )
 
         total = LayerStatistics.empty(*item.kernel.shape)
-        for number, (images, target) in enumerate(zip(batches, targets, strict=True)):
-            weight = np.ones(len(target), np.float32) if weights is None else weights[number]
+        pairs = zip(batches, targets, strict=True)
+        for index, (number, (images, target)) in enumerate(self.part.numbered(pairs)):
+            weight = np.ones(len(target), np.float32) if weights is None else weights[index]
             parts = moments(images, tf.constant(number), tf.constant(target), tf.constant(weight))
             total += LayerStatistics(*(part.numpy().astype(np.float64) for part in parts))
-        return total
+        sums = [total.moment, total.cross, total.target_squares]
+        return LayerStatistics(*self.part.workers.sum_arrays(sums))
 
     def samples(
         self,
@@ -258,15 +269,16 @@ class Sampler:
             return seen, shortcut * item.branch.inverse_scale
 
         found: list[tuple[np.ndarray, ...]] = []
-        size = 0
-        for number, (images, target) in enumerate(zip(batches, targets, strict=True)):
-            size += 4 * len(target) * item.kernel.shape[0]
-            if found and size > max_bytes:
+        pairs = zip(batches, targets, strict=True)
+        for index, (number, (images, target)) in enumerate(self.part.numbered(pairs)):
+            # All batches but the last are of one size: the same ones are taken, whoever has them.
+            num_rows = number * len(targets[0]) + len(target)
+            if number and 4 * num_rows * item.kernel.shape[0] > max_bytes:
                 break
             seen, shortcut = (part.numpy() for part in cut(images, tf.constant(number)))
-            weight = np.ones(len(target), np.float32) if weights is None else weights[number]
+            weight = np.ones(len(target), np.float32) if weights is None else weights[index]
             found.append((seen, target - shortcut, shortcut, weight))
-        return Samples(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        return Samples(*map(np.concatenate, zip(*self.part.gathered(found), strict=True)))
 
     def places(self, key: int) -> Cut:
         """Give the function that cuts a layer's rows out of a map of its output; see `Cut`."""
@@ -301,9 +313,10 @@ class Sampler:
             return found
 
         totals = [np.zeros([item.kernel.shape[0] + 1] * 2) for item in layers]
-        for number, images in enumerate(self.batches):
+        for number, images in self.part.numbered():
             for total, part in zip(totals, moments(images, tf.constant(number)), strict=True):
                 total += part.numpy()
+        totals = self.part.workers.sum_arrays(totals)
         return [
             LayerStatistics.of_kernel(total, item.kernel)
             for total, item in zip(totals, layers, strict=True)

@@ -80,7 +80,8 @@ class Walk:
         self.readings: dict[str, Reading] = {reading.name: reading for reading in found}
         self._original = to_keras_with_tensors(graph if before is None else before)
         self._work, tensors = to_keras_with_tensors(graph)
-        self._frontier = Frontier(graph, self._work, tensors, sampler.batches, sampler.num_images)
+        seen = sampler.part.batches
+        self._frontier = Frontier(graph, self._work, tensors, seen, sampler.num_images)
         self._targets: dict[str, list[np.ndarray]] = {}
         self._fresh: dict[str, LayerStatistics] = {}
         self._here = ""
@@ -134,7 +135,7 @@ class Walk:
         outputs = [tensors[Ref(name)] for name in keys]
         part = keras.Model(model.inputs, [*outputs, *keras.tree.flatten(model.outputs)])
         cuts = {name: self._sampler.places(key) for name, key in keys.items()}
-        return importance(part, cuts, self._sampler.batches, seed=self._sampler.seed)
+        return importance(part, cuts, self._sampler.part, seed=self._sampler.seed)
 
     def _seen(self, name: str) -> tuple[Outputs, list[np.ndarray]]:
         """Give what a layer sees, and its targets."""

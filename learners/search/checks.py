@@ -99,11 +99,6 @@ def _check_searching(run: "RunConfig", owner: LearnerConfig, config: RolloutConf
             f"`{prefix}reward_type` multi-obj wants candidates below the budget too, and --agent="
             f"{run.agent} always uses it up. Leave --agent out, or choose another."
         )
-    if run.enbl_multi_gpu:
-        raise InputError(
-            f"{owner.search_flag} runs in one process. Search without --enbl_multi_gpu, then train "
-            "with several workers and --setting=ratios.json."
-        )
 
 
 def _default(field: str) -> Any:

@@ -12,6 +12,7 @@ from learners.search.journal import Journal, Trial
 from learners.search.problem import Problem
 from learners.search.rewards import Score
 from rl_agents.base import Agent
+from utils.multi_gpu_wrapper import current
 
 MAX_FAILURES = 20  # a search whose first roll-outs all fail, this many, has nothing to find
 
@@ -81,7 +82,7 @@ class SearchRun:
             start = time.perf_counter()
             agent.ask(self._env)
             values = self._env.settled()
-            trial = self._trial(values, start)
+            trial = _shared(self._trial(values, start))
             self._journal.append(trial)
             agent.tell(np.array(trial.actions), _told(trial))
             self._journal.save_agent(agent.state_dict())
@@ -151,6 +152,17 @@ class SearchRun:
             return score, self._problem.reward(score, values), "the score is not finite"
         except Exception as error:  # whatever a trial raises: the others go on
             return None, math.nan, f"{type(error).__name__}: {error}"
+
+
+def _shared(trial: Trial) -> Trial:
+    """Make sure that all workers tried the same; what was measured is worker 0's."""
+    workers = current()
+    if workers.size == 1:
+        return trial
+    workers.agree(str(dict(trial.choices)), f"the actions of roll-out {trial.index}")
+    measured = ("reward", "accuracy", "loss", "seconds")
+    chief = workers.from_chief({name: getattr(trial, name) for name in measured})
+    return dataclasses.replace(trial, **chief)
 
 
 def _told(trial: Trial) -> float:

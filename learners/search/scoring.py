@@ -185,7 +185,8 @@ class BriefTuning:
 
 
 def _training_batches(helper: AbstractModelHelper) -> tf.data.Dataset:
-    try:
-        return helper.build_dataset_train(enbl_trn_val_split=True)[0]
-    except InputError:  # the helper cannot split
-        return helper.build_dataset_train()
+    with helper.undivided():  # every worker trains the candidate, all alike
+        try:
+            return helper.build_dataset_train(enbl_trn_val_split=True)[0]
+        except InputError:  # the helper cannot split
+            return helper.build_dataset_train()

@@ -30,6 +30,7 @@ from learners.search.rewards import Score
 from learners.search.scoring import held_out_images
 from rl_agents.base import Agent
 from utils.command import notes
+from utils.multi_gpu_wrapper import current
 from utils.progress import WorkProgress
 from utils.report import Candidate, Rollout, Search, this_machine
 from utils.summaries import ScalarWriter, curve_folder
@@ -84,6 +85,7 @@ class SearchedStage:
             if winner is not None:
                 tuned["winner"] = self._tuned("winner", winner, best)
             kept = max(tuned, key=lambda name: (tuned[name].reward, name == "winner"))
+            kept = current().from_chief(kept)
         self._report(tuned, kept)
         return tuned[kept].trained
 

@@ -42,7 +42,14 @@ def test_tests_mirror_the_sources():
 
 def test_every_test_has_its_source():
     known = {path.relative_to(ROOT).with_suffix("") for path in sources()}
-    own = {"contract", "users", "docs", "scripts", "examples"}  # about no single module
+    own = {
+        "contract",
+        "users",
+        "docs",
+        "scripts",
+        "examples",
+        "distributed",
+    }  # about no single module
     for path in (ROOT / "tests").rglob("*_test.py"):
         inner = path.relative_to(ROOT / "tests")
         if inner.parts[0] in own or inner.name in ("bad_input_test.py", "first_hour_test.py"):

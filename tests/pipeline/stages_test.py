@@ -126,6 +126,7 @@ def test_workers_are_known_before_data_are_asked_for(door, tmp_path, monkeypatch
 
     workers = MultiGpuWrapper(rank=1, size=3)
     monkeypatch.setattr(stages.MultiGpuWrapper, "init", lambda enbl_multi_gpu: workers)
+    monkeypatch.setattr(stages, "joined", lambda *_: contextlib.nullcontext(plan))
     monkeypatch.setattr(helper, "build_dataset_train", build)
     with pytest.raises((InputError, AskedError)):
         if door == "command":

@@ -74,6 +74,17 @@ def test_one_worker_may_be_said(checkout):
     assert arguments_of(run(checkout, "nets/x_run.py", "-n=1"))[2:] == []
 
 
+def test_several_workers_are_started_by_the_launcher(checkout):
+    flags = ["--learner=x", "--out_dir=with 'both' \"quotes\" and space/*", ""]
+    received = arguments_of(run(checkout, "nets/x_run.py", "-n=3", *flags))
+    assert received[:3] == [
+        str(checkout / "tools" / "launch" / "launch_workers.py"),
+        "--num_workers=3",
+        "--",
+    ]
+    assert received[3:] == ["python3", str(checkout / "main.py"), "--model_helper=x", *flags]
+
+
 def test_relative_paths_stay_the_callers(checkout, tmp_path):
     done = run(checkout, "my_net.py", cwd=tmp_path)
     assert arguments_of(done)[1] == "--model_helper=my_net.py"
@@ -95,7 +106,9 @@ def test_exit_status_is_handed_on(checkout):
     ("arguments", "message"),
     [
         ([], r"usage: .*run_local.sh nets/<arch>_at_<dataset>_run.py"),
-        (["nets/x_run.py", "-n=2"], r"error: -n=2: several workers are not available yet"),
+        (["nets/x_run.py", "-n=0"], r"error: -n=0: the number of workers must be a whole number"),
+        (["nets/x_run.py", "-n=two"], r"error: -n=two: the number of workers must be"),
+        (["nets/x_run.py", "-n="], r"error: -n=: the number of workers must be"),
     ],
 )
 def test_wrong_calls_are_refused(checkout, arguments, message):

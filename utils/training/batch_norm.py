@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from utils.errors import InputError
+from utils.multi_gpu_wrapper import current
+from utils.shards import Shard, shard
 
 _STALE_SHARE = 0.05
 
@@ -40,12 +43,15 @@ class BatchNormEstimator:
         self._kept = [v for v in model.non_trainable_variables if not _contains(self._moving, v)]
         self._step = tf.function(self._sums, reduce_retracing=True)
 
-    def __call__(self, dataset: tf.data.Dataset, num_batches: int) -> None:
+    def __call__(self, dataset: tf.data.Dataset, num_batches: int, *, is_own: bool = False) -> None:
         """Set the moving statistics.
+
+        Several workers each look at a part of the batches; all get the statistics of the whole.
 
         Args:
             dataset: elements are (images, labels) or images.
-            num_batches: batches to use at most.
+            num_batches: batches to use at most; with `is_own` of each worker.
+            is_own: the data are this worker's part already, as those for training are.
 
         Raises:
             InputError: if the data set is empty or `num_batches` not positive.
@@ -56,12 +62,16 @@ class BatchNormEstimator:
             return
         kept = [tf.identity(variable.value) for variable in self._kept]
         num_images, totals = 0, [tf.zeros(variable.shape, tf.float64) for variable in self._moving]
+        batches = dataset.take(num_batches)
+        part = Shard(batches, current()) if is_own else shard(batches)
         with _momentum_free(self._layers), _dropout_off(self._model):
-            for element in dataset.take(num_batches):
+            for element in part.batches:
                 images = element[0] if isinstance(element, tuple) else element
                 size = len(keras.tree.flatten(images)[0])
                 num_images += size
                 totals = [t + size * s for t, s in zip(totals, self._step(images), strict=True)]
+        sums = part.workers.sum_arrays([np.array(num_images), *map(np.asarray, totals)])
+        num_images, totals = int(sums[0]), list(map(tf.constant, sums[1:]))
         if not num_images:
             raise InputError("data for batch normalization is empty. Give at least one batch.")
         self._assign([total / num_images for total in totals])
@@ -84,9 +94,11 @@ class BatchNormEstimator:
             layer.moving_variance.assign(tf.cast(variance, layer.moving_variance.dtype))
 
 
-def reestimate_batch_norm(model: keras.Model, dataset: tf.data.Dataset, num_batches: int) -> None:
+def reestimate_batch_norm(
+    model: keras.Model, dataset: tf.data.Dataset, num_batches: int, *, is_own: bool = False
+) -> None:
     """Set a model's moving statistics from data once; see `BatchNormEstimator`."""
-    BatchNormEstimator(model)(dataset, num_batches)
+    BatchNormEstimator(model)(dataset, num_batches, is_own=is_own)
 
 
 class StatisticsRefresher(keras.callbacks.Callback):
@@ -96,8 +108,8 @@ class StatisticsRefresher(keras.callbacks.Callback):
     a twentieth (with 0.99: fewer than 299 steps) they are taken anew.
 
     Args:
-        make_images: gives the data set that they are taken from.
-        num_batches: batches of it to use at most.
+        make_images: gives the data set that they are taken from: this worker's.
+        num_batches: batches of it to use at most, of each worker.
         num_steps: steps of the whole run. One that ends earlier is left as it is.
     """
 
@@ -115,7 +127,8 @@ class StatisticsRefresher(keras.callbacks.Callback):
         momenta = [layer.momentum for layer in _normalizations(network)]
         done = int(self.model.optimizer.iterations) >= self._num_steps
         if done and max(momenta, default=0.0) ** self._num_steps > _STALE_SHARE:
-            reestimate_batch_norm(network, self._make_images(), self._num_batches)
+            images = self._make_images()
+            reestimate_batch_norm(network, images, self._num_batches, is_own=True)
 
 
 def _normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:

@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import InputError
+from utils.multi_gpu_wrapper import MultiGpuWrapper
+from utils.shards import Shard, shard
 from utils.training.loss import CalcLoss
 from utils.training.metrics import Scores
 from utils.training.scorer import Scored, Scorer, Tally
@@ -21,6 +23,9 @@ OutputsFn = Callable[[np.ndarray], Any]
 
 class Evaluator:
     """Scores a model again and again; the graph is traced once.
+
+    Several workers each score a part of the batches, and all get the scores of the whole, to the
+    bit; where a metric cannot be put together from parts, every worker scores all.
 
     Args:
         network: a Keras model, run in inference mode, or a function of a batch of images.
@@ -68,11 +73,15 @@ class Evaluator:
             raise InputError("evaluation data must end. Received an infinite dataset; use take(n).")
         self._tally.reset()
         collector = self._scorer.collector(is_whole=is_whole)
-        for images, labels in dataset:
+        divides = collector is None and self._tally.is_additive
+        part = shard(dataset) if divides else Shard(dataset, MultiGpuWrapper())
+        for images, labels in part.batches:
             outputs, values = self._run(images, labels)
             self._tally.add(values, len(keras.tree.flatten(images)[0]))
             if collector is not None:
                 collector.add(labels, outputs)
+        if part.workers.size > 1:
+            self._tally.add_up(part.workers)
         return self._tally.scores(None if collector is None else collector.result())
 
 

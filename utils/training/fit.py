@@ -12,8 +12,12 @@ import tensorflow as tf
 
 from utils.errors import InputError
 from utils.files import check_writable
+from utils.multi_gpu_wrapper import MultiGpuWrapper
+from utils.shards import shard
 from utils.stopping import StopRequests
 from utils.summaries import steps_between
+from utils.training.agreement import choices_digest, refuse_equal_batches
+from utils.training.averaging import SharedStop, moved_variables
 from utils.training.callbacks import (
     MetricRestorer,
     NotFiniteError,
@@ -43,6 +47,9 @@ from utils.training.zeros import MaskedOptimizer, sparse_kernels
 
 def fit(model: keras.Model, job: FitJob) -> FitResult:
     """Train a model, or carry on where an earlier call with the same job was stopped.
+
+    With several workers (`job.workers`) every one calls it, each with batches of its own; after
+    every step all have the same weights (`averaging.py`), and worker 0 saves.
 
     The state is saved before the first step, every `job.save_step` steps, after the epochs (not
     so often that it would take more than a twentieth of the time) and at the end. A run that
@@ -76,6 +83,8 @@ def _fingerprint(job: FitJob) -> dict[str, Any]:
         "steps_per_epoch": job.steps_per_epoch,
         "optimizer": optimizer_name(job.optimizer),
     }
+    if job.workers.size > 1:
+        own["num_workers"] = job.workers.size
     return json.loads(json.dumps({**own, **job.fingerprint}))
 
 
@@ -141,6 +150,7 @@ class _Run:
             self._recorder, job.steps_per_epoch, saved.start_loss if saved else None
         )
         self._stop = StopRequests()
+        self._asked = SharedStop(self._stop, self._optimizer)
         self._last_save = self._recorder.step
         self._first_rate = 0.0
         self._trainee: Trainee | None = None
@@ -153,15 +163,22 @@ class _Run:
         with self._stop:
             keras.utils.set_random_seed(self._job.seed)
             self._begin(f"resumed at step {self._recorder.step}")
-            self._job.workers.broadcast(
-                [*self._plain.variables, *self._extras, *self._optimizer.variables]
-            )
+            self._start_alike()
             if self._job.num_steps:
                 self._train()
-        if self._stop.signal is not None:
-            self._say_how_to_go_on(self._stop.signal.name)
-            self._stop.raise_stop()
+        if self._asked.signal is not None:
+            self._say_how_to_go_on(self._asked.signal.name)
+            self._asked.raise_stop()
         return self._result()
+
+    def _start_alike(self) -> None:
+        """Let all workers begin with the same variables, where they came to the same network."""
+        workers, stage = self._job.workers, self._job.stage
+        variables = [*self._plain.variables, *self._extras, *self._optimizer.variables]
+        if workers.size > 1:
+            digest = f"{choices_digest(variables)}, step {self._recorder.step}"
+            workers.agree(digest, f"what {stage} trains (shapes and zeros)")
+        workers.broadcast(variables)
 
     def _begin(self, said: str) -> None:
         """Take up the saved state and say so, or save what training starts from."""
@@ -203,7 +220,7 @@ class _Run:
         self._trainee = Trainee(
             self._model, self._job.loss, dataset.element_spec, plain=self._job.saved
         )
-        self._trainee.compile(optimizer=self._optimizer, auto_scale_loss=False)
+        self._compile(self._trainee, dataset)
         self._first_rate = float(self._optimizer.learning_rate)
         callbacks = SegmentedCallbacks(self._callbacks(), add_history=True, model=self._trainee)
         try:
@@ -222,9 +239,24 @@ class _Run:
         except StopAskedError:
             pass
 
+    def _compile(self, trainee: Trainee, dataset: tf.data.Dataset) -> None:
+        workers = self._job.workers
+        if workers.size == 1:
+            trainee.compile(optimizer=self._optimizer, auto_scale_loss=False)
+            return
+        refuse_equal_batches(workers, next(iter(dataset)), self._job.stage)
+        # XLA knows no Horovod.
+        trainee.compile(optimizer=self._optimizer, auto_scale_loss=False, jit_compile=False)
+        metrics = [variable for metric in trainee.metrics for variable in metric.variables]
+        self._optimizer.beside.followers = moved_variables(
+            [*self._model.variables, *self._extras, *metrics]
+        )
+
     def _fit_segments(
         self, trainee: Trainee, dataset: tf.data.Dataset, callbacks: SegmentedCallbacks
     ) -> None:
+        val = None if self._job.val_data is None else shard(self._job.val_data)
+        trainee.validated_by = MultiGpuWrapper() if val is None else val.workers
         for first_epoch, last_epoch, steps in self._segments():
             trainee.fit(
                 dataset,
@@ -232,7 +264,7 @@ class _Run:
                 epochs=last_epoch,
                 steps_per_epoch=steps,
                 shuffle=False,
-                validation_data=self._job.val_data,
+                validation_data=None if val is None else val.batches,
                 callbacks=callbacks,
                 verbose=0,
             )
@@ -284,7 +316,7 @@ class _Run:
         callbacks.append(
             Stopper(
                 self._recorder,
-                lambda: self._stop.signal is not None,
+                self._asked,
                 self._save,
                 steps_per_epoch=job.steps_per_epoch,
                 num_steps=job.num_steps,

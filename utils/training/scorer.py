@@ -24,6 +24,8 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import InputError
+from utils.multi_gpu_wrapper import MultiGpuWrapper
+from utils.training.additive import exact_sum, is_additive
 from utils.training.loss import CalcLoss
 from utils.training.metrics import LOSS, Metric, Scores, choose, described, scalar, the_accuracy
 
@@ -163,7 +165,7 @@ class Tally:
 
     def reset(self) -> None:
         """Forget all batches."""
-        self._totals: dict[str, float] = {}
+        self._summands: dict[str, list[float]] = {}
         self.num_samples = 0
         for metric in self._metrics:
             metric.reset_state()
@@ -198,7 +200,7 @@ class Tally:
         """Add what `traced` gave for a batch of `size` samples."""
         self.num_samples += size
         for name, value in values.items():
-            self._totals[name] = self._totals.get(name, 0.0) + size * float(value)
+            self._summands.setdefault(name, []).append(size * float(value))
 
     def update(self, labels: Any, outputs: Any) -> None:
         """Add a batch.
@@ -212,6 +214,24 @@ class Tally:
         size = int(keras.tree.flatten(outputs)[0].shape[0])
         self.add(self._update(labels, outputs), size)
 
+    @property
+    def is_additive(self) -> bool:
+        """Whether what several workers counted can be added up."""
+        return all(map(is_additive, self._metrics))
+
+    def add_up(self, workers: MultiGpuWrapper) -> None:
+        """Add what the other workers counted, each in batches of its own."""
+        parts = workers.gather([self.num_samples, self._summands])
+        self.num_samples = sum(number for number, _ in parts)
+        self._summands = {name: [] for name in parts[0][1]}
+        for _, summands in parts:
+            for name, own in summands.items():
+                self._summands[name] += own
+        variables = [variable for metric in self._metrics for variable in metric.variables]
+        totals = workers.sum_arrays([np.asarray(variable) for variable in variables])
+        for variable, total in zip(variables, totals, strict=True):
+            variable.assign(total)
+
     def scores(self, collected: Mapping[str, Any] | None = None) -> Scores:
         """Give the scores of all batches.
 
@@ -223,7 +243,7 @@ class Tally:
         """
         if not self.num_samples:
             raise InputError("evaluation data is empty. Give at least one batch.")
-        values = {name: total / self.num_samples for name, total in self._totals.items()}
+        values = {name: exact_sum(own) / self.num_samples for name, own in self._summands.items()}
         known = {name: scalar(name) for name in values}
         for metric in self._metrics:
             for name, value, facts in _results(metric):

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from utils.errors import InputError
 from utils.graph.keras_reading import functional_model
+from utils.multi_gpu_wrapper import MultiGpuWrapper, current
 from utils.training.inner import with_layers
 from utils.training.loss import CalcLoss, LossComposer
 
@@ -50,6 +52,8 @@ class Trainee(keras.Model):
             for name in _metric_names(loss, self._decayed(), plain or network, element_spec)
         }
         self.built = True
+        self.workers = current()
+        self.validated_by = MultiGpuWrapper()  # who has the other parts of the validation data
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Run the network; in training with its inner tensors, if the loss wants some."""
@@ -81,9 +85,20 @@ class Trainee(keras.Model):
         penalties = self.losses  # of the network's regularizers, if it has any
         return loss + keras.ops.sum(penalties) if penalties else loss
 
+    def evaluate(self, *arguments: Any, **options: Any) -> Any:
+        """Validate; each worker has scored its part, the sums of all make the result."""
+        logs = super().evaluate(*arguments, **options)
+        if self.validated_by.size == 1:
+            return logs
+        variables = [variable for metric in self.metrics for variable in metric.variables]
+        own = [np.asarray(variable) for variable in variables]
+        for variable, total in zip(variables, self.validated_by.sum_arrays(own), strict=True):
+            variable.assign(total)
+        return {name: float(value) for name, value in self.get_metrics_result().items()}
+
     def num_images_seen(self) -> int:
-        """Count the images of this epoch; Keras weighs its loss tracker by them."""
-        return int(self._loss_tracker.count)
+        """Count the images of this epoch, of all workers; Keras weighs its loss tracker by them."""
+        return int(self._loss_tracker.count) * self.workers.size
 
 
 def _chooser_of_outputs(network: keras.Model, plain: keras.Model | None) -> Callable[[Any], Any]:

@@ -7,6 +7,7 @@ from learners.reconstruction.importance import FLOOR, importance
 from learners.reconstruction.sampling import Sampler
 from tests.learners import networks
 from utils.graph import Ref, from_keras, to_keras_with_tensors
+from utils.shards import shard
 
 
 def test_squares_of_the_jacobian_decide():
@@ -20,7 +21,7 @@ def test_squares_of_the_jacobian_decide():
     model.get_layer("b").kernel.assign(kernel)
     part = keras.Model(inputs, [gate, outputs])
     batches = [np.ones((64, 3), np.float32), np.ones((36, 3), np.float32)]
-    found = importance(part, {"a": lambda maps, images, number: maps}, batches, seed=0)["a"]
+    found = importance(part, {"a": lambda maps, images, number: maps}, shard(batches), seed=0)["a"]
     centred = kernel - kernel.mean(axis=1, keepdims=True)
     np.testing.assert_allclose(found.outputs, np.linalg.norm(centred, axis=1), rtol=0.2)
     assert [part.shape for part in found.rows] == [(64,), (36,)]
@@ -35,7 +36,7 @@ def test_rows_that_nothing_depends_on_count_least():
     outputs = keras.layers.Dense(3, name="b")(keras.layers.ReLU()(x))
     part = keras.Model(inputs, [x, outputs])
     images = np.array([[1.0, 1.0], [-1.0, -1.0]] * 8, np.float32)
-    found = importance(part, {"a": lambda maps, images, number: maps}, [images], seed=0)["a"]
+    found = importance(part, {"a": lambda maps, images, number: maps}, shard([images]), seed=0)["a"]
     np.testing.assert_allclose(found.rows[0][1::2], FLOOR)
     assert found.rows[0][::2].mean() > 1.0
 
@@ -46,7 +47,7 @@ def test_a_layer_that_decides_nothing_has_equal_rows():
     outputs = keras.layers.Dense(3, kernel_initializer="zeros", name="b")(x)
     part = keras.Model(inputs, [x, outputs])
     images = np.ones((5, 2), np.float32)
-    found = importance(part, {"a": lambda maps, images, number: maps}, [images], seed=0)["a"]
+    found = importance(part, {"a": lambda maps, images, number: maps}, shard([images]), seed=0)["a"]
     np.testing.assert_array_equal(found.rows[0], np.ones(5))
     np.testing.assert_array_equal(found.outputs, np.ones(4))
 
@@ -58,7 +59,7 @@ def test_half_precision_and_whole_numbers_as_outputs():
     whole = keras.ops.argmax(half, axis=-1)
     part = keras.Model(inputs, [x, half, whole])
     images = np.ones((5, 3), np.float32)
-    found = importance(part, {"a": lambda maps, images, number: maps}, [images], seed=0)["a"]
+    found = importance(part, {"a": lambda maps, images, number: maps}, shard([images]), seed=0)["a"]
     assert found.rows[0].dtype == np.float32 and (found.outputs > 0).all()
 
 

@@ -30,6 +30,7 @@ def test_a_search_with_a_budget_is_accepted():
     searching = {"cpr_search": True}
     assert check({"budget": "flops:0.5", "agent": "tpe", "search_minutes": 3.0}, searching) is None
     assert check({"budget": "flops:0.5"}, searching | {"cpr_nb_rlouts": 10}) is None
+    assert check({"budget": "flops:0.5", "enbl_multi_gpu": True}, searching) is None
 
 
 @pytest.mark.parametrize(
@@ -71,11 +72,6 @@ def test_a_search_with_a_budget_is_accepted():
             },
             "--agent=dp always uses it up",
         ),
-        (
-            {"budget": "flops:0.5", "enbl_multi_gpu": True},
-            {"cpr_search": True},
-            "--cpr_search runs in one process",
-        ),
     ],
 )
 def test_contradictions_are_refused(run, learner, message):
@@ -87,8 +83,6 @@ def test_a_learner_may_switch_its_search_on_otherwise_and_bring_a_budget():
     assert check({"agent": "dp"}, {"cp_prune_option": "auto"}, "channel") is None
     with pytest.raises(InputError, match=r"Switch one on \(--cp_prune_option=auto\), or leave"):
         check({"agent": "dp"}, {"cp_prune_option": "uniform"}, "channel")
-    with pytest.raises(InputError, match=r"^--cp_prune_option=auto runs in one process"):
-        check({"enbl_multi_gpu": True}, {}, "channel")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Starting a command as several workers, here or on several machines, and watching over them."""
