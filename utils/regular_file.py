@@ -6,7 +6,6 @@ for ever, a file may grow while it is read. The size that counts is that of what
 
 from __future__ import annotations
 
-import errno
 import os
 import pathlib
 import stat
@@ -32,18 +31,18 @@ def open_regular(path: _Path) -> IO[bytes]:
     """
     target = pathlib.Path(path)
     try:
-        descriptor = os.open(target, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+        stream = open(target, "rb", opener=_open_at_once)  # noqa: SIM115  the caller closes it
     except (OSError, ValueError) as error:
         raise InputError(_unreadable(target, error)) from error
-    mode = os.fstat(descriptor).st_mode
+    mode = os.fstat(stream.fileno()).st_mode
     if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        what = os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is no ordinary file"
-        raise InputError(f"{target}: cannot be read: {what}.")
-    return os.fdopen(descriptor, "rb")
+        stream.close()
+        raise InputError(f"{target}: cannot be read: it is no ordinary file.")
+    return stream
 
 
-_BINARY = getattr(os, "O_BINARY", 0)
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe waits for its writer
 
 
 def _unreadable(target: pathlib.Path, error: OSError | ValueError) -> str:
