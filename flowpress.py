@@ -18,6 +18,7 @@ import learners
 from learners.config import RunConfig
 from learners.learner_config import LearnerConfig
 from nets.config import KerasModelConfig as HelperConfig
+from pipeline.folders import own_folders
 from pipeline.plan import make_plan
 from utils import flags
 from utils.command import notes, quiet_tensorflow
@@ -109,10 +110,11 @@ def compress(
 
         if out_dir is None:  # where to go on from, should the call be stopped
             notes.print(f"note: files go to {folder}", markup=False)
-        workers = stages.start_workers(plan, helper)
-        with joined(workers, plan, helper) as own:
-            stages.seed(plan.run.seed)
-            return stages.compress(own, helper, helper.build_model(), workers=workers)
+        with own_folders(plan):
+            workers = stages.start_workers(plan, helper)
+            with joined(workers, plan, helper) as own:
+                stages.seed(plan.run.seed)
+                return stages.compress(own, helper, helper.build_model(), workers=workers)
 
 
 @contextlib.contextmanager

@@ -26,4 +26,4 @@ def run(argv):  # type: ignore[no-untyped-def]  # read by Pythons that are too o
 
 if __name__ == "__main__":
     start.find_dependencies(__file__)
-    sys.exit(run(sys.argv[1:]))
+    start.finish(run(sys.argv[1:]))

@@ -6,9 +6,12 @@ from pathlib import Path
 from datasets.config import DataConfig
 from datasets.dataset_info import DatasetInfo
 from utils.errors import InputError
+from utils.regular_file import read_text
+from utils.schema import brief
 
 PATH_CONF = Path(__file__).resolve().parent.parent / "path.conf"
 _DATA_ROOT = "FLOWPRESS_DATA"
+_MAX_BYTES = 1 << 20
 
 
 def read_path_conf(path: Path = PATH_CONF) -> dict[str, str]:
@@ -21,20 +24,26 @@ def read_path_conf(path: Path = PATH_CONF) -> dict[str, str]:
         The values by key. `#` starts a comment; the value `None` means not set and is left out.
 
     Raises:
-        InputError: for a line without `=`.
+        InputError: for a line without `=` or a key, a key that stands twice, bytes that are not
+            UTF-8, or a path that is no file.
     """
     values: dict[str, str] = {}
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return values
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        text = line.split("#", 1)[0].strip()
-        if not text:
+    text = read_text(path, _MAX_BYTES)
+    for number, line in enumerate(text.split("\n"), start=1):
+        setting = line.split("#", 1)[0].strip()
+        if not setting:
             continue
-        key, equals, value = (part.strip() for part in text.partition("="))
-        if not equals:
+        key, equals, value = (part.strip() for part in setting.partition("="))
+        if not equals or not key or "\0" in value:
             raise InputError(
-                f"{path}, line {number}: expected `key = value`. Received: {line.strip()!r}. "
+                f"{path}, line {number}: expected `key = value`. Received: {brief(line.strip())}. "
                 "See path.conf.template."
+            )
+        if key in values:
+            raise InputError(
+                f"{path}, line {number}: {key!r} stands twice. Remove one of the lines."
             )
         if value not in ("", "None"):
             values[key] = value.strip("\"'")

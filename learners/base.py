@@ -184,6 +184,7 @@ class AbstractLearner(abc.ABC):
             "start": self._start,
             "teacher": " ".join(map(network_digest, teachers)) or None,
             **self.context.decisive_flags(),
+            **self.helper.identity(),
             "setting": None if setting is None else dict(setting.values),
         }
 

@@ -9,6 +9,7 @@ from utils.errors import InputError
 from utils.export.config import ExportConfig
 from utils.flags import flag, group
 
+MAX_EPOCHS = 1_000_000
 _TEACHER = ("enbl_dst", "a teacher")
 
 # The temperature by the bits of the student's weights: the fewer, the less it can follow the small
@@ -278,10 +279,10 @@ class RunConfig:
             values = [float(part) for part in self.nb_epochs.split(",")]
         except ValueError:
             values = [math.nan]
-        if not all(value >= 0 and math.isfinite(value) for value in values):
+        if not all(0 <= value <= MAX_EPOCHS for value in values):
             raise InputError(
-                "`nb_epochs` must be a number >= 0, or one per stage separated by commas. "
-                f"Received: {self.nb_epochs!r}."
+                f"`nb_epochs` must be a number >= 0 (at most {MAX_EPOCHS:,}), or one per stage "
+                f"separated by commas. Received: {self.nb_epochs!r}."
             )
         if len(values) == 1:
             return [values[0]] * num_stages

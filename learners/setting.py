@@ -20,13 +20,13 @@ such files are still read.
 import dataclasses
 import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from learners.quantity import QUANTITIES, Quantity
 from utils.errors import InputError
 from utils.files import atomic_path
+from utils.json_reader import read_json
 
 SCHEMA_VERSION = 2
 _VALUES_ENTRY = {1: "keep", SCHEMA_VERSION: "values"}
@@ -133,15 +133,10 @@ def read_setting(path: str | os.PathLike[str], quantity: str | None = None) -> S
 
 
 def _document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    where = pathlib.Path(path)
     try:
-        if where.stat().st_size > _MAX_BYTES:
-            raise _unusable(path, "it is too large for one")
-        document = json.loads(where.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from error
-    except (ValueError, RecursionError) as error:
-        raise _unusable(path, f"it is not JSON ({error})") from error
+        document = read_json(path, max_bytes=_MAX_BYTES)
+    except InputError as error:
+        raise _unusable(path, str(error).rstrip(".")) from error
     return document if isinstance(document, dict) else {}
 
 

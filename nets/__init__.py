@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+from collections.abc import Callable, Container
 from pathlib import Path
 from types import ModuleType
 
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.errors import InputError
 from utils.flags import nearest
+from utils.schema import brief
 from utils.user_file import load_user_file
 
 HELPERS = {
@@ -42,13 +45,49 @@ def load_helper_class(name_or_path: str) -> type[AbstractModelHelper]:
     if name_or_path in HELPERS:
         module_name, _, class_name = HELPERS[name_or_path].partition(":")
         return getattr(importlib.import_module(module_name), class_name)
-    path = Path(name_or_path).expanduser()
+    path = helper_path(name_or_path)
+    return _helper_class_in(load_user_file(path, "Model helper"), path)
+
+
+def helper_path(name: str) -> Path:
+    """Give the file of a helper that is no built-in one.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    path = Path(name).expanduser()
     if path.suffix != ".py":
         raise InputError(
-            f"Unknown model helper {name_or_path!r}. {nearest(name_or_path, HELPERS)} Or give the "
-            "path of your own .py file."
+            f"Unknown model helper {brief(name)}. {nearest(name, HELPERS)} Or give the path of "
+            "your own .py file."
         )
-    return _helper_class_in(load_user_file(path, "Model helper"), path)
+    if not path.is_file():
+        raise InputError(f"Model helper {brief(name)}: there is no such file.")
+    return path
+
+
+def may_declare(path: Path, built_in: Container[str]) -> Callable[[str], bool]:
+    """Tell of a flag whether a helper's file may declare it, without running the file.
+
+    Args:
+        path: the file.
+        built_in: flags of built-in helpers, which the file's class may be derived from.
+
+    Returns:
+        Flag name -> whether it may. Where the file takes its flags from another module it may be
+        any.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace")
+    own = re.search(r"\bconfig_class\b\s*(?::[^=\n]*)?=\s*(\w+)", text)
+    elsewhere = own is not None and not re.search(rf"\bclass {own[1]}\b", text)
+
+    def may(name: str) -> bool:
+        parts = name.removeprefix("no").split("_") if name not in built_in else []
+        words = ["_".join(parts[start:]) for start in range(len(parts))] + [name]
+        named = any(re.search(rf"\b{re.escape(word)}\b", text) for word in words if word)
+        return elsewhere or (own is not None and named) or (name in built_in and "nets." in text)
+
+    return may
 
 
 def _helper_class_in(module: ModuleType, path: Path) -> type[AbstractModelHelper]:

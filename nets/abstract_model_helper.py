@@ -11,6 +11,7 @@ import contextlib
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +23,8 @@ from nets.short_forms import (
     full_schedule_signature,
     without_fixed_training,
 )
+from utils.causes import is_users
+from utils.digests import code_digest
 from utils.errors import InputError
 from utils.export.data_facts import DataFacts
 
@@ -136,6 +139,19 @@ class AbstractModelHelper(abc.ABC):
         Raises:
             InputError: if files are missing, truncated or corrupted.
         """
+
+    def data_digest(self) -> str | None:
+        """Digest the data: a resumed run must have the same; None where that cannot be told."""
+        return None
+
+    def identity(self) -> dict[str, str | None]:
+        """Tell what a resumed run must share beside the flags: the user's code and the data."""
+        file = getattr(sys.modules.get(type(self).__module__), "__file__", None)
+        own = file is not None and is_users(file)
+        return {
+            "model_helper_file": code_digest(file) if own and file else None,
+            "data": self.data_digest(),
+        }
 
     @property
     def data_facts(self) -> DataFacts:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from datasets.dataset_module import DatasetModule
 from datasets.pipeline import BatchPlan
 from nets.abstract_model_helper import AbstractModelHelper
+from utils.digests import arrays_digest
 from utils.export.data_facts import DataFacts
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ class ClassificationHelper(AbstractModelHelper):
     def check_files(self) -> None:
         """Read and check the data files; they stay in memory for the builders."""
         self.dataset.load(self.config.data)
+
+    def data_digest(self) -> str | None:
+        """Digest the images and labels of both splits."""
+        return self._data_digest
+
+    @functools.cached_property
+    def _data_digest(self) -> str:
+        return arrays_digest(self.dataset.load(self.config.data))
 
     def _eval_plan(self, *, val_fraction: float = 0.0, num_samples: int = 0) -> BatchPlan:
         return BatchPlan(

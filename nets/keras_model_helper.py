@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from datasets.given import read_given, unpacked
@@ -12,6 +13,7 @@ from nets.abstract_model_helper import AbstractModelHelper
 from nets.compile_arguments import compile_arguments, output_meanings
 from nets.compiled_scores import CompiledMetrics, CompiledScores
 from nets.config import HelperConfig
+from utils.digests import arrays_digest
 from utils.errors import InputError
 from utils.graph import copy_network, traceable
 from utils.graph.keras_reading import functional_model
@@ -52,12 +54,17 @@ class KerasModelHelper(AbstractModelHelper):
                 ("eval_ds", eval_data, config.batch_size_eval),
             )
         )
+        self._data_digest = _digest(train_data, eval_data)
         labels = self._eval.batches.element_spec[1]
         _check_same_form(self._train.batches.element_spec[1], labels)
         arguments, extra = compile_arguments(model, network, unpacked(labels)[0])
         names = getattr(model, "output_names", None)
         self._scores = CompiledScores(arguments, names, labels, network.output, extra)
         self._meanings = output_meanings(arguments["loss"], names, len(network.outputs))
+
+    def data_digest(self) -> str | None:
+        """Digest the data where they were given as arrays; batches cannot be told apart."""
+        return self._data_digest
 
     @property
     def model_name(self) -> str:
@@ -104,6 +111,13 @@ class KerasModelHelper(AbstractModelHelper):
 
     def _output_meanings(self) -> Sequence[str | None]:
         return self._meanings
+
+
+def _digest(*splits: Any) -> str | None:
+    """Digest splits that are arrays; None where one is made of batches."""
+    if not all(isinstance(split, tuple) for split in splits):
+        return None
+    return arrays_digest(np.asarray(array) for array in keras.tree.flatten(splits))
 
 
 def _check_same_form(train: Any, held_out: Any) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datasets.user_data import find_form, read_data
+from datasets.user_data import find_form, read_data, source_digest
 from datasets.user_data.batches import Feed
 from datasets.user_data.fit import fitting_shape
 from datasets.user_data.parts import GivenData, Part, UserData
@@ -115,6 +115,14 @@ class ModelHelper(AbstractModelHelper):
         return helper
 
     # --- data ---------------------------------------------------------------------------------
+
+    def data_digest(self) -> str | None:
+        """Digest the files of the data, or the built-in data set's arrays."""
+        return self._data_digest
+
+    @functools.cached_property
+    def _data_digest(self) -> str | None:
+        return source_digest(self._source, self.config.data)
 
     @property
     def _batch_size(self) -> int:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import learners
 import nets
 from learners.config import RunConfig
+from nets.config import HelperConfig
 from nets.network_on_data import ModelHelper as NetworkOnData
 from pipeline import help_pages
-from pipeline.plan import make_plan
+from pipeline.folders import own_folders
+from pipeline.plan import check_saved, make_plan
 from pipeline.short_form import PEEKED, expanded, is_short_form
 from utils import flags
 from utils.command import guarded, notes, out
@@ -51,10 +53,11 @@ def _run(argv: Sequence[str]) -> int:
     defaults = {spec.name: spec.default for spec in flags.describe(RunConfig)}
     chosen = flags.peek(argv, {name: defaults[name] for name in ("learner", "model_helper")})
     names = learners.canonical_names(str(chosen["learner"]))
-    helper_class = (
-        NetworkOnData if is_short else nets.load_helper_class(str(chosen["model_helper"]))
-    )
     stage_classes = [learners.config_class(name) for name in names]
+    name = str(chosen["model_helper"])
+    if not is_short and name not in nets.HELPERS:
+        _check_before(argv, stage_classes, name)
+    helper_class = NetworkOnData if is_short else nets.load_helper_class(name)
     classes: list[type] = [RunConfig, helper_class.config_class, *stage_classes]
     parsed = flags.parse(argv, list(dict.fromkeys(classes)), _flags_elsewhere())
     configs = parsed.configs
@@ -64,16 +67,30 @@ def _run(argv: Sequence[str]) -> int:
         run_config = dataclasses.replace(run_config, model_helper=file.name)
     MultiGpuWrapper.check(run_config.enbl_multi_gpu)
     plan = make_plan(run_config, [configs[cls] for cls in stage_classes])
+    check_saved(plan)
     for notice in (*parsed.notices, *plan.notices):
         notes.print(f"note: {notice}", markup=False)
     helper = helper_class(configs[helper_class.config_class], seed=plan.run.seed)
     helper.allow_unsafe = plan.run.allow_unsafe
     helper.check_files()
-    with quiet_native():  # TensorFlow greets on standard error whatever its log level
-        from pipeline import stages  # only now are its seconds worth it
+    with own_folders(plan):
+        with quiet_native():  # TensorFlow greets on standard error whatever its log level
+            from pipeline import stages  # only now are its seconds worth it
 
-    stages.execute(plan, helper, command=["main.py", *argv])
+        stages.execute(plan, helper, command=["main.py", *argv])
     return 0
+
+
+def _check_before(argv: Sequence[str], stage_classes: Sequence[type], helper: str) -> None:
+    """Refuse what is wrong whatever a user's helper is: its file may import TensorFlow for seconds.
+
+    Flags that the helper declares itself are left to the check that follows.
+    """
+    path = nets.helper_path(helper)
+    classes = list(dict.fromkeys([RunConfig, HelperConfig, *stage_classes]))
+    elsewhere = _flags_elsewhere()
+    parsed = flags.parse(argv, classes, elsewhere, passes=nets.may_declare(path, elsewhere))
+    make_plan(parsed.configs[RunConfig], [parsed.configs[cls] for cls in stage_classes])
 
 
 def _all_flags(chosen: Mapping[str, str | None]) -> str:

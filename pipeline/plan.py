@@ -51,6 +51,18 @@ class Plan:
         return self.stages[-1].artefact_path.parent
 
     @property
+    def saved_path(self) -> pathlib.Path:
+        """The network that `--exec_mode=eval` scores."""
+        given = self.run.pretrained_path
+        return self.stages[-1].artefact_path if given is None else pathlib.Path(given)
+
+    @property
+    def folders(self) -> tuple[pathlib.Path, ...]:
+        """The folders that the run writes states, networks and reports to."""
+        paths = [p for stage in self.stages for p in (stage.state_path, stage.artefact_path)]
+        return tuple(dict.fromkeys(path.parent for path in paths))
+
+    @property
     def compresses(self) -> bool:
         """Whether a stage leaves another network than it was given."""
         return any(stage.entry.ends_before for stage in self.stages)
@@ -187,6 +199,19 @@ def _check_paths(plan: Plan) -> None:
                     "Give --out_dir, where every stage has files of its own."
                 )
             taken[path.resolve()] = "another file of the run is written there"
+
+
+def check_saved(plan: Plan) -> None:
+    """Refuse to score a network that is not there.
+
+    Raises:
+        InputError: with `--exec_mode=eval`, if there is no file.
+    """
+    if plan.run.exec_mode == "eval" and not plan.saved_path.is_file():
+        raise InputError(
+            f"--exec_mode=eval scores a saved network: none at {plan.saved_path}. Train first, or "
+            "give --pretrained_path."
+        )
 
 
 def _check_teacher(plan: Plan) -> None:

@@ -19,9 +19,13 @@ from utils import flags
 from utils.errors import InputError
 from utils.files import atomic_path
 from utils.flags import FlagSpec
+from utils.json_reader import read_json
+from utils.schema import Anything, Fields, MapOf, Whole
 from utils.training.state import read_fingerprint
 
 _VERSION = 1
+_MAX_RECORD_BYTES = 16 << 20
+_RECORD = Fields({"version": Whole(), "made_from": MapOf(Anything())})
 _STATE_ENTRY = "flowpress/state.json"
 _REPEAT = "Repeat the command with the old values to go on with it"
 _ANEW = "start anew with --resume=False or in another --out_dir"
@@ -165,12 +169,17 @@ def _record_path(state_path: pathlib.Path) -> pathlib.Path:
 
 
 def _record(state_path: pathlib.Path) -> dict[str, Any] | None:
-    """Read a record; None where there is none, or one that says nothing to this version."""
-    try:
-        document = json.loads(_record_path(state_path).read_text(encoding="utf-8"))
-        return dict(document["made_from"]) if document["version"] == _VERSION else None
-    except (OSError, ValueError, TypeError, KeyError):
+    """Read a record; None where there is none, or one of another version.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    path = _record_path(state_path)
+    if not path.exists():
         return None
+    remove = f"Remove it to make the stage anew, or {_ANEW}."
+    document = read_json(path, _RECORD, max_bytes=_MAX_RECORD_BYTES, advice=remove)
+    return document["made_from"] if document["version"] == _VERSION else None
 
 
 def _forget(state_path: pathlib.Path) -> None:

@@ -292,14 +292,7 @@ def _refuse_opaque(model: keras.Model, allow_unsafe: bool) -> None:
 
 def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
     """Score a saved network on the test split and print its metrics."""
-    path = plan.stages[-1].artefact_path
-    if plan.run.pretrained_path is not None:
-        path = pathlib.Path(plan.run.pretrained_path)
-    if not path.is_file():
-        raise InputError(
-            f"--exec_mode=eval scores a saved network: none at {path}. Train first, or give "
-            "--pretrained_path."
-        )
+    path = plan.saved_path
     if holds_network(path):  # of any shape: a pruned network is not the helper's own
         model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
     else:

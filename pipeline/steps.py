@@ -5,8 +5,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from utils.atomic import is_full
 from utils.causes import explanation
-from utils.command import notes
+from utils.command import DISK_FULL, notes
 from utils.errors import InputError
 from utils.report import Failure, Report
 
@@ -53,6 +54,8 @@ class Steps:
     def failed(self, step: str, error: Exception) -> None:
         """Note a failure."""
         reason = str(error) if isinstance(error, InputError) else explanation(error)
+        if is_full(error):
+            reason = DISK_FULL
         self.failures.append(Failure(step=step, reason=" ".join(reason.split())))
         if self._debug:
             notes.print(traceback.format_exc(), markup=False)

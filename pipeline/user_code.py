@@ -11,7 +11,9 @@ import keras
 import tensorflow as tf
 
 from nets.abstract_model_helper import AbstractModelHelper
+from utils.atomic import is_full
 from utils.causes import blaming, essence, explanation, user_place
+from utils.command import DISK_FULL
 from utils.errors import InputError
 
 
@@ -23,10 +25,14 @@ def explained() -> Iterator[None]:
     except InputError:
         raise
     except tf.errors.ResourceExhaustedError as error:
+        if is_full(error):
+            raise InputError(DISK_FULL) from error
         raise InputError(
             f"memory ran out: {essence(error)} Lower --batch_size or --batch_size_eval."
         ) from error
     except Exception as error:
+        if is_full(error):
+            raise InputError(DISK_FULL) from error
         if not isinstance(error, tf.errors.OpError) and user_place(error) is None:
             raise  # a mistake of ours
         raise InputError(

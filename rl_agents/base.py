@@ -233,6 +233,13 @@ class Agent(abc.ABC):
                 f"The saved agent state does not belong to a {type(self).__name__}: "
                 f"{missing[0]!r} is in only one of them. Use the same agent, or start anew."
             )
+        for name, array in own.items():
+            found = state[name]
+            if (found.dtype.kind, found.ndim) != (array.dtype.kind, array.ndim):
+                raise ValueError(
+                    f"The saved agent state has {name!r} as {found.dtype} of {found.ndim} axes; a "
+                    f"{type(self).__name__} has {array.dtype} of {array.ndim}."
+                )
         self._load(state)
         self.num_told = int(state["num_told"])
         self._worst = float(state["worst"])

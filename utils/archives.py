@@ -8,18 +8,20 @@ line.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import pathlib
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from utils.errors import InputError
+from utils.json_reader import parse_json
+from utils.regular_file import open_regular
 
 if TYPE_CHECKING:
     import h5py
@@ -35,6 +37,10 @@ CONFIG_ENTRY, WEIGHTS_ENTRY = "config.json", "model.weights.h5"
 _MAX_EXPANSION = 100
 _EXPANSION_FLOOR_BYTES = 256 << 20
 MAX_CONFIG_BYTES = 64 << 20
+# Python makes an object of every entry before anything can be looked at.
+_MAX_DIRECTORY_BYTES = 8 << 20
+_END_RECORD, _ZIP64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
+_LONGEST_END = (1 << 16) + 22 + 20
 _WEIGHT_ENTRIES = (WEIGHTS_ENTRY, "model.weights.npz")
 
 _Path = str | os.PathLike[str]
@@ -65,18 +71,16 @@ def open_archive(
         The archive, for reading.
 
     Raises:
-        InputError: if the file is missing, no ZIP, truncated, damaged, oversized or a bomb.
+        InputError: if the file is missing, no ordinary one, no ZIP, truncated, damaged, oversized
+            or a bomb.
     """
     target = pathlib.Path(path)
     if not target.exists():
         raise InputError(f"{target}: no such file. Expected a {kind} file{neighbours(target)}.")
     if target.is_dir():
         raise InputError(f"{target}: is a folder. Expected a {kind} file.")
-    try:
-        stream = target.open("rb")
-    except OSError as error:
-        raise InputError(f"{target}: cannot be read: {error.strerror}.") from error
-    with stream:
+    with open_regular(target) as stream:
+        _check_directory(target, stream)
         archive = _open_zip(target, stream, kind)
         with archive:
             _check_entries(target, archive, max_bytes)
@@ -107,6 +111,29 @@ def _open_zip(target: pathlib.Path, stream: IO[bytes], kind: str) -> zipfile.Zip
         ) from error
 
 
+def _check_directory(target: pathlib.Path, stream: IO[bytes]) -> None:
+    """Refuse a list of entries that is too long to be read; one that is damaged is found later.
+
+    The end of the archive says how many bytes the list has (ZIP specification 4.3.14 to 4.3.16).
+    """
+    length = stream.seek(0, os.SEEK_END)
+    tail_at = max(length - _LONGEST_END, 0)
+    stream.seek(tail_at)
+    tail = stream.read(_LONGEST_END)
+    end = tail.rfind(_END_RECORD)
+    if end >= 0 and len(tail) >= end + 22:
+        (size,) = struct.unpack_from("<L", tail, end + 12)
+        locator = end - 20
+        if size == 0xFFFFFFFF and locator >= 0 and tail[locator:].startswith(_ZIP64_LOCATOR):
+            (place,) = struct.unpack_from("<Q", tail, locator + 8)
+            stream.seek(min(place, length))
+            record = stream.read(56)
+            size = struct.unpack_from("<Q", record, 40)[0] if len(record) == 56 else 0
+        if size > _MAX_DIRECTORY_BYTES:
+            raise refused(target, f"its list of entries has {size:,} bytes")
+    stream.seek(0)
+
+
 def _check_entries(target: pathlib.Path, archive: zipfile.ZipFile, max_bytes: int) -> None:
     """Check names and declared sizes: only the directory of the archive is read."""
     entries = archive.infolist()
@@ -123,6 +150,11 @@ def _check_entries(target: pathlib.Path, archive: zipfile.ZipFile, max_bytes: in
     names = {entry.filename for entry in entries}
     if len(names) < len(entries):
         raise refused(target, "two entries have the same name")
+    _check_sum(target, entries, max_bytes)
+
+
+def _check_sum(target: pathlib.Path, entries: Sequence[zipfile.ZipInfo], max_bytes: int) -> None:
+    """Check what all entries unpack to together: many small ones are as much as a large one."""
     # Overlapping entries are how a small archive declares petabytes at a modest ratio each.
     size = target.stat().st_size
     if sum(entry.compress_size for entry in entries) > size:
@@ -130,6 +162,10 @@ def _check_entries(target: pathlib.Path, archive: zipfile.ZipFile, max_bytes: in
             target, f"its entries overlap: they claim more than the file's {size:,} bytes"
         )
     total = sum(entry.file_size for entry in entries)
+    if total > unpacked_limit(size):
+        raise refused(
+            target, f"unpacks to {total:,} bytes in {len(entries):,} entries, from {size:,}"
+        )
     if total > max_bytes:
         raise InputError(
             f"{target}: unpacks to {total:,} bytes, more than the limit of {max_bytes:,}. "
@@ -172,8 +208,8 @@ def check_keras_archive(path: _Path) -> None:
         if archive.getinfo(CONFIG_ENTRY).file_size > MAX_CONFIG_BYTES:
             raise refused(target, f"{CONFIG_ENTRY!r} is larger than {MAX_CONFIG_BYTES:,} bytes")
         try:
-            config = json.loads(archive.read(CONFIG_ENTRY))
-        except (ValueError, RecursionError) as error:
+            config = parse_json(archive.read(CONFIG_ENTRY), constants=True)
+        except ValueError as error:
             raise damaged(target, f"{CONFIG_ENTRY!r} is not JSON ({error})") from error
         if not isinstance(config, dict) or "class_name" not in config:
             raise damaged(target, f"{CONFIG_ENTRY!r} describes no Keras model")
@@ -194,12 +230,12 @@ def _check_h5(target: pathlib.Path, archive: zipfile.ZipFile) -> None:
             weights.visititems(check)
     except InputError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise damaged(target, f"{WEIGHTS_ENTRY!r} is not HDF5 ({error})") from error
+    except Exception as error:  # whatever h5py makes of flipped bits
+        raise damaged(target, f"{WEIGHTS_ENTRY!r} is not HDF5 ({first_words(error)})") from error
 
 
 def check_dataset(target: pathlib.Path, name: str, item: h5py.Dataset) -> None:
-    """Refuse an HDF5 dataset that points elsewhere or declares far more than it stores.
+    """Refuse an HDF5 dataset of no numbers, that points elsewhere or declares more than it stores.
 
     Args:
         target: the file, for the message.
@@ -211,9 +247,25 @@ def check_dataset(target: pathlib.Path, name: str, item: h5py.Dataset) -> None:
     """
     if item.external or item.is_virtual:
         raise refused(target, f"weights {name!r} lie in another file")
+    if not _is_numeric(item):
+        raise damaged(target, f"weights {name!r} hold {item.dtype}, which are no real numbers")
     stored = item.id.get_storage_size()
     if item.nbytes > unpacked_limit(stored):
         raise refused(target, f"weights {name!r} unpack {stored:,} to {item.nbytes:,} bytes")
+
+
+def _is_numeric(item: h5py.Dataset) -> bool:
+    """Whether a dataset holds what weights are: real numbers, or Keras' bytes of bfloat16."""
+    dtype = item.dtype
+    if dtype.kind == "V" and dtype.names is None and dtype.itemsize == 2:
+        return item.attrs.get("dtype") == "bfloat16"
+    return dtype.kind in "fiu"
+
+
+def first_words(error: BaseException) -> str:
+    """Give the first line of an exception's text, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def unpacked_limit(stored: int) -> int:
@@ -291,8 +343,9 @@ def _read_npy_header(
     try:
         version = np.lib.format.read_magic(stream)
         shape, _, dtype = readers[version](stream)
-    except (ValueError, KeyError, EOFError) as error:
-        raise damaged(target, f"array {name!r} has no valid header ({error})") from error
+    except Exception as error:  # whatever Python's parser makes of a damaged header
+        reason = first_words(error)
+        raise damaged(target, f"array {name!r} has no valid header ({reason})") from error
     if dtype.hasobject:
         raise refused(target, f"array {name!r} holds pickled objects, which may run code")
     if any(size < 0 for size in shape):

@@ -4,11 +4,15 @@ absl takes the argument behind a flag for its value, whatever it is; here `--out
 refused, and `--learner=a, b`, which a shell makes two arguments of, is one again.
 """
 
+import os
 import re
 from collections.abc import Collection, Sequence
 
 from utils.errors import InputError
+from utils.regular_file import read_text
 
+_MAX_FLAG_BYTES = 1 << 20
+_MAX_FLAG_FILES = 8  # inside one another
 _NUMBER = re.compile(r"-[\d.]")
 
 
@@ -62,3 +66,24 @@ def refuse_lost_values(argv: Sequence[str], valued: Collection[str]) -> None:
                 f"Missing value for flag --{name}{behind}. Write --{name}=VALUE. See --help=all "
                 "for every flag."
             )
+
+
+def refuse_tolerance(argv: Sequence[str], depth: int = 0) -> None:
+    """Refuse absl's flag that lets it pass over unknown ones, and files of flags that are none.
+
+    Raises:
+        InputError: names the flag, or the file.
+    """
+    for argument in argv:
+        if argument == "--":
+            return
+        name, _, value = argument.lstrip("-").partition("=")
+        if not argument.startswith("-"):
+            continue
+        if name == "undefok":
+            raise InputError("Unknown flag --undefok. See --help=all for every flag that applies.")
+        if name == "flagfile" and value:
+            if depth == _MAX_FLAG_FILES:
+                raise InputError(f"--flagfile={value}: too many files of flags name one another.")
+            lines = read_text(os.path.expanduser(value), _MAX_FLAG_BYTES).splitlines()
+            refuse_tolerance([line.strip() for line in lines], depth + 1)

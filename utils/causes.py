@@ -153,6 +153,11 @@ def _innermost_of_users(places: Iterable[Place]) -> Place | None:
     return found
 
 
+def is_users(file: str) -> bool:
+    """Whether a source file is the user's: neither a library's nor one of Flowpress' own."""
+    return not _is_library(file) and not _is_own(file)
+
+
 def _is_library(file: str) -> bool:
     if _MADE_UP.search(file) or "site-packages" in file:
         return True

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import pathlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -11,6 +10,8 @@ import yaml
 
 from utils.errors import InputError
 from utils.flags import nearest
+from utils.json_reader import parse_json
+from utils.regular_file import read_text
 
 _MAX_BYTES = 2**20
 
@@ -108,12 +109,13 @@ def load(path: str | os.PathLike[str], source: str) -> Any:
         InputError: if it is not there, too large, or neither.
     """
     text = _text(path, source)
-    try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, source))
-    except InputError:
-        raise
-    except (ValueError, RecursionError):
-        pass  # YAML, most likely
+    if text.lstrip().startswith(("{", "[")):  # JSON, or YAML that begins like it
+        try:
+            return parse_json(text)
+        except json.JSONDecodeError:
+            pass
+        except ValueError as error:
+            raise InputError(f"{source}: {error}.") from error
     try:
         _refuse_copies(yaml.compose(text, Loader=yaml.SafeLoader), source)
         return yaml.safe_load(text)
@@ -126,24 +128,10 @@ def load(path: str | os.PathLike[str], source: str) -> Any:
 
 
 def _text(path: str | os.PathLike[str], source: str) -> str:
-    where = pathlib.Path(path)
     try:
-        if where.stat().st_size <= _MAX_BYTES:
-            return where.read_text(encoding="utf-8")
-        reason: object = f"it has more than {_MAX_BYTES // 2**20} MiB"
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error
-    raise InputError(f"{source}: the file cannot be read: {reason}.")
-
-
-def _once(pairs: Sequence[tuple[str, Any]], source: str) -> dict[str, Any]:
-    """Make a mapping of pairs, refuse a key that stands twice."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise InputError(f"{source}: `{key}` stands twice.")
-        found[key] = value
-    return found
+        return read_text(path, _MAX_BYTES)
+    except InputError as error:
+        raise InputError(f"{source}: the file cannot be read: {error}") from error
 
 
 def _refuse_copies(node: yaml.Node | None, source: str) -> None:

@@ -7,33 +7,23 @@ need it.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import pathlib
-import re
-import shutil
-import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.archives import CONFIG_ENTRY, MAX_ARCHIVE_BYTES, check_keras_archive, check_npz
+from utils.archives import MAX_ARCHIVE_BYTES, check_keras_archive, check_npz
 from utils.atomic import atomic_path, check_writable
 from utils.errors import InputError
+from utils.stable_archive import make_stable
 
 if TYPE_CHECKING:
     import keras
 
 _Path = str | os.PathLike[str]
 _H5_ENDINGS = (".h5", ".hdf5")
-_LAMBDA_OUTPUT = "of the Lambda's output"  # in what Keras says where one fails
-_LAMBDA_LACKS = (
-    "its Lambda layer does not run: a file lacks what the function uses from outside, such as "
-    "`tf`. Import that inside the function, or replace the layer by keras.ops calls."
-)
 PACKED_ENDING = ".fpq"
 """Ending of packed files, see `utils.quantization.packed`."""
 
@@ -105,7 +95,7 @@ def load_keras_model(path: _Path, allow_unsafe: bool = False) -> keras.Model:
     is_h5, is_packed = _is_h5(path), pathlib.Path(path).suffix == PACKED_ENDING
     if not is_h5 and not is_packed:
         check_keras_archive(path)  # Keras takes seconds: the checks come first
-    from utils import legacy_keras
+    from utils import keras_loading, legacy_keras
     from utils.graph import traceable
 
     if is_packed:
@@ -116,7 +106,7 @@ def load_keras_model(path: _Path, allow_unsafe: bool = False) -> keras.Model:
         return traceable(legacy_keras.load_network(path, allow_unsafe=allow_unsafe))
     if legacy_keras.is_keras_2_archive(path):
         return traceable(legacy_keras.load_archive(path, allow_unsafe=allow_unsafe))
-    return traceable(_loaded(path, allow_unsafe))
+    return traceable(keras_loading.load(path, allow_unsafe))
 
 
 def _is_h5(path: _Path) -> bool:
@@ -139,73 +129,8 @@ def holds_network(path: _Path) -> bool:
     return legacy_keras.holds_network(path)
 
 
-def _loaded(path: _Path, allow_unsafe: bool) -> keras.Model:
-    import keras
-
-    from utils import own_objects
-
-    try:
-        with own_objects.scope(), _known_lambdas(path, allow_unsafe) as (source, lambdas):
-            model = keras.saving.load_model(
-                source, custom_objects=lambdas, compile=False, safe_mode=not allow_unsafe
-            )
-    except Exception as error:  # whatever a foreign configuration makes a constructor raise
-        raise InputError(f"{path}: Keras cannot load it: {_cause(error)}") from error
-    gave_up = isinstance(model, keras.Sequential) and model._functional is None
-    if gave_up and any(isinstance(layer, keras.layers.Lambda) for layer in model.layers):
-        raise InputError(f"{path}: Keras cannot load it: {_LAMBDA_LACKS}")
-    return model
-
-
-@contextlib.contextmanager
-def _known_lambdas(path: _Path, allow_unsafe: bool) -> Iterator[tuple[_Path, dict[str, Any]]]:
-    """Give a file whose lambdas of this process are named, and the lambdas by these names.
-
-    A file holds a lambda's code, but nothing of what it uses from outside (`tf`, `np`): one that is
-    at hand is taken instead.
-    """
-    from utils import own_objects
-
-    with zipfile.ZipFile(path) as archive:
-        config = archive.read(CONFIG_ENTRY) if allow_unsafe else b""
-        named, lambdas = own_objects.known_lambdas(json.loads(config)) if config else (None, {})
-        if not lambdas:
-            yield path, {}
-            return
-        with tempfile.TemporaryDirectory(prefix="flowpress-") as folder:
-            copy = pathlib.Path(folder) / "model.keras"
-            with zipfile.ZipFile(copy, "w") as written:
-                for entry in archive.infolist():
-                    if entry.filename == CONFIG_ENTRY:
-                        written.writestr(CONFIG_ENTRY, json.dumps(named))
-                        continue
-                    with archive.open(entry) as stream, written.open(entry, "w") as target:
-                        shutil.copyfileobj(stream, target)
-            yield copy, lambdas
-
-
-def _cause(error: Exception) -> str:
-    """First line of Keras' message and the next step."""
-    text = str(error).strip() or type(error).__name__
-    if "unsafe" in text or "safe_mode" in text:
-        return (
-            "it contains Python code (a Lambda layer), which would run on this computer. If you "
-            "trust its source, load it with --allow_unsafe; better, "
-            "replace the layer by keras.ops calls."
-        )
-    if _LAMBDA_OUTPUT in text:  # Keras hides what its function raised
-        return _LAMBDA_LACKS
-    unknown = re.search(r"Could not locate (?:class|function) '?([\w>.]+)", text)
-    if unknown:
-        return (
-            f"the class {unknown[1]!r} is unknown. Register it with "
-            "@keras.saving.register_keras_serializable() in the file given by --model_helper."
-        )
-    return f"{text.splitlines()[0]} Save the model anew with the installed Keras version."
-
-
 def save_keras_model(model: keras.Model, path: _Path) -> None:
-    """Save a model as `.keras`, whole or not at all.
+    """Save a model as `.keras`, whole or not at all; equal models give equal bytes.
 
     Args:
         model: any Keras model.
@@ -218,3 +143,4 @@ def save_keras_model(model: keras.Model, path: _Path) -> None:
         raise InputError(f"models are saved as .keras files. Received: {str(path)!r}.")
     with atomic_path(path) as temporary:
         model.save(temporary)
+        make_stable(temporary)

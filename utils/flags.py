@@ -17,70 +17,21 @@ change it (see `FlagInfo`). TensorFlow is never imported here: wrong flags are r
 import dataclasses
 import difflib
 import functools
-import math
+import os
 import types
 import typing
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import flags as absl_flags
 
-from utils.argv import joined, refuse_lost_values
+from utils.argv import joined, refuse_lost_values, refuse_tolerance
 from utils.errors import InputError
+from utils.flag_spec import FlagInfo, FlagSpec
+from utils.schema import brief
 
 _METADATA = "flowpress"
 _RESUMABLE = "flowpress_resumable"
-
-
-@dataclasses.dataclass(frozen=True)
-class FlagInfo:
-    """What a field's flag carries besides its name, type and default.
-
-    Attributes:
-        help: one or two sentences.
-        unit: of a number.
-        lower: least value; `lower_open` excludes it.
-        upper: greatest value; `upper_open` excludes it.
-        choices: allowed strings.
-        aliases: other spellings that mean the same.
-        inert: why the flag is accepted but has no effect.
-        hint: appended to a refusal.
-        path: the value names a file or folder, so it is never empty. A resumed run may change it:
-            what lies there is compared instead.
-        resumable: a resumed run may change the value, which does not decide what it computes.
-        needs: (flag, what it brings): without that flag switched on this one has no effect.
-        only_with: (flag, value): with another value of that flag this one has no effect.
-        rivals: flags that say the same in another way; only one of them may be given.
-        name: of the flag behind the prefix, where that is not the field's.
-
-    In the names of other flags (`aliases`, `needs`, `only_with`) "{prefix}" stands for the prefix.
-    """
-
-    help: str
-    unit: str = ""
-    lower: float | None = None
-    upper: float | None = None
-    lower_open: bool = False
-    upper_open: bool = False
-    choices: tuple[str, ...] | None = None
-    aliases: tuple[str, ...] = ()
-    inert: str = ""
-    hint: str = ""
-    path: bool = False
-    resumable: bool = False
-    needs: tuple[str, str] | None = None
-    only_with: tuple[str, str] | None = None
-    rivals: tuple[str, ...] = ()
-    name: str = ""
-
-    def with_prefix(self, prefix: str) -> "FlagInfo":
-        """Put the prefix into the names of other flags."""
-        named = {
-            field: None if pair is None else (pair[0].format(prefix=prefix), pair[1])
-            for field, pair in (("needs", self.needs), ("only_with", self.only_with))
-        }
-        aliases = tuple(alias.format(prefix=prefix) for alias in self.aliases)
-        return dataclasses.replace(self, aliases=aliases, **named)  # type: ignore[arg-type]
 
 
 def flag(default: Any, help: str, **info: Any) -> Any:
@@ -109,64 +60,6 @@ def group(config_class: type, *, resumable: bool = False) -> Any:
     """
     metadata = {_METADATA: config_class, _RESUMABLE: resumable}
     return dataclasses.field(default_factory=config_class, metadata=metadata)
-
-
-@dataclasses.dataclass(frozen=True)
-class FlagSpec:
-    """One flag: where it comes from and what it accepts."""
-
-    name: str
-    type: type
-    optional: bool
-    default: Any
-    info: FlagInfo
-    path: tuple[str, ...]  # attribute names from the outermost config to the field
-    resumable: bool = False
-
-    def allowed(self) -> str:
-        """What is allowed, in words, e.g. `in [0, 1)`."""
-        if self.info.choices:
-            return "one of " + ", ".join(repr(choice) for choice in self.info.choices)
-        if self.info.path:
-            return "a path"
-        low, high = self.info.lower, self.info.upper
-        if low is None and high is None:
-            return {bool: "True or False", int: "an integer", float: "a number", str: "a string"}[
-                self.type
-            ]
-        left = "(" if self.info.lower_open or low is None else "["
-        right = ")" if self.info.upper_open or high is None else "]"
-        low_text = "-inf" if low is None else _number(low)
-        high_text = "inf" if high is None else _number(high)
-        return f"in {left}{low_text}, {high_text}{right}"
-
-    def check(self, value: Any) -> None:
-        """Raise `InputError` unless `value` is allowed."""
-        if value is None and self.optional:
-            return
-        wanted: tuple[type, ...] = (int, float) if self.type is float else (self.type,)
-        right_type = isinstance(value, wanted) and (
-            self.type is bool or not isinstance(value, bool)
-        )
-        if not right_type or not self._inside(value):
-            hint = f" {self.info.hint}" if self.info.hint else ""
-            raise InputError(f"`{self.name}` must be {self.allowed()}. Received: {value!r}.{hint}")
-
-    def _inside(self, value: Any) -> bool:
-        if self.info.choices is not None:
-            return value in self.info.choices
-        if isinstance(value, (bool, str)):
-            return bool(value) or not self.info.path
-        if not math.isfinite(value):
-            return False
-        low, high = self.info.lower, self.info.upper
-        above = low is None or (value > low if self.info.lower_open else value >= low)
-        below = high is None or (value < high if self.info.upper_open else value <= high)
-        return above and below
-
-
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _split_type(annotation: Any) -> tuple[type, bool]:
@@ -246,8 +139,21 @@ def _assemble(config_class: type, values: Mapping[str, Any], outer: str) -> Any:
         if isinstance(meta, type):
             arguments[field.name] = _assemble(meta, values, prefix)
         elif isinstance(meta, FlagInfo) and _flag_name(prefix, field.name, meta) in values:
-            arguments[field.name] = values[_flag_name(prefix, field.name, meta)]
+            value = values[_flag_name(prefix, field.name, meta)]
+            arguments[field.name] = expanded(value) if meta.path else value
     return config_class(**arguments)
+
+
+def expanded(value: Any) -> Any:
+    """Put the home folder for `~` at the beginning of a path, or of each of several.
+
+    Example:
+        >>> expanded("a/~b.keras"), expanded(None)
+        ('a/~b.keras', None)
+    """
+    if not isinstance(value, str) or "~" not in value:
+        return value
+    return ",".join(os.path.expanduser(part.strip()) for part in value.split(","))
 
 
 def build_all(config_classes: Sequence[type], values: Mapping[str, Any]) -> dict[type, Any]:
@@ -314,7 +220,11 @@ class Parsed:
 
 
 def parse(
-    argv: Sequence[str], config_classes: Sequence[type], foreign: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    config_classes: Sequence[type],
+    foreign: Mapping[str, str] | None = None,
+    *,
+    passes: Callable[[str], bool] | None = None,
 ) -> Parsed:
     """Read `--flag=value` and `--flag value` into config objects.
 
@@ -322,6 +232,8 @@ def parse(
         argv: the arguments, without the program's name.
         config_classes: the classes whose flags apply.
         foreign: flags that exist but do not apply here, with a sentence saying where they do.
+        passes: whether an unknown flag, given by its name, is passed over together with what
+            stands behind it: while classes are missing that may declare it. None: none is.
 
     Returns:
         The built and checked configs.
@@ -333,16 +245,22 @@ def parse(
     values = _define(config_classes)
     specs = {spec.name: spec for cls in config_classes for spec in describe(cls)}
     argv = joined(argv)
+    refuse_tolerance(argv)
     refuse_lost_values(argv, [name for name in values if not values[name].boolean])
     try:
-        rest = values(["flowpress", *argv])[1:]
+        rest = values(["flowpress", *argv], known_only=passes is not None)[1:]
     except absl_flags.UnrecognizedFlagError as error:
         raise InputError(_unknown(error.flagname, values, foreign or {})) from None
     except absl_flags.IllegalFlagValueError as error:
         raise InputError(_illegal(str(error), specs)) from None
-    except absl_flags.Error as error:
+    except (absl_flags.Error, ValueError) as error:  # ValueError: --noflag=value
         raise InputError(f"{str(error).splitlines()[0]} See --help=all for every flag.") from None
-    if rest:
+    if passes is not None:
+        unknown = (arg.lstrip("-").partition("=")[0] for arg in rest if arg.startswith("--"))
+        for name in unknown:
+            if not passes(name):
+                raise InputError(_unknown(name, values, foreign or {}))
+    elif rest:
         raise InputError(
             f"Unexpected argument {rest[0]!r}: every option is written --flag=value, True/False "
             "flags too (--enbl_dst=True)."
@@ -389,7 +307,7 @@ def _illegal(message: str, specs: Mapping[str, FlagSpec]) -> str:
         head = f"flag --{name}="
         if message.startswith(head):
             received = message[len(head) :].partition(": ")[0]
-            return f"`{name}` must be {spec.allowed()}. Received: {received!r}."
+            return f"`{name}` must be {spec.allowed()}. Received: {brief(received)}."
     return message
 
 
@@ -408,10 +326,11 @@ def peek(argv: Sequence[str], names: Mapping[str, str | None]) -> dict[str, str 
     for name, default in names.items():
         absl_flags.DEFINE_string(name, default, "", flag_values=values)
     argv = joined(argv)
+    refuse_tolerance(argv)
     refuse_lost_values(argv, list(names))
     try:
         values(["flowpress", *argv], known_only=True)
-    except absl_flags.Error as error:
+    except (absl_flags.Error, ValueError) as error:
         raise InputError(f"{str(error).splitlines()[0]} See --help=all for every flag.") from None
     return {name: values[name].value for name in names}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,6 +13,10 @@ from typing import Any, NoReturn
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+INTERRUPTED_LINE = "Interrupted. The same command resumes from the last save."
+
+_PATIENCE = 10.0  # seconds in which a program that was interrupted must have ended
+_SHOW_CURSOR = b"\x1b[?25h"  # a progress bar hides it
 
 
 class Interrupted(KeyboardInterrupt):
@@ -96,3 +102,67 @@ def terminating() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Interruption:
+    """Ctrl-C as a command sees it.
+
+    Attributes:
+        asked: it came.
+        told: the user was told so.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.told = False
+        self._timer: threading.Timer | None = None
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Raise `KeyboardInterrupt` at the first Ctrl-C; end the process at the next.
+
+        A library may swallow the exception: a program that goes on nevertheless is ended, too.
+        """
+        if self.asked:
+            self._leave()
+        self.asked = True
+        self._timer = threading.Timer(_PATIENCE, _thread.interrupt_main)
+        self._timer.daemon = True
+        self._timer.start()
+        raise KeyboardInterrupt
+
+    def settle(self) -> None:
+        """Stop waiting for the program's end."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _leave(self) -> None:
+        with contextlib.suppress(OSError):
+            if os.isatty(2):
+                os.write(2, _SHOW_CURSOR)
+            if not self.told:
+                os.write(2, f"{INTERRUPTED_LINE}\n".encode())
+        os._exit(EXIT_INTERRUPTED)
+
+
+@contextlib.contextmanager
+def interrupting() -> Iterator[Interruption]:
+    """Let the first SIGINT raise `KeyboardInterrupt` and the second end the process at once.
+
+    Whatever a killed run leaves, the next one sweeps. A signal that was ignored stays ignored; in a
+    thread that is not the main one nothing is done.
+
+    Yields:
+        What came.
+    """
+    found = Interruption()
+    before = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or before in (None, signal.SIG_IGN):
+        yield found
+        return
+    signal.signal(signal.SIGINT, found.note)
+    try:
+        yield found
+    finally:
+        found.settle()
+        signal.signal(signal.SIGINT, before)

@@ -8,6 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from utils.causes import essence
+from utils.command import notes
+
 NUM_POINTS = 200
 """Points of a curve, whatever the length of what it shows."""
 
@@ -46,6 +49,8 @@ def steps_between(num_steps: int, given: int | None) -> int:
 class ScalarWriter:
     """Writes points of curves; the file is made with the first.
 
+    Where it cannot be written, that is said once and the run goes on.
+
     Args:
         folder: where.
     """
@@ -53,6 +58,7 @@ class ScalarWriter:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = os.fspath(folder)
         self._writer: Any = None
+        self._is_lost = False
 
     def write(self, step: int, scalars: Mapping[str, float | None]) -> None:
         """Write a point of each curve.
@@ -64,16 +70,31 @@ class ScalarWriter:
         import tensorflow as tf
 
         known = {name: value for name, value in scalars.items() if value is not None}
-        if not known:
+        if not known or self._is_lost:
             return
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(self._folder)
-        with self._writer.as_default(step=step):
-            for name, value in known.items():
-                tf.summary.scalar(name, value)
-        self._writer.flush()
+        try:
+            if self._writer is None:
+                self._writer = tf.summary.create_file_writer(self._folder)
+            with self._writer.as_default(step=step):
+                for name, value in known.items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
+        except (tf.errors.OpError, OSError) as error:
+            self._lose(error)
 
     def close(self) -> None:
         """Close the file."""
-        if self._writer is not None:
+        if self._writer is None or self._is_lost:
+            return
+        try:
             self._writer.close()
+        except Exception as error:  # what cannot be written out now
+            self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        """Go on without curves: they are no reason to end a run."""
+        self._is_lost = True
+        notes.print(
+            f"note: TensorBoard's curves cannot be written to {self._folder}: {essence(error)}",
+            markup=False,
+        )

@@ -14,6 +14,7 @@ from datasets.user_data.parts import GivenData, Part, Stored, UserData
 from datasets.user_data.python_file import read_python_file
 from datasets.user_data.record_files import is_record_folder, read_records
 from datasets.user_data.table_files import is_table_folder, read_table
+from utils.digests import arrays_digest, path_digest
 from utils.errors import InputError
 from utils.flags import nearest
 
@@ -134,3 +135,15 @@ def _built_in(name: str, config: DataConfig) -> UserData:
         )
     )
     return UserData(name=name, train=train, test=test, mean=info.mean, std=info.std)
+
+
+def source_digest(source: str, config: DataConfig) -> str:
+    """Digest what `--data` names: a run that is resumed must have the same data.
+
+    Args:
+        source: a path, or the name of a built-in data set.
+        config: the flags about data, for built-in data sets.
+    """
+    if find_form(source) is None:
+        return arrays_digest(load_dataset(ALIASES.get(source, source)).load(config))
+    return path_digest(Path(source).expanduser())

@@ -13,17 +13,21 @@ import numpy as np
 
 from learners.budget import KINDS
 from learners.channels.cost import STORED, NetworkCost
-from utils.errors import InputError
 from utils.export.runner import timed_call
 from utils.export.targets_cost import device_cost
 from utils.export.tflite import convert
 from utils.files import atomic_path
 from utils.graph import to_keras
+from utils.json_reader import read_json
 from utils.latency import measure, ratio
 from utils.multi_gpu_wrapper import current
+from utils.schema import Fields, MapOf, Number, Text
 
 ON_DEVICE = ("cycles", "sram")  # of the int8 file, on the target
 NUM_SAMPLES = 4  # of noise that such files are calibrated with: their cost does not mind
+_STORED = Fields({"of": Text(), "values": MapOf(Number(0.0))})
+_MAX_BYTES = 64 << 20
+_REMOVE = "It is damaged: remove it, or start anew with --resume=False."
 REPEATS, WARMUP = 250, 50  # calls of each file; the median of five blocks is taken
 Predictor = Callable[[np.ndarray], np.ndarray]
 
@@ -44,15 +48,9 @@ class Measurements:
         self._subject = subject
         self._values: dict[str, float] = {}
         if path is not None and path.exists():
-            try:
-                stored = json.loads(path.read_text(encoding="utf-8"))
-                if stored["of"] == subject:
-                    values = stored["values"].items()
-                    self._values = {str(key): float(value) for key, value in values}
-            except (ValueError, AttributeError, TypeError, KeyError) as error:
-                raise InputError(
-                    f"{path} is damaged ({error}). Remove it, or start anew with --resume=False."
-                ) from error
+            stored = read_json(path, _STORED, max_bytes=_MAX_BYTES, advice=_REMOVE)
+            if stored["of"] == subject:
+                self._values = {key: float(value) for key, value in stored["values"].items()}
 
     def __contains__(self, key: str) -> bool:
         return key in self._values

@@ -3,10 +3,10 @@
 import dataclasses
 import math
 import os
-import pathlib
 import re
 
 from utils.errors import InputError
+from utils.regular_file import read_text
 
 _MAX_BYTES = 2**20
 _BETWEEN = re.compile(r"\s*,\s*|\s+")
@@ -51,19 +51,13 @@ def read_ratios(path: str | os.PathLike[str], flag: str, *, removed: bool) -> Ra
 
 
 def _text(path: str | os.PathLike[str], source: str) -> str:
-    where = pathlib.Path(path)
     try:
-        if where.stat().st_size <= _MAX_BYTES:
-            return where.read_text(encoding="utf-8")
-        reason = "it is too large"
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except UnicodeDecodeError:
-        reason = "it is no text"
-    raise InputError(
-        f"{source} cannot be read as a list of ratios: {reason}. Give a text file with one ratio "
-        "for each layer, separated by commas."
-    )
+        return read_text(path, _MAX_BYTES)
+    except InputError as error:
+        raise InputError(
+            f"{source} cannot be read as a list of ratios: {error} Give a text file with one ratio "
+            "for each layer, separated by commas."
+        ) from error
 
 
 def _ratio(entry: str, place: str, *, removed: bool) -> float:

@@ -17,6 +17,17 @@ import numpy as np
 from learners.discrimination_aware_pruning.selection import Choice
 from utils.errors import InputError
 from utils.files import load_npz, save_npz
+from utils.json_reader import document
+from utils.schema import Fields, ListOf, MapOf, Number, Text
+
+_FACTS = Fields(
+    {
+        "question": Text(),
+        "seconds": Number(0.0),
+        "kernels": ListOf(ListOf(Text())),
+        "errors": MapOf(Number()),
+    }
+)
 
 
 def question(facts: Mapping[str, Any], weights: Iterable[np.ndarray]) -> str:
@@ -77,13 +88,13 @@ class SelectionJournal:
             return None
         try:
             arrays = load_npz(path)
-            facts = json.loads(str(arrays["facts"]))
-        except (InputError, KeyError, ValueError):  # damaged: it can be made again
+            facts = document(str(arrays["facts"]), str(path), _FACTS)
+            kernels = {tuple(key): arrays[f"kernel_{i}"] for i, key in enumerate(facts["kernels"])}
+            choice = Choice(arrays["mask"], kernels, facts["errors"])
+        except (InputError, KeyError):  # damaged: it can be made again
             return None
-        if facts["question"] != asked:
-            return None
-        kernels = {tuple(key): arrays[f"kernel_{i}"] for i, key in enumerate(facts["kernels"])}
-        return Choice(arrays["mask"], kernels, facts["errors"]), facts["seconds"]
+        fits = choice.mask.dtype == bool and all(k.dtype.kind == "f" for k in kernels.values())
+        return (choice, facts["seconds"]) if fits and facts["question"] == asked else None
 
     def _write(self, name: str, asked: str, choice: Choice, seconds: float) -> None:
         facts = {

@@ -95,7 +95,8 @@ class SearchRun:
         if state is not None:
             try:
                 agent.load_state_dict(state)
-            except (ValueError, KeyError):  # half of what another version wrote: tell it all again
+            except (ValueError, KeyError, TypeError, IndexError, OverflowError):
+                # Damaged, or half of what another version wrote: it is told all again.
                 agent = self._make_agent(self._env)
         for trial in self._journal.trials[agent.num_told :]:
             agent.ask(self._env)

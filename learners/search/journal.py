@@ -19,9 +19,39 @@ import numpy as np
 
 from utils.errors import InputError
 from utils.files import load_npz, save_npz
+from utils.json_reader import document
+from utils.regular_file import read_regular
+from utils.schema import (
+    Anything,
+    Fields,
+    ListOf,
+    MapOf,
+    Maybe,
+    Number,
+    Text,
+    Whole,
+)
 
 VERSION = 1
 _START_ANEW = "Start anew with --resume=False, or choose another --out_dir."
+
+
+_MAX_BYTES = 1 << 30
+_HEADER = Fields({"version": Whole(), "fingerprint": MapOf(Anything())})
+_TRIAL = Fields(
+    {
+        "index": Whole(0),
+        "seed": Whole(0),
+        "actions": ListOf(Number(0.0, 1.0)),
+        "choices": MapOf(Whole()),
+        "cost": MapOf(Number()),
+        "reward": Maybe(Number()),
+        "accuracy": Maybe(Number()),
+        "loss": Maybe(Number()),
+        "seconds": Number(0.0),
+    },
+    {"error": Text(1 << 20)},
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +134,10 @@ class Journal:
             state = load_npz(self._agent_path)
         except InputError:  # it can be made again from the roll-outs
             return None
-        return state if int(state.get("num_told", -1)) <= len(self.trials) else None
+        told = state.get("num_told")
+        if told is None or told.shape != () or told.dtype.kind not in "iu":
+            return None
+        return state if 0 <= int(told) <= len(self.trials) else None
 
     def _begin(self) -> None:
         try:
@@ -125,44 +158,42 @@ class Journal:
             os.fsync(stream.fileno())
 
     def _read(self) -> None:
-        content = self.path.read_bytes()
+        content = read_regular(self.path, _MAX_BYTES)
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):  # torn by a kill while it was written
             with self.path.open("r+b") as stream:
                 stream.truncate(len(whole))
-        lines = whole.splitlines()
+        lines = whole.split(b"\n")[:-1]
         if not lines:
             self.path.unlink()
             return
-        documents = [self._parse(line, number) for number, line in enumerate(lines, start=1)]
-        self._compare(documents[0])
-        for number, document in enumerate(documents[1:], start=2):
-            self.trials.append(self._trial(document, number))
+        rows = [self._parse(line, number) for number, line in enumerate(lines, start=1)]
+        self._compare(rows[0])
+        for number, row in enumerate(rows[1:], start=2):
+            self.trials.append(self._trial(row, number))
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            document = json.loads(line)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            raise self._damaged(number)
-        return document
+        kind = _HEADER if number == 1 else _TRIAL
+        source = f"{self.path}, line {number}"
+        return document(line, source, kind, advice=f"The line is damaged. {_START_ANEW}")
 
-    def _trial(self, document: dict[str, Any], number: int) -> Trial:
-        try:
-            trial = Trial(**document | {"actions": tuple(document["actions"])})
-        except (TypeError, KeyError) as error:
-            raise self._damaged(number) from error
+    def _trial(self, row: dict[str, Any], number: int) -> Trial:
+        trial = Trial(**row | {"actions": tuple(row["actions"])})
         if trial.index != number - 2:
-            raise self._damaged(number)
+            raise self._damaged(number, f"has the index {trial.index}, not {number - 2}")
+        first = self.trials[0] if self.trials else trial
+        if (len(trial.actions), [*trial.choices]) != (len(first.actions), [*first.choices]):
+            raise self._damaged(number, "is about other layers than the line before")
         return trial
 
-    def _damaged(self, number: int) -> InputError:
-        return InputError(f"{self.path}: line {number} is damaged. {_START_ANEW}")
+    def _damaged(self, number: int, reason: str) -> InputError:
+        return InputError(
+            f"{self.path}, line {number}: {reason}. The line is damaged. {_START_ANEW}"
+        )
 
     def _compare(self, header: Mapping[str, Any]) -> None:
-        if header.get("version") != VERSION or not isinstance(header.get("fingerprint"), dict):
-            raise self._damaged(1)
+        if header["version"] != VERSION:
+            raise self._damaged(1, f"is of version {header['version']}, not {VERSION}")
         saved, own = header["fingerprint"], self._fingerprint
         changed = sorted(
             name for name in saved.keys() | own.keys() if saved.get(name) != own.get(name)

@@ -114,12 +114,31 @@ def test_a_stage_without_a_record_was_stopped_half_way(is_first, tmp_path):
     assert learner.context.stage.state_path.is_file()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 2, "made_from": {}}', '{"version": 1}'])
-def test_a_record_that_says_nothing_is_passed_over(text, tmp_path):
+def test_a_record_of_another_version_is_passed_over(tmp_path):
+    learner = learner_in(tmp_path)
+    keep_record(learner)
+    record = tmp_path / "state" / "1_chn_pruned_rmt.run.json"
+    record.write_text('{"version": 2, "made_from": {}}')
+    assert take_up(learner_in(tmp_path, seed=4), is_first=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"is not JSON \(line 1, column 1"),
+        ("[]", "it must be an object with version, made_from"),
+        ('{"version": 1}', "lacks `made_from`"),
+        ('{"version": true, "made_from": {}}', "`version` must be a whole number"),
+        ('{"version": 1, "version": 1, "made_from": {}}', "name 'version' twice"),
+        ("[" * 10_000, "nested"),
+    ],
+)
+def test_a_damaged_record_is_refused(text, message, tmp_path):
     learner = learner_in(tmp_path)
     keep_record(learner)
     (tmp_path / "state" / "1_chn_pruned_rmt.run.json").write_text(text)
-    assert take_up(learner_in(tmp_path, seed=4), is_first=True) == ""
+    with pytest.raises(InputError, match=rf"rmt\.run\.json: .*{message}.* Remove it to make"):
+        take_up(learner_in(tmp_path), is_first=True)
 
 
 def test_what_a_stage_is_made_from(tmp_path):

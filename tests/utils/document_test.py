@@ -84,10 +84,14 @@ def test_json_and_yaml_by_content(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1, "b": {"c": 1, "c": 2}}', r"^doc: `c` stands twice\.$"),
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', r"^doc: an object has the name 'c' twice\.$"),
         ("*conv: 1\n", r"undefined alias 'conv' .* A name that begins with \* needs quotes\.$"),
         ("a: " + "[" * 20_000, r"^doc: the file is no YAML: maximum recursion"),
-        ("#" * 2**20 + "\n", r"^doc: the file cannot be read: it has more than 1 MiB\.$"),
+        (
+            "#" * 2**20 + "\n",
+            r"^doc: the file cannot be read: "
+            r".*larger than 1,048,576 bytes, the most that is read\.$",
+        ),
         ("a: [1\n", r"^doc: the file is no YAML: while parsing"),
         ("a: 1\nb: {c: 1, c: 2}\n", r"^doc: `c` stands twice \(line 2\)\.$"),
         ("a: !!python/object/apply:os.getcwd []\n", r"^doc: the file is no YAML: could not determ"),
@@ -112,5 +116,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match=r"^doc: the file cannot be read: .*No such file"):
         load(str(tmp_path / "none.yaml"), "doc")
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"^doc: the file cannot be read: .*utf-8"):
+    with pytest.raises(
+        InputError, match=r"^doc: the file cannot be read: .*line 1: begins with .* UTF-16"
+    ):
         load(str(tmp_path / "bytes.yaml"), "doc")

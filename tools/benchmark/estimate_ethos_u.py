@@ -14,6 +14,9 @@ from collections.abc import Mapping, Sequence
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+    from utils import start
+
+    start.prepare()
 
 from rich import box
 from rich.table import Table
@@ -115,4 +118,6 @@ def _print_lists(found: Mapping[str, NpuEstimate], *, per_operator: bool) -> Non
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from utils import start
+
+    start.finish(main(sys.argv[1:]))

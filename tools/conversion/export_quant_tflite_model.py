@@ -12,8 +12,13 @@ import sys
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+    from utils import start
+
+    start.prepare()
 
 from tools.conversion.export_tflite import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from utils import start
+
+    start.finish(main(sys.argv[1:]))

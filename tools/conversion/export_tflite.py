@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+    from utils import start
+
+    start.prepare()
 
 import nets
 from tools.command import run_command
@@ -236,4 +239,6 @@ def _layer_table(result: CheckResult) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from utils import start
+
+    start.finish(main(sys.argv[1:]))

@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+    from utils import start
+
+    start.prepare()
 
 from rich import box
 from rich.table import Table
@@ -159,9 +162,11 @@ def _plain_table(cost: Complexity, skip_padding: bool) -> str:
     from rich.console import Console
 
     stream = io.StringIO()
-    Console(file=stream, width=_FILE_WIDTH).print(as_table(cost, skip_padding))
+    Console(file=stream, width=_FILE_WIDTH, emoji=False).print(as_table(cost, skip_padding))
     return stream.getvalue()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from utils import start
+
+    start.finish(main(sys.argv[1:]))

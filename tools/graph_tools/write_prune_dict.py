@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+    from utils import start
+
+    start.prepare()
 
 from learners.name_parts import name_parts
 from learners.sparsity.prune_dict import (
@@ -117,4 +120,6 @@ def _said(kernel: KernelLayer) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from utils import start
+
+    start.finish(main(sys.argv[1:]))

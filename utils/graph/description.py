@@ -10,8 +10,6 @@ The schema is in docs/graph.md.
 
 from __future__ import annotations
 
-import collections
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -98,44 +96,6 @@ def rebuild(
         ValueError: likewise, where the graph itself or Keras finds it.
     """
     return _Loading(content, fetch, where, allow_unsafe).graph()
-
-
-def parse_json(text: str | bytes) -> Any:
-    """Parse JSON that may come from anywhere.
-
-    Raises:
-        ValueError: if it is no JSON, names something twice, holds NaN or an infinity, or is nested
-            too deeply.
-    """
-    try:
-        return json.loads(
-            text,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            object_pairs_hook=_unique,
-        )
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        counts = collections.Counter(name for name, _ in pairs)  # a file may have a million names
-        twice = next(name for name, number in counts.items() if number > 1)
-        raise ValueError(f"an object has the name {twice!r} twice")
-    return found
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text} is too large for a number")
-    return number
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON number")
 
 
 def _layers(graph: Graph) -> list[str]:

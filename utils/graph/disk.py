@@ -13,14 +13,14 @@ import json
 import math
 import os
 import pathlib
-from typing import Any
 
 import numpy as np
 
 from utils.errors import InputError
 from utils.files import MAX_ARCHIVE_BYTES, atomic_path, load_npz, save_npz
-from utils.graph.description import Declared, describe, parse_json, rebuild
+from utils.graph.description import Declared, describe, rebuild
 from utils.graph.ir import Graph
+from utils.json_reader import read_json
 
 GRAPH_FILE, PARAMS_FILE = "graph.json", "params.npz"
 MAX_JSON_BYTES = 64 << 20
@@ -63,7 +63,9 @@ def load(folder: _Path, *, allow_unsafe: bool = False) -> Graph:
     """
     target = pathlib.Path(folder)
     path = target / GRAPH_FILE
-    content = _read_json(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file. Give the folder that the graph was saved to.")
+    content = read_json(path, max_bytes=MAX_JSON_BYTES, advice="Save the graph anew.")
     try:
         return rebuild(
             content,
@@ -76,25 +78,6 @@ def load(folder: _Path, *, allow_unsafe: bool = False) -> Graph:
         raise error if known else InputError(f"{path}: {error}") from error
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(
-                f"{path}: {path.stat().st_size:,} bytes, at most {MAX_JSON_BYTES:,} are read."
-            )
-        return parse_json(path.read_bytes().decode())
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: no such file. Give the folder that the graph was saved to."
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: is not JSON ({error}). Save the graph anew.") from error
 
 
 def _load_arrays(path: pathlib.Path, declared: Declared) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ UNSAFE_OPS = frozenset(
     f"keras.layers.{name}"
     for name in ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 )
+_LAMBDA = "keras.layers.Lambda"
 _CAST = "keras.src.ops.core.Cast"
 _MAX_SHOWN = 300  # characters of a foreign message
 
@@ -31,10 +32,10 @@ def check_safe(op: str, layer: str, allow_unsafe: bool) -> None:
         InputError: if `op` is one and `allow_unsafe` is off.
     """
     if op in UNSAFE_OPS and not allow_unsafe:
+        allow = ", or allow it, if you trust it, with --allow_unsafe" if op == _LAMBDA else ""
         raise InputError(
             f"layer {layer!r} is a {op.rpartition('.')[2]}: it runs Python code that a graph "
-            "cannot describe. Replace it by keras.ops calls or a registered layer, or allow it, if "
-            "you trust it, with --allow_unsafe."
+            f"cannot describe. Replace it by keras.ops calls or a registered layer{allow}."
         )
 
 

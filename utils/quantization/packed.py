@@ -17,7 +17,6 @@ import dataclasses
 import json
 import math
 import os
-import pathlib
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -29,13 +28,15 @@ import utils.quantization.activation  # noqa: F401  registers a layer that files
 from utils.archives import MAX_ARCHIVE_BYTES
 from utils.atomic import atomic_path
 from utils.errors import InputError
-from utils.graph.description import Declared, describe, parse_json, rebuild
+from utils.graph.description import Declared, describe, rebuild
 from utils.graph.encoding import malformed
 from utils.graph.ir import Graph
 from utils.graph.keras_io import from_keras, to_keras
+from utils.json_reader import parse_json
 from utils.quantization.bit_packing import MAX_WIDTH
 from utils.quantization.coding import CODEBOOK, LEVELS, RAW, Coding, decode, encode, filled
 from utils.quantization.slicing import Slicing
+from utils.regular_file import read_regular
 
 if TYPE_CHECKING:
     import keras
@@ -82,16 +83,7 @@ def load_packed(path: _Path, *, allow_unsafe: bool = False) -> keras.Model:
     Raises:
         InputError: if the file is missing, damaged, or describes what Keras would not build.
     """
-    target = pathlib.Path(path)
-    try:
-        if target.exists() and not target.is_file():  # a device or pipe may never end
-            raise InputError(f"{path}: is no ordinary file.")
-        size = target.stat().st_size
-        if size > MAX_ARCHIVE_BYTES:
-            raise InputError(f"{path}: {size:,} bytes, at most {MAX_ARCHIVE_BYTES:,} are read.")
-        content = target.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+    content = read_regular(path, MAX_ARCHIVE_BYTES)
     return to_keras(unpack(content, name=str(path), allow_unsafe=allow_unsafe))
 
 

@@ -55,7 +55,9 @@ def plain_text(report: Report) -> str:
         report: the report.
     """
     stream = io.StringIO()
-    Console(file=stream, width=80, color_system=None).print(summary(report), highlight=False)
+    Console(file=stream, width=80, color_system=None, emoji=False).print(
+        summary(report), highlight=False
+    )
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 

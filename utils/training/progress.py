@@ -9,6 +9,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from utils.command import notes
 from utils.training.callbacks import Recorder
 
 _BAR_INTERVAL = 0.5
@@ -17,7 +18,7 @@ _LINE_INTERVAL = 5.0
 
 def notice(text: str) -> None:
     """Show a line beside the progress, on standard error."""
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    notes.print(text, markup=False)
 
 
 class ProgressLine(keras.callbacks.Callback):
@@ -45,7 +46,7 @@ class ProgressLine(keras.callbacks.Callback):
         self._stage = stage
         self._num_epochs = num_epochs
         self._num_steps = num_steps
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(stderr=True, emoji=False)
         self._interval = _BAR_INTERVAL if self._console.is_terminal else _LINE_INTERVAL
         self._bar: Progress | None = None
         self._epoch = 0

@@ -23,6 +23,8 @@ import numpy as np
 from utils.archives import open_archive, read_npy
 from utils.errors import InputError
 from utils.files import atomic_path, check_keras_archive
+from utils.json_reader import document
+from utils.schema import Anything, Fields, ListOf, MapOf, Maybe, Number, Switch, Text, Whole
 
 _HEADER_ENTRY = "flowpress/state.json"
 _VERSION = 2
@@ -75,6 +77,31 @@ class TrainingState:
 
 _ARRAY_FIELDS = ("network", "optimizer", "metrics", "extra_variables")
 _TUPLE_FIELDS = ("history", "masked")
+_MAX_HEADER_BYTES = 64 << 20
+_VERSIONED = Fields({"version": Whole()}, further=True)
+_HEADER = Fields(
+    {
+        "version": Whole(),
+        "step": Whole(0),
+        "num_steps": Whole(0),
+        "finished": Switch(),
+        "fingerprint": Fields({}, {GIVEN: Text(), "parts": ListOf(Text())}, further=True),
+        "history": ListOf(MapOf(Number(finite=False))),
+        "masked": ListOf(Whole(0)),
+        "start_loss": Maybe(Number()),
+        "epoch_seconds": Number(),
+        "extra": Fields(
+            {},
+            {
+                "layers": MapOf(MapOf(Anything())),
+                "seconds": MapOf(Number()),
+                "notes": ListOf(Text()),
+            },
+            further=True,
+        ),
+        **{name: Whole(0, 1_000_000) for name in _ARRAY_FIELDS},
+    }
+)
 
 
 def read_variables(variables: Iterable[Any]) -> tuple[np.ndarray, ...]:
@@ -171,8 +198,20 @@ def read_state(path: str | os.PathLike[str]) -> TrainingState | None:
         if archive is None:
             return None
         for name in _ARRAY_FIELDS:
-            header[name] = tuple(read_npy(archive, _entry(name, i)) for i in range(header[name]))
+            header[name] = tuple(
+                _numbers(path, archive, _entry(name, number)) for number in range(header[name])
+            )
         return TrainingState(**header | {name: tuple(header[name]) for name in _TUPLE_FIELDS})
+
+
+def _numbers(path: str | os.PathLike[str], archive: zipfile.ZipFile, entry: str) -> np.ndarray:
+    """Read an array of a state; what Keras variables hold, and finite, as it was saved."""
+    array = read_npy(archive, entry)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{path}: {entry} holds {array.dtype}, not numbers. {START_ANEW}")
+    if "/metrics/" not in entry and not np.isfinite(array).all():
+        raise InputError(f"{path}: {entry} holds NaN or infinite values. {START_ANEW}")
+    return array
 
 
 def read_fingerprint(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
@@ -194,10 +233,16 @@ def _opened(
         if _HEADER_ENTRY not in archive.namelist():
             yield None, {}
             return
-        header: dict[str, Any] = json.loads(archive.read(_HEADER_ENTRY))
-        if header.pop("version", None) != _VERSION:
+        if archive.getinfo(_HEADER_ENTRY).file_size > _MAX_HEADER_BYTES:
+            raise InputError(f"{path}: {_HEADER_ENTRY} is too large for a state. {START_ANEW}")
+        source = f"{path}: {_HEADER_ENTRY}"
+        content = archive.read(_HEADER_ENTRY)
+        # A validation loss may be NaN, and is written so; the schema says where.
+        header = document(content, source, _VERSIONED, constants=True, advice=START_ANEW)
+        if header["version"] != _VERSION:
             raise InputError(f"{path}: its state is of another version. {START_ANEW}")
-        yield archive, header
+        document(content, source, _HEADER, constants=True, advice=START_ANEW)
+        yield archive, {name: value for name, value in header.items() if name != "version"}
 
 
 def check_fingerprint(

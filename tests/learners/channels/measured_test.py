@@ -39,7 +39,7 @@ def test_measurements_outlive_the_process(tmp_path):
 @pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', '{"of": "", "values": {"a": "b"}}'])
 def test_damaged_measurements_are_refused(tmp_path, content):
     (tmp_path / "costs.json").write_text(content)
-    with pytest.raises(InputError, match=r"costs\.json is damaged"):
+    with pytest.raises(InputError, match=r"costs\.json: .* It is damaged"):
         Measurements(tmp_path / "costs.json")
 
 

@@ -39,8 +39,12 @@ def test_what_goes_instead_of_what_stays(write):
         ("0.5, 1.0", True, r"entry 2: must be the fraction removed, in \[0, 1\). Received: '1.0'"),
         ("", False, r"ratio.list is empty. Write one ratio for each layer"),
         (" \n", False, r"is empty"),
-        (b"\xff\xfe\x00", False, r"cannot be read as a list of ratios: it is no text"),
-        ("1," * 2**20, False, r"cannot be read as a list of ratios: it is too large"),
+        (
+            b"\xff\xfe\x00",
+            False,
+            r"cannot be read as a list of ratios: .*line 1: begins with the byte order mark",
+        ),
+        ("1," * 2**20, False, r"cannot be read as a list of ratios: .*is larger than"),
     ],
 )
 def test_what_is_no_list_is_refused(write, text, removed, message):
@@ -51,5 +55,5 @@ def test_what_is_no_list_is_refused(write, text, removed, message):
 
 
 def test_a_file_that_is_missing(tmp_path):
-    with pytest.raises(InputError, match=r"`f`: .*gone.list cannot be read .*: No such file"):
+    with pytest.raises(InputError, match=r"`f`: .*gone.list cannot be read .*No such file"):
         read_ratios(tmp_path / "gone.list", "f", removed=False)

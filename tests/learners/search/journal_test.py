@@ -81,20 +81,20 @@ def test_changed_flags_are_named(journal, tmp_path):
 def test_damage_in_the_middle_is_named(journal, tmp_path, damage):
     lines = journal.path.read_bytes().splitlines(keepends=True)
     journal.path.write_bytes(b"".join([lines[0], damage, *lines[2:]]))
-    with pytest.raises(InputError, match="line 2 is damaged"):
+    with pytest.raises(InputError, match=r"line 2: .*The line is damaged"):
         Journal(tmp_path, FLAGS, resume=True)
 
 
 def test_a_missing_roll_out_is_named(journal, tmp_path):
     lines = journal.path.read_bytes().splitlines(keepends=True)
     journal.path.write_bytes(b"".join([lines[0], *lines[2:]]))
-    with pytest.raises(InputError, match="line 2 is damaged"):
+    with pytest.raises(InputError, match=r"line 2: .*The line is damaged"):
         Journal(tmp_path, FLAGS, resume=True)
 
 
 def test_another_file_of_that_name_is_not_taken_for_one(tmp_path):
     (tmp_path / "search.jsonl").write_text(json.dumps({"index": 0}) + "\n")
-    with pytest.raises(InputError, match="line 1 is damaged"):
+    with pytest.raises(InputError, match=r"line 1: .*The line is damaged"):
         Journal(tmp_path, FLAGS, resume=True)
 
 

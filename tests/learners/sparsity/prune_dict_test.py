@@ -48,7 +48,7 @@ def test_json_is_read_as_well(tmp_path):
         ("", r"must be layers with their ratios\. Received: nothing\. Write a line for"),
         ("[conv1, 0.5]", r"must be layers with their ratios\. Received: list\."),
         ("conv1: 0.5\nconv1: 0.6", r"`conv1` stands twice \(line 2\)"),
-        ('{"fc": 0.5, "fc": 0.5}', r"`fc` stands twice"),
+        ('{"fc": 0.5, "fc": 0.5}', r"an object has the name 'fc' twice"),
         ("conv1: 1", r"ratio of 'conv1' must be .*, in \[0, 1\)\. Received: 1\.$"),
         ("conv1: -0.1", r"Received: -0\.1\.$"),
         ("conv1: .nan", r"Received: nan\.$"),

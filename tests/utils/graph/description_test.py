@@ -7,7 +7,8 @@ from keras import layers
 
 from utils.errors import InputError
 from utils.graph import from_keras, to_keras
-from utils.graph.description import _unique, describe, parse_json, rebuild
+from utils.graph.description import describe, rebuild
+from utils.json_reader import _unique, parse_json
 
 
 @pytest.fixture(scope="module")
