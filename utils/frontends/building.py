@@ -130,7 +130,8 @@ class Building:
         if self._offenders:
             raise ConversionError(self.network.name, self._offenders)
         outputs, output_orders = self._outputs()
-        model = keras.Model(inputs, outputs, name=traceable_name(self.network.name))
+        single = [each[0] if len(each) == 1 else each for each in (inputs, outputs)]
+        model = keras.Model(*single, name=traceable_name(self.network.name))
         return Converted(model, input_orders, output_orders, tuple(self.notes))
 
     # What the functions of operators call.

@@ -205,6 +205,7 @@ UNARY: dict[str, Callable[..., Any]] = {
 BINARY: dict[str, Callable[..., Any]] = {
     "add": _ops.add,
     "divide": _ops.divide,
+    "divide_no_nan": _ops.divide_no_nan,
     "equal": _ops.equal,
     "floor_divide": _ops.floor_divide,
     "greater": _ops.greater,

@@ -116,6 +116,13 @@ def transposed(
         "strides": strides,
         "padding": "same" if same else "valid",
     }
+    natural = [
+        (old - 1) * stride + max(reach, stride)
+        for old, stride, reach in zip(spatial, strides, kernel.shape[:2], strict=True)
+    ]
+    extra = [new - old for new, old in zip(size, natural, strict=True)]
+    if not same and all(0 <= more < stride for more, stride in zip(extra, strides, strict=True)):
+        settings["output_padding"] = tuple(extra) if any(extra) else None
     result = _with_weights(b, node, keras.layers.Conv2DTranspose, tensor, kernel, bias, settings)
     if tuple(result.shape[1:3]) != tuple(size):
         # The gradient of a convolution: what its padding read is cut off.

@@ -37,12 +37,14 @@ class TfNode:
         op: TensorFlow's name of it.
         inputs: what it reads, control inputs left out.
         attrs: plain values by TensorFlow's names; types as NumPy's names.
+        num_outputs: how many tensors it makes.
     """
 
     name: str
     op: str
     inputs: tuple[Source, ...]
     attrs: Mapping[str, Any]
+    num_outputs: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +209,7 @@ class _Flattening:
         elif node.op in ("VariableV2", "Variable") and name in self._variables:
             self.constants[name] = self._variables[name]
         else:
-            self.nodes[name] = TfNode(name, node.op, tuple(inputs), _attrs(node))
+            self.nodes[name] = TfNode(name, node.op, tuple(inputs), _attrs(node), count)
 
     def _call(self, node: Any, name: str, inputs: list[Source], depth: int) -> list[Source]:
         """Write a function's nodes out; give its results."""
@@ -295,7 +297,13 @@ def _num_outputs(node: Any) -> int:
 
 
 def _attrs(node: Any) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in node.attr.items()}
+    """Read the attributes; those at their defaults are often not in a file."""
+    definition = op_def_registry.get(node.op)
+    found = {}
+    for attribute in () if definition is None else definition.attr:
+        if attribute.HasField("default_value"):
+            found[attribute.name] = _plain(attribute.default_value)
+    return found | {name: _plain(value) for name, value in node.attr.items()}
 
 
 def _plain(value: Any) -> Any:
