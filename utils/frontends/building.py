@@ -118,7 +118,7 @@ class Building:
         for name, array in self.network.constants.items():
             self.values[name] = Value(array=array)
         inputs, input_orders = [], {}
-        sizes = iter(axes.FREE_SIZES[1:])
+        sizes = iter(axes.FREE_SIZES)
         for source in self.network.inputs:
             if source.name not in self._readers and source.name not in self.network.outputs:
                 self.notes.append(f"The input {source.name!r} is not used and was left out.")
@@ -283,7 +283,7 @@ class Building:
     @property
     def batch_size(self) -> int:
         """What the batch counts as in the source's shape arithmetic."""
-        return axes.FREE_SIZES[0] if self.network.batch is None else self.network.batch
+        return axes.BATCH_SIZE if self.network.batch is None else self.network.batch
 
     def arranged(
         self, node: SourceNode, value: Value, groups: Sequence[Axis], suffix: str = ""
@@ -421,7 +421,11 @@ class Building:
         Raises:
             NotConvertible: if the sizes do not fit.
         """
-        sizes = resolved(value.shape, target)
+        try:
+            sizes = resolved(value.shape, target)
+        except NotConvertible as error:
+            hint = f". {OPEN_SIZES}" if value.axes.is_free else ""
+            raise NotConvertible(f"{error}{hint}") from None
         layout = axes.reshaped(value.axes, sizes)
         if layout is not None:
             return value.replace(layout=layout)

@@ -119,12 +119,19 @@ def combine(
         return partial
     parts, layout = together(build, node, values)
     call = function or getattr(keras.ops, kind)
-    if function is None and kind in _MERGES and all(not value.is_constant for value in values):
+    if function is None and kind in _MERGES and _can_merge(values, parts):
         tensor = build.layer(node, _MERGES[kind], *parts)
     else:
         tensor = build.op(node, call, *parts)
     sign = kind in _KEEP_SIGN and all(_is_nonnegative(value) for value in values)
     return Value(tensor=tensor, layout=layout, nonnegative=sign)
+
+
+def _can_merge(values: Sequence[Value], parts: Sequence[Any]) -> bool:
+    """Whether Keras' merging layers take the tensors: they want one batch size."""
+    if any(value.is_constant for value in values):
+        return False
+    return len({part.shape[:1] for part in parts}) == 1
 
 
 def _is_nonnegative(value: Value) -> bool:
