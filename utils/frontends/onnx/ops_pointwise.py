@@ -113,8 +113,8 @@ def hard_sigmoid(build: Building, node: SourceNode) -> Value:
     value = build.input(node, 0)
     if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
         return _activation("hard_sigmoid", nonnegative=True)(build, node)  # type: ignore[return-value]
-    value = pointwise.unary(build, node, value, keras.ops.multiply, alpha)
-    value = pointwise.unary(build, node, value, keras.ops.add, beta)
+    value = pointwise.unary(build, node, value, keras.ops.multiply, alpha, suffix="slope")
+    value = pointwise.unary(build, node, value, keras.ops.add, beta, suffix="offset")
     return pointwise.unary(build, node, value, keras.ops.clip, 0.0, 1.0, nonnegative=True)
 
 

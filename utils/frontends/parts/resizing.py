@@ -137,7 +137,11 @@ def resize(
     changed = {axis: size for axis, size in sizes.items() if size != value.shape[axis]}
     if any(axes.is_free(value.axes.source[axis]) for axis in changed):
         return _resize_open(build, node, value, changed, scales, rule)
-    matrices = {axis: matrix(rule, value.shape[axis], sizes[axis], scales[axis]) for axis in sizes}
+    matrices = {
+        axis: matrix(rule, value.shape[axis], sizes[axis], scales[axis])
+        for axis in sizes
+        if axis in changed or scales[axis] != 1
+    }
     matrices = {
         axis: weights
         for axis, weights in matrices.items()
