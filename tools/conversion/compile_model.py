@@ -121,9 +121,7 @@ def _run(words: Sequence[str], parsed: Parsed) -> None:
     out.print(f"{folder}: {len(graph.nodes)} nodes, {len(fused.nodes)} fused.", markup=False)
 
 
-def reader_options(
-    framework: str, config: CompileConfig, more: Sequence[str]
-) -> dict[str, Any]:
+def reader_options(framework: str, config: CompileConfig, more: Sequence[str]) -> dict[str, Any]:
     """Gather what a framework's reader takes beside the model.
 
     Args:

@@ -113,7 +113,9 @@ class _Search:
                 return self._variance(other, root)
         return None
 
-    def _variance(self, gamma: str | None, root: SourceNode) -> tuple[str | None, str, float] | None:
+    def _variance(
+        self, gamma: str | None, root: SourceNode
+    ) -> tuple[str | None, str, float] | None:
         for variance, epsilon in self._ways(self._made_by(root.inputs[0], _ADDS), _ADDS):
             if variance in self._known and self._known.get(epsilon, np.zeros(2)).size == 1:
                 if self._known[variance].size > 1 or epsilon == self._ways_last(root):

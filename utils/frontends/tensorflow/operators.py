@@ -11,7 +11,9 @@ import numpy as np
 from utils.frontends.building import Building, Operators
 from utils.frontends.nhwc import activations, images, pointwise, shapes, weighted
 from utils.frontends.nhwc.folds import FOLDS, Arrays, Fold, one
-from utils.frontends.nhwc.slices import strided
+from utils.frontends.parts.dense import dense
+from utils.frontends.parts.normalization import batch_norm
+from utils.frontends.parts.pointwise import combine
 from utils.frontends.source import NotConvertible, SourceNode, check_size
 from utils.frontends.tensorflow.norms import BATCH_NORM
 from utils.frontends.values import Value
@@ -23,6 +25,7 @@ _NAMES = {
     "squeeze_dims": "axes",
     "keep_dims": "keepdims",
 }
+_MOMENTUM = 0.99  # of moving statistics: no inference graph says it; Keras' own default
 _ADDS = frozenset({"Add", "AddV2", "BiasAdd"})
 IMAGES = frozenset(
     "AvgPool BiasAdd Conv2D Conv2DBackpropInput DepthToSpace DepthwiseConv2dNative FusedBatchNorm "
@@ -104,11 +107,10 @@ def _conv_transpose(b: Building, node: SourceNode) -> Value:
     if sizes.size == 4:
         sizes = sizes[2:4] if int(node.attrs["channel_axis"]) == 1 else sizes[1:3]
     kernel, size = _kernel(b, node), (int(sizes[0]), int(sizes[1]))
-    attrs = {**node.attrs, "image_input": 2}
-    read = SourceNode(node.name, node.op, node.inputs, node.outputs, attrs)
     if any(each != 1 for each in node.ints("dilations", 1)):
         raise NotConvertible("has dilations")
-    build = lambda bias: weighted.transposed(b, read, kernel, bias, size)  # noqa: E731
+    value = b.input(node, 2)
+    build = lambda bias: weighted.transposed(b, node, value, kernel, bias, size)  # noqa: E731
     return _with_bias(b, node, kernel.shape[2], build)
 
 
@@ -162,16 +164,16 @@ def _matmul(b: Building, node: SourceNode) -> Value:
     swap = tuple(any(node.attrs.get(name) for name in pair) for pair in names)
     if second.array is not None and second.rank == 2 and not swap[0]:
         kernel = np.asarray(second.array.T if swap[1] else second.array, np.float32)
-        build = lambda bias: weighted.dense(b, node, first, kernel, bias)  # noqa: E731
+        build = lambda bias: dense(b, node, first, kernel, bias)  # noqa: E731
         return _with_bias(b, node, kernel.shape[1], build)
-    return shapes.product(b, node, first, second, swap=(swap[0], swap[1]))
+    return shapes.product(b, node, first, second, (swap[0], swap[1]))
 
 
 def _bias_add(b: Building, node: SourceNode) -> Value:
     value, bias = b.input(node, 0), b.constant(node, 1, "bias")
     if int(node.attrs["channel_axis"]) == 1:
         bias = bias.reshape(-1, *[1] * (value.rank - 2))
-    return pointwise.together(b, node, keras.ops.add, [value, Value(array=bias)])
+    return combine(b, node, [value, Value(array=bias)], "add")
 
 
 def _fused_norm(b: Building, node: SourceNode) -> Value:
@@ -187,15 +189,7 @@ def _norm(b: Building, node: SourceNode) -> Value:
     arrays = [np.asarray(b.constant(node, place, "statistics"), np.float32).reshape(-1)
               for place in (1, 2, 3, 4)]  # fmt: skip
     axis = int(node.attrs.get("channel_axis", 3)) if value.rank == 4 else value.rank - 1
-    tensor, order = b.channels_last(node, value, axis)
-    result = b.layer(
-        node,
-        keras.layers.BatchNormalization,
-        tensor,
-        weights=arrays,
-        epsilon=float(node.attrs.get("epsilon", 1e-4)),
-    )
-    return b.result(result, order, like=value.layout)
+    return batch_norm(b, node, value, arrays, float(node.attrs["epsilon"]), _MOMENTUM, axis)
 
 
 # --- shapes --------------------------------------------------------------------------------------
@@ -217,36 +211,17 @@ def _concat(b: Building, node: SourceNode) -> Value:
 
 
 def _split(b: Building, node: SourceNode) -> list[Value]:
-    axis, parts = _number(b.constant(node, 0, "axis")), int(node.attrs["num_split"])
-    return shapes.split(b, _with(node, axis=axis, parts=parts, split_input=1))
+    axis = _number(b.constant(node, 0, "axis"))
+    return shapes.split(b, node, b.input(node, 1), axis, int(node.attrs["num_split"]))
 
 
 def _split_v(b: Building, node: SourceNode) -> list[Value]:
     sizes = [int(size) for size in b.constant(node, 1, "sizes").reshape(-1)]
-    return shapes.split(b, _with(node, axis=_number(b.constant(node, 2, "axis")), parts=sizes))
+    return shapes.split(b, node, b.input(node, 0), _number(b.constant(node, 2, "axis")), sizes)
 
 
 def _gather(b: Building, node: SourceNode) -> Value:
-    axis = _number(b.constant(node, 2, "axis")) if b.has(node, 2) else 0
-    return shapes.gather(b, _with(node, axis=axis))
-
-
-def _strided_slice(b: Building, node: SourceNode) -> Value:
-    value = b.input(node, 0)
-    bounds = [b.constant(node, place, "bounds", is_shape=True) for place in (1, 2, 3)]
-    found = strided(node, value.shape, bounds)
-    return shapes.cut(b, node, value, found.slices, found.shape)
-
-
-def _slice(b: Building, node: SourceNode) -> Value:
-    value = b.input(node, 0)
-    begin, size = (b.constant(node, place, "bounds", is_shape=True).reshape(-1).astype(int)
-                   for place in (1, 2))  # fmt: skip
-    ends = [whole if n == -1 else first + n
-            for whole, first, n in zip(value.shape, begin, size, strict=True)]  # fmt: skip
-    slices = [slice(int(first), int(end)) for first, end in zip(begin, ends, strict=True)]
-    return shapes.cut(b, node, value, slices, [len(range(whole)[each])
-                      for whole, each in zip(value.shape, slices, strict=True)])  # fmt: skip
+    return shapes.gather(b, node, _number(b.constant(node, 2, "axis")) if b.has(node, 2) else 0)
 
 
 def _resize(method: str) -> Callable[[Building, SourceNode], Value]:
@@ -347,12 +322,12 @@ _REDUCED = {"All": "all", "Any": "any", "Max": "max", "Mean": "mean", "Min": "mi
             "Sum": "sum"}  # fmt: skip
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{
-        name: pointwise.unary(pointwise.UNARY[shared])
+        name: pointwise.unary(shared)
         for name, shared in _POINTWISE.items()
         if shared in pointwise.UNARY
     },
     **{
-        name: pointwise.binary(pointwise.BINARY[shared])
+        name: pointwise.binary(shared)
         for name, shared in _POINTWISE.items()
         if shared in pointwise.BINARY
     },
@@ -399,7 +374,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Select": pointwise.where,
     "SelectV2": pointwise.where,
     "Shape": shapes.shape_of,
-    "Slice": _slice,
+    "Slice": shapes.slice_of,
     "Softmax": activations.softmax,
     "SpaceToBatchND": _dilated,
     "SpaceToDepth": images.space_to_depth,
@@ -407,7 +382,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "SplitV": _split_v,
     "SquaredDifference": pointwise.squared_difference,
     "Squeeze": shapes.squeeze,
-    "StridedSlice": _strided_slice,
+    "StridedSlice": shapes.strided_slice,
     "Tile": shapes.tile,
     "Transpose": shapes.transpose,
     "Unpack": shapes.unpack,

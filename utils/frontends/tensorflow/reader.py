@@ -10,13 +10,14 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from utils.errors import InputError
 from utils.frontends.building import build
 from utils.frontends.convert import Converted
+from utils.frontends.shapes import Shapes, with_shapes
 from utils.frontends.source import (
     NotConvertible,
     SourceInput,
@@ -42,12 +43,12 @@ _OUTPUT = re.compile(r"output(_\d+)?")  # of our own frozen graphs
 _OPEN = "Give the input's size with --input_shape."
 
 
-def convert(path: str, input_shape: Sequence[int | None] | None = None) -> Converted:
+def convert(path: str, input_shape: Shapes = None) -> Converted:
     """Read a network and build it of Keras layers.
 
     Args:
         path: the folder of a SavedModel, or a frozen graph (`.pb`).
-        input_shape: its only input's, batch included, where the file leaves sizes open.
+        input_shape: sizes that the file leaves open, see `utils.frontends.shapes`.
 
     Returns:
         The network.
@@ -61,7 +62,7 @@ def convert(path: str, input_shape: Sequence[int | None] | None = None) -> Conve
     return build(network, operators(is_first))
 
 
-def read(path: str, input_shape: Sequence[int | None] | None = None) -> SourceNetwork:
+def read(path: str, input_shape: Shapes = None) -> SourceNetwork:
     """Read a network, see `convert`."""
     target = pathlib.Path(path)
     try:
@@ -114,9 +115,7 @@ def _ends(definition: object) -> dict[str, Source]:
     return {name: (name, 0) for name in ends}
 
 
-def source_network(
-    graph: TfGraph, name: str, input_shape: Sequence[int | None] | None = None
-) -> SourceNetwork:
+def source_network(graph: TfGraph, name: str, input_shape: Shapes = None) -> SourceNetwork:
     """Describe a graph for the builder.
 
     Args:
@@ -135,14 +134,16 @@ def source_network(
         )
     names = _TensorNames(graph)
     inputs = tuple(
-        _source_input(names[source], graph.nodes[source[0]], input_shape)
-        for source in graph.inputs.values()
+        _source_input(names[source], graph.nodes[source[0]]) for source in graph.inputs.values()
     )
-    if input_shape is not None and len(inputs) != 1:
-        raise InputError(f"--input_shape is for one input; the graph has {len(inputs)}.")
+    open_inputs = [
+        names[source]
+        for source in graph.inputs.values()
+        if graph.nodes[source[0]].attrs.get("shape") is None
+    ]
     skipped = {source[0] for source in graph.inputs.values()}
     batches = {source.shape[0] for source in inputs if source.shape}
-    return SourceNetwork(
+    read = SourceNetwork(
         name=name,
         inputs=inputs,
         outputs=tuple(names[source] for source in graph.outputs.values()),
@@ -160,22 +161,22 @@ def source_network(
         constants={names[name, 0]: array for name, array in graph.constants.items()},
         batch=batches.pop() if len(batches) == 1 else None,
     )
+    whole = with_shapes(read, input_shape)
+    lost = [each.name for each in whole.inputs if each.name in open_inputs and not each.shape]
+    if lost:
+        raise InputError(f"the input {lost[0]!r} has no known shape. {_OPEN}")
+    return whole
 
 
 def _is_variable(node: TfNode) -> bool:
     return node.op in ("VarHandleOp", "Variable", "VariableV2")
 
 
-def _source_input(
-    name: str, node: TfNode, input_shape: Sequence[int | None] | None
-) -> SourceInput:
-    stored = node.attrs.get("shape")
-    dtype = str(node.attrs.get("dtype"))
-    if input_shape is not None:
-        return SourceInput(name, tuple(input_shape), dtype)
-    if stored is None:
-        raise InputError(f"the input {name!r} has no known shape. {_OPEN}")
-    return SourceInput(name, tuple(None if size < 0 else size for size in stored), dtype)
+def _source_input(name: str, node: TfNode) -> SourceInput:
+    """Describe a placeholder; one of unknown rank has no sizes at all."""
+    stored = node.attrs.get("shape") or ()
+    sizes = tuple(None if size < 0 else size for size in stored)
+    return SourceInput(name, sizes, str(node.attrs.get("dtype")))
 
 
 class _TensorNames:
