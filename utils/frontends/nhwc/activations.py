@@ -46,7 +46,7 @@ def activation(b: Building, node: SourceNode, value: Value, name: str) -> Value:
     if name in _INTERVALS:
         return pointwise.clip(b, node, value, *_INTERVALS[name])
     if name in _NAMED:
-        settings = {"activation": _NAMED[name]}
+        settings: dict[str, Any] = {"activation": _NAMED[name]}
         return pointwise.activation(b, node, value, keras.layers.Activation, **settings)
     raise NotConvertible(f"its activation {name} has no Keras counterpart")
 

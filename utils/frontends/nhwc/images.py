@@ -39,7 +39,7 @@ def resized(b: Building, node: SourceNode, size: tuple[int, int], method: str) -
     grows = all(new % before == 0 for new, before in zip(size, old, strict=True))
     is_usual = (halves and not corners) if method == "bilinear" else (grows and not corners)
     if is_usual:
-        settings = {"height": size[0], "width": size[1], "interpolation": method}
+        settings: dict[str, Any] = {"height": size[0], "width": size[1], "interpolation": method}
         tensor = b.layer(node, keras.layers.Resizing, tensor, **settings)
     else:
         for axis, (new, before) in enumerate(zip(size, old, strict=True), start=1):

@@ -15,8 +15,8 @@ from utils.frontends.values import Value
 Function = Callable[[Building, SourceNode], Value]
 
 UNARY = frozenset(
-    "abs ceil cos erf exp floor log log1p logical_not negative reciprocal round rsqrt sign sin sqrt "
-    "square".split()
+    "abs ceil cos erf exp floor log log1p logical_not negative reciprocal round rsqrt sign sin "
+    "sqrt square".split()
 )
 """Functions of one tensor, by their names in `keras.ops`."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from utils.frontends.building import Building
@@ -134,7 +136,7 @@ def windows(
     Raises:
         NotConvertible: if padding depends on a size that is open.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "kernel": tuple(int(each) for each in size),
         "strides": _pair(node, "strides"),
         "dilations": _pair(node, "dilations") if dilated else (1, 1),

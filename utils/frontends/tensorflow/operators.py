@@ -237,7 +237,8 @@ def _einsum(b: Building, node: SourceNode) -> Value:
     letters = equation.replace(" ", "").partition("->")
     if not letters[2] or "." in equation:
         raise NotConvertible(f"its equation is {equation!r}")
-    operands, sizes = [], {}
+    operands: list[Any] = []
+    sizes: dict[str, int] = {}
     for place, text in enumerate(letters[0].split(",")):
         value = b.input(node, place)
         sizes.update(zip(text, value.shape, strict=True))

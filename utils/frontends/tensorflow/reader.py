@@ -35,7 +35,7 @@ from utils.frontends.tensorflow.graph import (
     parse_graph,
 )
 from utils.frontends.tensorflow.norms import with_norms
-from utils.frontends.tensorflow.operators import FOLDING, IMAGES, operators, settings
+from utils.frontends.tensorflow.operators import FOLDING, operators, settings
 from utils.frontends.tensorflow.saved_model import GRAPH_FILE, read_saved_model
 
 _UNREAD = frozenset({"Assert", "Const", "NoOp", "Placeholder", "PlaceholderWithDefault"})
@@ -73,8 +73,8 @@ def read(path: str, input_shape: Shapes = None) -> SourceNetwork:
         nodes = tuple(each for each in network.nodes if not all(n in known for n in each.outputs))
         return dataclasses.replace(network, nodes=nodes, constants={**network.constants, **known})
     except InputError as error:
-        known = str(error).startswith(os.fspath(target))
-        raise error if known else InputError(f"{path}: {error}") from error
+        is_told = str(error).startswith(os.fspath(target))
+        raise error if is_told else InputError(f"{path}: {error}") from error
 
 
 def read_graph(target: pathlib.Path) -> TfGraph:
@@ -179,6 +179,16 @@ def _source_input(name: str, node: TfNode) -> SourceInput:
     return SourceInput(name, sizes, str(node.attrs.get("dtype")))
 
 
+def _common(paths: list[list[str]]) -> list[str]:
+    """Give the longest list that all lists begin with."""
+    common = []
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return common
+
+
 class _TensorNames:
     """Names of tensors: as callers know inputs and outputs; others without what all begin with."""
 
@@ -191,16 +201,16 @@ class _TensorNames:
             source: f"{name}_output" if source not in inputs and name in taken else name
             for source, name in self._given.items()
         }
-        inner = [node.name for node in graph.nodes.values()
-                 if node.op not in ("Identity", "Placeholder", "VarHandleOp")]  # fmt: skip
-        self._prefix = os.path.commonprefix([name.split("/")[:-1] for name in inner or [""]])
+        skipped = ("Identity", "Placeholder", "VarHandleOp")
+        inner = [node.name for node in graph.nodes.values() if node.op not in skipped]
+        self._prefix = _common([name.split("/")[:-1] for name in inner])
         self._taken = set(self._given.values())
 
     def short(self, name: str) -> str:
         """Leave out what the names of all nodes begin with."""
         parts = name.split("/")
         count = len(self._prefix)
-        is_common = parts[:count] == list(self._prefix) and len(parts) > count
+        is_common = parts[:count] == self._prefix and len(parts) > count
         return "/".join(parts[count:]) if is_common else name
 
     def __getitem__(self, source: Source) -> str:

@@ -150,8 +150,9 @@ def _check_kind(found: TfliteFile) -> None:
     ]
     if quantized:
         raise InputError(
-            f"the file computes in integers ({len(quantized)} tensors, the first {quantized[0]!r}). "
-            "Training needs floats: give the float file or the network that it was made from."
+            f"the file computes in integers ({len(quantized)} tensors, the first "
+            f"{quantized[0]!r}). Training needs floats: give the float file or the network that it "
+            "was made from."
         )
     hybrid = [
         each.name
