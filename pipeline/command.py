@@ -66,6 +66,9 @@ def _run(argv: Sequence[str]) -> int:
         file = pathlib.Path(configs[helper_class.config_class].model)
         run_config = dataclasses.replace(run_config, model_helper=file.name)
     MultiGpuWrapper.check(run_config.enbl_multi_gpu)
+    own_weights = configs[helper_class.config_class].weights_file
+    if run_config.pretrained_path is None and own_weights is not None:
+        run_config = dataclasses.replace(run_config, pretrained_path=own_weights)
     plan = make_plan(run_config, [configs[cls] for cls in stage_classes])
     check_saved(plan)
     for notice in (*parsed.notices, *plan.notices):
