@@ -107,9 +107,7 @@ def model_content(
         numpy_helper.from_array(np.array(values, order="C"), name)
         for name, values in writer.constants.items()
     ]
-    made = helper.make_graph(
-        writer.nodes, name, list(inputs), list(outputs), initializer=constants
-    )
+    made = helper.make_graph(writer.nodes, name, list(inputs), list(outputs), initializer=constants)
     model = helper.make_model(
         made,
         producer_name="flowpress",

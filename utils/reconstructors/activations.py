@@ -88,7 +88,9 @@ def relu(
     if threshold:
         low = 0.0
         if negative_slope:
-            low = target.binary("mul", target.binary("sub", x, float(threshold)), float(negative_slope))
+            low = target.binary(
+                "mul", target.binary("sub", x, float(threshold)), float(negative_slope)
+            )
         above = target.binary("greater_equal", x, float(threshold))
         high = x if max_value is None else target.clip(x, None, float(max_value))
         return target.where(above, high, low)

@@ -56,9 +56,7 @@ BINARY: Mapping[str, str] = {
     **{"max": "Max", "min": "Min", "and": "And", "or": "Or", "equal": "Equal", "less": "Less"},
     **{"less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual"},
 }
-_REDUCTIONS = {
-    name: f"Reduce{name.title()}" for name in ("mean", "sum", "max", "min", "prod")
-}
+_REDUCTIONS = {name: f"Reduce{name.title()}" for name in ("mean", "sum", "max", "min", "prod")}
 _MODES: Mapping[str, Mapping[str, Any]] = {
     # What lies between two takes the one behind, as TensorFlow's half-pixel centers do.
     "nearest": {"mode": "nearest", "nearest_mode": "round_prefer_ceil"},
@@ -280,9 +278,7 @@ class OnnxTarget:
         epsilon: float,
         momentum: float,
     ) -> str:
-        held = [
-            self.constant(name, arrays[name]) for name in ("gamma", "beta", "mean", "variance")
-        ]
+        held = [self.constant(name, arrays[name]) for name in ("gamma", "beta", "mean", "variance")]
         return self._add(
             "BatchNormalization", x, *held, epsilon=float(epsilon), momentum=float(momentum)
         )
@@ -293,9 +289,7 @@ class OnnxTarget:
         held = [self.constant("gamma", np.ones(shape, np.float32) if gamma is None else gamma)]
         if beta is not None:
             held.append(self.constant("beta", beta))
-        return self._add(
-            "LayerNormalization", x, *held, axis=-len(shape), epsilon=float(epsilon)
-        )
+        return self._add("LayerNormalization", x, *held, axis=-len(shape), epsilon=float(epsilon))
 
     def group_norm(
         self, x: str, groups: int, gamma: np.ndarray, beta: np.ndarray, epsilon: float
@@ -314,9 +308,7 @@ class OnnxTarget:
 
     # -- recurrent layers -----------------------------------------------------------------------
 
-    def recurrent(
-        self, x: str, cell: Cell, states: Sequence[str]
-    ) -> tuple[str, Sequence[str]]:
+    def recurrent(self, x: str, cell: Cell, states: Sequence[str]) -> tuple[str, Sequence[str]]:
         return add_cell(self, self._writer, self._name, x, cell, states)
 
 

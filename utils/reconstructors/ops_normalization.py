@@ -161,9 +161,7 @@ def _softmax(rebuilding: Rebuilding, node: Node) -> None:
     value, target = _whole(rebuilding, node), rebuilding.target
     axes = range(value.rank) if axis is None else axis
     places = [value.place(each) for each in axes]
-    shifted = target.binary(
-        "sub", value.handle, target.reduce("max", value.handle, places, True)
-    )
+    shifted = target.binary("sub", value.handle, target.reduce("max", value.handle, places, True))
     powers = target.unary("exp", shifted)
     found = target.binary("div", powers, target.reduce("sum", powers, places, True))
     rebuilding.put_like(node, value, found)
@@ -220,7 +218,7 @@ def _normalization(rebuilding: Rebuilding, node: Node) -> None:
 
 def _sized(array: np.ndarray, value: Value, axes: Sequence[int]) -> np.ndarray:
     sizes = [value.shape[axis] or 1 for axis in axes]
-    return np.broadcast_to(array.reshape(-1) if array.size == 1 else array.reshape(sizes), sizes)
+    return np.broadcast_to(array.reshape(() if array.size == 1 else sizes), sizes)
 
 
 def _prelu(rebuilding: Rebuilding, node: Node) -> None:
@@ -305,4 +303,3 @@ ROWS: Mapping[str, Callable[[Rebuilding, Node], None]] = {
     "keras.layers.AlphaDropout": _noise("alpha_dropout", "rate"),
     **{f"keras.layers.{name}": _unchanged for name in _AUGMENTING.split()},
 }
-

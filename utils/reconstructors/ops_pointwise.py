@@ -393,7 +393,7 @@ def nudged(least: float, greatest: float, bits: int) -> tuple[float, float, floa
     step = np.float32((np.float32(greatest) - np.float32(least)) / steps)
     if step <= 0:
         raise Refused(f"its range ({least}, {greatest}) is empty")
-    zero = np.clip(np.round(-np.float32(least) / step), 0, steps)
+    zero = np.clip(np.floor(-np.float32(least) / step + np.float32(0.5)), 0, steps)
     return float(-zero * step), float((steps - zero) * step), float(step)
 
 
@@ -406,9 +406,7 @@ def _quantizer(rebuilding: Rebuilding, node: Node) -> None:
     target, scale = rebuilding.target, float(rebuilding.params(node)["scale"])
 
     def function(x: Any) -> Any:
-        steps = target.clip(
-            target.binary("div", x, scale), float(-zero), float(2**bits - 1 - zero)
-        )
+        steps = target.clip(target.binary("div", x, scale), float(-zero), float(2**bits - 1 - zero))
         return target.binary("mul", target.rounded(steps, target.unary("round", steps)), scale)
 
     rebuilding.each_value(node, function)
@@ -482,9 +480,7 @@ ROWS: Mapping[str, _Function] = {
     f"{_LAYERS}.ReLU": _named("relu", "negative_slope", "max_value", "threshold"),
     f"{_LAYERS}.LeakyReLU": _named("leaky_relu", "negative_slope"),
     f"{_LAYERS}.ELU": _named("elu", "alpha"),
-    **{
-        f"{_NN}.{name}": _named(_snake(name), *_SETTINGS) for name in _PLAIN_ACTIVATIONS.split()
-    },
+    **{f"{_NN}.{name}": _named(_snake(name), *_SETTINGS) for name in _PLAIN_ACTIVATIONS.split()},
     "Flowpress>FakeQuant": _fake_quant,
     "Flowpress>ActivationQuantizer": _quantizer,
 }

@@ -69,9 +69,7 @@ def _expanded(rebuilding: Rebuilding, node: Node) -> None:
     places = added if value.is_plain else list(range(value.rank, rank))
     for place, each in zip(places, added, strict=True):
         order.insert(place, each)
-    rebuilding.put(
-        Ref(node.name), rebuilding.target.unsqueeze(value.handle, places), tuple(order)
-    )
+    rebuilding.put(Ref(node.name), rebuilding.target.unsqueeze(value.handle, places), tuple(order))
 
 
 def _squeezed(rebuilding: Rebuilding, node: Node) -> None:
@@ -147,7 +145,9 @@ def _repeat_vector(rebuilding: Rebuilding, node: Node) -> None:
 def _flip(rebuilding: Rebuilding, node: Node) -> None:
     value = _unblocked(rebuilding, node.inputs[0])
     axis = node.attrs.get("axis")
-    axes = range(value.rank) if axis is None else axis if isinstance(axis, (list, tuple)) else [axis]
+    axes = (
+        range(value.rank) if axis is None else axis if isinstance(axis, (list, tuple)) else [axis]
+    )
     places = sorted(value.place(each) for each in axes)
     rebuilding.put_like(node, value, rebuilding.target.flip(value.handle, places))
 
@@ -213,7 +213,9 @@ def _is_index(entry: Any) -> bool:
 def _picked_shape(value: Value, entries: Sequence[Any]) -> tuple[int | None, ...]:
     """Sizes behind the slices; an index leaves 1."""
     found: list[int | None] = []
-    for size, entry in zip(value.shape, [each for each in entries if each is not None], strict=True):
+    for size, entry in zip(
+        value.shape, [each for each in entries if each is not None], strict=True
+    ):
         if _is_index(entry):
             found.append(1)
         else:
@@ -241,9 +243,7 @@ def _spelled_out(key: Sequence[Any], rank: int) -> list[Any]:
     return found
 
 
-def _sliced(
-    rebuilding: Rebuilding, value: Value, entries: Sequence[Any]
-) -> tuple[Any, list[int]]:
+def _sliced(rebuilding: Rebuilding, value: Value, entries: Sequence[Any]) -> tuple[Any, list[int]]:
     """Apply one entry per axis; give the tensor, and the axes of size 1 that indices leave."""
     x, gone = value.handle, []
     parts: dict[int, tuple[int, int | None, int]] = {}
@@ -344,7 +344,11 @@ def _variance(root: bool) -> _Function:
 def _reduced(rebuilding: Rebuilding, node: Node) -> tuple[Value, list[int], bool]:
     """Give what is reduced, the stored axes, and whether they stay with size 1."""
     value = _unblocked(rebuilding, node.inputs[0])
-    return value, sorted(map(value.place, _gone(node, value.rank))), bool(node.attrs.get("keepdims"))
+    return (
+        value,
+        sorted(map(value.place, _gone(node, value.rank))),
+        bool(node.attrs.get("keepdims")),
+    )
 
 
 def _gone(node: Node, rank: int) -> list[int]:
@@ -371,9 +375,7 @@ def _matmul(rebuilding: Rebuilding, node: Node) -> None:
         if isinstance(leaf, Ref):
             value = rebuilding.plain(leaf)
             handles.append(
-                value.handle
-                if value.dtype == "float32"
-                else target.cast(value.handle, "float32")
+                value.handle if value.dtype == "float32" else target.cast(value.handle, "float32")
             )
         else:
             held = np.asarray(leaf, np.float32)

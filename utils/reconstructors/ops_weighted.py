@@ -96,7 +96,8 @@ def _maps(rebuilding: Rebuilding, node: Node) -> tuple[Value, Order, list[int | 
 def _window(node: Node, sizes: list[int | None], groups: int) -> Window:
     rank = len(sizes)
     size, strides, dilation = (
-        per_axis(node.attrs.get(key, 1), rank) for key in ("kernel_size", "strides", "dilation_rate")
+        per_axis(node.attrs.get(key, 1), rank)
+        for key in ("kernel_size", "strides", "dilation_rate")
     )
     pads = window_pads(sizes, size, strides, dilation, node.attrs["padding"])
     return Window(size=size, strides=strides, dilation=dilation, pads=pads, groups=groups)
@@ -162,7 +163,8 @@ def _transposed(rebuilding: Rebuilding, node: Node) -> None:
     if node.attrs.get("groups", 1) != 1:
         raise Refused("it is grouped")
     size, strides, dilation = (
-        per_axis(node.attrs.get(key, 1), rank) for key in ("kernel_size", "strides", "dilation_rate")
+        per_axis(node.attrs.get(key, 1), rank)
+        for key in ("kernel_size", "strides", "dilation_rate")
     )
     out = [rebuilding.graph.shape(Ref(node.name))[axis] for axis in order[2:]]
     pads, extra = [], []
@@ -172,9 +174,7 @@ def _transposed(rebuilding: Rebuilding, node: Node) -> None:
         before = max(surplus, 0) // 2 if node.attrs["padding"] == "same" else 0
         pads.append((before, max(surplus - before, 0)))
         extra.append(max(-surplus, 0))
-    window = Window(
-        size=size, strides=strides, dilation=dilation, pads=pads, extra=tuple(extra)
-    )
+    window = Window(size=size, strides=strides, dilation=dilation, pads=pads, extra=tuple(extra))
     params = rebuilding.params(node)
     kernel = np.moveaxis(params["kernel"], (-1, -2), (0, 1))  # [inputs, outputs, positions …]
     x = rebuilding.target.transposed(value.handle, kernel, params.get("bias"), window)

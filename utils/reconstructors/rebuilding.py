@@ -11,7 +11,14 @@ import numpy as np
 from utils.errors import InputError
 from utils.graph.ir import INPUT_LAYER, Graph, Node, Ref, Shape, leaves
 from utils.reconstructors.target import Target
-from utils.reconstructors.values import Order, Value, block_rows, channels_first, moves_nothing, plain
+from utils.reconstructors.values import (
+    Order,
+    Value,
+    block_rows,
+    channels_first,
+    moves_nothing,
+    plain,
+)
 
 Table = Mapping[str, "Callable[[Rebuilding, Node], None]"]
 FIRST_RANKS = (4, 5)  # tensors of so many axes are maps: their channels come first at the border

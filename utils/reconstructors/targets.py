@@ -189,9 +189,7 @@ def random_inputs(graph: Graph, seed: int = 0, batch: int = 2) -> list[np.ndarra
 
 def _integer_limit(graph: Graph) -> int:
     """Give the size of the smallest vocabulary: integers below it are in all of them."""
-    sizes = [
-        node.attrs["input_dim"] for node in graph.nodes if node.op == "keras.layers.Embedding"
-    ]
+    sizes = [node.attrs["input_dim"] for node in graph.nodes if node.op == "keras.layers.Embedding"]
     return int(min(sizes, default=10))
 
 
@@ -257,9 +255,7 @@ def _run(
 ) -> list[np.ndarray]:
     """Run a network with its maps at the border as it wants them."""
     last = channels_last or not target.moves_maps
-    given = [
-        np.ascontiguousarray(each.transpose(border(each.ndim, last))) for each in inputs
-    ]
+    given = [np.ascontiguousarray(each.transpose(border(each.ndim, last))) for each in inputs]
     found = run(given)
     ranks = [len(graph.shape(ref)) for ref in leaves(graph.output_structure)]
     return [

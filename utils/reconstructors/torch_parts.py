@@ -98,7 +98,9 @@ class Recurrent(nn.Module):
 
     def step_gru(self, step, state):  # type: ignore[no-untyped-def]
         units = state.shape[1]
-        update, reset = self.gate(step[:, : 2 * units] + self.back(state, slice(0, 2 * units))).chunk(2, 1)
+        update, reset = self.gate(
+            step[:, : 2 * units] + self.back(state, slice(0, 2 * units))
+        ).chunk(2, 1)
         last = slice(2 * units, None)
         if self.reset_after:
             new = step[:, last] + reset * self.back(state, last)

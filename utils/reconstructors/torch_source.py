@@ -121,9 +121,7 @@ class TorchFrame:
         from utils.reconstructors import torch_parts
 
         texts = (
-            inspect.getsource(getattr(torch_parts, part))
-            for part in PARTS
-            if part in self._parts
+            inspect.getsource(getattr(torch_parts, part)) for part in PARTS if part in self._parts
         )
         ignored = "  # type: ignore[no-untyped-def]"
         return [f"{each.replace(ignored, '')}\n\n" for each in texts]
@@ -143,7 +141,9 @@ class TorchFrame:
 
     # -- what the module holds ------------------------------------------------------------------
 
-    def _hold(self, part: str, source: str, arrays: Mapping[str, np.ndarray], made: str = "") -> str:
+    def _hold(
+        self, part: str, source: str, arrays: Mapping[str, np.ndarray], made: str = ""
+    ) -> str:
         """Hold a module of the current layer; another one for other calls shares its arrays.
 
         Args:

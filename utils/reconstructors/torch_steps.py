@@ -11,7 +11,7 @@ from utils.reconstructors.rebuilding import Refused
 from utils.reconstructors.target import SAME, Cell, Window
 from utils.reconstructors.torch_recurrent import cell_module
 from utils.reconstructors.torch_source import COUNTER, TorchFrame, dtype_text
-from utils.reconstructors.torch_text import Attribute, Local, Statement, literal
+from utils.reconstructors.torch_text import Local, Statement, literal
 
 UNITS: Mapping[str, str] = {
     **{
@@ -24,7 +24,10 @@ UNITS: Mapping[str, str] = {
     },
     **{f"arc{name}": f"torch.a{name}({{0}})" for name in ("cos", "sin", "tan")},
     **{f"arc{name}h": f"torch.a{name}h({{0}})" for name in ("cos", "sin", "tan")},
-    **{name: f"F.{name}({{0}})" for name in ("mish", "relu", "selu", "silu", "softplus", "softsign")},
+    **{
+        name: f"F.{name}({{0}})"
+        for name in ("mish", "relu", "selu", "silu", "softplus", "softsign")
+    },
     "celu": "F.celu({0}, {alpha})",
     "elu": "F.elu({0}, {alpha})",
     "gelu": "F.gelu({0})",
@@ -101,7 +104,9 @@ class TorchTarget(TorchFrame):
     def drop(self, x: Any, rate: float, shared: Sequence[int]) -> Local:
         if not shared:
             return self._module(f"nn.Dropout({literal(rate)})", {}, x)
-        text = f"{self._part('drop')}({{0}}, {literal(rate)}, {literal(tuple(shared))}, self.training)"
+        text = (
+            f"{self._part('drop')}({{0}}, {literal(rate)}, {literal(tuple(shared))}, self.training)"
+        )
         return self._emit(text, x)
 
     def noise(self, name: str, x: Any, amount: float) -> Local:
@@ -295,18 +300,18 @@ class TorchTarget(TorchFrame):
 
     # -- recurrent layers -----------------------------------------------------------------------
 
-    def recurrent(
-        self, x: Any, cell: Cell, states: Sequence[Any]
-    ) -> tuple[Local, Sequence[Local]]:
+    def recurrent(self, x: Any, cell: Cell, states: Sequence[Any]) -> tuple[Local, Sequence[Local]]:
         made = cell_module(cell)
         if made.is_own:
             self._part("Recurrent")
         attribute = self._hold("", made.text, made.arrays)
         sequence, *last = (self._new() for _ in range(1 + made.num_states))
-        given = made.states.format(*(f"{{{number}}}" for number in range(1, len(states) + 1)))
+        given = ""
+        if states:
+            given = made.states.format(*(f"{{{place + 1}}}" for place in range(len(states))))
         self._statements.append(
             Statement(
-                text=f"self.{attribute}({{0}}{given if states else ''})",
+                text=f"self.{attribute}({{0}}{given})",
                 inputs=(x, *states),
                 outputs=(sequence, *last),
                 left=made.left,
