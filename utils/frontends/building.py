@@ -34,6 +34,7 @@ from utils.graph.keras_reading import first_line
 from utils.graph.traceable import traceable_name
 
 Function = Callable[["Building", SourceNode], Value | Sequence[Value]]
+Fold = Callable[[SourceNode, list[Any]], Sequence[Any]]
 OPEN_SIZES = "Give the input's size with --input_shape."
 
 
@@ -50,7 +51,7 @@ class Operators:
     """
 
     functions: Mapping[str, Function]
-    folds: Mapping[str, Callable[[SourceNode, list[np.ndarray]], Sequence[np.ndarray]]]
+    folds: Mapping[str, Fold]
     spatial: frozenset[str]
     passing: frozenset[str]
 
@@ -117,7 +118,7 @@ class Building:
         for name, array in self.network.constants.items():
             self.values[name] = Value(array=array)
         inputs, input_orders = [], {}
-        sizes = iter(axes.FREE_SIZES[1:])
+        sizes = iter(axes.FREE_SIZES)
         for source in self.network.inputs:
             if source.name not in self._readers and source.name not in self.network.outputs:
                 self.notes.append(f"The input {source.name!r} is not used and was left out.")
@@ -283,7 +284,7 @@ class Building:
     @property
     def batch_size(self) -> int:
         """What the batch counts as in the source's shape arithmetic."""
-        return axes.FREE_SIZES[0] if self.network.batch is None else self.network.batch
+        return axes.BATCH_SIZE if self.network.batch is None else self.network.batch
 
     def arranged(
         self, node: SourceNode, value: Value, groups: Sequence[Axis], suffix: str = ""
@@ -421,7 +422,11 @@ class Building:
         Raises:
             NotConvertible: if the sizes do not fit.
         """
-        sizes = resolved(value.shape, target)
+        try:
+            sizes = resolved(value.shape, target)
+        except NotConvertible as error:
+            hint = f". {OPEN_SIZES}" if value.axes.is_free else ""
+            raise NotConvertible(f"{error}{hint}") from None
         layout = axes.reshaped(value.axes, sizes)
         if layout is not None:
             return value.replace(layout=layout)
@@ -447,6 +452,24 @@ class Building:
         """Transpose as the source does: nothing moves."""
         return value.replace(layout=axes.transposed(value.axes, permutation))
 
+    def branch(self, network: SourceNetwork) -> list[Value]:
+        """Build a network inside a node, the chosen branch of an `If`; gives its outputs.
+
+        Args:
+            network: its inputs are tensors of the network around it.
+        """
+        for name, array in network.constants.items():
+            self.values[name] = Value(array=array)
+        nodes = ordered(network)
+        for node in nodes:
+            for name in node.inputs:
+                self._readers.setdefault(name, []).append(node)
+        self.build_nodes(nodes)
+        missing = [name for name in network.outputs if name not in self.values]
+        if missing:
+            raise NotConvertible("a node of its branch cannot be converted")
+        return [self.values[name] for name in network.outputs]
+
     def build_nodes(self, nodes: Sequence[SourceNode]) -> None:
         """Build nodes in their order; those that read what failed are only looked up."""
         for node in nodes:
@@ -466,11 +489,7 @@ class Building:
         given = [value for name, value in zip(node.inputs, read, strict=True) if name]
         fold = self._operators.folds.get(node.op)
         if fold is not None and all(value.is_constant for value in given):
-            arrays = [value.array for value in read]
-            results = [
-                Value(array=np.asarray(array), is_shape=any(value.is_shape for value in given))
-                for array in _guarded(lambda: fold(node, arrays))
-            ]
+            results = _folded(node, fold, read)
         elif node.op not in self._operators.functions:
             raise NotConvertible("it is understood only where its inputs are constants")
         else:
@@ -495,6 +514,9 @@ class Building:
             if axis == 0 and self._open_batch and size in (None, self.network.batch):
                 shape[0] = None
                 stand_ins[0] = self.batch_size
+            elif axis == 1 and self._open_batch and self._is_batch_behind(source):
+                shape[1] = None
+                stand_ins[1] = self.batch_size
             elif size is None:
                 is_batch = axis > 0 and self._shares_batch(source, axis)
                 stand_ins[axis] = self.batch_size if is_batch else next(sizes, 0)
@@ -510,6 +532,12 @@ class Building:
     def _shares_batch(self, source: SourceInput, axis: int) -> bool:
         """Whether an open size behind axis 0 is the batch: a recurrent state [2, batch, units]."""
         return source.shape[0] is not None and axis == 1
+
+    def _is_batch_behind(self, source: SourceInput) -> bool:
+        """Whether the file's batch size stands on axis 1: a recurrent state [2, 1, units]."""
+        shape, batch = source.shape, self.network.batch
+        has_others = len(self.network.inputs) > 1
+        return has_others and len(shape) == 3 and batch == shape[1] and batch != shape[0]
 
     def _reaches_spatial(self, name: str, rank: int) -> bool:
         """Whether an input of the network is an image with its channels on axis 1."""
@@ -580,6 +608,26 @@ def resolved(shape: Sequence[int], target: Sequence[int]) -> tuple[int, ...]:
     if math.prod(sizes) != total or min(sizes, default=1) < 0:
         raise NotConvertible(f"cannot reshape {tuple(shape)} to {tuple(target)}")
     return tuple(sizes)
+
+
+def _folded(node: SourceNode, fold: Fold, read: Sequence[Value]) -> list[Value]:
+    """Work constants out, and once more with other stand-ins if they depend on open sizes."""
+    arrays = _guarded(lambda: [np.asarray(a) for a in fold(node, [value.array for value in read])])
+    if not any(value.is_shape for value in read):
+        return [Value(array=array) for array in arrays]
+    try:
+        changed = [value.array if value.other is None else value.other for value in read]
+        others = [np.asarray(array) for array in fold(node, changed)]
+    except Exception:  # the other stand-ins need not fit each other
+        others = [np.zeros(0)] * len(arrays)
+    return [
+        Value(array=array, other=None if _is_equal(array, other) else other)
+        for array, other in zip(arrays, others, strict=True)
+    ]
+
+
+def _is_equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and bool(np.array_equal(one, other))
 
 
 def _guarded(call: Callable[[], Any]) -> Any:

@@ -19,8 +19,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-FREE_SIZES = (99991, 99989, 99971, 99961, 99929, 99923, 99907, 99901)
-"""Stand-ins for sizes that are not known: primes that no network has."""
+BATCH_SIZE = 99991
+"""Stand-in for the batch: a prime that no network has."""
+
+FREE_SIZES = tuple(64 * prime for prime in (1601, 1607, 1609, 1613, 1619, 1621, 1627, 1637))
+"""Stand-ins for other sizes that are not known: images that can be halved six times."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)

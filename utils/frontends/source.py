@@ -52,7 +52,7 @@ class SourceNode:
 
     def ints(self, key: str, default: Sequence[int] | int) -> tuple[int, ...]:
         """Read an attribute of several integers."""
-        value = self.attrs.get(key)
+        value: Any = self.attrs.get(key)
         value = default if value is None else value
         return (int(value),) if np.ndim(value) == 0 else tuple(int(item) for item in value)
 

@@ -19,21 +19,26 @@ class Value:
         array: of a constant, in the source's order of axes.
         tensor: of any other value: the Keras tensor.
         layout: how the tensor's axes lie against the source's.
-        is_shape: of a constant worked out from sizes that are known only when the network runs:
-            it holds their stand-ins.
+        other: of a constant worked out from sizes that are known only when the network runs, what
+            it would be with other stand-ins for them; None if it does not depend on any.
         nonnegative: whether nothing in it can be below zero.
     """
 
     array: np.ndarray | None = None
     tensor: Any = None
     layout: Layout | None = None
-    is_shape: bool = False
+    other: np.ndarray | None = None
     nonnegative: bool = False
 
     @property
     def is_constant(self) -> bool:
         """Whether the value is known before the network runs."""
         return self.array is not None
+
+    @property
+    def is_shape(self) -> bool:
+        """Whether a constant holds stand-ins of sizes that are open."""
+        return self.other is not None
 
     @property
     def axes(self) -> Layout:

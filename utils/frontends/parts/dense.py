@@ -1,0 +1,146 @@
+"""Matrix products: fully connected layers, and products of two computed tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from utils.frontends import layout as axes
+from utils.frontends.building import Building
+from utils.frontends.layout import Axis, Layout
+from utils.frontends.parts.pointwise import widened
+from utils.frontends.source import NotConvertible, SourceNode
+from utils.frontends.values import Value
+
+
+def dense(
+    build: Building,
+    node: SourceNode,
+    value: Value,
+    kernel: np.ndarray,
+    bias: np.ndarray | None,
+    axis: int = -1,
+) -> Value:
+    """Fully connected layer along one source axis; the rows are put in the tensor's order.
+
+    Args:
+        build: the network.
+        node: names the layers.
+        value: any value.
+        kernel: [length of the axis in the source's order, units].
+        bias: [units], or None.
+        axis: the source axis that is read; the units take its place.
+
+    Returns:
+        The value.
+
+    Raises:
+        NotConvertible: if the kernel does not fit.
+    """
+    axis %= value.rank
+    if kernel.shape[0] != value.shape[axis]:
+        raise NotConvertible(
+            f"its weights {kernel.shape} do not fit an axis of {value.shape[axis]}"
+        )
+    tensor, layout, last = build.with_last(node, value, axis)
+    kernel = rows_in_order(kernel, value.axes.source[axis], last)
+    units = kernel.shape[1]
+    weights = [kernel] if bias is None else [kernel, bias]
+    tensor = build.layer(
+        node,
+        keras.layers.Dense,
+        tensor,
+        weights=weights,
+        units=units,
+        use_bias=bias is not None,
+    )
+    return _with_units(value, layout, tensor, axis, units)
+
+
+def _with_units(value: Value, layout: Layout, tensor: Any, axis: int, units: int) -> Value:
+    made: Axis = (axes.Atom(units),) if units != 1 else ()
+    source = (*layout.source[:axis], made, *layout.source[axis + 1 :])
+    return Value(tensor=tensor, layout=Layout(source, (*layout.built[:-1], made)))
+
+
+def rows_in_order(kernel: np.ndarray, source: Axis, built: Axis) -> np.ndarray:
+    """Put the rows of a weight from the source's order of atoms into the tensor's.
+
+    Example:
+        >>> first, second = axes.Atom(2), axes.Atom(3)
+        >>> rows_in_order(np.arange(6)[:, None], (first, second), (second, first)).ravel()
+        array([0, 3, 1, 4, 2, 5])
+    """
+    if source == built:
+        return kernel
+    sizes = [atom.size for atom in source]
+    order = [source.index(atom) for atom in built]
+    rows = kernel.reshape(*sizes, kernel.shape[1]).transpose(*order, len(sizes))
+    return rows.reshape(kernel.shape)
+
+
+def following_bias(build: Building, node: SourceNode, units: int) -> tuple[np.ndarray | None, str]:
+    """A constant vector that the only reader of a product adds: then it is the layer's bias.
+
+    Returns:
+        The vector and the name of the sum; None and "" if there is none.
+    """
+    reader = build.only_reader(node.outputs[0])
+    if reader is None or reader.op != "Add" or len(reader.inputs) != 2:
+        return None, ""
+    other = reader.inputs[0] if reader.inputs[1] == node.outputs[0] else reader.inputs[1]
+    value = build.values.get(other)
+    if value is None or value.array is None or value.array.shape != (units,):
+        return None, ""
+    return value.array, build.take_over(reader)
+
+
+def product(build: Building, node: SourceNode, first: Value, second: Value) -> Value:
+    """Matrix product as NumPy's `matmul`.
+
+    Args:
+        build: the network.
+        node: names the layers.
+        first: [… , rows, inner], or [inner].
+        second: [… , inner, columns], or [inner].
+
+    Returns:
+        The product.
+    """
+    if second.array is not None and second.array.ndim == 2:
+        bias, name = following_bias(build, node, second.array.shape[1])
+        made = dense(build, node, first, second.array, bias)
+        if name:
+            build.values[name] = made
+        return made
+    if first.array is not None and first.array.ndim == 2 and second.rank >= 2:
+        return dense(build, node, second, first.array.T, None, axis=-2)
+    return _general_product(build, node, first, second)
+
+
+def _general_product(build: Building, node: SourceNode, first: Value, second: Value) -> Value:
+    rank = max(first.rank, second.rank)
+    if min(first.rank, second.rank) < 2:
+        raise NotConvertible("a product of a computed vector has no Keras counterpart")
+    parts, free = [], [False] * rank
+    for place, value in enumerate((first, second)):
+        if value.array is not None:
+            parts.append(value.array)
+            continue
+        wide = widened(value, rank)
+        free[:-2] = [
+            was or axes.is_free(axis)
+            for was, axis in zip(free[:-2], wide.axes.source[:-2], strict=True)
+        ]
+        mine = -2 + place  # rows of the first, columns of the second
+        free[mine] = axes.is_free(wide.axes.source[mine])
+        parts.append(build.in_order(node, wide, range(rank), suffix=f"{place}")[0])
+    shape = (
+        *np.broadcast_shapes(first.shape[:-2], second.shape[:-2]),
+        first.shape[-2],
+        second.shape[-1],
+    )
+    tensor = build.op(node, keras.ops.matmul, *parts)
+    return Value(tensor=tensor, layout=axes.new_layout(shape, free, range(rank)))
