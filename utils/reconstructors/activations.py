@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from utils.graph.ir import Node
-from utils.reconstructors.rebuilding import Rebuilding, Refused
+from utils.reconstructors.rebuilding import Rebuilding, RefusedError
 
 _Function = Callable[..., Any]
 
@@ -26,7 +26,7 @@ def activated(rebuilding: Rebuilding, node: Node, x: Any) -> Any:
             refused: those are applied by `over_axis` where the order is known.
 
     Raises:
-        Refused: for a function that is not known.
+        RefusedError: for a function that is not known.
     """
     name, settings = describe(node.attrs.get("activation"))
     return apply(rebuilding, name, x, settings)
@@ -36,7 +36,7 @@ def describe(activation: Any) -> tuple[str, dict[str, Any]]:
     """Name an activation as layers hold it, and its settings.
 
     Raises:
-        Refused: if it is neither a function nor a simple layer of Keras.
+        RefusedError: if it is neither a function nor a simple layer of Keras.
 
     Example:
         >>> describe(None), describe({"class_name": "function", "config": "relu"})
@@ -52,17 +52,17 @@ def describe(activation: Any) -> tuple[str, dict[str, Any]]:
         if layer and isinstance(config, Mapping) and activation.get("module") == "keras.layers":
             name, keys = layer
             return name, {key: config[key] for key in keys if config.get(key) is not None}
-    raise Refused(f"its activation {activation!r} is not known")
+    raise RefusedError(f"its activation {activation!r} is not known")
 
 
 def apply(rebuilding: Rebuilding, name: str, x: Any, settings: Mapping[str, Any]) -> Any:
     """Apply an activation that treats each value alone.
 
     Raises:
-        Refused: for a function that is not known.
+        RefusedError: for a function that is not known.
     """
     if name not in FUNCTIONS:
-        raise Refused(f"its activation {name!r} has no form there")
+        raise RefusedError(f"its activation {name!r} has no form there")
     return FUNCTIONS[name](rebuilding, x, **settings)
 
 

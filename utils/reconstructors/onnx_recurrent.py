@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from utils.export.onnx_nodes import Writer
-from utils.reconstructors.rebuilding import Refused
+from utils.reconstructors.rebuilding import RefusedError
 from utils.reconstructors.target import Cell
 
 _OPS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
@@ -58,7 +58,7 @@ def add_cell(
         All states in order [batch, steps, units], and the last ones.
 
     Raises:
-        Refused: for an activation that ONNX' loops lack.
+        RefusedError: for an activation that ONNX' loops lack.
     """
     functions = [cell.gate, cell.activation]
     functions = {"rnn": functions[1:], "gru": functions, "lstm": [*functions, cell.activation]}[
@@ -66,7 +66,7 @@ def add_cell(
     ]
     for function in functions:
         if function not in _FUNCTIONS:
-            raise Refused(f"its activation {function!r} has no form in a loop there")
+            raise RefusedError(f"its activation {function!r} has no form in a loop there")
     inputs = [
         steps.transpose(x, (1, 0, 2)),
         steps.constant("kernel", _gates(cell, cell.kernel).T[None]),

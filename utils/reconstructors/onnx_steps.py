@@ -10,7 +10,7 @@ import numpy as np
 from utils.export.onnx_nodes import Writer
 from utils.graph.ir import Shape
 from utils.reconstructors.onnx_recurrent import add_cell
-from utils.reconstructors.rebuilding import Refused
+from utils.reconstructors.rebuilding import RefusedError
 from utils.reconstructors.target import Cell, Window
 
 UNITS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -316,7 +316,7 @@ def tensor_type(dtype: str) -> int:
     """Give ONNX' number of a type.
 
     Raises:
-        Refused: for one that it lacks.
+        RefusedError: for one that it lacks.
     """
     from onnx import TensorProto, helper
 
@@ -326,7 +326,7 @@ def tensor_type(dtype: str) -> int:
     try:
         return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
     except (KeyError, TypeError) as error:
-        raise Refused(f"it computes in {dtype}") from error
+        raise RefusedError(f"it computes in {dtype}") from error
 
 
 def _number(each: Any) -> Any:

@@ -11,6 +11,7 @@ from utils.graph.ir import Node
 from utils.reconstructors import (
     ops_normalization,
     ops_pointwise,
+    ops_quantized,
     ops_recurrent,
     ops_shape,
     ops_spatial,
@@ -23,6 +24,7 @@ TABLE: Mapping[str, Callable[[Rebuilding, Node], None]] = {
     **ops_recurrent.ROWS,
     "keras.layers.TimeDistributed": ops_recurrent.per_step(lambda: TABLE),
     **ops_pointwise.ROWS,
+    **ops_quantized.ROWS,
     **ops_normalization.ROWS,
     **ops_spatial.ROWS,
     **ops_shape.ROWS,

@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.graph.ir import Node, Ref
 from utils.reconstructors.ops_pointwise import over_axis
-from utils.reconstructors.rebuilding import Rebuilding, Refused
+from utils.reconstructors.rebuilding import Rebuilding, RefusedError
 from utils.reconstructors.values import Value
 
 _EPSILON = 1e-7  # of Keras, unless a layer says otherwise
@@ -49,7 +49,7 @@ def _batch_norm(rebuilding: Rebuilding, node: Node) -> None:
     params, rank = rebuilding.params(node), len(rebuilding.graph.shape(node.inputs[0]))
     axis = node.attrs["axis"] % rank
     if rank not in _BATCH_NORM_RANKS:
-        raise Refused(f"it normalizes a tensor of {rank} axes")
+        raise RefusedError(f"it normalizes a tensor of {rank} axes")
     value = rebuilding.first(node.inputs[0], axis)
     mean = params["moving_mean"]
     arrays = {
@@ -144,14 +144,14 @@ def _normalize(rebuilding: Rebuilding, node: Node, order: Any, epsilon: float) -
         name = "sum" if order == 1 else "max"
         norm = target.reduce(name, target.unary("abs", value.handle), places, True)
     else:
-        raise Refused(f"it takes the norm of order {order!r}")
+        raise RefusedError(f"it takes the norm of order {order!r}")
     found = target.binary("div", value.handle, target.clip(norm, float(epsilon), None))
     rebuilding.put_like(node, value, found)
 
 
 def _softmax(rebuilding: Rebuilding, node: Node) -> None:
     if len(node.inputs) > 1:
-        raise Refused("it is called with a mask")
+        raise RefusedError("it is called with a mask")
     axis = node.attrs.get("axis", -1)
     if isinstance(axis, (list, tuple)) and len(axis) == 1:
         (axis,) = axis
@@ -170,7 +170,7 @@ def _softmax(rebuilding: Rebuilding, node: Node) -> None:
 def _log_softmax(rebuilding: Rebuilding, node: Node) -> None:
     axis = node.attrs.get("axis", -1)
     if not isinstance(axis, int):
-        raise Refused("it goes over several axes")
+        raise RefusedError("it goes over several axes")
     over_axis(rebuilding, node, axis, log=True)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from utils.graph.ir import Node, Ref, leaves
 from utils.graph.row import argument
 from utils.reconstructors import activations
-from utils.reconstructors.rebuilding import Rebuilding, Refused, float_or
+from utils.reconstructors.rebuilding import Rebuilding, RefusedError, float_or
 from utils.reconstructors.values import Order, Value, plain
 
 _Function = Callable[[Rebuilding, Node], None]
@@ -163,6 +163,12 @@ def _logical(name: str) -> _Function:
     return function
 
 
+def _not(rebuilding: Rebuilding, node: Node) -> None:
+    value = rebuilding.value(node.inputs[0])
+    x = value.handle if value.dtype == "bool" else rebuilding.target.cast(value.handle, "bool")
+    rebuilding.put_like(node, value, rebuilding.target.unary("not", x))
+
+
 def _quotient(name: str) -> _Function:
     """Floored quotients, and what they leave: `x - floor(x / y) y` has the sign of y."""
 
@@ -194,7 +200,7 @@ def _where(rebuilding: Rebuilding, node: Node) -> None:
     condition = argument(node, 0, "condition")
     choices = [argument(node, 1, "x1"), argument(node, 2, "x2")]
     if not isinstance(condition, Ref) or None in [*map(_none, choices)]:
-        raise Refused("it gives positions instead of values")
+        raise RefusedError("it gives positions instead of values")
     rank = len(rebuilding.graph.shape(Ref(node.name)))
     refs = [leaf for leaf in (condition, *choices) if isinstance(leaf, Ref)]
     order = common_order(rebuilding, refs, rank)
@@ -208,10 +214,6 @@ def _where(rebuilding: Rebuilding, node: Node) -> None:
 
 def _none(leaf: Any) -> bool | None:
     return None if leaf is None else True
-
-
-def _is_plain(order: Order) -> bool:
-    return order == plain(len(order))
 
 
 def _math(name: str) -> _Function:
@@ -250,13 +252,15 @@ def _round(rebuilding: Rebuilding, node: Node) -> None:
 
 
 def _clip(rebuilding: Rebuilding, node: Node) -> None:
-    low, high = argument(node, 1, "x_min"), argument(node, 2, "x_max")
-    low = node.attrs.get("x_min") if low is None else low
-    high = node.attrs.get("x_max") if high is None else high
-    if any(isinstance(end, Ref) or np.ndim(end) for end in (low, high)):
-        raise Refused("its ends are tensors")
+    ends: list[float] = []
+    for place, key in enumerate(("x_min", "x_max"), 1):
+        end = argument(node, place, key)
+        end = node.attrs.get(key) if end is None else end
+        if end is None or isinstance(end, Ref) or np.ndim(end):
+            raise RefusedError("its ends are tensors")
+        ends.append(float(end))
     value = rebuilding.floating(node.inputs[0])
-    found = rebuilding.target.clip(value.handle, float(low), float(high))
+    found = rebuilding.target.clip(value.handle, *ends)
     if _result(node) != "float32":
         found = rebuilding.target.cast(found, _result(node))
     rebuilding.put_like(node, value, found)
@@ -312,7 +316,8 @@ def _saturate(rebuilding: Rebuilding, node: Node) -> None:
     rebuilding.put_like(node, value, rebuilding.target.cast(clipped, dtype))
 
 
-def _same(rebuilding: Rebuilding, node: Node) -> None:
+def same(rebuilding: Rebuilding, node: Node) -> None:
+    """Pass a tensor on."""
     value = rebuilding.value(node.inputs[0])
     rebuilding.put_like(node, value, value.handle)
 
@@ -350,66 +355,6 @@ def over_axis(rebuilding: Rebuilding, node: Node, axis: int, *, log: bool = Fals
         value = rebuilding.plain(source)
     found = rebuilding.target.softmax(value.handle, value.place(axis), log=log)
     rebuilding.put_like(node, value, found)
-
-
-def _fake_quant(rebuilding: Rebuilding, node: Node) -> None:
-    """Round to the grid of a range, as `fake_quant_with_min_max_vars` does."""
-    params, bits = rebuilding.params(node), node.attrs["bits"]
-    if bits >= _NO_BITS:
-        _same(rebuilding, node)
-        return
-    target = rebuilding.target
-    low, high, step = nudged(float(params["least"]), float(params["greatest"]), bits)
-
-    def function(x: Any) -> Any:
-        inside = target.clip(x, low, high)
-        steps = target.binary("div", target.binary("sub", inside, low), step)
-        whole = target.unary("floor", target.binary("add", steps, 0.5))
-        settled = target.binary("add", target.binary("mul", whole, step), low)
-        return target.rounded(inside, settled)
-
-    rebuilding.each_value(node, function)
-
-
-_NO_BITS = 32  # both layers: everything passes as it is
-
-
-def nudged(least: float, greatest: float, bits: int) -> tuple[float, float, float]:
-    """Move a range so that 0 is on its grid, as TensorFlow's kernel does it in float32.
-
-    Args:
-        least: lower end.
-        greatest: upper end.
-        bits: of the grid.
-
-    Returns:
-        Lower end, upper end, and the step of the grid.
-
-    Example:
-        >>> nudged(0.0, 255.0, 8)
-        (0.0, 255.0, 1.0)
-    """
-    steps = np.float32(2**bits - 1)
-    step = np.float32((np.float32(greatest) - np.float32(least)) / steps)
-    if step <= 0:
-        raise Refused(f"its range ({least}, {greatest}) is empty")
-    zero = np.clip(np.floor(-np.float32(least) / step + np.float32(0.5)), 0, steps)
-    return float(-zero * step), float((steps - zero) * step), float(step)
-
-
-def _quantizer(rebuilding: Rebuilding, node: Node) -> None:
-    """`s (clip(round(x / s), -z, 2^b - 1 - z))`, the scale s from the graph."""
-    bits, zero = node.attrs["bits"], node.attrs.get("zero_point", 0)
-    if bits >= _NO_BITS:
-        _same(rebuilding, node)
-        return
-    target, scale = rebuilding.target, float(rebuilding.params(node)["scale"])
-
-    def function(x: Any) -> Any:
-        steps = target.clip(target.binary("div", x, scale), float(-zero), float(2**bits - 1 - zero))
-        return target.binary("mul", target.rounded(steps, target.unary("round", steps)), scale)
-
-    rebuilding.each_value(node, function)
 
 
 _NUMPY, _NN, _LAYERS = "keras.src.ops.numpy", "keras.src.ops.nn", "keras.layers"
@@ -453,7 +398,7 @@ ROWS: Mapping[str, _Function] = {
     **{f"{_NUMPY}.{name}": _comparison(_snake(name)) for name in _COMPARISONS.split()},
     f"{_NUMPY}.LogicalAnd": _logical("and"),
     f"{_NUMPY}.LogicalOr": _logical("or"),
-    f"{_NUMPY}.LogicalNot": lambda rebuilding, node: _not(rebuilding, node),
+    f"{_NUMPY}.LogicalNot": _not,
     f"{_NUMPY}.FloorDivide": _quotient("floor"),
     f"{_NUMPY}.Mod": _quotient("mod"),
     f"{_NUMPY}.DivideNoNan": _divide_no_nan,
@@ -470,23 +415,15 @@ ROWS: Mapping[str, _Function] = {
     f"{_NUMPY}.NanToNum": _nan_to_num,
     f"{_NUMPY}.OnesLike": _filled(1.0),
     f"{_NUMPY}.ZerosLike": _filled(0.0),
-    f"{_NUMPY}.Copy": _same,
+    f"{_NUMPY}.Copy": same,
     "keras.src.ops.core.Cast": _cast,
     "keras.src.ops.core.SaturateCast": _saturate,
     "keras.src.ops.core.StopGradient": _stop_gradient,
-    f"{_LAYERS}.Identity": _same,
-    f"{_LAYERS}.ActivityRegularization": _same,
+    f"{_LAYERS}.Identity": same,
+    f"{_LAYERS}.ActivityRegularization": same,
     f"{_LAYERS}.Activation": _activation,
     f"{_LAYERS}.ReLU": _named("relu", "negative_slope", "max_value", "threshold"),
     f"{_LAYERS}.LeakyReLU": _named("leaky_relu", "negative_slope"),
     f"{_LAYERS}.ELU": _named("elu", "alpha"),
     **{f"{_NN}.{name}": _named(_snake(name), *_SETTINGS) for name in _PLAIN_ACTIVATIONS.split()},
-    "Flowpress>FakeQuant": _fake_quant,
-    "Flowpress>ActivationQuantizer": _quantizer,
 }
-
-
-def _not(rebuilding: Rebuilding, node: Node) -> None:
-    value = rebuilding.value(node.inputs[0])
-    x = value.handle if value.dtype == "bool" else rebuilding.target.cast(value.handle, "bool")
-    rebuilding.put_like(node, value, rebuilding.target.unary("not", x))

@@ -13,7 +13,7 @@ from utils.graph.ops_per_step import inside_steps
 from utils.graph.ops_recurrent import directions
 from utils.graph.row import argument
 from utils.reconstructors.activations import describe
-from utils.reconstructors.rebuilding import Rebuilding, Refused, open_sizes
+from utils.reconstructors.rebuilding import Rebuilding, RefusedError, open_sizes
 from utils.reconstructors.target import Cell
 
 _KINDS = {
@@ -33,16 +33,16 @@ def cell_of(side: Node, arrays: Sequence[np.ndarray]) -> Cell:
         arrays: kernel, recurrent kernel and, where it has one, bias.
 
     Raises:
-        Refused: for what frameworks do not share: states kept between calls, other classes.
+        RefusedError: for what frameworks do not share: states kept between calls, other classes.
     """
     if side.op not in _KINDS:
-        raise Refused(f"it runs a {side.op.rpartition('.')[2]}")
+        raise RefusedError(f"it runs a {side.op.rpartition('.')[2]}")
     if side.attrs.get("stateful"):
-        raise Refused("it keeps its state between calls (`stateful`)")
+        raise RefusedError("it keeps its state between calls (`stateful`)")
     activation, settings = describe(side.attrs.get("activation"))
     gate, gate_settings = describe(side.attrs.get("recurrent_activation", "sigmoid"))
     if settings or gate_settings:
-        raise Refused("its activations have settings of their own")
+        raise RefusedError("its activations have settings of their own")
     kind = _KINDS[side.op]
     return Cell(
         kind=kind,
@@ -57,14 +57,14 @@ def cell_of(side: Node, arrays: Sequence[np.ndarray]) -> Cell:
 
 def _refuse_mask(node: Node) -> None:
     if isinstance(argument(node, 2, "mask"), Ref):
-        raise Refused("it is called with a mask")
+        raise RefusedError("it is called with a mask")
 
 
 def _states(rebuilding: Rebuilding, node: Node) -> list[Any]:
     """Give the handles of the states that a call starts from."""
     given = [leaf for leaf in leaves(argument(node, 1, "initial_state")) if leaf is not None]
     if any(not isinstance(leaf, Ref) for leaf in given):
-        raise Refused("it starts from a constant state")
+        raise RefusedError("it starts from a constant state")
     return [rebuilding.plain(leaf).handle for leaf in given]
 
 
@@ -97,7 +97,9 @@ def _bidirectional(rebuilding: Rebuilding, node: Node) -> None:
         reverse = not forward.attrs.get("go_backwards", False)
         backward = backward.with_attrs(go_backwards=reverse)
     half, middle = len(arrays) // 2, len(states) // 2
-    target, found, last = rebuilding.target, [], []
+    target = rebuilding.target
+    found: list[Any] = []
+    last: list[Any] = []
     for name, side, own, start in (
         ("forward", forward, arrays[:half], states[:middle]),
         ("backward", backward, arrays[half:], states[middle:]),
@@ -136,11 +138,11 @@ def per_step(table: Callable[[], Mapping[str, Any]]) -> Callable[[Rebuilding, No
 
     def function(rebuilding: Rebuilding, node: Node) -> None:
         if len(node.inputs) != 1:
-            raise Refused("it is called with a mask")
+            raise RefusedError("it is called with a mask")
         value = rebuilding.plain(node.inputs[0])
         steps, target = value.shape[_TIME], rebuilding.target
         if steps is None:
-            raise Refused("it has an open number of steps")
+            raise RefusedError("it has an open number of steps")
         graph, inside = _samples(rebuilding.graph, node)
         inner = _Inside(graph, target)
         shape = graph.shape(graph.inputs[0])

@@ -10,7 +10,13 @@ import numpy as np
 from utils.graph.ir import Node, Ref
 from utils.graph.row import argument
 from utils.reconstructors.ops_pointwise import common_order
-from utils.reconstructors.rebuilding import FIRST_RANKS, Rebuilding, Refused, float_or, open_sizes
+from utils.reconstructors.rebuilding import (
+    FIRST_RANKS,
+    Rebuilding,
+    RefusedError,
+    float_or,
+    open_sizes,
+)
 from utils.reconstructors.values import Value, channels_first, plain
 
 _Function = Callable[[Rebuilding, Node], None]
@@ -103,7 +109,7 @@ def _reshape(rebuilding: Rebuilding, node: Node) -> None:
         order = channels_first(len(new))
     sizes = open_sizes(tuple(new[axis] for axis in order))
     if sizes[0] is None and (value.shape[:1] != new[:1]):
-        raise Refused("it changes the batch and another open size")
+        raise RefusedError("it changes the batch and another open size")
     rebuilding.put(Ref(node.name), rebuilding.target.reshape(value.handle, sizes), order)
 
 
@@ -186,7 +192,7 @@ def _get_item(rebuilding: Rebuilding, node: Node) -> None:
     key = argument(node, 1, "key")
     key = list(key) if isinstance(key, (list, tuple)) else [key]
     if any(isinstance(entry, Ref) for entry in key):
-        raise Refused("its index is a tensor")
+        raise RefusedError("its index is a tensor")
     value = _unblocked(rebuilding, node.inputs[0])
     entries = _spelled_out(key, value.rank)
     x, gone = _sliced(rebuilding, value, [entry for entry in entries if entry is not None])
@@ -227,7 +233,7 @@ def _spelled_out(key: Sequence[Any], rank: int) -> list[Any]:
     """Write an index expression out: an int, slice or None each, with a slice for every axis left.
 
     Raises:
-        Refused: if it holds arrays or the like.
+        RefusedError: if it holds arrays or the like.
     """
     consumed = sum(1 for entry in key if entry is not None and entry is not Ellipsis)
     filling = [slice(None)] * (rank - consumed)
@@ -239,7 +245,7 @@ def _spelled_out(key: Sequence[Any], rank: int) -> list[Any]:
         elif entry is None or isinstance(entry, slice) or _is_index(entry):
             found.append(entry)
         else:
-            raise Refused(f"its index holds {type(entry).__name__}")
+            raise RefusedError(f"its index holds {type(entry).__name__}")
     return found
 
 
@@ -263,7 +269,7 @@ def _backwards(rebuilding: Rebuilding, x: Any, entry: slice, size: int | None, p
     if entry == slice(None, None, -1):
         return rebuilding.target.flip(x, [place])
     if size is None:
-        raise Refused("it slices an axis of open size backwards")
+        raise RefusedError("it slices an axis of open size backwards")
     return rebuilding.target.take(x, np.arange(size)[entry], place)
 
 
@@ -271,12 +277,12 @@ def _take(rebuilding: Rebuilding, node: Node) -> None:
     indices, axis = argument(node, 1, "indices"), node.attrs.get("axis")
     target = rebuilding.target
     if len(node.inputs) > 1 or axis is None or isinstance(indices, Ref):
-        raise Refused("its indices are a tensor, or it has no `axis`")
+        raise RefusedError("its indices are a tensor, or it has no `axis`")
     value = _unblocked(rebuilding, node.inputs[0])
     picked = np.asarray(indices)
     size = value.shape[axis % value.rank]
     if picked.ndim > 1 or (size is None and (picked < 0).any()):
-        raise Refused("its indices have several axes, or count back from an open size")
+        raise RefusedError("its indices have several axes, or count back from an open size")
     picked = np.where(picked < 0, picked + (size or 0), picked)
     found = target.take(value.handle, np.atleast_1d(picked).astype(np.int64), value.place(axis))
     _without(rebuilding, node, value, found, [] if picked.ndim else [axis % value.rank])
@@ -287,7 +293,7 @@ def _split(rebuilding: Rebuilding, node: Node) -> None:
     axis = node.attrs.get("axis", 0) % value.rank
     size = value.shape[axis]
     if size is None:
-        raise Refused("it splits an axis of open size")
+        raise RefusedError("it splits an axis of open size")
     sections = node.attrs["indices_or_sections"]
     ends = sections if isinstance(sections, int) else [int(each) for each in sections]
     for number, part in enumerate(np.array_split(np.arange(size), ends)):
@@ -303,7 +309,7 @@ def _split(rebuilding: Rebuilding, node: Node) -> None:
 def _reduction(name: str) -> _Function:
     def function(rebuilding: Rebuilding, node: Node) -> None:
         if node.attrs.get("initial") is not None:
-            raise Refused("it starts from `initial`")
+            raise RefusedError("it starts from `initial`")
         value, places, keepdims = _reduced(rebuilding, node)
         dtype = float_or(node.output_dtypes[0])
         held = "float32" if name == "mean" or dtype == "bool" else dtype

@@ -10,7 +10,7 @@ import numpy as np
 from utils.graph.ir import Node, Ref
 from utils.graph.row import argument, channel_axis
 from utils.reconstructors.ops_weighted import per_axis, window_pads
-from utils.reconstructors.rebuilding import Rebuilding, Refused
+from utils.reconstructors.rebuilding import Rebuilding, RefusedError
 from utils.reconstructors.target import Window
 from utils.reconstructors.values import Value, channels_first
 
@@ -76,7 +76,7 @@ def _adaptive(name: str) -> _Function:
         target, found = rebuilding.target, value.handle
         whole = [size for size in sizes if size is not None]
         if len(whole) < len(sizes):
-            raise Refused("its input has an open size")
+            raise RefusedError("its input has an open size")
         if all(size % count == 0 for size, count in zip(whole, counts, strict=True)):
             size = tuple(each // count for each, count in zip(whole, counts, strict=True))
             ones = (1,) * len(whole)
@@ -107,15 +107,15 @@ def _upsampling(rebuilding: Rebuilding, node: Node) -> None:
 
 def _resizing(rebuilding: Rebuilding, node: Node) -> None:
     attrs = node.attrs
-    size = attrs.get("size") or (attrs.get("height"), attrs.get("width"))
+    size: Sequence[int] = attrs.get("size") or (attrs["height"], attrs["width"])
     for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"):
         if attrs.get(key):
-            raise Refused(f"it is set to `{key}`")
+            raise RefusedError(f"it is set to `{key}`")
     mode = attrs.get("interpolation", "bilinear")
     _check_mode(mode)
     value = _map(rebuilding, node)
     if value.rank != 4:
-        raise Refused(f"it resizes a tensor of {value.rank} axes")
+        raise RefusedError(f"it resizes a tensor of {value.rank} axes")
     if value.stored_shape[2:] == tuple(size):
         rebuilding.put(Ref(node.name), value.handle, value.order)
         return
@@ -125,7 +125,7 @@ def _resizing(rebuilding: Rebuilding, node: Node) -> None:
 
 def _check_mode(mode: str) -> None:
     if mode not in _RESIZED:
-        raise Refused(f"it interpolates by {mode!r}, which frameworks compute differently")
+        raise RefusedError(f"it interpolates by {mode!r}, which frameworks compute differently")
 
 
 def _zero_padding(rebuilding: Rebuilding, node: Node) -> None:
@@ -171,12 +171,12 @@ def _cropping(rebuilding: Rebuilding, node: Node) -> None:
 def _center_crop(rebuilding: Rebuilding, node: Node) -> None:
     value = _map(rebuilding, node)
     if value.rank != 4 or None in value.stored_shape[2:]:
-        raise Refused("its input is no batch of maps of a fixed size")
+        raise RefusedError("its input is no batch of maps of a fixed size")
     parts = {}
     for place, wanted in ((2, node.attrs["height"]), (3, node.attrs["width"])):
         surplus = (value.stored_shape[place] or 0) - wanted
         if surplus < 0:
-            raise Refused("its input is smaller than what it cuts out")
+            raise RefusedError("its input is smaller than what it cuts out")
         parts[place] = (surplus // 2, surplus // 2 + wanted, 1)
     found = rebuilding.target.slice(value.handle, parts)
     rebuilding.put(Ref(node.name), found, value.order)
@@ -193,7 +193,7 @@ def _pad(rebuilding: Rebuilding, node: Node) -> None:
     if mode == "constant":
         fill = argument(node, 2, "constant_values")
         if isinstance(fill, Ref):
-            raise Refused("its fill is a tensor")
+            raise RefusedError("its fill is a tensor")
         found = target.pad(value.handle, stored, float(fill or 0.0))
     else:
         found = value.handle
@@ -224,18 +224,18 @@ def repeated(size: int | None, pair: tuple[int, int], mode: str) -> np.ndarray:
         mode: of `numpy.pad`, such as "reflect".
 
     Raises:
-        Refused: for an open size or another mode.
+        RefusedError: for an open size or another mode.
 
     Example:
         >>> repeated(3, (2, 1), "reflect")
         array([2, 1, 0, 1, 2, 1])
     """
     if size is None:
-        raise Refused(f"it pads an axis of open size by {mode!r}")
+        raise RefusedError(f"it pads an axis of open size by {mode!r}")
     try:
-        return np.pad(np.arange(size), pair, mode=mode)  # type: ignore[call-overload,no-any-return]
+        return np.pad(np.arange(size), pair, mode=mode)  # type: ignore[call-overload]
     except ValueError as error:
-        raise Refused(f"it pads by {mode!r}") from error
+        raise RefusedError(f"it pads by {mode!r}") from error
 
 
 _SPATIAL: Mapping[str, Callable[[Rebuilding, Node], None]] = {

@@ -11,7 +11,7 @@ from utils.graph.ir import Node, Ref
 from utils.graph.ops_einsum import parse_equation
 from utils.graph.row import channel_axis
 from utils.reconstructors.activations import OVER_AXIS, activated, describe
-from utils.reconstructors.rebuilding import Rebuilding, Refused
+from utils.reconstructors.rebuilding import Rebuilding, RefusedError
 from utils.reconstructors.target import SAME, Pads, Window
 from utils.reconstructors.values import Order, Value, block_rows, channels_first
 
@@ -161,7 +161,7 @@ def _transposed(rebuilding: Rebuilding, node: Node) -> None:
     value, order, sizes = _maps(rebuilding, node)
     rank = len(sizes)
     if node.attrs.get("groups", 1) != 1:
-        raise Refused("it is grouped")
+        raise RefusedError("it is grouped")
     size, strides, dilation = (
         per_axis(node.attrs.get(key, 1), rank)
         for key in ("kernel_size", "strides", "dilation_rate")
@@ -188,7 +188,7 @@ def _surplus(
     if length is not None and out is not None:
         return (length - 1) * stride + reach - out
     if node.attrs.get("output_padding") is not None:
-        raise Refused("it has an `output_padding` and an open size")
+        raise RefusedError("it has an `output_padding` and an open size")
     return reach - stride if node.attrs["padding"] == "same" else min(reach - stride, 0)
 
 
@@ -222,7 +222,7 @@ def _einsum_dense(rebuilding: Rebuilding, node: Node) -> None:
 
 def _embedding(rebuilding: Rebuilding, node: Node) -> None:
     if node.attrs.get("mask_zero"):
-        raise Refused("it masks steps for the layers behind it (`mask_zero`)")
+        raise RefusedError("it masks steps for the layers behind it (`mask_zero`)")
     indices = rebuilding.plain(node.inputs[0])
     target = rebuilding.target
     table = target.constant("weight", rebuilding.params(node)["embeddings"], trained=True)

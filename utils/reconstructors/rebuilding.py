@@ -24,7 +24,7 @@ Table = Mapping[str, "Callable[[Rebuilding, Node], None]"]
 FIRST_RANKS = (4, 5)  # tensors of so many axes are maps: their channels come first at the border
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A node that a target cannot express; its text is the reason."""
 
 
@@ -173,7 +173,7 @@ class Rebuilding:
                 continue
             try:
                 self.call(node, table, refused)
-            except Refused as refusal:
+            except RefusedError as refusal:
                 failed[node.name] = f"{_class(node)}: {refusal}"
                 self._stand_in(node)
         if failed:
@@ -185,10 +185,10 @@ class Rebuilding:
         """Write one node down.
 
         Raises:
-            Refused: if it cannot be expressed.
+            RefusedError: if it cannot be expressed.
         """
         if node.op not in table:
-            raise Refused(refused.get(node.op, "it has no form there"))
+            raise RefusedError(refused.get(node.op, "it has no form there"))
         self.target.begin(node.layer, node.name)
         table[node.op](self, node)
 
@@ -226,7 +226,7 @@ def open_sizes(shape: Shape) -> list[int | None]:
     """Write a shape for `Target.reshape`: the batch and one more size may be open.
 
     Raises:
-        Refused: if more are.
+        RefusedError: if more are.
 
     Example:
         >>> open_sizes((None, 4, 3)), open_sizes((None, None, 3))
@@ -239,7 +239,7 @@ def open_sizes(shape: Shape) -> list[int | None]:
         return [None, *(-1 if size is None else size for size in shape[1:])]
     if len(unknown) == 1:
         return [-1 if size is None else size for size in shape]
-    raise Refused(f"it gives a tensor with several open sizes, {shape}")
+    raise RefusedError(f"it gives a tensor with several open sizes, {shape}")
 
 
 def _class(node: Node) -> str:

@@ -6,7 +6,7 @@ Nothing here may use anything but `torch`, `nn` and `F`, or another part.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812  (its usual name)
 from torch import nn
 
 
@@ -41,6 +41,7 @@ class GaussianNoise(nn.Module):
         self.stddev = stddev
 
     def forward(self, x):  # type: ignore[no-untyped-def]
+        """Disturb a batch."""
         return x + self.stddev * torch.randn_like(x) if self.training else x
 
 
@@ -52,6 +53,7 @@ class GaussianDropout(nn.Module):
         self.stddev = (rate / (1.0 - rate)) ** 0.5
 
     def forward(self, x):  # type: ignore[no-untyped-def]
+        """Disturb a batch."""
         return x * (1.0 + self.stddev * torch.randn_like(x)) if self.training else x
 
 
@@ -71,6 +73,7 @@ class Recurrent(nn.Module):
         self.bias = nn.Parameter(torch.zeros(2, gates * units)) if bias else None
 
     def forward(self, x, *states):  # type: ignore[no-untyped-def]
+        """Run over a batch of sequences."""
         units = self.recurrent.shape[0]
         count = 2 if self.kind == "lstm" else 1
         states = states or tuple(x.new_zeros(x.shape[0], units) for _ in range(count))
@@ -89,14 +92,17 @@ class Recurrent(nn.Module):
         return found if self.bias is None else found + self.bias[1, gates]
 
     def step_rnn(self, step, state):  # type: ignore[no-untyped-def]
+        """Make a step: a(x W + h U)."""
         return (self.activation(step + self.back(state)),)
 
     def step_lstm(self, step, state, memory):  # type: ignore[no-untyped-def]
+        """Make a step: Keras' order of gates: enter, forget, new, leave."""
         enter, forget, new, leave = (step + self.back(state)).chunk(4, 1)
         memory = self.gate(forget) * memory + self.gate(enter) * self.activation(new)
         return self.gate(leave) * self.activation(memory), memory
 
     def step_gru(self, step, state):  # type: ignore[no-untyped-def]
+        """Make a step: Keras' order of gates: update, reset, new."""
         units = state.shape[1]
         update, reset = self.gate(
             step[:, : 2 * units] + self.back(state, slice(0, 2 * units))

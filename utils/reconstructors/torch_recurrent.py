@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from utils.reconstructors.rebuilding import Refused
+from utils.reconstructors.rebuilding import RefusedError
 from utils.reconstructors.target import Cell
 from utils.reconstructors.torch_text import literal
 
@@ -52,7 +52,7 @@ def cell_module(cell: Cell) -> CellModule:
     """Choose the module: one of `torch.nn` where it computes the same.
 
     Raises:
-        Refused: for an activation that neither has.
+        RefusedError: for an activation that neither has.
     """
     plain = cell.gate == "sigmoid" and cell.activation == "tanh" and cell.reset_after
     if cell.kind == "rnn":
@@ -88,7 +88,7 @@ def _plain(cell: Cell) -> CellModule:
 def _own(cell: Cell) -> CellModule:
     for function in (cell.activation, cell.gate):
         if function not in _FUNCTIONS:
-            raise Refused(f"its activation {function!r} has no form in a loop there")
+            raise RefusedError(f"its activation {function!r} has no form in a loop there")
     arrays = {"kernel": cell.kernel, "recurrent": cell.recurrent}
     if cell.bias is not None:
         arrays["bias"] = np.stack(_biases(cell))

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.graph.ir import Shape
 from utils.reconstructors import torch_text as text
-from utils.reconstructors.rebuilding import Refused
+from utils.reconstructors.rebuilding import RefusedError
 from utils.reconstructors.torch_text import Attribute, Local, Statement, identifier, literal
 
 COUNTER = "num_batches_tracked"  # which batch norms hold
@@ -198,14 +198,14 @@ def dtype_text(dtype: str) -> str:
     """Write a type of Keras.
 
     Raises:
-        Refused: for one that PyTorch lacks.
+        RefusedError: for one that PyTorch lacks.
 
     Example:
         >>> dtype_text("float32")
         'torch.float32'
     """
     if dtype not in _TYPES:
-        raise Refused(f"it computes in {dtype}")
+        raise RefusedError(f"it computes in {dtype}")
     return f"torch.{dtype}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.reconstructors.rebuilding import Refused
+from utils.reconstructors.rebuilding import RefusedError
 from utils.reconstructors.target import SAME, Cell, Window
 from utils.reconstructors.torch_recurrent import cell_module
 from utils.reconstructors.torch_source import COUNTER, TorchFrame, dtype_text
@@ -206,7 +206,7 @@ class TorchTarget(TorchFrame):
         return self.pad(x, [(0, 0), (0, 0), *pads], value), none
 
     def transposed(self, x: Any, kernel: np.ndarray, bias: Any, window: Window) -> Local:
-        cut = [(before, behind) for before, behind in window.pads if not isinstance(before, str)]
+        cut = _pairs(window)
         inner = tuple(min(pair) for pair in cut)
         settings = [
             f"{kernel.shape[0]}, {kernel.shape[1]}, {_short(window.size)}",
@@ -372,7 +372,7 @@ def _shares(window: Window, sizes: Sequence[int | None]) -> np.ndarray:
         _pairs(window), window.size, window.strides, sizes, strict=True
     ):
         if length is None:
-            raise Refused("it pads an axis of open size")
+            raise RefusedError("it pads an axis of open size")
         inside = np.pad(np.ones(length), (before, behind))
         counts = np.lib.stride_tricks.sliding_window_view(inside, size)[::stride].sum(-1)
         found = np.multiply.outer(found, size / counts)

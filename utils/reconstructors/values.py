@@ -99,8 +99,10 @@ def moves_nothing(shape: Shape, perm: Sequence[int]) -> bool:
     """Whether a transposition leaves all values where they are: only axes of size 1 move.
 
     Example:
-        >>> moves_nothing((None, 1, 1, 8), (0, 3, 1, 2)), moves_nothing((None, 2, 1, 8), (0, 3, 1, 2))
-        (True, False)
+        >>> moves_nothing((None, 1, 1, 8), (0, 3, 1, 2))
+        True
+        >>> moves_nothing((None, 2, 1, 8), (0, 3, 1, 2))
+        False
     """
     wide = [axis for axis in perm if shape[axis] != 1]
     return wide == sorted(wide)
