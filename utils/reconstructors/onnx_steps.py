@@ -253,8 +253,12 @@ class OnnxTarget:
     def matmul(self, x: str, y: str) -> str:
         return self._add("MatMul", x, y)
 
-    def einsum(self, equation: str, x: str, y: str) -> str:
-        return self._add("Einsum", x, y, equation=equation)
+    def einsum(self, equation: str, *operands: str) -> str:
+        return self._add("Einsum", *operands, equation=equation)
+
+    def choose(self, name: str, x: str, axis: int, keepdims: bool) -> str:
+        op = {"argmax": "ArgMax", "argmin": "ArgMin"}[name]
+        return self._add(op, x, axis=axis, keepdims=int(keepdims))
 
     def pool(self, name: str, x: str, window: Window, sizes: Sequence[int | None]) -> str:
         op = "MaxPool" if name == "max" else "AveragePool"  # which leaves padding out

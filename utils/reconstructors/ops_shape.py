@@ -374,19 +374,66 @@ def _put_reduced(rebuilding: Rebuilding, node: Node, value: Value, found: Any) -
     rebuilding.put(Ref(node.name), found, order)
 
 
+# -- products and choices, which the op table has no rows of: front ends make them ---------------
+
+
+def _factor(rebuilding: Rebuilding, leaf: Any, name: str) -> Any:
+    """Give an operand of a product in the order of Keras, as floats."""
+    if not isinstance(leaf, Ref):
+        return rebuilding.target.constant(name, np.asarray(leaf, np.float32))
+    value = rebuilding.plain(leaf)
+    if value.dtype == "float32":
+        return value.handle
+    return rebuilding.target.cast(value.handle, "float32")
+
+
 def _matmul(rebuilding: Rebuilding, node: Node) -> None:
-    operands = [argument(node, 0, "x1"), argument(node, 1, "x2")]
-    target, handles = rebuilding.target, []
-    for number, leaf in enumerate(operands):
-        if isinstance(leaf, Ref):
-            value = rebuilding.plain(leaf)
-            handles.append(
-                value.handle if value.dtype == "float32" else target.cast(value.handle, "float32")
-            )
-        else:
-            held = np.asarray(leaf, np.float32)
-            handles.append(target.constant(f"constant_{number}", held))
-    rebuilding.put(Ref(node.name), target.matmul(*handles))
+    operands = (argument(node, 0, "x1"), argument(node, 1, "x2"))
+    x, y = (_factor(rebuilding, leaf, f"constant_{i}") for i, leaf in enumerate(operands))
+    rebuilding.put(Ref(node.name), rebuilding.target.matmul(x, y))
+
+
+def _einsum(rebuilding: Rebuilding, node: Node) -> None:
+    equation = node.attrs["subscripts"].replace(" ", "")
+    if "..." in equation or "->" not in equation:
+        raise RefusedError(f"its equation {equation!r} leaves axes unnamed")
+    leaves_ = [leaf for leaf in node.args if not isinstance(leaf, str)]
+    operands = [_factor(rebuilding, leaf, f"constant_{i}") for i, leaf in enumerate(leaves_)]
+    rebuilding.put(Ref(node.name), rebuilding.target.einsum(equation, *operands))
+
+
+def _choice(name: str) -> _Function:
+    def function(rebuilding: Rebuilding, node: Node) -> None:
+        axis = node.attrs.get("axis")
+        if not isinstance(axis, int):
+            raise RefusedError("it has no `axis`")
+        value, places, keepdims = _reduced(rebuilding, node)
+        found = rebuilding.target.choose(name, value.handle, places[0], keepdims)
+        found = rebuilding.target.cast(found, float_or(node.output_dtypes[0]))
+        _put_reduced(rebuilding, node, value, found)
+
+    return function
+
+
+def _log_sum_exp(rebuilding: Rebuilding, node: Node) -> None:
+    value, places, keepdims = _reduced(rebuilding, node)
+    target = rebuilding.target
+    most = target.reduce("max", value.handle, places, True)
+    powers = target.unary("exp", target.binary("sub", value.handle, most))
+    found = target.unary("log", target.reduce("sum", powers, places, True))
+    found = target.binary("add", found, most)
+    _put_reduced(rebuilding, node, value, found if keepdims else target.squeeze(found, places))
+
+
+def _tile(rebuilding: Rebuilding, node: Node) -> None:
+    value = _unblocked(rebuilding, node.inputs[0])
+    repeats = node.attrs["repeats"]
+    repeats = [repeats] if isinstance(repeats, int) else list(repeats)
+    if len(repeats) > value.rank:
+        raise RefusedError("it adds axes")
+    repeats = [1] * (value.rank - len(repeats)) + [int(each) for each in repeats]
+    found = rebuilding.target.tile(value.handle, [repeats[axis] for axis in value.order])
+    rebuilding.put(Ref(node.name), found, value.order)
 
 
 _NUMPY = "keras.src.ops.numpy"
@@ -410,6 +457,11 @@ ROWS: Mapping[str, _Function] = {
     f"{_NUMPY}.Split": _split,
     f"{_NUMPY}.ArraySplit": _split,
     f"{_NUMPY}.Matmul": _matmul,
+    f"{_NUMPY}.Einsum": _einsum,
+    f"{_NUMPY}.Argmax": _choice("argmax"),
+    f"{_NUMPY}.Argmin": _choice("argmin"),
+    f"{_NUMPY}.Tile": _tile,
+    "keras.src.ops.math.Logsumexp": _log_sum_exp,
     f"{_NUMPY}.All": _truth("min"),
     f"{_NUMPY}.Any": _truth("max"),
     **{

@@ -161,8 +161,11 @@ class Target(Protocol):
     def matmul(self, x: Handle, y: Handle) -> Handle:
         """Multiply matrices on the last two axes."""
 
-    def einsum(self, equation: str, x: Handle, y: Handle) -> Handle:
+    def einsum(self, equation: str, *operands: Handle) -> Handle:
         """Compute a sum of products."""
+
+    def choose(self, name: str, x: Handle, axis: int, keepdims: bool) -> Handle:
+        """Give the place of the greatest (`argmax`) or least (`argmin`) value, as int64."""
 
     def pool(self, name: str, x: Handle, window: Window, sizes: Sequence[int | None]) -> Handle:
         """Pool (`max` or `mean`, padding left out); `sizes`: of the map's spatial axes."""

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from utils.errors import InputError
-from utils.graph import Graph, to_keras
+from utils.frontends import parity
+from utils.graph import Graph, to_keras, traceable
 from utils.graph.ir import leaves
 from utils.reconstructors.rebuilding import border
 from utils.reconstructors.values import Order, plain
@@ -100,7 +101,7 @@ def _saved_model(graph: Graph, path: pathlib.Path, channels_last: bool) -> Run:
 
     from utils.export.quiet import quiet_native
 
-    model = to_keras(graph)
+    model = traceable(to_keras(graph))
     with quiet_native():
         model.export(os.fspath(path), verbose=False)
         loaded = tf.saved_model.load(os.fspath(path))
@@ -115,9 +116,11 @@ def _saved_model(graph: Graph, path: pathlib.Path, channels_last: bool) -> Run:
 def _frozen(graph: Graph, path: pathlib.Path, channels_last: bool) -> Run:
     from utils.export.frozen_graph import FrozenRunner, frozen_graph
 
-    path.write_bytes(frozen_graph(to_keras(graph)))
+    model = traceable(to_keras(graph))
+    path.write_bytes(frozen_graph(model))
     runner = FrozenRunner(path.read_bytes())
-    return lambda inputs: _listed(runner(list(inputs)))
+    names = [tensor.name for tensor in model.inputs]  # the file has them in an order of its own
+    return lambda inputs: _listed(runner(dict(zip(names, inputs, strict=True))))
 
 
 TARGETS: Mapping[str, Target] = {
@@ -136,30 +139,18 @@ def distance(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> flo
 
     Args:
         found: arrays.
-        expected: arrays of the same shapes.
+        expected: as many arrays.
 
     Returns:
         max |difference| / max |expected|, of the worst output; `inf` for other shapes, or where
-        one of both is no number.
+        values of one of both are no numbers.
 
     Example:
         >>> distance([np.array([1.0, 2.2])], [np.array([1.0, 2.0])]).__round__(6)
         0.1
     """
-    if [each.shape for each in found] != [each.shape for each in expected]:
-        return float("inf")
-    worst = 0.0
-    for given, wanted in zip(found, expected, strict=True):
-        a, b = np.asarray(given, np.float64), np.asarray(wanted, np.float64)
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
-        if same.all():
-            continue
-        differences = np.abs(np.where(same, 0.0, a - b)).max()
-        scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = differences / scale
-        worst = max(worst, float(share) if np.isfinite(share) else float("inf"))
-    return worst
+    pairs = zip(found, expected, strict=True)
+    return max((parity.distance(given, wanted) for given, wanted in pairs), default=0.0)
 
 
 def random_inputs(graph: Graph, seed: int = 0, batch: int = 2) -> list[np.ndarray]:
@@ -242,7 +233,7 @@ def rebuild(
         parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".flowpress-", dir=parent) as folder:
         run = target.make(graph, pathlib.Path(folder) / stem, channels_last)
-        found = _run(target, graph, run, given, channels_last)
+        found = run_at_border(target, graph, run, given, channels_last=channels_last)
         near = distance(found, expected)
         to_result = None if result is None else distance(found, list(result))
         _check(target, near, to_result, tolerance)
@@ -250,10 +241,26 @@ def rebuild(
     return Rebuilt(files=files, distance=near, to_result=to_result)
 
 
-def _run(
-    target: Target, graph: Graph, run: Run, inputs: Sequence[np.ndarray], channels_last: bool
+def run_at_border(
+    target: Target,
+    graph: Graph,
+    run: Run,
+    inputs: Sequence[np.ndarray],
+    *,
+    channels_last: bool,
 ) -> list[np.ndarray]:
-    """Run a network with its maps at the border as it wants them."""
+    """Run a rebuilt network with its maps at the border as it wants them.
+
+    Args:
+        target: what it was rebuilt as.
+        graph: what it was rebuilt from.
+        run: runs it.
+        inputs: in the order of Keras.
+        channels_last: as it was rebuilt.
+
+    Returns:
+        Outputs in the order of Keras.
+    """
     last = channels_last or not target.moves_maps
     given = [np.ascontiguousarray(each.transpose(border(each.ndim, last))) for each in inputs]
     found = run(given)

@@ -231,8 +231,13 @@ class TorchTarget(TorchFrame):
     def matmul(self, x: Any, y: Any) -> Local:
         return self._emit("{0} @ {1}", x, y)
 
-    def einsum(self, equation: str, x: Any, y: Any) -> Local:
-        return self._emit(f"torch.einsum({literal(equation)}, {{0}}, {{1}})", x, y)
+    def einsum(self, equation: str, *operands: Any) -> Local:
+        shown = ", ".join(f"{{{place}}}" for place in range(len(operands)))
+        return self._emit(f"torch.einsum({literal(equation)}, {shown})", *operands)
+
+    def choose(self, name: str, x: Any, axis: int, keepdims: bool) -> Local:
+        keep = ", keepdim=True" if keepdims else ""
+        return self._emit(f"{{0}}.{name}({axis}{keep})", x)
 
     def pool(self, name: str, x: Any, window: Window, sizes: Sequence[int | None]) -> Local:
         rank = len(window.size)

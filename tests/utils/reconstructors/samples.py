@@ -146,6 +146,11 @@ def moves():
         layers.Dense(4, name="on_flat")(layers.Activation("tanh")(layers.Flatten()(x))),
         layers.Dense(4, name="on_sum")(layers.Add()([layers.Flatten()(x), layers.Flatten()(x)])),
         layers.Flatten()(x) * 2.0,
+        ops.argmax(x, axis=-1),
+        ops.argmin(x, axis=1, keepdims=True),
+        ops.logsumexp(x, axis=(1, 2)),
+        ops.tile(x, (1, 1, 2, 1)),
+        ops.einsum("nhwc,nhwd->ncd", x, x),
         x * layers.Dense(8, activation="sigmoid", name="gate")(flat)[:, None, None, :],
         x + ops.mean(x, axis=(0, 1, 2)),
     ]
@@ -160,7 +165,6 @@ def pointwise_layers():
     adapted = layers.Normalization(mean=[0.1] * 8, variance=[2.0] * 8)
     learned = layers.Normalization(axis=-1, name="learned")
     learned.build((None, 6, 4, 8))
-    range_, scale = FakeQuant(name="range"), ActivationQuantizer(name="grid", zero_point=100)
     activations = (
         *("celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu"),
         *("hard_swish", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish"),
@@ -210,8 +214,6 @@ def pointwise_layers():
         layers.AlphaDropout(0.2)(x),
         StochasticDepth(0.1, name="depth")(x),
         LayerScale(0.5, 8, name="layer_scale")(x),
-        range_(x),
-        scale(x),
         *(
             make(name=f"augment_{number}")(inputs[..., :3])
             for number, make in enumerate((
@@ -224,8 +226,16 @@ def pointwise_layers():
             ))
         ),
     ]  # fmt: skip
-    model = network([inputs, row], found, "pointwise_layers")
-    range_.least.assign(-1.1)
+    return network([inputs, row], found, "pointwise_layers")
+
+
+def quantized():
+    """Layers of Flowpress that round."""
+    inputs = keras.Input((6, 4, 4), name="image")
+    range_, scale = FakeQuant(name="range"), ActivationQuantizer(name="grid", zero_point=100)
+    passed = FakeQuant(bits=32, name="passed")(inputs)
+    model = network(inputs, [range_(inputs), scale(inputs), passed], "quantized")
+    range_.least.assign(-1.1)  # 82.5 steps: 0 lies halfway between two
     range_.greatest.assign(2.3)
     scale.scale.assign(0.02)
     return model
@@ -346,6 +356,7 @@ GROUPS = {
     "combinations": combinations,
     "moves": moves,
     "pointwise_layers": pointwise_layers,
+    "quantized": quantized,
     "spatial_1": lambda: spatial(1),
     "spatial_2": lambda: spatial(2),
     "spatial_3": lambda: spatial(3),
