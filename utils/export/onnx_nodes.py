@@ -44,6 +44,12 @@ class Writer:
         self.nodes.append(self._make(op, list(inputs), [name], name=name, **attrs))
         return name
 
+    def add_several(
+        self, op: str, inputs: Sequence[str], outputs: Sequence[str], name: str, **attrs: Any
+    ) -> None:
+        """Add a node with several outputs."""
+        self.nodes.append(self._make(op, list(inputs), list(outputs), name=name, **attrs))
+
     def constant(self, name: str, values: Any) -> str:
         """Add a tensor."""
         self.constants[name] = np.asarray(values)
@@ -73,6 +79,44 @@ class Writer:
         """Say where an axis of Keras is in ONNX."""
         axis %= self.rank(ref)
         return _LAST[axis] if self.rank(ref) == MAP_RANK else axis
+
+
+def model_content(
+    writer: Writer,
+    name: str,
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    *,
+    opset: int,
+    ir_version: int,
+) -> bytes:
+    """Make a model of what a writer has collected, check it, and give the file's content.
+
+    Args:
+        writer: nodes and constants.
+        name: of the graph.
+        inputs: value infos.
+        outputs: value infos.
+        opset: version of the operators.
+        ir_version: version of the format.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    constants = [
+        numpy_helper.from_array(np.array(values, order="C"), name)
+        for name, values in writer.constants.items()
+    ]
+    made = helper.make_graph(writer.nodes, name, list(inputs), list(outputs), initializer=constants)
+    model = helper.make_model(
+        made,
+        producer_name="flowpress",
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=ir_version,
+    )
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 Weights = Callable[[Node, Callable[[np.ndarray], np.ndarray], int], list[str]]

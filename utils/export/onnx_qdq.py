@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from utils.errors import InputError
-from utils.export.onnx_nodes import Writer, add_node
+from utils.export.onnx_nodes import Writer, add_node, model_content
 from utils.export.runner import Inputs, arrange
 from utils.graph import Graph, Node, Ref
 from utils.graph.ir import INPUT_LAYER, leaves
@@ -106,9 +106,6 @@ class _Network:
 
     def content(self) -> bytes:
         """Translate, and give the file."""
-        import onnx
-        from onnx import helper, numpy_helper
-
         inputs = [self._input(ref) for ref in self._graph.inputs]
         for node in self._graph.nodes:
             if node.op == INPUT_LAYER:
@@ -117,22 +114,9 @@ class _Network:
             found = add_node(self._writer, node, names, self._kernel)
             self._names[Ref(node.name)] = self._rounded(Ref(node.name), found)
         outputs = [self._output(ref) for ref in leaves(self._graph.output_structure)]
-        constants = [
-            numpy_helper.from_array(np.array(values, order="C"), name)
-            for name, values in self._writer.constants.items()
-        ]
-        made = helper.make_graph(
-            self._writer.nodes, self._graph.name, inputs, outputs, initializer=constants
+        return model_content(
+            self._writer, self._graph.name, inputs, outputs, opset=OPSET, ir_version=IR_VERSION
         )
-        model = helper.make_model(
-            made,
-            producer_name="flowpress",
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-        )
-        onnx.checker.check_model(model, full_check=True)
-        content: bytes = model.SerializeToString()
-        return content
 
     def _input(self, ref: Ref) -> Any:
         self._names[ref] = self._rounded(ref, self._writer.to_onnx(ref.node, ref, "first"))
@@ -216,7 +200,7 @@ def _symmetric(ends: Ends | None) -> Scaling:
 
 
 class OnnxRunner:
-    """An ONNX model as a function from float batches to float outputs, by ONNX Runtime.
+    """An ONNX model as a function from batches to outputs, by ONNX Runtime.
 
     Args:
         content: of the file.
@@ -240,6 +224,7 @@ class OnnxRunner:
         except Exception as error:  # the package's own classes, one for each status
             raise InputError(f"ONNX Runtime refuses the model: {error}.") from error
         self._shapes = {each.name: (1, *each.shape[1:]) for each in self._session.get_inputs()}
+        self._types = {each.name: _numpy_type(each.type) for each in self._session.get_inputs()}
 
     def __call__(self, inputs: Inputs) -> Any:
         """Run a batch: an array, or several in a list or by name.
@@ -249,6 +234,12 @@ class OnnxRunner:
         """
         arrays = arrange(inputs, self._shapes, "the ONNX model")
         found = self._session.run(
-            None, {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+            None, {name: np.asarray(array, self._types[name]) for name, array in arrays.items()}
         )
         return found[0] if len(found) == 1 else found
+
+
+def _numpy_type(name: str) -> np.dtype[Any]:
+    """Read the runtime's name of a type, such as `tensor(float)`."""
+    inner = name.removeprefix("tensor(").removesuffix(")")
+    return np.dtype({"float": "float32", "double": "float64"}.get(inner, inner))

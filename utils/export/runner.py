@@ -235,7 +235,7 @@ def arrange(
 
     Args:
         inputs: one array [batch, …], several in a list in the file's order or in a dict by name.
-        shapes: of the file's inputs by name, the batch first.
+        shapes: of the file's inputs by name, the batch first; sizes that are no numbers are open.
         name: of the file, for messages.
 
     Returns:
@@ -258,12 +258,19 @@ def arrange(
             f"Received: {list(inputs) if isinstance(inputs, Mapping) else len(inputs)}."
         )
     for each, shape in shapes.items():
-        if arrays[each].shape[1:] != shape[1:] or not len(arrays[each]):
+        if not _fits(arrays[each].shape[1:], shape[1:]) or not len(arrays[each]):
             raise InputError(
                 f"{name}: input {each!r} takes batches of shape (n, "
                 f"{', '.join(map(str, shape[1:]))}). Received: {arrays[each].shape}."
             )
     return arrays
+
+
+def _fits(received: Sequence[int], declared: Sequence[Any]) -> bool:
+    return len(received) == len(declared) and all(
+        given == wanted or not isinstance(wanted, int)
+        for given, wanted in zip(received, declared, strict=True)
+    )
 
 
 def quantize(values: np.ndarray, dtype: Any, parameters: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -24,3 +24,12 @@ def test_inputs_and_outputs_keep_their_order() -> None:
 def test_other_files_are_refused() -> None:
     with pytest.raises(InputError, match="cannot be read"):
         FrozenRunner(b"no graph")
+
+
+def test_loops_leave_no_inputs_behind() -> None:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((5, 4), name="steps")
+    model = keras.Model(inputs, keras.layers.LSTM(3)(inputs))
+    values = np.random.default_rng(0).normal(size=(2, 5, 4)).astype("float32")
+    found = FrozenRunner(frozen_graph(model))(values)
+    np.testing.assert_allclose(found, model(values), atol=1e-6)

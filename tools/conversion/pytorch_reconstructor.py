@@ -1,0 +1,39 @@
+r"""Rebuild a graph as a torch.nn.Module: readable source, and its weights beside it.
+
+    python tools/conversion/pytorch_reconstructor.py \
+        --graph moffett_ir/IR_for_reconstruct_graph.json \
+        --params moffett_ir/IR_for_reconstruct_params.npz \
+        --input_npy input.npy --result_npy result.npy --save_path net.py
+
+writes net.py, which needs nothing but torch, and net.pth; `net.load("net.pth")` gives the network,
+which can be trained. Maps come in and go out channels first. The distance to the graph in Keras,
+and to the given result, is printed; above --tolerance nothing is written. Layers that have no form
+in PyTorch here are named, all at once.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+if not __package__:  # run as a script: the checkout takes this folder's place on the path
+    sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+
+from tools.conversion.reconstruction import ending_in, reconstruct
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: the arguments, without the program's name.
+
+    Returns:
+        The exit status.
+    """
+    return reconstruct(str(__doc__), ending_in("torch", ".py", "net.py"), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
