@@ -39,7 +39,7 @@ END
 kind=gloo
 [ "$mpi" = 1 ] && kind=$kind-mpi
 [ "$nccl" = 1 ] && kind=$kind-nccl
-cache="${XDG_CACHE_HOME:-$HOME/.cache}/flowpress/horovod/$version-$facts-$kind"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/flowpress/horovod/$version+2-$facts-$kind"  # +2: changes made
 pip=("$python" -m pip --quiet --disable-pip-version-check)
 
 missing() { # program, package
@@ -64,11 +64,12 @@ build() {
     --dest "$work" "horovod==$version" >>"$log" 2>&1 \
     || fail "the source of Horovod could not be fetched: $(grep -v '^ ' "$log" | tail -n 1)"
   tar -xzf "$work/horovod-$version.tar.gz" -C "$work"
-  # The one change: XLA's operations of Horovod do not compile with TensorFlow 2.21 and are not used.
-  local list="$work/horovod-$version/horovod/tensorflow/CMakeLists.txt"
-  grep -v 'xla_mpi_ops\.cc' "$list" >"$list.new" || true
-  cmp -s "$list" "$list.new" && fail "the source of Horovod is not the one that is known: $list has no xla_mpi_ops.cc."
-  mv "$list.new" "$list"
+  # XLA's operations of Horovod do not compile with TensorFlow 2.21, and are not used.
+  change horovod/tensorflow/CMakeLists.txt '/xla_mpi_ops\.cc/d'
+  # Process sets forget the chosen network interface and take the one of the host's name, which on
+  # many machines is 127.0.0.1: workers of several machines would not find each other.
+  change horovod/common/gloo/gloo_context.cc \
+    '/::InitializeForProcessSet/,/CreateDevice/s/= gloo_iface_;/= global_context.gloo_iface_;/'
   local settings=(HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
     HOROVOD_WITH_GLOO=1 CMAKE_POLICY_VERSION_MINIMUM=3.5 "MAKEFLAGS=${MAKEFLAGS:--j$(nproc 2>/dev/null || echo 2)}")
   if [ "$mpi" = 1 ]; then settings+=(HOROVOD_WITH_MPI=1); else settings+=(HOROVOD_WITHOUT_MPI=1); fi
@@ -81,6 +82,13 @@ build() {
   mv "$work"/wheel/horovod-*.whl "$cache.new/"
   rm -rf "$cache"
   mv "$cache.new" "$cache"
+}
+
+change() { # file of the source, sed's expression
+  local file="$work/horovod-$version/$1"
+  sed "$2" "$file" >"$file.new" || fail "the source of Horovod has no $1."
+  ! cmp -s "$file" "$file.new" || fail "the source of Horovod is not the one that is known: see $1."
+  mv "$file.new" "$file"
 }
 
 why() { # log

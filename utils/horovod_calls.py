@@ -47,7 +47,8 @@ def require_installed() -> None:
     if importlib.util.find_spec("horovod") is None:
         raise InputError(
             "several workers need Horovod, which this Python lacks. Install it once with "
-            f"{INSTALL} (it is built from source: about 5 minutes), or leave --enbl_multi_gpu out."
+            f"{INSTALL} (it is built from source: about 5 minutes), or run one worker: without -n "
+            "and --enbl_multi_gpu."
         )
 
 
@@ -73,7 +74,7 @@ def start() -> Any:
             f"Horovod cannot be loaded: {str(error).splitlines()[0]}. It was built for another "
             f"TensorFlow or Python: build it anew with {INSTALL} --rebuild."
         ) from error
-    if hvd.size() != launched_size():
+    if hvd.size() < launched_size():
         raise InputError(
             f"{launched_size()} processes were launched, but Horovod sees {hvd.size()} in this "
             "one: it was built without the launcher's MPI. Start with horovodrun, or build it with "

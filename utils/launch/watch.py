@@ -111,7 +111,8 @@ def run(call: Sequence[str], num_workers: int) -> int:
         num_workers: that it starts.
 
     Returns:
-        The exit status: worker 0's where that failed first, else 1 for a worker that died.
+        The exit status: worker 0's where that failed first, else 1 for a worker that died; 130 or
+        143 where this process was asked to stop.
     """
     watch = Watch(sys.stdout, sys.stderr)
     with subprocess.Popen(
@@ -123,7 +124,7 @@ def run(call: Sequence[str], num_workers: int) -> int:
         start_new_session=True,
         preexec_fn=_die_with_parent if sys.platform == "linux" else None,
     ) as child:
-        _hand_on_signals(child)
+        asked = _hand_on_signals(child)
         streams = [child.stdout, child.stderr]
         readers = [threading.Thread(target=_read, args=(each, watch)) for each in streams]
         for reader in readers:
@@ -132,6 +133,8 @@ def run(call: Sequence[str], num_workers: int) -> int:
             reader.join()
         status = child.wait()
     code, text = watch.verdict(status, num_workers)
+    if status and asked:  # the user's own wish; worker 0 has told how to go on
+        return EXIT_INTERRUPTED if asked[0] == signal.SIGINT else EXIT_TERMINATED
     if text:
         sys.stderr.write(f"{text}\n")
     return code
@@ -142,15 +145,18 @@ def _read(stream: Any, watch: Watch) -> None:
         watch.line(line)
 
 
-def _hand_on_signals(child: subprocess.Popen[str]) -> None:
-    """Let horovodrun stop the workers; this process waits for them."""
+def _hand_on_signals(child: subprocess.Popen[str]) -> list[int]:
+    """Let horovodrun stop the workers, for which this process waits; give the signals that come."""
+    asked: list[int] = []
 
     def hand_on(number: int, frame: Any) -> None:
+        asked.append(number)
         if child.poll() is None:
             child.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, hand_on)
+    return asked
 
 
 def _die_with_parent() -> None:
