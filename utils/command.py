@@ -121,7 +121,14 @@ def _own_warnings(*, show_all: bool) -> Iterator[None]:
         yield
         return
 
-    def show(message: Warning | str, category: Any, filename: str, lineno: int, *_: Any) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
         if is_users(filename):
             place = f"{pathlib.Path(filename).name}, line {lineno}"
             notes.print(f"note: {place}: {in_one_line(str(message))}", markup=False)

@@ -80,7 +80,9 @@ BINARY: Mapping[str, Content] = {
 def _changed(content: bytes, rng: random.Random) -> bytes:
     """Put a wrong value at some place of a document."""
     document = json.loads(content)
-    wrong = rng.choice([None, "x", -1, 1e300, 10**30, True, [], {}, [[]], "ü" * 9999, 0.5, "NaN"])
+    wrong: Any = rng.choice(
+        [None, "x", -1, 1e300, 10**30, True, [], {}, [[]], "ü" * 9999, 0.5, "NaN"]
+    )
     places: list[tuple[Any, Any]] = []
     ahead = [document]
     while ahead:
@@ -320,15 +322,15 @@ def _replaced(config: Any, rng: random.Random) -> None:
     )
 
 
+def _as_text(change: Content) -> Content:
+    """Change the description as a text."""
+    return _rewritten(lambda config, rng: change(json.dumps(config).encode(), rng))
+
+
 CONFIGS: Mapping[str, Content] = {
     "wide": _rewritten(_wide),
     "kernel": _rewritten(_long_kernel),
     "input": _rewritten(_large_input),
     "replaced": _rewritten(_replaced),
-    **{
-        f"json {name}": _rewritten(
-            lambda config, rng, change=change: change(json.dumps(config).encode(), rng)
-        )
-        for name, change in JSON.items()
-    },
+    **{f"json {name}": _as_text(change) for name, change in JSON.items()},
 }
