@@ -5,13 +5,14 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo test test-distributed check lint types doctest bench bench-peers docs format lock clean
+.PHONY: help install demo test test-distributed check lint types doctest bench bench-peers docs format lock clean test-faults
 
 help:
 	@echo "make install fetch what Flowpress needs into .venv; the others do so as well"
 	@echo "make demo    install, train and compress a small network, write runs/demo/"
 	@echo "make test    run the tests"
 	@echo "make test-distributed  build and install Horovod, run the tests of several workers"
+	@echo "make test-faults  wrong calls, hostile files, kills, full disks; the long form is a bench"
 	@echo "make check   lint, types, doctests, tests (what CI runs)"
 	@echo "make bench   measure everything (hours); TOPIC=graph measures one table"
 	@echo "make bench-peers  measure the peer in an environment of its own; ROWS='--budgets=0.5'"
@@ -44,6 +45,10 @@ test: $(VENV)/installed
 test-distributed: $(VENV)/installed
 	scripts/install_horovod.sh
 	$(PY) -m pytest tests/distributed
+# A part of `make test`; the long form is `make bench TOPIC=faults`.
+test-faults: $(VENV)/installed
+	$(PY) -m pytest tests/benchmarks/faults tests/utils/ownership_test.py tests/utils/output_test.py \
+	  tests/utils/keras_loading_test.py tests/utils/archives_test.py tests/utils/atomic_test.py
 
 check: lint types doctest test
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.archives import WEIGHTS_ENTRY
+from utils.archives import WEIGHTS_ENTRY, check_dataset, first_words
 from utils.command import notes
 from utils.errors import InputError
 from utils.files import (
@@ -146,6 +147,11 @@ def _load_hdf5(model: keras.Model, path: str, allow_unsafe: bool) -> None:
         _assign(model, _aligned(source, model), path)
 
 
+def _refuse_nan(path: str, name: str, values: np.ndarray) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(f"{path}: {name!r} holds NaN or infinite values. Train it anew.")
+
+
 def _translated(
     arrays: dict[str, np.ndarray], translate: Translate, path: str
 ) -> dict[str, np.ndarray]:
@@ -154,6 +160,7 @@ def _translated(
             raise InputError(
                 f"{path}: array {name!r} must hold numbers. Received: dtype {array.dtype}."
             )
+        _refuse_nan(path, f"array {name}", array)
     try:
         return dict(translate(arrays))
     except (ValueError, KeyError, IndexError) as error:
@@ -231,10 +238,14 @@ def _load_h5(model: keras.Model, path: str) -> None:
         named = str(Path(folder) / "own.weights.h5")  # Keras goes by the ending
         os.symlink(Path(path).resolve(), named)
         try:
-            model.load_weights(named)
-        except (ValueError, OSError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # of weights that it leaves out
+                model.load_weights(named)
+        except Exception as error:  # whatever Keras and h5py make of flipped bits
+            reason = first_words(error)
             raise InputError(f"{path}: Keras cannot load it: {reason}") from error
+    for variable in model.weights:
+        _refuse_nan(path, variable.path, np.asarray(variable))
 
 
 def _h5_contents(path: str) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
@@ -246,12 +257,16 @@ def _h5_contents(path: str) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]
 
     def visit(place: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not place.startswith(_NOT_THE_NETWORK):
+            check_dataset(Path(path), place, item)
             shapes[place] = item.shape
             names[place] = str(item.parent.attrs.get("name", item.parent.name))
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
-    except OSError as error:
-        raise InputError(f"{path}: not a readable HDF5 file: {error}. Save it again.") from error
+    except InputError:
+        raise
+    except Exception as error:  # whatever h5py makes of flipped bits
+        reason = first_words(error)
+        raise InputError(f"{path}: not a readable HDF5 file: {reason}. Save it again.") from error
     return shapes, names

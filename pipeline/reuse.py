@@ -8,6 +8,7 @@ thrown away without being asked for: it is refused with what differs.
 """
 
 import json
+import os
 import pathlib
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -54,7 +55,7 @@ def take_up(learner: AbstractLearner, *, is_first: bool, source: str = "") -> st
         return ""
     specs = {s.name: s for c in _configs(learner) for s in flags.describe(type(c))}
     received = made_from(learner, source)
-    record = _record(stage.state_path)
+    record = read_record(_record_path(stage.state_path))
     if record is not None:
         changes = differences(record, received, specs)
         if changes and is_first:
@@ -168,14 +169,13 @@ def _record_path(state_path: pathlib.Path) -> pathlib.Path:
     return state_path.with_suffix(".run.json")
 
 
-def _record(state_path: pathlib.Path) -> dict[str, Any] | None:
-    """Read a record; None where there is none, or one of another version.
+def read_record(path: pathlib.Path) -> dict[str, Any] | None:
+    """Read what a stage was made from; None where there is no record, or one of another version.
 
     Raises:
         InputError: if it is damaged.
     """
-    path = _record_path(state_path)
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     remove = f"Remove it to make the stage anew, or {_ANEW}."
     document = read_json(path, _RECORD, max_bytes=_MAX_RECORD_BYTES, advice=remove)

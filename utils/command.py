@@ -1,6 +1,7 @@
 """What every command shares: errors in one line, exit statuses, notices, the console."""
 
 import contextlib
+import errno
 import logging
 import os
 import pathlib
@@ -32,6 +33,17 @@ EXIT_BAD_INPUT = 2
 # Names may hold what rich takes for markup or for the code of an emoji: they are shown as they are.
 notes = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # progress, errors
 out = Console(highlight=False, emoji=False)  # results
+
+# What a path or a disk is to blame for, wherever it is found.
+_OF_THE_PLACE = (
+    errno.EACCES,
+    errno.EIO,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
 
 DISK_FULL = (
     "the disk is full. Make room on it and repeat the command: it goes on from the last save."
@@ -109,7 +121,14 @@ def _own_warnings(*, show_all: bool) -> Iterator[None]:
         yield
         return
 
-    def show(message: Warning | str, category: Any, filename: str, lineno: int, *_: Any) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
         if is_users(filename):
             place = f"{pathlib.Path(filename).name}, line {lineno}"
             notes.print(f"note: {place}: {in_one_line(str(message))}", markup=False)
@@ -125,6 +144,8 @@ def _told(error: Exception) -> tuple[str, int]:
         return str(error), EXIT_BAD_INPUT
     if is_full(error):
         return DISK_FULL, EXIT_BAD_INPUT
+    if isinstance(error, OSError) and error.filename and error.errno in _OF_THE_PLACE:
+        return f"{str(error.filename)[:200]}: {error.strerror}.", EXIT_BAD_INPUT
     if user_place(error) is not None:
         return f"your code failed: {explanation(error)}", EXIT_BAD_INPUT
     place = own_place(error)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from utils.schema import brief
 
 # More than any count or rate can mean; what would take memory or time declares less.
 _LARGEST: Mapping[type, float] = {int: 2**31 - 1, float: 1e9}
+_LONGEST_NAME, _LONGEST_PATH = 255, 3_800  # bytes, characters; files beside it have longer ones
 _LONGEST = 32_768  # characters of a text; 32 KiB are more than a command line is ever given
 
 
@@ -129,9 +131,16 @@ class FlagSpec:
             raise InputError(
                 f"`{self.name}` must have no control characters. Received: {ascii(value)[:80]}."
             )
-        if len(value) > _LONGEST:
+        names = re.split(r"[/,]", value) if self.info.path else []
+        if any(len(name.encode()) > _LONGEST_NAME for name in names):
             raise InputError(
-                f"`{self.name}` must have at most {_LONGEST} characters. Received: {len(value)}."
+                f"`{self.name}` must be a path whose names have at most {_LONGEST_NAME} bytes. "
+                f"Received: {brief(value)}. Give a shorter one."
+            )
+        if len(value) > (_LONGEST_PATH if self.info.path else _LONGEST):
+            most = _LONGEST_PATH if self.info.path else _LONGEST
+            raise InputError(
+                f"`{self.name}` must have at most {most} characters. Received: {len(value)}."
             )
 
     def _inside(self, value: Any) -> bool:

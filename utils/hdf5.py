@@ -24,11 +24,13 @@ from utils.archives import (
     MAX_CONFIG_BYTES,
     check_dataset,
     damaged,
+    first_words,
     neighbours,
     refused,
     unpacked_limit,
 )
 from utils.errors import InputError
+from utils.regular_file import open_regular
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HEAP = b"GCOL"  # of a collection of objects of variable length
@@ -38,9 +40,9 @@ _Path = str | os.PathLike[str]
 def is_hdf5(path: _Path) -> bool:
     """Whether a file is HDF5 by its first bytes, whatever it is called."""
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             return stream.read(len(_SIGNATURE)) == _SIGNATURE
-    except OSError:
+    except InputError:
         return False
 
 
@@ -67,9 +69,8 @@ def open_hdf5(path: _Path) -> Iterator[CheckedHdf5]:
             yield CheckedHdf5(target, file)
     except InputError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise damaged(target, f"is truncated or damaged ({reason})") from error
+    except Exception as error:  # whatever h5py makes of flipped bits
+        raise damaged(target, f"is truncated or damaged ({first_words(error)})") from error
 
 
 class CheckedHdf5:

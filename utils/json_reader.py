@@ -8,9 +8,11 @@ so is a document that does not fit its schema (`utils.schema`).
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import math
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from utils.errors import InputError
@@ -155,14 +157,13 @@ def _refuse_constant(text: str) -> None:
 
 def _check_depth(value: Any) -> None:
     """Refuse what code that walks through it could not follow."""
-    level, depth = [value], 0
+    level, depth = _containers([value]), 1
     while level:
         if depth > MAX_DEPTH:
             raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner += item.values()
-            elif isinstance(item, list):
-                inner += item
-        level, depth = inner, depth + 1
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level, depth = _containers(itertools.chain.from_iterable(inner)), depth + 1
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, (dict, list))]

@@ -82,8 +82,8 @@ class LenientStream:
 def lenient_output() -> Iterator[None]:
     """Let what is written to standard output and standard error never raise inside the block."""
     before = sys.stdout, sys.stderr
-    sys.stdout = LenientStream(before[0], "standard output", before[1])  # type: ignore[assignment]
-    sys.stderr = LenientStream(before[1], "standard error", before[0])  # type: ignore[assignment]
+    sys.stdout = LenientStream(before[0], "standard output", before[1])
+    sys.stderr = LenientStream(before[1], "standard error", before[0])
     try:
         yield
         sys.stdout.flush()
