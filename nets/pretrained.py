@@ -25,6 +25,7 @@ from utils.files import (
     load_keras_model,
     load_npz,
 )
+from utils.frontends import check_network_path, framework_of
 
 if TYPE_CHECKING:
     import keras
@@ -43,9 +44,13 @@ def check_pretrained_path(path: str | Path) -> None:
     Raises:
         InputError: if it has another ending or does not exist.
     """
+    if not str(path).endswith(_ENDINGS) and framework_of(str(path)) is not None:
+        check_network_path("pretrained_path", str(path))
+        return
     if not str(path).endswith(_ENDINGS):
         raise InputError(
-            f"`pretrained_path` must end in {', '.join(_ENDINGS)}. Received: {str(path)!r}."
+            f"`pretrained_path` must end in {', '.join(_ENDINGS)}, or be another framework's "
+            f"network. Received: {str(path)!r}."
         )
     if not Path(path).is_file():
         raise InputError(f"`pretrained_path`: there is no file {str(path)!r}.")
@@ -59,7 +64,8 @@ def load_pretrained(
     Args:
         model: the network; unchanged if the file is refused.
         path: a `.keras`, `.fpq`, `.h5`, `.weights.h5` or `.npz` file; `.h5` of Keras 2 as well, a
-            whole network or its weights.
+            whole network or its weights; a network of another framework, whose weights fit in
+            their order.
         translate: turns the arrays of a `.npz` into arrays by variable path
             (`AbstractModelHelper.npz_to_weights`).
         allow_unsafe: also read a file that contains Python code.
@@ -72,6 +78,11 @@ def load_pretrained(
     name = str(path)
     if name.endswith(".npz"):
         _assign(model, _translated(load_npz(name), translate, name), name)
+        return
+    if not name.endswith(_ENDINGS):
+        from utils.frontends.loading import load_network
+
+        _assign(model, _aligned(load_network(name)[0], model), name)
         return
     from utils import own_objects
     from utils.hdf5 import is_hdf5

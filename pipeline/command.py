@@ -55,6 +55,9 @@ def _run(argv: Sequence[str]) -> int:
     if is_short:  # the report is named after the network
         file = pathlib.Path(configs[helper_class.config_class].model)
         run_config = dataclasses.replace(run_config, model_helper=file.name)
+    own_weights = configs[helper_class.config_class].weights_file
+    if run_config.pretrained_path is None and own_weights is not None:
+        run_config = dataclasses.replace(run_config, pretrained_path=own_weights)
     plan = make_plan(run_config, [configs[cls] for cls in stage_classes])
     for notice in (*parsed.notices, *plan.notices):
         notes.print(f"note: {notice}", markup=False)

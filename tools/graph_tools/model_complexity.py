@@ -2,6 +2,8 @@
 
     python tools/graph_tools/model_complexity.py --model_file=model.keras
     python tools/graph_tools/model_complexity.py --model_file=model.keras --format=csv
+    python tools/graph_tools/model_complexity.py --graph-json=IR_for_reconstruct_graph.json \
+        --params-file=IR_for_reconstruct_params.npz
 
 FLOPs are multiply-adds counted once, of convolutions and matrix products, for one sample. Two
 rules: all positions (every kernel entry at every output position; the default), and

@@ -41,9 +41,14 @@ def save(graph: Graph, folder: _Path) -> None:
         InputError: if the folder cannot be written, or an attr cannot be described in JSON.
     """
     target = pathlib.Path(folder)
+    save_files(graph, target / GRAPH_FILE, target / PARAMS_FILE)
+
+
+def save_files(graph: Graph, graph_path: _Path, params_path: _Path) -> None:
+    """Write a graph to two files of any name, see `save`."""
     content, arrays = describe(graph)
-    save_npz(arrays, target / PARAMS_FILE)
-    with atomic_path(target / GRAPH_FILE) as temporary:
+    save_npz(arrays, params_path)
+    with atomic_path(graph_path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
@@ -62,17 +67,22 @@ def load(folder: _Path, *, allow_unsafe: bool = False) -> Graph:
             that Keras would not build. The message names the file and the place.
     """
     target = pathlib.Path(folder)
-    path = target / GRAPH_FILE
+    return load_files(target / GRAPH_FILE, target / PARAMS_FILE, allow_unsafe=allow_unsafe)
+
+
+def load_files(graph_path: _Path, params_path: _Path, *, allow_unsafe: bool = False) -> Graph:
+    """Read and check a graph of two files of any name, see `load`."""
+    path, arrays = pathlib.Path(graph_path), pathlib.Path(params_path)
     content = _read_json(path)
     try:
         return rebuild(
             content,
-            functools.partial(_load_arrays, target / PARAMS_FILE),
-            where=str(target / PARAMS_FILE),
+            functools.partial(_load_arrays, arrays),
+            where=str(arrays),
             allow_unsafe=allow_unsafe,
         )
     except InputError as error:
-        known = str(error).startswith(str(target))
+        known = str(error).startswith((str(path), str(arrays)))
         raise error if known else InputError(f"{path}: {error}") from error
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
@@ -87,7 +97,7 @@ def _read_json(path: pathlib.Path) -> Any:
         return parse_json(path.read_bytes().decode())
     except FileNotFoundError as error:
         raise InputError(
-            f"{path}: no such file. Give the folder that the graph was saved to."
+            f"{path}: no such file. Give the folder or file that the graph was saved to."
         ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,14 +21,17 @@ def position_uses(graph: Graph, node: Node, skip_padding: bool) -> np.ndarray:
 def window_uses(graph: Graph, node: Node, skip_padding: bool) -> np.ndarray:
     """Convolution: once per output position, or only where the input lies inside the image.
 
+    Zeros that a layer in front adds around the image lie outside it, like those of "same".
+
     Returns:
         A scalar, or an array [kernel size of each spatial axis].
     """
     source, target = graph.shape(node.inputs[0]), graph.shape(Ref(node.name))
     if not skip_padding:
         return np.array(_num_positions(node, target))
+    borders = _zeros_around(graph, node)
     counts = [
-        _hits(old, new, axis, node)
+        _hits(old, new, axis, node, borders[axis])
         for axis, (old, new) in enumerate(
             zip(_spatial(node, source), _spatial(node, target), strict=True)
         )
@@ -59,7 +63,20 @@ def _num_positions(node: Node, shape: Shape) -> int:
     return math.prod(_spatial(node, shape))
 
 
-def _hits(source: int, target: int, axis: int, node: Node) -> np.ndarray:
+def _zeros_around(graph: Graph, node: Node) -> list[tuple[int, int]]:
+    """Count the zeros that a padding layer in front adds, per spatial axis before and behind."""
+    source = graph.node(node.inputs[0].node)
+    rank = len(graph.shape(node.inputs[0])) - 2
+    if not re.fullmatch(r"keras\.layers\.ZeroPadding[123]D", source.op):
+        return [(0, 0)] * rank
+    padding = source.attrs["padding"]
+    pairs = [padding] if rank == 1 else list(padding)
+    return [(int(before), int(behind)) for before, behind in pairs]
+
+
+def _hits(
+    source: int, target: int, axis: int, node: Node, border: tuple[int, int] = (0, 0)
+) -> np.ndarray:
     """For each kernel position along one axis: how many output positions read inside the image.
 
     Args:
@@ -67,6 +84,7 @@ def _hits(source: int, target: int, axis: int, node: Node) -> np.ndarray:
         target: output size.
         axis: number of the spatial axis.
         node: the convolution.
+        border: entries of the input before and behind the image.
 
     Returns:
         int array [kernel size].
@@ -77,7 +95,7 @@ def _hits(source: int, target: int, axis: int, node: Node) -> np.ndarray:
     total = max((target - 1) * stride + (size - 1) * dilation + 1 - source, 0)
     before = {"same": total // 2, "causal": (size - 1) * dilation}.get(node.attrs["padding"], 0)
     places = np.arange(target) * stride - before + np.arange(size)[:, None] * dilation
-    return ((places >= 0) & (places < source)).sum(axis=1)
+    return ((places >= border[0]) & (places < source - border[1])).sum(axis=1)
 
 
 def _entry(value: int | Sequence[int], axis: int) -> int:

@@ -48,3 +48,12 @@ def test_a_file_of_another_kind(tmp_path):
     path.write_text("no network", encoding="utf-8")
     with pytest.raises(InputError, match="`model_file`"):
         SourceConfig(model_file=str(path)).check()
+
+
+def test_two_files_of_any_name(model, tmp_path):
+    description, arrays = tmp_path / "IR_graph.json", tmp_path / "IR_params.npz"
+    disk.save_files(from_keras(model), description, arrays)
+    graph = SourceConfig(graph_json=str(description), params_file=str(arrays)).graph()
+    np.testing.assert_array_equal(to_keras(graph)(IMAGES), model(IMAGES))
+    with pytest.raises(InputError, match=r"`params_file`: there is no file 'lost.npz'"):
+        SourceConfig(graph_json=str(description), params_file="lost.npz").check()

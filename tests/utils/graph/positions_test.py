@@ -63,3 +63,20 @@ def test_dense_layers_are_used_at_every_position():
     layer = layers.Dense(2, use_bias=False)
     graph, node = node_of(layer, (5, 4, 3))
     assert position_uses(graph, node, False) == gradient(layer, (5, 4, 3))[0, 0] == 20
+
+
+@pytest.mark.parametrize(
+    ("pad", "layer", "shape"),
+    [
+        (layers.ZeroPadding2D(((1, 2), (0, 3))), layers.Conv2D(1, 3, 2, use_bias=False), (7, 6, 1)),
+        (layers.ZeroPadding1D((2, 1)), layers.Conv1D(1, 4, use_bias=False), (9, 1)),
+    ],
+)
+def test_zeros_of_a_padding_layer_lie_outside_the_image(pad, layer, shape):
+    inputs = keras.Input(shape)
+    graph = from_keras(keras.Model(inputs, layer(pad(inputs))))
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(layer(pad(tf.ones((1, *shape)))))
+    expected = tape.gradient(total, layer.kernel.value).numpy()[..., 0, 0]
+    np.testing.assert_array_equal(window_uses(graph, graph.nodes[-1], True), expected)
+    assert window_uses(graph, graph.nodes[-1], False) == np.prod(layer.output.shape[1:-1])

@@ -1,0 +1,128 @@
+"""Networks run by the framework they come from, to compare a conversion with."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from utils.export.quiet import quiet_native
+
+Arrays = Mapping[str, np.ndarray]
+Run = Callable[[Arrays], dict[str, np.ndarray]]
+"""From inputs by the source's names, in its order of axes, to outputs likewise."""
+
+
+def tflite(path: str, **_: Any) -> Run:
+    """Run a `.tflite` file in LiteRT's interpreter."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from utils.frontends.tflite.file import parse
+
+    with quiet_native():
+        interpreter = Interpreter(path)
+    found = parse(pathlib.Path(path).read_bytes())
+
+    def run(inputs: Arrays) -> dict[str, np.ndarray]:
+        for name, index in found.inputs.items():
+            interpreter.resize_tensor_input(index, inputs[name].shape)
+        with quiet_native():
+            interpreter.allocate_tensors()
+        for name, index in found.inputs.items():
+            interpreter.set_tensor(index, inputs[name])
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(index) for name, index in found.outputs.items()}
+
+    return run
+
+
+def tensorflow(path: str, **_: Any) -> Run:
+    """Run a SavedModel or a frozen graph in a session."""
+    import tensorflow as tf
+
+    from utils.frontends.tensorflow.reader import read_graph
+
+    target = pathlib.Path(path)
+    target = target.parent if target.name == "saved_model.pb" else target
+    graph = tf.Graph()
+    session = tf.compat.v1.Session(graph=graph)
+    with graph.as_default():
+        if target.is_dir():
+            with quiet_native():
+                meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], os.fspath(target))
+            signatures = meta.signature_def
+            chosen = signatures.get("serving_default") or next(iter(signatures.values()))
+            sources = {name: info.name for name, info in chosen.inputs.items()}
+            ends = {name: info.name for name, info in chosen.outputs.items()}
+        else:
+            definition = tf.compat.v1.GraphDef()
+            definition.ParseFromString(target.read_bytes())
+            tf.import_graph_def(definition, name="")
+            found = read_graph(target)
+            sources = {name: f"{node}:{i}" for name, (node, i) in found.inputs.items()}
+            ends = {name: f"{name}:0" for name in found.outputs}
+
+    def run(inputs: Arrays) -> dict[str, np.ndarray]:
+        fed = {sources[name]: array for name, array in inputs.items()}
+        made: dict[str, np.ndarray] = session.run(ends, fed)
+        return made
+
+    return run
+
+
+def keras(path: str, *, allow_unsafe: bool = False, **_: Any) -> Run:
+    """Run a Keras file as Keras loads it."""
+    from utils.frontends.keras.reader import convert
+
+    loaded = convert(path, allow_unsafe=allow_unsafe)
+
+    def run(inputs: Arrays) -> dict[str, np.ndarray]:
+        arrays = [inputs[name] for name in loaded.input_orders]
+        outputs = loaded.model(arrays if len(arrays) > 1 else arrays[0], training=False)
+        flat = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        return dict(zip(loaded.output_orders, map(np.asarray, flat), strict=True))
+
+    return run
+
+
+def onnx(path: str, **_: Any) -> Run:
+    """Run an ONNX file in ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_outputs()]
+    wanted = {each.name for each in session.get_inputs()}
+
+    def run(inputs: Arrays) -> dict[str, np.ndarray]:
+        fed = {name: array for name, array in inputs.items() if name in wanted}
+        return dict(zip(names, map(np.asarray, session.run(names, fed)), strict=True))
+
+    return run
+
+
+RUNS: Mapping[str, tuple[Callable[..., Run], str]] = {
+    "keras": (keras, "keras"),
+    "onnx": (onnx, "onnxruntime"),
+    "tensorflow": (tensorflow, "tensorflow"),
+    "tflite": (tflite, "ai_edge_litert"),
+}
+"""How each framework runs its networks, and the package that this needs."""
+
+
+def source_run(framework: str, path: str, **options: Any) -> Run | None:
+    """Find what runs a network of a framework; None where the framework is not installed.
+
+    Args:
+        framework: a name in `utils.frontends.FRONTENDS`.
+        path: as given to `utils.frontends.convert.convert`.
+        **options: likewise.
+    """
+    if framework not in RUNS or importlib.util.find_spec(RUNS[framework][1]) is None:
+        return None
+    return RUNS[framework][0](path, **options)

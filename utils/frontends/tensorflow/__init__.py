@@ -1,0 +1,1 @@
+"""TensorFlow's SavedModels and frozen graphs as Keras networks."""

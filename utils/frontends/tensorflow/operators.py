@@ -1,0 +1,440 @@
+"""TensorFlow's operations in Keras layers, and the names that it gives their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from utils.frontends.building import Building, Operators
+from utils.frontends.nhwc import activations, images, pointwise, shapes, weighted
+from utils.frontends.nhwc.folds import FOLDS, Arrays, Fold, one
+from utils.frontends.parts.dense import dense
+from utils.frontends.parts.normalization import batch_norm
+from utils.frontends.parts.pointwise import combine
+from utils.frontends.source import NotConvertible, SourceNode, check_size
+from utils.frontends.tensorflow.norms import BATCH_NORM
+from utils.frontends.values import Value
+
+_NAMES = {
+    "DstT": "dtype",
+    "block_size": "block",
+    "ksize": "size",
+    "squeeze_dims": "axes",
+    "keep_dims": "keepdims",
+}
+_MOMENTUM = 0.99  # of moving statistics: no inference graph says it; Keras' own default
+_ADDS = frozenset({"Add", "AddV2", "BiasAdd"})
+IMAGES = frozenset(
+    "AvgPool BiasAdd Conv2D Conv2DBackpropInput DepthToSpace DepthwiseConv2dNative FusedBatchNorm "
+    "FusedBatchNormV2 FusedBatchNormV3 MaxPool SpaceToDepth".split()
+)
+"""Operations with a `data_format`."""
+
+PASSING = frozenset(
+    "Add AddV2 Identity Maximum Minimum Mul Pad PadV2 Relu Relu6 Sigmoid Sub Tanh".split()
+)
+
+
+def settings(op: str, attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an operation's settings the names that `utils.frontends.nhwc` has for them.
+
+    Args:
+        op: TensorFlow's name of the operation.
+        attrs: by TensorFlow's names.
+    """
+    found = {_NAMES.get(name, name): value for name, value in attrs.items()}
+    first = op in IMAGES and found.get("data_format") == "NCHW"
+    found["channel_axis"] = 1 if first else 3
+    spatial = slice(2, 4) if first else slice(1, 3)
+    for name in ("strides", "dilations", "size"):
+        if isinstance(found.get(name), list) and len(found[name]) == 4:
+            found[name] = tuple(found[name][spatial])
+    padding = found.get("padding")
+    if padding == "EXPLICIT":
+        pairs = np.reshape(found.get("explicit_paddings") or [0] * 8, (-1, 2)).tolist()
+        found["padding"] = tuple(map(tuple, pairs[spatial]))
+    elif isinstance(padding, str):
+        found["padding"] = padding.lower()
+    if op == "MirrorPad":
+        found["mode"] = str(found.get("mode")).lower()
+    if op == "LeakyRelu":
+        found.setdefault("alpha", 0.2)
+    if op in ("All", "Any", "Max", "Mean", "Min", "Prod", "Sum"):
+        found.setdefault("keepdims", False)
+    return found
+
+
+# --- layers with weights -------------------------------------------------------------------------
+
+
+def _kernel(b: Building, node: SourceNode, place: int = 1) -> np.ndarray:
+    return np.asarray(b.constant(node, place, "kernel"), np.float32)
+
+
+def _with_bias(
+    b: Building, node: SourceNode, width: int, build: Callable[[np.ndarray | None], Value]
+) -> Value:
+    """Build a layer with the bias that the only reader of its output adds, if that is one."""
+    reader = b.only_reader(node.outputs[0])
+    if reader is None or reader.op not in _ADDS or reader.inputs[0] != node.outputs[0]:
+        return build(None)
+    added = b.values.get(reader.inputs[1])
+    axis = int(node.attrs.get("channel_axis", 3))
+    is_last = axis == 3 or reader.op == "BiasAdd"
+    if added is None or added.array is None or added.array.shape != (width,) or not is_last:
+        return build(None)
+    b.values[b.take_over(reader)] = value = build(np.asarray(added.array, np.float32))
+    return value
+
+
+def _conv(b: Building, node: SourceNode) -> Value:
+    kernel = _kernel(b, node)
+    width = kernel.shape[-1]
+    return _with_bias(b, node, width, lambda bias: weighted.convolution(b, node, kernel, bias))
+
+
+def _depthwise(b: Building, node: SourceNode) -> Value:
+    kernel = _kernel(b, node)
+    width = int(np.prod(kernel.shape[2:]))
+    return _with_bias(b, node, width, lambda bias: weighted.depthwise(b, node, kernel, bias))
+
+
+def _conv_transpose(b: Building, node: SourceNode) -> Value:
+    sizes = b.constant(node, 0, "sizes", is_shape=True).reshape(-1)
+    if sizes.size == 4:
+        sizes = sizes[2:4] if int(node.attrs["channel_axis"]) == 1 else sizes[1:3]
+    kernel, size = _kernel(b, node), (int(sizes[0]), int(sizes[1]))
+    if any(each != 1 for each in node.ints("dilations", 1)):
+        raise NotConvertible("has dilations")
+    value = b.input(node, 2)
+    build = lambda bias: weighted.transposed(b, node, value, kernel, bias, size)  # noqa: E731
+    return _with_bias(b, node, kernel.shape[2], build)
+
+
+def _dilated(b: Building, node: SourceNode) -> Value:
+    """Build a dilated convolution, which TensorFlow writes as one between two moves of pixels.
+
+    SpaceToBatchND makes each of the interleaved sub-images one of the batch, a convolution without
+    padding follows, BatchToSpaceND interleaves them again.
+    """
+    conv = b.only_reader(node.outputs[0])
+    last = None if conv is None else b.only_reader(conv.outputs[0])
+    if (
+        conv is None
+        or last is None
+        or conv.op not in ("Conv2D", "DepthwiseConv2dNative")
+        or last.op != "BatchToSpaceND"
+        or conv.attrs["padding"] != "valid"
+        or int(conv.attrs["channel_axis"]) != 3
+    ):
+        raise NotConvertible("does not stand in front of a convolution that it dilates")
+    block = tuple(int(each) for each in b.constant(node, 1, "blocks").reshape(-1))
+    pads, crops = b.constant(node, 2, "padding"), b.constant(last, 2, "crops")
+    if len(block) != 2 or pads.shape != (2, 2) or (pads < crops).any() or crops[:, 0].any():
+        raise NotConvertible(f"its blocks are {block}, its padding {pads.tolist()}")
+    attrs = {
+        **conv.attrs,
+        "dilations": block,
+        "padding": tuple(map(tuple, (pads - crops).tolist())),
+    }
+    inputs = (node.inputs[0], *conv.inputs[1:])
+    whole = SourceNode(conv.name, conv.op, inputs, last.outputs, attrs)
+    value = _conv(b, whole) if conv.op == "Conv2D" else _depthwise(b, whole)
+    for each in (conv, last):
+        b.values.setdefault(b.take_over(each), value)
+    return value
+
+
+def _identities(b: Building, node: SourceNode) -> list[Value]:
+    return [b.input(node, place) for place in range(len(node.inputs))]
+
+
+def _erfc(b: Building, node: SourceNode) -> Value:
+    value = b.input(node, 0)
+    erf = b.op(node, keras.ops.erf, value.tensor, suffix="erf")
+    return value.replace(tensor=b.op(node, keras.ops.subtract, 1.0, erf))
+
+
+def _matmul(b: Building, node: SourceNode) -> Value:
+    first, second = b.input(node, 0), b.input(node, 1)
+    names = ("transpose_a", "adj_x"), ("transpose_b", "adj_y")
+    swap = tuple(any(node.attrs.get(name) for name in pair) for pair in names)
+    if second.array is not None and second.rank == 2 and not swap[0]:
+        kernel = np.asarray(second.array.T if swap[1] else second.array, np.float32)
+        build = lambda bias: dense(b, node, first, kernel, bias)  # noqa: E731
+        return _with_bias(b, node, kernel.shape[1], build)
+    return shapes.product(b, node, first, second, (swap[0], swap[1]))
+
+
+def _bias_add(b: Building, node: SourceNode) -> Value:
+    value, bias = b.input(node, 0), b.constant(node, 1, "bias")
+    if int(node.attrs["channel_axis"]) == 1:
+        bias = bias.reshape(-1, *[1] * (value.rank - 2))
+    return combine(b, node, [value, Value(array=bias)], "add")
+
+
+def _fused_norm(b: Building, node: SourceNode) -> Value:
+    if node.attrs.get("is_training", True):
+        raise NotConvertible(
+            "computes its statistics from the batch. Export the network for inference"
+        )
+    return _norm(b, node)
+
+
+def _norm(b: Building, node: SourceNode) -> Value:
+    value = b.input(node, 0)
+    arrays = [np.asarray(b.constant(node, place, "statistics"), np.float32).reshape(-1)
+              for place in (1, 2, 3, 4)]  # fmt: skip
+    axis = int(node.attrs.get("channel_axis", 3)) if value.rank == 4 else value.rank - 1
+    return batch_norm(b, node, value, arrays, float(node.attrs["epsilon"]), _MOMENTUM, axis)
+
+
+# --- shapes --------------------------------------------------------------------------------------
+
+
+def _with(node: SourceNode, count: int | None = None, **attrs: Any) -> SourceNode:
+    inputs = node.inputs if count is None else node.inputs[:count]
+    return SourceNode(node.name, node.op, inputs, node.outputs, {**node.attrs, **attrs})
+
+
+def _number(array: np.ndarray) -> int:
+    return int(np.asarray(array).reshape(()))
+
+
+def _concat(b: Building, node: SourceNode) -> Value:
+    place = len(node.inputs) - 1
+    axis = _number(b.constant(node, place, "axis"))
+    return shapes.concatenate(b, _with(node, place, axis=axis))
+
+
+def _split(b: Building, node: SourceNode) -> list[Value]:
+    axis = _number(b.constant(node, 0, "axis"))
+    return shapes.split(b, node, b.input(node, 1), axis, int(node.attrs["num_split"]))
+
+
+def _split_v(b: Building, node: SourceNode) -> list[Value]:
+    sizes = [int(size) for size in b.constant(node, 1, "sizes").reshape(-1)]
+    return shapes.split(b, node, b.input(node, 0), _number(b.constant(node, 2, "axis")), sizes)
+
+
+def _gather(b: Building, node: SourceNode) -> Value:
+    return shapes.gather(b, node, _number(b.constant(node, 2, "axis")) if b.has(node, 2) else 0)
+
+
+def _resize(method: str) -> Callable[[Building, SourceNode], Value]:
+    def build(b: Building, node: SourceNode) -> Value:
+        size = b.constant(node, 1, "size").reshape(-1)
+        return images.resized(b, node, (int(size[0]), int(size[1])), method)
+
+    return build
+
+
+def _einsum(b: Building, node: SourceNode) -> Value:
+    equation = str(node.attrs.get("equation"))
+    letters = equation.replace(" ", "").partition("->")
+    if not letters[2] or "." in equation:
+        raise NotConvertible(f"its equation is {equation!r}")
+    operands: list[Any] = []
+    sizes: dict[str, int] = {}
+    for place, text in enumerate(letters[0].split(",")):
+        value = b.input(node, place)
+        sizes.update(zip(text, value.shape, strict=True))
+        operands.append(
+            value.array
+            if value.array is not None
+            else b.in_order(node, value, range(value.rank), suffix=f"in{place}")[0]
+        )
+    result = b.op(node, keras.ops.einsum, equation, *operands)
+    made = {axis: sizes[letter] for axis, letter in enumerate(letters[2])}
+    return b.result(result, range(len(letters[2])), sizes=made)
+
+
+# --- constants -----------------------------------------------------------------------------------
+
+
+def _constant_concat(node: SourceNode, arrays: Arrays) -> Arrays:
+    return [np.concatenate(arrays[:-1], _number(arrays[-1]))]
+
+
+def _constant_gather(node: SourceNode, arrays: Arrays) -> Arrays:
+    axis = _number(arrays[2]) if len(arrays) > 2 else 0
+    return list(FOLDS["gather"](_with(node, axis=axis), arrays))
+
+
+def _one_hot(node: SourceNode, arrays: Arrays) -> Arrays:
+    depth = _number(arrays[1])
+    check_size((*arrays[0].shape, max(depth, 0)))
+    is_hot = arrays[0][..., None] == np.arange(depth)
+    hot = np.where(is_hot, arrays[2], arrays[3])
+    return [np.moveaxis(hot, -1, int(node.attrs.get("axis", -1)))]
+
+
+def _constant_split(node: SourceNode, arrays: Arrays) -> Arrays:
+    attrs = {"axis": _number(arrays[0]), "parts": int(node.attrs["num_split"]), "split_input": 1}
+    return list(FOLDS["split"](_with(node, **attrs), arrays))
+
+
+# TensorFlow's name -> the name in the shared tables.
+_POINTWISE = {
+    "Abs": "abs",
+    "Add": "add",
+    "AddV2": "add",
+    "Ceil": "ceil",
+    "Cos": "cos",
+    "Div": "divide",
+    "DivNoNan": "divide_no_nan",
+    "Equal": "equal",
+    "Erf": "erf",
+    "Exp": "exp",
+    "Floor": "floor",
+    "FloorDiv": "floor_divide",
+    "FloorMod": "mod",
+    "Greater": "greater",
+    "GreaterEqual": "greater_equal",
+    "Inv": "reciprocal",
+    "Less": "less",
+    "LessEqual": "less_equal",
+    "Log": "log",
+    "Log1p": "log1p",
+    "LogicalAnd": "logical_and",
+    "LogicalNot": "logical_not",
+    "LogicalOr": "logical_or",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+    "Mul": "multiply",
+    "Neg": "negative",
+    "NotEqual": "not_equal",
+    "Pow": "power",
+    "RealDiv": "divide",
+    "Reciprocal": "reciprocal",
+    "Round": "round",
+    "Rsqrt": "rsqrt",
+    "Sign": "sign",
+    "Sin": "sin",
+    "Sqrt": "sqrt",
+    "Square": "square",
+    "Sub": "subtract",
+}
+_HANDED_ON = "CheckNumerics EnsureShape Identity PreventGradient Snapshot StopGradient".split()
+_REDUCED = {"All": "all", "Any": "any", "Max": "max", "Mean": "mean", "Min": "min", "Prod": "prod",
+            "Sum": "sum"}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{
+        name: pointwise.unary(shared)
+        for name, shared in _POINTWISE.items()
+        if shared in pointwise.UNARY
+    },
+    **{
+        name: pointwise.binary(shared)
+        for name, shared in _POINTWISE.items()
+        if shared in pointwise.BINARY
+    },
+    **dict.fromkeys(_HANDED_ON, pointwise.same),
+    **{name: shapes.reduced(kind) for name, kind in _REDUCED.items()},
+    **{
+        name.capitalize(): activations.plain(name)
+        for name in ("elu", "relu", "relu6", "selu", "sigmoid", "softplus", "softsign", "tanh")
+    },
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _fused_norm),
+    **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "MatMul"), _matmul),
+    "AddN": pointwise.add_all,
+    "ArgMax": shapes.best(keras.ops.argmax),
+    "ArgMin": shapes.best(keras.ops.argmin),
+    "AvgPool": lambda b, node: weighted.pool(b, node, "mean"),
+    BATCH_NORM: _norm,
+    "BiasAdd": _bias_add,
+    "BroadcastTo": shapes.broadcast,
+    "Cast": pointwise.cast,
+    "ClipByValue": pointwise.clip,
+    "ConcatV2": _concat,
+    "Conv2D": _conv,
+    "Conv2DBackpropInput": _conv_transpose,
+    "DepthToSpace": images.depth_to_space,
+    "DepthwiseConv2dNative": _depthwise,
+    "Einsum": _einsum,
+    "Erfc": _erfc,
+    "ExpandDims": shapes.expand,
+    "Gather": _gather,
+    "GatherV2": _gather,
+    "IdentityN": _identities,
+    "LeakyRelu": activations.leaky_relu,
+    "LogSoftmax": activations.log_softmax,
+    "MaxPool": lambda b, node: weighted.pool(b, node, "max"),
+    "MirrorPad": shapes.pad,
+    "Pack": shapes.pack,
+    "Pad": shapes.pad,
+    "PadV2": shapes.pad,
+    "Rank": shapes.rank_of,
+    "Reshape": shapes.reshape,
+    "ResizeBilinear": _resize("bilinear"),
+    "ResizeNearestNeighbor": _resize("nearest"),
+    "ReverseV2": shapes.reverse,
+    "Select": pointwise.where,
+    "SelectV2": pointwise.where,
+    "Shape": shapes.shape_of,
+    "Slice": shapes.slice_of,
+    "Softmax": activations.softmax,
+    "SpaceToBatchND": _dilated,
+    "SpaceToDepth": images.space_to_depth,
+    "Split": _split,
+    "SplitV": _split_v,
+    "SquaredDifference": pointwise.squared_difference,
+    "Squeeze": shapes.squeeze,
+    "StridedSlice": shapes.strided_slice,
+    "Tile": shapes.tile,
+    "Transpose": shapes.transpose,
+    "Unpack": shapes.unpack,
+}
+_FOLDED = {
+    **_POINTWISE,
+    **dict.fromkeys(_HANDED_ON, "same"),
+    **_REDUCED,
+    "BroadcastTo": "broadcast",
+    "Cast": "cast",
+    "ExpandDims": "expand",
+    "Fill": "fill",
+    "MirrorPad": "pad",
+    "Pack": "pack",
+    "Pad": "pad",
+    "PadV2": "pad",
+    "PlaceholderWithDefault": "same",
+    "Range": "range",
+    "Rank": "rank",
+    "Reshape": "reshape",
+    "ReverseV2": "reverse",
+    "Select": "where",
+    "SelectV2": "where",
+    "Shape": "shape",
+    "Slice": "slice",
+    "SquaredDifference": "squared_difference",
+    "Squeeze": "squeeze",
+    "StridedSlice": "strided",
+    "Tile": "tile",
+    "Transpose": "transpose",
+    "Unpack": "unpack",
+}
+FOLDING: dict[str, Fold] = {
+    **{name: FOLDS[shared] for name, shared in _FOLDED.items() if shared in FOLDS},
+    "ConcatV2": _constant_concat,
+    "Gather": _constant_gather,
+    "GatherV2": _constant_gather,
+    "IdentityN": lambda node, arrays: arrays,
+    "OneHot": _one_hot,
+    "OnesLike": one(np.ones_like),
+    "Split": _constant_split,
+    "ZerosLike": one(np.zeros_like),
+}
+"""What is worked out where all that an operation reads is constant."""
+
+
+def operators(is_channels_first: bool) -> Operators:
+    """Give the tables for a network.
+
+    Args:
+        is_channels_first: whether its images have their channels in front (NCHW).
+    """
+    spatial = IMAGES if is_channels_first else frozenset()
+    return Operators(functions=_FUNCTIONS, folds=FOLDING, spatial=spatial, passing=PASSING)

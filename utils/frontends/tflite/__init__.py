@@ -1,0 +1,1 @@
+"""Float `.tflite` files as Keras networks."""
