@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo test test-distributed check lint types doctest bench bench-peers docs format lock clean test-faults
+.PHONY: help install demo test test-distributed check lint types doctest bench bench-peers docs format lock clean test-faults test-torch
 
 help:
 	@echo "make install fetch what Flowpress needs into .venv; the others do so as well"
@@ -13,6 +13,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make test-distributed  build and install Horovod, run the tests of several workers"
 	@echo "make test-faults  wrong calls, hostile files, kills, full disks; the long form is a bench"
+	@echo "make test-torch  fetch PyTorch (CPU) too and run the tests that need it"
 	@echo "make check   lint, types, doctests, tests (what CI runs)"
 	@echo "make bench   measure everything (hours); TOPIC=graph measures one table"
 	@echo "make bench-peers  measure the peer in an environment of its own; ROWS='--budgets=0.5'"
@@ -49,6 +50,13 @@ test-distributed: $(VENV)/installed
 test-faults: $(VENV)/installed
 	$(PY) -m pytest tests/benchmarks/faults tests/utils/ownership_test.py tests/utils/output_test.py \
 	  tests/utils/keras_loading_test.py tests/utils/archives_test.py tests/utils/atomic_test.py
+# PyTorch is fetched only for this: Flowpress reads and writes its networks, but runs without it.
+$(VENV)/installed-torch: $(VENV)/installed
+	@$(PIP) -c requirements.lock --extra-index-url https://download.pytorch.org/whl/cpu '.[torch]'
+	@touch $@
+
+test-torch: $(VENV)/installed-torch
+	$(PY) -m pytest tests/utils/frontends/torch $(wildcard tests/utils/reconstructors)
 
 check: lint types doctest test
 
