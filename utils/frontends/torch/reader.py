@@ -114,7 +114,11 @@ def _made(user: Any, file: str, name: str) -> torch.nn.Module:
     made = getattr(user, name)
     if not isinstance(made, torch.nn.Module):
         try:
-            made = made()
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(
+                    0
+                )  # a module without a state dict has the same weights every time
+                made = made()
         except Exception as error:  # the user's code
             raise InputError(f"{file}: {name}() failed: {explanation(error)}") from error
     if not isinstance(made, torch.nn.Module):
