@@ -13,24 +13,10 @@ import numpy as np
 
 from utils.errors import InputError
 from utils.graph import Graph
+from utils.reconstructors.needs import require_torch
 from utils.reconstructors.ops import REFUSED, TABLE
 from utils.reconstructors.rebuilding import Rebuilding
 from utils.reconstructors.torch_steps import TorchTarget
-
-EXTRA = "torch"
-
-
-def require_torch() -> None:
-    """Refuse where PyTorch is missing.
-
-    Raises:
-        InputError: naming the extra.
-    """
-    if importlib.util.find_spec("torch") is None:
-        raise InputError(
-            "a network for PyTorch needs the package torch, which is not installed. Install the "
-            f"extra `{EXTRA}`: pip install '.[{EXTRA}]'."
-        )
 
 
 def torch_module(graph: Graph, *, channels_last: bool = False) -> tuple[str, bytes]:
