@@ -17,6 +17,7 @@ HELPERS = {
     "convnet_at_fmnist": "nets.convnet_at_fmnist:ModelHelper",
     "dscnn_at_fsdd": "nets.dscnn_at_fsdd:ModelHelper",
     "gru_at_fsdd": "nets.gru_at_fsdd:ModelHelper",
+    "imported": "nets.imported:ModelHelper",
     "lenet5_at_mnist": "nets.lenet5_at_mnist:ModelHelper",
     "lenet300_at_mnist": "nets.lenet300_at_mnist:ModelHelper",
     "lenet_at_cifar10": "nets.lenet_at_cifar10:ModelHelper",

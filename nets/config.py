@@ -43,6 +43,11 @@ class HelperConfig:
     )
     data: DataConfig = group(DataConfig)
 
+    @property
+    def weights_file(self) -> str | None:
+        """The file whose weights the helper's network has already; None where it is built here."""
+        return None
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KerasModelConfig(HelperConfig):
@@ -54,15 +59,9 @@ class KerasModelConfig(HelperConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NetworkOnDataConfig(KerasModelConfig):
-    """The same for the file of a network and data that lie somewhere, with what reads them."""
+class GivenDataConfig(KerasModelConfig):
+    """The same for data that lie somewhere, with what reads them."""
 
-    model: str | None = flag(
-        None,
-        "The trained network, .keras or .h5; --data says on what. Without --learner its channels "
-        "are cut, or what --budget speaks of.",
-        path=True,
-    )
     data_source: str | None = flag(
         None,
         "The data: a folder with a sub-folder of images per class (or train/ and val/ with such), "
@@ -85,3 +84,40 @@ class NetworkOnDataConfig(KerasModelConfig):
         0.01, "Initial learning rate of full-prec.", lower=0.0, lower_open=True
     )
     batch_size_norm: float = flag(64.0, "Batch size for `lrn_rate_init`.", lower=1.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkOnDataConfig(GivenDataConfig):
+    """The same for the file of a network and data that lie somewhere."""
+
+    model: str | None = flag(
+        None,
+        "The trained network: .keras, .h5, .onnx, .tflite, .pb, a SavedModel's folder, MXNet's "
+        "-symbol.json, a PyTorch module as net.py:make_net; --data says on what. Without --learner "
+        "its channels are cut, or what --budget speaks of.",
+        path=True,
+    )
+    weights: str | None = flag(None, "PyTorch: the state dict of the module.", path=True)
+    input_shape: str | None = flag(
+        None, "Sizes that the network's file leaves open, batch included, e.g. 1,3,224,224."
+    )
+
+    @property
+    def weights_file(self) -> str | None:
+        """The network's own file."""
+        return self.model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportedConfig(GivenDataConfig):
+    """The same for a graph in two files, as `tools/conversion/compile_model.py` writes it."""
+
+    graph: str | None = flag(
+        None, "The network's description: IR_for_reconstruct_graph.json.", path=True
+    )
+    params: str | None = flag(None, "Its arrays: IR_for_reconstruct_params.npz.", path=True)
+
+    @property
+    def weights_file(self) -> str | None:
+        """The graph's arrays."""
+        return self.params

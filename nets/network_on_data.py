@@ -18,7 +18,7 @@ from datasets.user_data.batches import Feed
 from datasets.user_data.fit import fitting_shape
 from datasets.user_data.parts import GivenData, Part, UserData
 from nets.abstract_model_helper import AbstractModelHelper
-from nets.config import NetworkOnDataConfig
+from nets.config import GivenDataConfig, NetworkOnDataConfig
 from nets.input_scale import (
     COLOR_SCALES,
     RAW,
@@ -77,10 +77,28 @@ class ModelHelper(AbstractModelHelper):
     @functools.cached_property
     def _network(self) -> keras.Model:
         _ = self._data  # a .py file may register layers that the network has
-        from utils.files import load_keras_model
         from utils.graph.keras_reading import functional_model
 
-        return functional_model(load_keras_model(str(self.config.model), self.allow_unsafe))
+        return functional_model(self._load())
+
+    def _load(self) -> keras.Model:
+        """Load the network's file."""
+        from utils.frontends.loading import load_network
+
+        model, found = load_network(
+            str(self.config.model),
+            input_shape=self.config.input_shape,
+            weights=self.config.weights,
+            allow_unsafe=self.allow_unsafe,
+        )
+        for note in found:
+            notes.print(f"note: {note}", markup=False)
+        return model
+
+    @property
+    def _file(self) -> Path:
+        """The file that the network is named after."""
+        return Path(str(self.config.weights_file))
 
     @functools.cached_property
     def _ready(self) -> _Ready | None:
@@ -88,7 +106,7 @@ class ModelHelper(AbstractModelHelper):
         if isinstance(self._data, GivenData):
             return None
         ready = _Ready(self._network, self._data, self.config, self.seed, self.allow_unsafe)
-        for line in ready.words(Path(str(self.config.model)).name):
+        for line in ready.words(self._file.name):
             notes.print(f"note: {line}", markup=False)
         return ready
 
@@ -109,9 +127,7 @@ class ModelHelper(AbstractModelHelper):
         helper = KerasModelHelper(network, *splits, self.config, self.seed)
         if ready is None:
             line = _first_batch(helper, network)
-            notes.print(
-                f"note: {Path(str(self.config.model)).name} on {data.name}: {line}", markup=False
-            )
+            notes.print(f"note: {self._file.name} on {data.name}: {line}", markup=False)
         return helper
 
     # --- data ---------------------------------------------------------------------------------
@@ -203,7 +219,7 @@ class ModelHelper(AbstractModelHelper):
     @property
     def model_name(self) -> str:
         """The file's name."""
-        return Path(str(self.config.model)).stem
+        return self._file.stem
 
     @property
     def dataset_name(self) -> str:
@@ -243,7 +259,7 @@ class _Ready:
         self,
         network: keras.Model,
         data: UserData,
-        config: NetworkOnDataConfig,
+        config: GivenDataConfig,
         seed: int,
         allow_unsafe: bool,
     ) -> None:

@@ -25,12 +25,14 @@ from utils.files import (
     load_keras_model,
     load_npz,
 )
+from utils.frontends import check_network_path, framework_of
 
 if TYPE_CHECKING:
     import keras
 
 Translate = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 _ENDINGS = (*NETWORK_ENDINGS, ".npz")  # `.h5` is the end of `.weights.h5` too
+_STATE_DICTS = (".pt", ".pth", ".th")  # PyTorch's weights without their network
 _NOT_THE_NETWORK = ("optimizer/", "metrics/")  # in the weights of a whole `.keras` file
 
 
@@ -43,9 +45,14 @@ def check_pretrained_path(path: str | Path) -> None:
     Raises:
         InputError: if it has another ending or does not exist.
     """
-    if not str(path).endswith(_ENDINGS):
+    name = str(path)
+    if not name.endswith((*_ENDINGS, *_STATE_DICTS)) and framework_of(name) is not None:
+        check_network_path("pretrained_path", name)
+        return
+    if not name.endswith(_ENDINGS):
         raise InputError(
-            f"`pretrained_path` must end in {', '.join(_ENDINGS)}. Received: {str(path)!r}."
+            f"`pretrained_path` must end in {', '.join(_ENDINGS)}. Received: {name!r}. Networks of "
+            "other frameworks are taken too (.onnx, .tflite, .pb)."
         )
     if not Path(path).is_file():
         raise InputError(f"`pretrained_path`: there is no file {str(path)!r}.")
@@ -59,7 +66,8 @@ def load_pretrained(
     Args:
         model: the network; unchanged if the file is refused.
         path: a `.keras`, `.fpq`, `.h5`, `.weights.h5` or `.npz` file; `.h5` of Keras 2 as well, a
-            whole network or its weights.
+            whole network or its weights; a network of another framework, whose weights fit in
+            their order.
         translate: turns the arrays of a `.npz` into arrays by variable path
             (`AbstractModelHelper.npz_to_weights`).
         allow_unsafe: also read a file that contains Python code.
@@ -72,6 +80,11 @@ def load_pretrained(
     name = str(path)
     if name.endswith(".npz"):
         _assign(model, _translated(load_npz(name), translate, name), name)
+        return
+    if not name.endswith(_ENDINGS):
+        from utils.frontends.loading import load_network
+
+        _assign(model, _aligned(load_network(name)[0], model), name)
         return
     from utils import own_objects
     from utils.hdf5 import is_hdf5

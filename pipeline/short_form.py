@@ -5,9 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 import learners
+import nets
 from learners.budget import parse_budget
+from utils import flags
 from utils.errors import InputError
 from utils.files import NETWORK_ENDINGS
+from utils.frontends import check_network_path
 
 PEEKED = (
     "learner",
@@ -24,8 +27,13 @@ PEEKED = (
 
 
 def is_short_form(chosen: Mapping[str, str | None]) -> bool:
-    """Whether a command names a network's file or data, not a helper."""
-    return chosen["model"] is not None or chosen["data"] is not None
+    """Whether a command names a network's file or data, not a helper; some helpers take data."""
+    if chosen["model"] is not None or chosen["data"] is None:
+        return chosen["model"] is not None
+    helper = chosen["model_helper"]
+    return helper is None or "data" not in {
+        spec.name for spec in flags.describe(nets.load_helper_class(helper).config_class)
+    }
 
 
 def expanded(argv: Sequence[str], chosen: Mapping[str, str | None]) -> list[str]:
@@ -83,14 +91,10 @@ def learner_for(budget: str | None) -> str:
 
 
 def _check_network(model: str) -> None:
-    path = pathlib.Path(model)
-    if not path.is_file():
+    if not model.endswith(NETWORK_ENDINGS):
+        check_network_path("model", model)
+    elif not pathlib.Path(model).is_file():
         raise InputError(f"`model`: there is no file {model!r}. Give a trained network, .keras.")
-    if path.suffix not in NETWORK_ENDINGS:
-        raise InputError(
-            f"`model` must end in {', '.join(NETWORK_ENDINGS)}. Received: {model!r}. Save it with "
-            "model.save('net.keras')."
-        )
 
 
 def _folder(model: str, budget: str | None) -> str:

@@ -25,7 +25,7 @@ from utils.command import notes, out
 from utils.errors import InputError
 from utils.export.exporters import EXPORTERS
 from utils.export.files import array_paths, exported_path
-from utils.files import holds_network, load_keras_model, save_keras_model
+from utils.files import NETWORK_ENDINGS, holds_network, load_keras_model, save_keras_model
 from utils.graph import capability_report, copy_network, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.report import Report, print_summary
@@ -74,12 +74,21 @@ def initial_network(plan: Plan, helper: AbstractModelHelper) -> keras.Model:
     """Build the helper's network, with the weights of the plan's starting file if it has one."""
     seed(plan.run.seed)
     model = build_network(helper)
-    if plan.initial_path is None:
+    if plan.initial_path is None or _is_its_own(plan.initial_path, helper):
         return model
     load_pretrained(
         model, plan.initial_path, helper.npz_to_weights, allow_unsafe=plan.run.allow_unsafe
     )
     return model
+
+
+def _is_its_own(path: pathlib.Path, helper: AbstractModelHelper) -> bool:
+    """Whether a helper's network was read from a file, whose weights it has, then.
+
+    A Keras file is read again: the classes that it is made of are remembered.
+    """
+    own = helper.config.weights_file
+    return own is not None and path == pathlib.Path(own) and path.suffix not in NETWORK_ENDINGS
 
 
 def compress(
@@ -286,7 +295,9 @@ def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
             f"--exec_mode=eval scores a saved network: none at {path}. Train first, or give "
             "--pretrained_path."
         )
-    if holds_network(path):  # of any shape: a pruned network is not the helper's own
+    if _is_its_own(path, helper):
+        model = build_network(helper)
+    elif holds_network(path):  # of any shape: a pruned network is not the helper's own
         model = load_keras_model(path, allow_unsafe=plan.run.allow_unsafe)
     else:
         model = build_network(helper)

@@ -121,9 +121,7 @@ def _run(words: Sequence[str], parsed: Parsed) -> None:
     out.print(f"{folder}: {len(graph.nodes)} nodes, {len(fused.nodes)} fused.", markup=False)
 
 
-def reader_options(
-    framework: str, config: CompileConfig, more: Sequence[str]
-) -> dict[str, Any]:
+def reader_options(framework: str, config: CompileConfig, more: Sequence[str]) -> dict[str, Any]:
     """Gather what a framework's reader takes beside the model.
 
     Args:
@@ -183,8 +181,8 @@ def _compare(
         run = source_run(framework, model, **options)
         if run is None:
             notes.print(
-                f"note: not compared with {framework}, which is not installed; give --input_npy and "
-                "--result_npy to compare with its results.",
+                f"note: not compared with {framework}, which is not installed. Compare with its "
+                "results by --input_npy and --result_npy.",
                 markup=False,
             )
             wanted, against = parity.outputs(converted, inputs), "the converted network"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import os
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -103,13 +105,45 @@ def find_frontend(framework: str) -> Frontend:
 
 
 def framework_of(path: str) -> str | None:
-    """Which framework's a file is, by its ending; None if no front end reads such files.
+    """Which framework's a network is, by its name; None if no front end reads such files.
+
+    A folder with a `saved_model.pb` is TensorFlow's, `file.py:name` a PyTorch module.
 
     Example:
-        >>> framework_of("net.onnx"), framework_of("net.txt")
-        ('onnx', None)
+        >>> framework_of("net.onnx"), framework_of("nets.py:make_net"), framework_of("net.txt")
+        ('onnx', 'torch', None)
     """
+    if re.search(r"\.py:\w+$", path):
+        return "torch"
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+        return "tensorflow"
     for name, frontend in FRONTENDS.items():
         if path.lower().endswith(frontend.suffixes):
             return name
     return None
+
+
+def check_network_path(flag: str, path: str) -> str:
+    """Refuse what no front end reads, before any framework is imported.
+
+    Args:
+        flag: its name, for messages.
+        path: its value.
+
+    Returns:
+        The framework.
+
+    Raises:
+        InputError: if the ending is unknown or there is no such file.
+    """
+    framework = framework_of(path)
+    if framework is None:
+        endings = [ending for frontend in FRONTENDS.values() for ending in frontend.suffixes]
+        raise InputError(
+            f"`{flag}` must end in {', '.join(endings)}, be the folder of a SavedModel, or name a "
+            f"PyTorch module as net.py:make_net. Received: {path!r}."
+        )
+    file = path.rpartition(":")[0] if framework == "torch" and ".py:" in path else path
+    if not os.path.exists(file):
+        raise InputError(f"`{flag}`: there is no file {file!r}. Give a trained network.")
+    return framework

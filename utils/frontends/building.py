@@ -18,7 +18,7 @@ import numpy as np
 from utils.errors import InputError
 from utils.frontends import layout as axes
 from utils.frontends.convert import Converted
-from utils.frontends.layout import Axis, Layout
+from utils.frontends.layout import Atom, Axis, Layout
 from utils.frontends.source import (
     ConversionError,
     NotConvertible,
@@ -261,24 +261,23 @@ class Building:
         Raises:
             NotConvertible: if the size of an axis other than the batch is open and not given.
         """
-        shape, free = [0] * len(order), [False] * len(order)
+        source: list[Axis] = [()] * len(order)
         for place, axis in enumerate(order):
             size = tensor.shape[place]
-            free[axis] = size is None
-            shape[axis] = self._open_size(axis, sizes, like) if size is None else size
-        return Value(
-            tensor=tensor,
-            layout=axes.new_layout(shape, free, order),
-            nonnegative=nonnegative,
-        )
+            if size is None:
+                source[axis] = self._open_axis(axis, sizes, like)
+            elif size != 1:
+                source[axis] = (Atom(size),)
+        layout = Layout(tuple(source), tuple(source[axis] for axis in order))
+        return Value(tensor=tensor, layout=layout, nonnegative=nonnegative)
 
-    def _open_size(self, axis: int, sizes: Mapping[int, int] | None, like: Layout | None) -> int:
+    def _open_axis(self, axis: int, sizes: Mapping[int, int] | None, like: Layout | None) -> Axis:
         if sizes and axis in sizes:
-            return sizes[axis]
+            return (Atom(sizes[axis], free=True),)
         if like is not None and axis < len(like.source) and axes.is_free(like.source[axis]):
-            return axes.axis_size(like.source[axis])
+            return like.source[axis]
         if axis == 0:
-            return self.batch_size
+            return (Atom(self.batch_size, free=True),)
         raise NotConvertible(f"makes an axis {axis} of a size that is open. {OPEN_SIZES}")
 
     @property
@@ -311,12 +310,24 @@ class Building:
             pieces = (pieces[0][:1], pieces[0][1:], *pieces[1:])  # the batch stays on its own axis
         present = tuple(sorted(pieces, key=lambda piece: axes.flat(built).index(piece[0])))
         if len(pieces) > 1 and pieces != present:
+            if groups[:-1] == built[:-1] and set(groups[-1]) == set(built[-1]):
+                return self._picked(node, tensor, built[-1], groups[-1], suffix)
             if len(built) == len(groups) and set(built) == set(groups):
                 return self._permuted(node, tensor, built, groups, suffix)
             tensor = self._regrouped(node, tensor, built, present, suffix)
             tensor = self._permuted(node, tensor, present, pieces, suffix)
             built = pieces
         return self._regrouped(node, tensor, built, groups, suffix)
+
+    def _picked(
+        self, node: SourceNode, tensor: Any, present: Axis, wanted: Axis, suffix: str
+    ) -> Any:
+        """Reorder the last axis alone, as a channel shuffle does."""
+        places = np.arange(axes.axis_size(present), dtype=np.int32)
+        places = places.reshape([atom.size for atom in present])
+        places = places.transpose([present.index(atom) for atom in wanted]).ravel()
+        suffix = f"{suffix}_shuffle".lstrip("_")
+        return self.op(node, keras.ops.take, tensor, places, axis=-1, suffix=suffix)
 
     def _permuted(
         self,

@@ -185,25 +185,27 @@ def reshaped(layout: Layout, target: Sequence[int]) -> Layout | None:
         return None
     waiting = list(flat(layout.source))
     splits: dict[Atom, Axis] = {}
-    source = []
+    source: list[Axis] = []
     for size in target:
-        axis = _take(waiting, size, splits)
+        axis = _take(waiting, size, splits, is_first=not source)
         if axis is None:
             return None
         source.append(axis)
-    if any(atom.size != 1 for atom in waiting):
+    if waiting:  # a free atom that counts as 1
         return None
-    if waiting and not source:
-        return None
-    if waiting:  # free atoms that count as 1
-        source[-1] = (*source[-1], *waiting)
     return Layout(tuple(source), _split(layout.built, splits))
 
 
-def _take(waiting: list[Atom], size: int, splits: dict[Atom, Axis]) -> Axis | None:
-    """Take the atoms of an axis of `size` from the front, cutting the last one if it is too big."""
+def _take(waiting: list[Atom], size: int, splits: dict[Atom, Axis], is_first: bool) -> Axis | None:
+    """Take the atoms of an axis of `size` from the front, cutting the last one if it is too big.
+
+    A free batch that the source counts as 1 goes to an axis of size 1, or to the first axis;
+    anywhere else it could belong to either neighbor.
+    """
     taken: list[Atom] = []
-    if waiting and waiting[0].size == 1:  # a free batch that the source counts as 1
+    if waiting and waiting[0].size == 1:
+        if size != 1 and not is_first:
+            return None
         taken.append(waiting.pop(0))
     left = size
     while left > 1:

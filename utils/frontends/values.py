@@ -22,6 +22,7 @@ class Value:
         other: of a constant worked out from sizes that are known only when the network runs, what
             it would be with other stand-ins for them; None if it does not depend on any.
         nonnegative: whether nothing in it can be below zero.
+        parts: of a sequence of tensors, and then nothing else: its elements.
     """
 
     array: np.ndarray | None = None
@@ -29,6 +30,7 @@ class Value:
     layout: Layout | None = None
     other: np.ndarray | None = None
     nonnegative: bool = False
+    parts: tuple[Value, ...] = ()
 
     @property
     def is_constant(self) -> bool:

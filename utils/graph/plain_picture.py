@@ -68,15 +68,15 @@ def positions(graph: Graph) -> Mapping[str, tuple[int, int]]:
         graph: the network.
 
     Returns:
-        Column and row by node; a node is below all that it reads, in the column of the first of
-        them where that is free.
+        Column and row by node; a node is below all that it reads, in the leftmost of their
+        columns where that is free.
     """
     found: dict[str, tuple[int, int]] = {}
     taken: dict[int, set[int]] = {}
     for node in graph.nodes:
         above = [found[ref.node] for ref in node.inputs]
         row = max((place[1] for place in above), default=-1) + 1
-        column = above[0][0] if above else 0
+        column = min((place[0] for place in above), default=0)
         used = taken.setdefault(row, set())
         while column in used:
             column += 1

@@ -9,52 +9,46 @@ import keras
 import numpy as np
 
 from utils.frontends.building import Building
+from utils.frontends.nhwc.views import back, first
+from utils.frontends.parts import pointwise
 from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
 
-_NONNEGATIVE = frozenset({"relu", "relu6", "sigmoid"})
-_LAYERS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "relu": (keras.layers.ReLU, {}),
-    "relu6": (keras.layers.ReLU, {"max_value": 6.0}),
-    **{
-        name: (keras.layers.Activation, {"activation": keras_name})
-        for name, keras_name in (
-            ("tanh", "tanh"),
-            ("sigmoid", "sigmoid"),
-            ("hard_swish", "hard_silu"),
-            ("elu", "elu"),
-            ("selu", "selu"),
-            ("softplus", "softplus"),
-            ("softsign", "softsign"),
-        )
-    },
+_INTERVALS = {
+    "relu": (0.0, np.inf),
+    "relu6": (0.0, 6.0),
+    "relu_0_to_1": (0.0, 1.0),
+    "relu_n1_to_1": (-1.0, 1.0),
+}
+_NAMED = {
+    "elu": "elu",
+    "hard_swish": "hard_silu",
+    "selu": "selu",
+    "sigmoid": "sigmoid",
+    "softplus": "softplus",
+    "softsign": "softsign",
+    "tanh": "tanh",
 }
 
 
 def activated(b: Building, node: SourceNode, value: Value) -> Value:
     """Apply what the source has fused into an operator: its `activation`, if any."""
     name = node.attrs.get("activation")
-    if name is None:
-        return value
-    return activation(b, node, value, str(name), suffix=str(name))
+    return value if name is None else activation(b, node, value, str(name))
 
 
-def activation(b: Building, node: SourceNode, value: Value, name: str, suffix: str = "") -> Value:
+def activation(b: Building, node: SourceNode, value: Value, name: str) -> Value:
     """Apply an activation that treats each value alone.
 
     Raises:
         NotConvertible: if it is another one.
     """
-    if name == "relu_n1_to_1":
-        tensor = b.op(node, keras.ops.clip, value.tensor, -1.0, 1.0, suffix=suffix)
-    elif name == "relu_0_to_1":
-        tensor = b.layer(node, keras.layers.ReLU, value.tensor, max_value=1.0, suffix=suffix)
-    elif name in _LAYERS:
-        layer, settings = _LAYERS[name]
-        tensor = b.layer(node, layer, value.tensor, suffix=suffix, **settings)
-    else:
-        raise NotConvertible(f"its activation {name} has no Keras counterpart")
-    return value.replace(tensor=tensor, nonnegative=name in _NONNEGATIVE)
+    if name in _INTERVALS:
+        return pointwise.clip(b, node, value, *_INTERVALS[name])
+    if name in _NAMED:
+        settings: dict[str, Any] = {"activation": _NAMED[name]}
+        return pointwise.activation(b, node, value, keras.layers.Activation, **settings)
+    raise NotConvertible(f"its activation {name} has no Keras counterpart")
 
 
 def plain(name: str) -> Callable[[Building, SourceNode], Value]:
@@ -64,50 +58,38 @@ def plain(name: str) -> Callable[[Building, SourceNode], Value]:
 
 def leaky_relu(b: Building, node: SourceNode) -> Value:
     """Build x for x > 0, else `alpha` x."""
-    value = b.input(node, 0)
     slope = float(node.attrs.get("alpha", 0.2))
-    tensor = b.layer(node, keras.layers.LeakyReLU, value.tensor, negative_slope=slope)
-    return value.replace(tensor=tensor, nonnegative=False)
+    value = b.input(node, 0)
+    return pointwise.activation(b, node, value, keras.layers.LeakyReLU, negative_slope=slope)
 
 
 def gelu(b: Building, node: SourceNode) -> Value:
     """Build the Gaussian error linear unit."""
-    value = b.input(node, 0)
     approximate = bool(node.attrs.get("approximate", False))
-    return value.replace(tensor=b.op(node, keras.ops.gelu, value.tensor, approximate))
+    return pointwise.unary(b, node, b.input(node, 0), keras.ops.gelu, approximate)
 
 
 def prelu(b: Building, node: SourceNode) -> Value:
     """Build x for x > 0, else a learned slope times x; slopes are shared where the source does."""
     value = b.input(node, 0)
     slopes = np.asarray(b.constant(node, 1, "slopes"), np.float32)
-    tensor, order = b.in_order(node, value)
-    if order[0] != 0 or slopes.ndim > value.rank:
+    if slopes.ndim > value.rank:
         raise NotConvertible(f"its slopes have the shape {slopes.shape}")
     slopes = slopes.reshape((1,) * (value.rank - slopes.ndim) + slopes.shape)
-    slopes = slopes.transpose(order)[0]
-    shared = [axis + 1 for axis, size in enumerate(slopes.shape) if size == 1]
-    shared = [axis for axis in shared if tensor.shape[axis] != 1]
-    result = b.layer(
-        node, keras.layers.PReLU, tensor, shared_axes=shared or None, weights=[slopes]
-    )
-    return b.result(result, order, like=value.layout)
+    if value.rank > 2:
+        slopes = np.moveaxis(slopes, -1, 1)
+    return back(b, node, pointwise.prelu(b, node, first(b, node, value), slopes))
 
 
 def softmax(b: Building, node: SourceNode) -> Value:
     """Build a softmax over the last axis, of `beta` times the values."""
-    return _over_last(b, node, "softmax", float(node.attrs.get("beta", 1.0)))
+    value, beta = b.input(node, 0), float(node.attrs.get("beta", 1.0))
+    if beta != 1.0:
+        value = pointwise.unary(b, node, value, keras.ops.multiply, beta)
+    return pointwise.softmax(b, node, value, [value.rank - 1])
 
 
 def log_softmax(b: Building, node: SourceNode) -> Value:
     """Build the logarithm of a softmax over the last axis."""
-    return _over_last(b, node, "log_softmax", 1.0)
-
-
-def _over_last(b: Building, node: SourceNode, name: str, beta: float) -> Value:
     value = b.input(node, 0)
-    tensor, order = b.channels_last(node, value, value.rank - 1)
-    if beta != 1.0:
-        tensor = b.op(node, keras.ops.multiply, tensor, beta, suffix="beta")
-    result = b.layer(node, keras.layers.Activation, tensor, activation=name)
-    return b.result(result, order, like=value.layout)
+    return pointwise.softmax(b, node, value, [value.rank - 1], is_log=True)

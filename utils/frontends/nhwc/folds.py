@@ -78,7 +78,7 @@ def _range(node: SourceNode, arrays: Arrays) -> Arrays:
     if step == 0:
         raise NotConvertible("counts in steps of 0")
     check_size((max(int((stop - start) / step), 0),))
-    return [np.arange(start, stop, step, arrays[0].dtype)]
+    return [np.arange(start, stop, step).astype(arrays[0].dtype)]
 
 
 def _fill(node: SourceNode, arrays: Arrays) -> Arrays:

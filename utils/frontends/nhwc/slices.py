@@ -1,4 +1,4 @@
-"""Strided slices as TensorFlow writes them: begin, end, strides, and a bit per entry in five masks."""
+"""Strided slices as TensorFlow writes them: begin, end, strides, five masks with a bit for each."""
 
 from __future__ import annotations
 

@@ -50,7 +50,15 @@ def conv(build: Building, node: SourceNode) -> Value:
     value, kernel = build.input(node, 0), build.constant(node, 1, "kernel")
     windows = _windows(node, value, kernel.shape[2:])
     groups = int(node.attrs.get("group", 1))
-    return convolution(build, node, value, windows, kernel, _bias(build, node, 2), groups)
+    bias = _bias(build, node, 2)
+    if bias is not None and not bias.any() and _is_normalized(build, node):
+        bias = None  # exporters write one of zeros where the module has none
+    return convolution(build, node, value, windows, kernel, bias, groups)
+
+
+def _is_normalized(build: Building, node: SourceNode) -> bool:
+    reader = build.only_reader(node.outputs[0])
+    return reader is not None and reader.op == "BatchNormalization"
 
 
 def conv_transpose(build: Building, node: SourceNode) -> Value:

@@ -155,7 +155,11 @@ def cast_like(build: Building, node: SourceNode) -> Value:
     """`CastLike`."""
     like = build.input(node, 1)
     name = like.array.dtype.name if like.array is not None else like.tensor.dtype
-    return _as_type(build, node, build.input(node, 0), {"int64": "int32"}.get(name, name))
+    value = build.input(node, 0)
+    if value.array is not None:
+        other = None if value.other is None else value.other.astype(name)
+        return Value(array=value.array.astype(name), other=other)
+    return _as_type(build, node, value, {"int64": "int32"}.get(name, name))
 
 
 def power(build: Building, node: SourceNode) -> Value:

@@ -16,6 +16,7 @@ from utils.frontends.parts import moving, pointwise, resizing
 from utils.frontends.source import NotConvertible, SourceNetwork, SourceNode
 from utils.frontends.values import Value
 
+_BROADCASTING = frozenset(("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Where"))
 _OTHER = 7919  # what stand-ins are changed by to see what depends on them
 
 
@@ -157,6 +158,40 @@ def split(build: Building, node: SourceNode) -> list[Value]:
     return moving.split(build, node, value, sizes, axis)
 
 
+def split_to_sequence(build: Building, node: SourceNode) -> Value:
+    """`SplitToSequence`: by sizes, or into pieces of one size, whose axis may stay."""
+    value = build.input(node, 0)
+    axis = int(node.attrs.get("axis", 0)) % value.rank
+    given = build.constant(node, 1, "sizes") if build.has(node, 1) else np.array(1)
+    sizes = [int(size) for size in np.ravel(given)]
+    if given.ndim == 0:
+        count, rest = divmod(value.shape[axis], max(sizes[0], 1))
+        sizes = sizes * count + [rest] * bool(rest)
+    parts = moving.split(build, node, value, sizes, axis)
+    if not build.has(node, 1) and not node.attrs.get("keepdims", 1):
+        parts = [moving.squeeze(part, [axis]) for part in parts]
+    return Value(parts=tuple(parts))
+
+
+def sequence(build: Building, node: SourceNode) -> Value:
+    """`SequenceConstruct`."""
+    return Value(parts=tuple(build.input(node, place) for place in range(len(node.inputs))))
+
+
+def sequence_at(build: Building, node: SourceNode) -> Value:
+    """`SequenceAt`."""
+    place = int(build.constant(node, 1, "place").reshape(()))
+    return build.input(node, 0).parts[place]
+
+
+def concat_from_sequence(build: Building, node: SourceNode) -> Value:
+    """`ConcatFromSequence`."""
+    parts, axis = build.input(node, 0).parts, int(node.attrs["axis"])
+    if node.attrs.get("new_axis"):
+        parts = tuple(moving.unsqueeze(part, [axis]) for part in parts)
+    return moving.concatenate(build, node, parts, axis)
+
+
 def pad(build: Building, node: SourceNode) -> Value:
     """`Pad`."""
     value = build.input(node, 0)
@@ -179,6 +214,8 @@ def expand(build: Building, node: SourceNode) -> Value:
     target = tuple(int(size) for size in _target(build, node, 1))
     sizes = np.broadcast_shapes(value.shape, target)
     wide = pointwise.widened(value, len(sizes))
+    if _is_broadcast_anyway(build, node, sizes):
+        return wide
     repeats = [
         1 if present == wanted else wanted
         for present, wanted in zip(wide.shape, sizes, strict=True)
@@ -186,6 +223,18 @@ def expand(build: Building, node: SourceNode) -> Value:
     if any(count in (axes.BATCH_SIZE, *axes.FREE_SIZES) for count in repeats):
         raise NotConvertible("repeats along an axis of a size that is open")
     return moving.tile(build, node, wide, repeats)
+
+
+def _is_broadcast_anyway(build: Building, node: SourceNode, shape: tuple[int, ...]) -> bool:
+    """Whether all that read the result combine it with a tensor of its shape."""
+    readers = build.readers(node.outputs[0])
+    for reader in readers:
+        others = [build.values.get(name) for name in reader.inputs if name != node.outputs[0]]
+        if reader.op not in _BROADCASTING or not any(
+            other is not None and not other.parts and other.shape == shape for other in others
+        ):
+            return False
+    return bool(readers) and node.outputs[0] not in build.network.outputs
 
 
 def tile(build: Building, node: SourceNode) -> Value:
@@ -313,6 +362,10 @@ FUNCTIONS: Mapping[str, Function] = {
     "Gather": gather,
     "Concat": concat,
     "Split": split,
+    "SplitToSequence": split_to_sequence,
+    "SequenceConstruct": sequence,
+    "SequenceAt": sequence_at,
+    "ConcatFromSequence": concat_from_sequence,
     "Pad": pad,
     "Expand": expand,
     "Tile": tile,

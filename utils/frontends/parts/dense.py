@@ -124,23 +124,22 @@ def _general_product(build: Building, node: SourceNode, first: Value, second: Va
     rank = max(first.rank, second.rank)
     if min(first.rank, second.rank) < 2:
         raise NotConvertible("a product of a computed vector has no Keras counterpart")
-    parts, free = [], [False] * rank
-    for place, value in enumerate((first, second)):
-        if value.array is not None:
-            parts.append(value.array)
-            continue
-        wide = widened(value, rank)
-        free[:-2] = [
-            was or axes.is_free(axis)
-            for was, axis in zip(free[:-2], wide.axes.source[:-2], strict=True)
-        ]
-        mine = -2 + place  # rows of the first, columns of the second
-        free[mine] = axes.is_free(wide.axes.source[mine])
-        parts.append(build.in_order(node, wide, range(rank), suffix=f"{place}")[0])
     shape = (
         *np.broadcast_shapes(first.shape[:-2], second.shape[:-2]),
         first.shape[-2],
         second.shape[-1],
     )
+    parts: list[Any] = []
+    source: list[Axis] = [(axes.Atom(size),) if size != 1 else () for size in shape]
+    for place, value in enumerate((first, second)):
+        if value.array is not None:
+            parts.append(value.array)
+            continue
+        wide = widened(value, rank)
+        mine = rank - 2 + place  # rows of the first, columns of the second
+        for axis in (*range(rank - 2), mine):
+            if axes.is_free(wide.axes.source[axis]):
+                source[axis] = wide.axes.source[axis]
+        parts.append(build.in_order(node, wide, range(rank), suffix=f"{place}")[0])
     tensor = build.op(node, keras.ops.matmul, *parts)
-    return Value(tensor=tensor, layout=axes.new_layout(shape, free, range(rank)))
+    return Value(tensor=tensor, layout=Layout(tuple(source), tuple(source)))

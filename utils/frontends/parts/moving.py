@@ -11,7 +11,7 @@ import numpy as np
 from utils.frontends import layout as axes
 from utils.frontends.building import OPEN_SIZES, Building
 from utils.frontends.parts.convolution import pad_positions
-from utils.frontends.parts.pointwise import without_stand_ins
+from utils.frontends.parts.pointwise import once_per_batch, without_stand_ins
 from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
 
@@ -129,7 +129,7 @@ def concatenate(build: Building, node: SourceNode, values: Sequence[Value], axis
     anchor = next(part for part in parts if part is not None)
     for place, value in enumerate(values):
         if value.array is not None:
-            parts[place] = _beside(build, node, value, anchor, order, axis, f"constant_{place}")
+            parts[place] = _beside(build, node, value, anchor, reference, axis, f"constant_{place}")
     tensor = build.layer(node, keras.layers.Concatenate, *parts, axis=order.index(axis))
     sizes = {axis: sum(value.shape[axis] for value in values)}
     made = build.result(tensor, order, sizes=sizes, like=reference.axes)
@@ -141,12 +141,13 @@ def _beside(
     node: SourceNode,
     value: Value,
     anchor: Any,
-    order: Sequence[int],
+    reference: Value,
     axis: int,
     suffix: str,
 ) -> Any:
     """A constant repeated along the batch of the tensor that it is joined with."""
-    array = np.transpose(without_stand_ins(value), order)
+    order = axes.natural_order(reference.axes)
+    array = np.transpose(once_per_batch(without_stand_ins(value), reference.axes), order)
     place = order.index(axis)
     batch = anchor[tuple(slice(0, 1) if i == place else slice(None) for i in range(len(order)))]
     zeros = build.op(node, keras.ops.zeros_like, batch, suffix=f"{suffix}_zeros")

@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.frontends import layout as axes
 from utils.frontends.building import OPEN_SIZES, Building
-from utils.frontends.layout import Layout
+from utils.frontends.layout import Axis, Layout
 from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
 
@@ -172,6 +172,7 @@ def _constant(value: Value, like: Value, layout: Layout) -> Any:
         array = array.astype(np.float32 if dtype == "bfloat16" else dtype)
     if array.size == 1:
         return array.reshape(()).item()
+    array = once_per_batch(array, layout)
     return np.ascontiguousarray(axes.arranged(array, layout))
 
 
@@ -195,6 +196,28 @@ def _once(array: np.ndarray) -> np.ndarray:
         for size, stride in zip(array.shape, array.strides, strict=True)
     )
     return array[key]
+
+
+def once_per_batch(array: np.ndarray, layout: Layout) -> np.ndarray:
+    """A constant that holds one entry for each sample of an open axis, with one for all.
+
+    Args:
+        array: in the source's order.
+        layout: of the tensor that it meets; the array has as many axes or fewer.
+
+    Raises:
+        NotConvertible: if the entries differ.
+    """
+    first = len(layout.source) - array.ndim
+    for axis, size in enumerate(array.shape):
+        if size > 1 and axes.is_free(layout.source[first + axis]):
+            one = array.take([0], axis=axis)
+            if not np.array_equal(np.broadcast_to(one, array.shape), array):
+                raise NotConvertible(
+                    f"has a constant that differs along an open axis. {OPEN_SIZES}"
+                )
+            array = one
+    return array
 
 
 def _joint_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -226,20 +249,25 @@ def _in_one_order(
 ) -> tuple[list[Any], Layout]:
     rank = len(shape)
     order = axes.natural_order(widened(reference, rank).axes)
-    parts, free = [], [False] * rank
+    parts: list[Any] = []
+    source: list[Axis] = [(axes.Atom(size),) if size != 1 else () for size in shape]
     for place, value in enumerate(values):
         if value.array is not None:
             array = without_stand_ins(value)
             array = array.reshape((1,) * (rank - array.ndim) + array.shape)
+            array = once_per_batch(array, widened(reference, rank).axes)
             array = np.transpose(array, order)
             if array.dtype.kind == "f":
                 array = array.astype(reference.tensor.dtype)
             parts.append(array.item() if array.size == 1 else np.ascontiguousarray(array))
             continue
         wide = widened(value, rank)
-        free = [was or axes.is_free(axis) for was, axis in zip(free, wide.axes.source, strict=True)]
+        source = [
+            axis if axes.is_free(axis) else present
+            for present, axis in zip(source, wide.axes.source, strict=True)
+        ]
         parts.append(build.in_order(node, wide, order, suffix=f"{place}")[0])
-    return parts, axes.new_layout(shape, free, order)
+    return parts, Layout(tuple(source), tuple(source[axis] for axis in order))
 
 
 def widened(value: Value, rank: int) -> Value:

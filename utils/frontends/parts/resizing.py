@@ -1,7 +1,7 @@
 """Resizing along spatial axes: as TensorFlow does it where that is the same, else by weights.
 
 Along each axis a resize is a matrix [output, input] that the framework's rule of coordinates
-defines; it is compared with that of Keras' `Resizing` layer.
+defines; it is compared with that of Keras' own resizing.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _as_tensorflow(
     matrices: dict[int, np.ndarray],
     rule: Rule,
 ) -> Value | None:
-    """Keras' `Resizing`, if its weights are these; None if not."""
+    """Keras' own resizing, if its weights are these; None if not."""
     tf_rule = TENSORFLOW.get(rule.mode)
     if tf_rule is None:
         return None
@@ -175,12 +175,13 @@ def _as_tensorflow(
     height, width = (
         len(matrices[axis]) if axis in matrices else value.shape[axis] for axis in (2, 3)
     )
-    tensor = build.layer(
+    # Not the layer `Resizing`: its default `training=True` reaches the layers behind it, whose
+    # batch normalization then uses the batch's statistics.
+    tensor = build.op(
         node,
-        keras.layers.Resizing,
+        keras.ops.image.resize,
         tensor,
-        height=height,
-        width=width,
+        (height, width),
         interpolation={"nearest": "nearest", "linear": "bilinear"}[rule.mode],
         data_format="channels_last",
     )
@@ -256,20 +257,24 @@ def depth_to_space(
     """
     if value.rank != 4 or block < 1 or value.shape[1] % (block * block):
         raise NotConvertible(f"blocks of {block} do not fit {value.shape[1]} channels")
-    _, channels, height, width = value.shape
-    rest = channels // block**2
-    inner = (block, block, rest) if blocks_first else (rest, block, block)
-    value = build.reshape(node, value, (value.shape[0], *inner, height, width))
-    value = build.transpose(value, (0, 3, 4, 1, 5, 2) if blocks_first else (0, 1, 4, 2, 5, 3))
-    return build.reshape(node, value, (value.shape[0], rest, height * block, width * block))
+    rest = value.shape[1] // block**2
+    if not blocks_first:
+        inner = (value.shape[0], rest, block**2, *value.shape[2:])
+        value = build.transpose(build.reshape(node, value, inner), (0, 2, 1, 3, 4))
+        value = build.reshape(node, value, (value.shape[0], block**2 * rest, *value.shape[3:]))
+    tensor, order = build.channels_last(node, value)
+    tensor = build.op(node, keras.ops.depth_to_space, tensor, block)
+    sizes = {axis: value.shape[axis] * block for axis in (2, 3)}
+    made = build.result(tensor, order, sizes=sizes, like=value.axes)
+    return made.replace(nonnegative=value.nonnegative)
 
 
 def space_to_depth(build: Building, node: SourceNode, value: Value, block: int) -> Value:
     """Move positions to channels: [b, c, h·s, w·s] to [b, s·s·c, h, w]."""
     if value.rank != 4 or block < 1 or value.shape[2] % block or value.shape[3] % block:
         raise NotConvertible(f"blocks of {block} do not fit {value.shape[2:]} positions")
-    batch, channels, height, width = value.shape
-    split = (batch, channels, height // block, block, width // block, block)
-    value = build.transpose(build.reshape(node, value, split), (0, 3, 5, 1, 2, 4))
-    target = (batch, channels * block**2, height // block, width // block)
-    return build.reshape(node, value, target)
+    tensor, order = build.channels_last(node, value)
+    tensor = build.op(node, keras.ops.space_to_depth, tensor, block)
+    sizes = {axis: value.shape[axis] // block for axis in (2, 3)}
+    made = build.result(tensor, order, sizes=sizes, like=value.axes)
+    return made.replace(nonnegative=value.nonnegative)

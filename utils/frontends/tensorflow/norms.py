@@ -1,7 +1,7 @@
-"""Batch normalization that TensorFlow wrote out: found again, so that the network trains as it did.
+"""Batch normalization that TensorFlow wrote out: found again, so that the network can be trained.
 
-Where no fused kernel is used, `gamma (x - mean) / sqrt(variance + epsilon) + beta` stands in a graph
-as two operations on x and some on constants:
+Where no fused kernel is used, `gamma (x - mean) / sqrt(variance + epsilon) + beta` stands in a
+graph as two operations on x and some on constants:
 
     m = gamma * rsqrt(variance + epsilon)        y = x * m + (beta - mean * m)
 """
@@ -113,14 +113,17 @@ class _Search:
                 return self._variance(other, root)
         return None
 
-    def _variance(self, gamma: str | None, root: SourceNode) -> tuple[str | None, str, float] | None:
+    def _variance(
+        self, gamma: str | None, root: SourceNode
+    ) -> tuple[str | None, str, float] | None:
         for variance, epsilon in self._ways(self._made_by(root.inputs[0], _ADDS), _ADDS):
-            if variance in self._known and self._known.get(epsilon, np.zeros(2)).size == 1:
-                if self._known[variance].size > 1 or epsilon == self._ways_last(root):
-                    return gamma, variance, float(self._known[epsilon].reshape(()))
+            if variance not in self._known or self._known.get(epsilon, np.zeros(2)).size != 1:
+                continue
+            if self._known[variance].size > 1 or epsilon == self._last(root):
+                return gamma, variance, float(self._known[epsilon].reshape(()))
         return None
 
-    def _ways_last(self, root: SourceNode) -> str:
+    def _last(self, root: SourceNode) -> str:
         """Name epsilon where variance, too, is one number: what stands last."""
         added = self._made_by(root.inputs[0], _ADDS)
         return "" if added is None else added.inputs[-1]

@@ -11,7 +11,9 @@ import numpy as np
 from utils.frontends.building import Building, Operators
 from utils.frontends.nhwc import activations, images, pointwise, shapes, weighted
 from utils.frontends.nhwc.folds import FOLDS, Arrays, Fold, one
-from utils.frontends.nhwc.slices import strided
+from utils.frontends.parts.dense import dense
+from utils.frontends.parts.normalization import batch_norm
+from utils.frontends.parts.pointwise import combine
 from utils.frontends.source import NotConvertible, SourceNode, check_size
 from utils.frontends.tensorflow.norms import BATCH_NORM
 from utils.frontends.values import Value
@@ -23,6 +25,7 @@ _NAMES = {
     "squeeze_dims": "axes",
     "keep_dims": "keepdims",
 }
+_MOMENTUM = 0.99  # of moving statistics: no inference graph says it; Keras' own default
 _ADDS = frozenset({"Add", "AddV2", "BiasAdd"})
 IMAGES = frozenset(
     "AvgPool BiasAdd Conv2D Conv2DBackpropInput DepthToSpace DepthwiseConv2dNative FusedBatchNorm "
@@ -71,32 +74,78 @@ def _kernel(b: Building, node: SourceNode, place: int = 1) -> np.ndarray:
     return np.asarray(b.constant(node, place, "kernel"), np.float32)
 
 
-def _with_bias(
-    b: Building, node: SourceNode, width: int, build: Callable[[np.ndarray | None], Value]
+def _with_affine(
+    b: Building,
+    node: SourceNode,
+    width: int,
+    build: Callable[[np.ndarray | float, np.ndarray | None], Value],
 ) -> Value:
-    """Build a layer with the bias that the only reader of its output adds, if that is one."""
-    reader = b.only_reader(node.outputs[0])
-    if reader is None or reader.op not in _ADDS or reader.inputs[0] != node.outputs[0]:
-        return build(None)
-    added = b.values.get(reader.inputs[1])
-    axis = int(node.attrs.get("channel_axis", 3))
-    is_last = axis == 3 or reader.op == "BiasAdd"
-    if added is None or added.array is None or added.array.shape != (width,) or not is_last:
-        return build(None)
-    b.values[b.take_over(reader)] = value = build(np.asarray(added.array, np.float32))
+    """Build a layer with what its only readers do to each channel: its bias, a folded batch norm.
+
+    Args:
+        b: the network.
+        node: the layer.
+        width: its channels.
+        build: makes the layer, its kernel times a factor per channel, with a bias.
+    """
+    scale: np.ndarray | float = 1.0
+    bias: np.ndarray | None = None
+    end = ""
+    while True:
+        reader = b.only_reader(end or node.outputs[0])
+        step = None if reader is None else _per_channel(b, node, reader, end, width)
+        if reader is None or step is None:
+            break
+        factor, shift = step
+        scale = scale * factor
+        bias = shift if bias is None else bias * factor + shift
+        end = b.take_over(reader)
+    has_bias = bias is not None and (np.any(bias) or end == "")
+    value = build(scale, np.float32(bias) if has_bias else None)
+    if end:
+        b.values[end] = value
     return value
+
+
+def _per_channel(
+    b: Building, node: SourceNode, reader: SourceNode, end: str, width: int
+) -> tuple[np.ndarray | float, np.ndarray] | None:
+    """Read a node as a factor and a shift for each channel; None if it is another one."""
+    if reader.op not in (*_ADDS, "Mul", "Sub") or len(reader.inputs) != 2:
+        return None
+    read = end or node.outputs[0]
+    place = 1 if reader.inputs[0] == read else 0
+    if (reader.op == "Sub" and place == 0) or reader.inputs[1 - place] != read:
+        return None
+    other = b.values.get(reader.inputs[place])
+    is_last = int(node.attrs.get("channel_axis", 3)) == 3 or reader.op == "BiasAdd"
+    if other is None or other.array is None or other.array.shape != (width,) or not is_last:
+        return None
+    array = np.asarray(other.array, np.float64)
+    if reader.op == "Mul":
+        return array, np.zeros(width)
+    return 1.0, -array if reader.op == "Sub" else array
 
 
 def _conv(b: Building, node: SourceNode) -> Value:
     kernel = _kernel(b, node)
-    width = kernel.shape[-1]
-    return _with_bias(b, node, width, lambda bias: weighted.convolution(b, node, kernel, bias))
+    return _with_affine(
+        b,
+        node,
+        kernel.shape[-1],
+        lambda scale, bias: weighted.convolution(b, node, np.float32(kernel * scale), bias),
+    )
 
 
 def _depthwise(b: Building, node: SourceNode) -> Value:
     kernel = _kernel(b, node)
-    width = int(np.prod(kernel.shape[2:]))
-    return _with_bias(b, node, width, lambda bias: weighted.depthwise(b, node, kernel, bias))
+    width, shape = int(np.prod(kernel.shape[2:])), kernel.shape
+
+    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+        scaled = np.float32(kernel.reshape(*shape[:2], width) * scale).reshape(shape)
+        return weighted.depthwise(b, node, scaled, bias)
+
+    return _with_affine(b, node, width, build)
 
 
 def _conv_transpose(b: Building, node: SourceNode) -> Value:
@@ -104,12 +153,15 @@ def _conv_transpose(b: Building, node: SourceNode) -> Value:
     if sizes.size == 4:
         sizes = sizes[2:4] if int(node.attrs["channel_axis"]) == 1 else sizes[1:3]
     kernel, size = _kernel(b, node), (int(sizes[0]), int(sizes[1]))
-    attrs = {**node.attrs, "image_input": 2}
-    read = SourceNode(node.name, node.op, node.inputs, node.outputs, attrs)
     if any(each != 1 for each in node.ints("dilations", 1)):
         raise NotConvertible("has dilations")
-    build = lambda bias: weighted.transposed(b, read, kernel, bias, size)  # noqa: E731
-    return _with_bias(b, node, kernel.shape[2], build)
+    value = b.input(node, 2)
+
+    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+        scaled = np.float32(kernel.swapaxes(2, 3) * scale).swapaxes(2, 3)
+        return weighted.transposed(b, node, value, scaled, bias, size)
+
+    return _with_affine(b, node, kernel.shape[2], build)
 
 
 def _dilated(b: Building, node: SourceNode) -> Value:
@@ -162,16 +214,19 @@ def _matmul(b: Building, node: SourceNode) -> Value:
     swap = tuple(any(node.attrs.get(name) for name in pair) for pair in names)
     if second.array is not None and second.rank == 2 and not swap[0]:
         kernel = np.asarray(second.array.T if swap[1] else second.array, np.float32)
-        build = lambda bias: weighted.dense(b, node, first, kernel, bias)  # noqa: E731
-        return _with_bias(b, node, kernel.shape[1], build)
-    return shapes.product(b, node, first, second, swap=(swap[0], swap[1]))
+
+        def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+            return dense(b, node, first, np.float32(kernel * scale), bias)
+
+        return _with_affine(b, node, kernel.shape[1], build)
+    return shapes.product(b, node, first, second, (swap[0], swap[1]))
 
 
 def _bias_add(b: Building, node: SourceNode) -> Value:
     value, bias = b.input(node, 0), b.constant(node, 1, "bias")
     if int(node.attrs["channel_axis"]) == 1:
         bias = bias.reshape(-1, *[1] * (value.rank - 2))
-    return pointwise.together(b, node, keras.ops.add, [value, Value(array=bias)])
+    return combine(b, node, [value, Value(array=bias)], "add")
 
 
 def _fused_norm(b: Building, node: SourceNode) -> Value:
@@ -187,15 +242,7 @@ def _norm(b: Building, node: SourceNode) -> Value:
     arrays = [np.asarray(b.constant(node, place, "statistics"), np.float32).reshape(-1)
               for place in (1, 2, 3, 4)]  # fmt: skip
     axis = int(node.attrs.get("channel_axis", 3)) if value.rank == 4 else value.rank - 1
-    tensor, order = b.channels_last(node, value, axis)
-    result = b.layer(
-        node,
-        keras.layers.BatchNormalization,
-        tensor,
-        weights=arrays,
-        epsilon=float(node.attrs.get("epsilon", 1e-4)),
-    )
-    return b.result(result, order, like=value.layout)
+    return batch_norm(b, node, value, arrays, float(node.attrs["epsilon"]), _MOMENTUM, axis)
 
 
 # --- shapes --------------------------------------------------------------------------------------
@@ -217,36 +264,17 @@ def _concat(b: Building, node: SourceNode) -> Value:
 
 
 def _split(b: Building, node: SourceNode) -> list[Value]:
-    axis, parts = _number(b.constant(node, 0, "axis")), int(node.attrs["num_split"])
-    return shapes.split(b, _with(node, axis=axis, parts=parts, split_input=1))
+    axis = _number(b.constant(node, 0, "axis"))
+    return shapes.split(b, node, b.input(node, 1), axis, int(node.attrs["num_split"]))
 
 
 def _split_v(b: Building, node: SourceNode) -> list[Value]:
     sizes = [int(size) for size in b.constant(node, 1, "sizes").reshape(-1)]
-    return shapes.split(b, _with(node, axis=_number(b.constant(node, 2, "axis")), parts=sizes))
+    return shapes.split(b, node, b.input(node, 0), _number(b.constant(node, 2, "axis")), sizes)
 
 
 def _gather(b: Building, node: SourceNode) -> Value:
-    axis = _number(b.constant(node, 2, "axis")) if b.has(node, 2) else 0
-    return shapes.gather(b, _with(node, axis=axis))
-
-
-def _strided_slice(b: Building, node: SourceNode) -> Value:
-    value = b.input(node, 0)
-    bounds = [b.constant(node, place, "bounds", is_shape=True) for place in (1, 2, 3)]
-    found = strided(node, value.shape, bounds)
-    return shapes.cut(b, node, value, found.slices, found.shape)
-
-
-def _slice(b: Building, node: SourceNode) -> Value:
-    value = b.input(node, 0)
-    begin, size = (b.constant(node, place, "bounds", is_shape=True).reshape(-1).astype(int)
-                   for place in (1, 2))  # fmt: skip
-    ends = [whole if n == -1 else first + n
-            for whole, first, n in zip(value.shape, begin, size, strict=True)]  # fmt: skip
-    slices = [slice(int(first), int(end)) for first, end in zip(begin, ends, strict=True)]
-    return shapes.cut(b, node, value, slices, [len(range(whole)[each])
-                      for whole, each in zip(value.shape, slices, strict=True)])  # fmt: skip
+    return shapes.gather(b, node, _number(b.constant(node, 2, "axis")) if b.has(node, 2) else 0)
 
 
 def _resize(method: str) -> Callable[[Building, SourceNode], Value]:
@@ -262,7 +290,8 @@ def _einsum(b: Building, node: SourceNode) -> Value:
     letters = equation.replace(" ", "").partition("->")
     if not letters[2] or "." in equation:
         raise NotConvertible(f"its equation is {equation!r}")
-    operands, sizes = [], {}
+    operands: list[Any] = []
+    sizes: dict[str, int] = {}
     for place, text in enumerate(letters[0].split(",")):
         value = b.input(node, place)
         sizes.update(zip(text, value.shape, strict=True))
@@ -347,12 +376,12 @@ _REDUCED = {"All": "all", "Any": "any", "Max": "max", "Mean": "mean", "Min": "mi
             "Sum": "sum"}  # fmt: skip
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{
-        name: pointwise.unary(pointwise.UNARY[shared])
+        name: pointwise.unary(shared)
         for name, shared in _POINTWISE.items()
         if shared in pointwise.UNARY
     },
     **{
-        name: pointwise.binary(pointwise.BINARY[shared])
+        name: pointwise.binary(shared)
         for name, shared in _POINTWISE.items()
         if shared in pointwise.BINARY
     },
@@ -399,7 +428,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Select": pointwise.where,
     "SelectV2": pointwise.where,
     "Shape": shapes.shape_of,
-    "Slice": _slice,
+    "Slice": shapes.slice_of,
     "Softmax": activations.softmax,
     "SpaceToBatchND": _dilated,
     "SpaceToDepth": images.space_to_depth,
@@ -407,7 +436,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "SplitV": _split_v,
     "SquaredDifference": pointwise.squared_difference,
     "Squeeze": shapes.squeeze,
-    "StridedSlice": _strided_slice,
+    "StridedSlice": shapes.strided_slice,
     "Tile": shapes.tile,
     "Transpose": shapes.transpose,
     "Unpack": shapes.unpack,

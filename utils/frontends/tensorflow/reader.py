@@ -10,13 +10,14 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from utils.errors import InputError
 from utils.frontends.building import build
 from utils.frontends.convert import Converted
+from utils.frontends.shapes import Shapes, with_shapes
 from utils.frontends.source import (
     NotConvertible,
     SourceInput,
@@ -34,20 +35,23 @@ from utils.frontends.tensorflow.graph import (
     parse_graph,
 )
 from utils.frontends.tensorflow.norms import with_norms
-from utils.frontends.tensorflow.operators import FOLDING, IMAGES, operators, settings
+from utils.frontends.tensorflow.operators import FOLDING, operators, settings
 from utils.frontends.tensorflow.saved_model import GRAPH_FILE, read_saved_model
 
 _UNREAD = frozenset({"Assert", "Const", "NoOp", "Placeholder", "PlaceholderWithDefault"})
 _OUTPUT = re.compile(r"output(_\d+)?")  # of our own frozen graphs
+_TYPES = frozenset(
+    "bool float16 bfloat16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32".split()
+)
 _OPEN = "Give the input's size with --input_shape."
 
 
-def convert(path: str, input_shape: Sequence[int | None] | None = None) -> Converted:
+def convert(path: str, input_shape: Shapes = None) -> Converted:
     """Read a network and build it of Keras layers.
 
     Args:
         path: the folder of a SavedModel, or a frozen graph (`.pb`).
-        input_shape: its only input's, batch included, where the file leaves sizes open.
+        input_shape: sizes that the file leaves open, see `utils.frontends.shapes`.
 
     Returns:
         The network.
@@ -61,7 +65,7 @@ def convert(path: str, input_shape: Sequence[int | None] | None = None) -> Conve
     return build(network, operators(is_first))
 
 
-def read(path: str, input_shape: Sequence[int | None] | None = None) -> SourceNetwork:
+def read(path: str, input_shape: Shapes = None) -> SourceNetwork:
     """Read a network, see `convert`."""
     target = pathlib.Path(path)
     try:
@@ -72,8 +76,8 @@ def read(path: str, input_shape: Sequence[int | None] | None = None) -> SourceNe
         nodes = tuple(each for each in network.nodes if not all(n in known for n in each.outputs))
         return dataclasses.replace(network, nodes=nodes, constants={**network.constants, **known})
     except InputError as error:
-        known = str(error).startswith(os.fspath(target))
-        raise error if known else InputError(f"{path}: {error}") from error
+        is_told = str(error).startswith(os.fspath(target))
+        raise error if is_told else InputError(f"{path}: {error}") from error
 
 
 def read_graph(target: pathlib.Path) -> TfGraph:
@@ -114,9 +118,7 @@ def _ends(definition: object) -> dict[str, Source]:
     return {name: (name, 0) for name in ends}
 
 
-def source_network(
-    graph: TfGraph, name: str, input_shape: Sequence[int | None] | None = None
-) -> SourceNetwork:
+def source_network(graph: TfGraph, name: str, input_shape: Shapes = None) -> SourceNetwork:
     """Describe a graph for the builder.
 
     Args:
@@ -135,14 +137,16 @@ def source_network(
         )
     names = _TensorNames(graph)
     inputs = tuple(
-        _source_input(names[source], graph.nodes[source[0]], input_shape)
-        for source in graph.inputs.values()
+        _source_input(names[source], graph.nodes[source[0]]) for source in graph.inputs.values()
     )
-    if input_shape is not None and len(inputs) != 1:
-        raise InputError(f"--input_shape is for one input; the graph has {len(inputs)}.")
+    open_inputs = [
+        names[source]
+        for source in graph.inputs.values()
+        if graph.nodes[source[0]].attrs.get("shape") is None
+    ]
     skipped = {source[0] for source in graph.inputs.values()}
     batches = {source.shape[0] for source in inputs if source.shape}
-    return SourceNetwork(
+    read = SourceNetwork(
         name=name,
         inputs=inputs,
         outputs=tuple(names[source] for source in graph.outputs.values()),
@@ -160,22 +164,38 @@ def source_network(
         constants={names[name, 0]: array for name, array in graph.constants.items()},
         batch=batches.pop() if len(batches) == 1 else None,
     )
+    whole = with_shapes(read, input_shape)
+    lost = [each.name for each in whole.inputs if each.name in open_inputs and not each.shape]
+    if lost:
+        raise InputError(f"the input {lost[0]!r} has no known shape. {_OPEN}")
+    return whole
 
 
 def _is_variable(node: TfNode) -> bool:
     return node.op in ("VarHandleOp", "Variable", "VariableV2")
 
 
-def _source_input(
-    name: str, node: TfNode, input_shape: Sequence[int | None] | None
-) -> SourceInput:
-    stored = node.attrs.get("shape")
+def _source_input(name: str, node: TfNode) -> SourceInput:
+    """Describe a placeholder; one of unknown rank has no sizes at all."""
     dtype = str(node.attrs.get("dtype"))
-    if input_shape is not None:
-        return SourceInput(name, tuple(input_shape), dtype)
-    if stored is None:
-        raise InputError(f"the input {name!r} has no known shape. {_OPEN}")
-    return SourceInput(name, tuple(None if size < 0 else size for size in stored), dtype)
+    if dtype not in _TYPES:
+        raise InputError(
+            f"the input {name!r} is of the type {dtype}: the graph is not frozen, or takes no "
+            "numbers. Give the folder of a SavedModel, or a graph whose variables are constants."
+        )
+    stored = node.attrs.get("shape") or ()
+    sizes = tuple(None if size < 0 else size for size in stored)
+    return SourceInput(name, sizes, dtype)
+
+
+def _common(paths: list[list[str]]) -> list[str]:
+    """Give the longest list that all lists begin with."""
+    common = []
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return common
 
 
 class _TensorNames:
@@ -190,16 +210,16 @@ class _TensorNames:
             source: f"{name}_output" if source not in inputs and name in taken else name
             for source, name in self._given.items()
         }
-        inner = [node.name for node in graph.nodes.values()
-                 if node.op not in ("Identity", "Placeholder", "VarHandleOp")]  # fmt: skip
-        self._prefix = os.path.commonprefix([name.split("/")[:-1] for name in inner or [""]])
+        skipped = ("Identity", "Placeholder", "VarHandleOp")
+        inner = [node.name for node in graph.nodes.values() if node.op not in skipped]
+        self._prefix = _common([name.split("/")[:-1] for name in inner])
         self._taken = set(self._given.values())
 
     def short(self, name: str) -> str:
         """Leave out what the names of all nodes begin with."""
         parts = name.split("/")
         count = len(self._prefix)
-        is_common = parts[:count] == list(self._prefix) and len(parts) > count
+        is_common = parts[:count] == self._prefix and len(parts) > count
         return "/".join(parts[count:]) if is_common else name
 
     def __getitem__(self, source: Source) -> str:

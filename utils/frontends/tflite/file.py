@@ -29,7 +29,7 @@ _OPERATORS = {
 _TYPES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
 }
-_NUMBERS = {
+_NUMBERS: dict[str, Any] = {
     "float16": np.float16,
     "float32": np.float32,
     "float64": np.float64,

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from utils.frontends.building import Building, Operators
 from utils.frontends.nhwc import activations, images, pointwise, shapes, weighted
 from utils.frontends.nhwc.folds import FOLDS, Arrays, Fold, one
-from utils.frontends.nhwc.slices import strided
+from utils.frontends.parts.dense import dense
 from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
 
@@ -105,9 +105,8 @@ def _transpose_conv(b: Building, node: SourceNode) -> Value:
     if size.size != 4:
         raise NotConvertible(f"its shape is {size}")
     kernel, bias = _kernel(b, node, (1, 2, 0, 3)), _bias(b, node, 3)
-    read = SourceNode(node.name, node.op, node.inputs, node.outputs,
-                      {**node.attrs, "image_input": 2})  # fmt: skip
-    return weighted.transposed(b, read, kernel, bias, (int(size[1]), int(size[2])))
+    wanted = (int(size[1]), int(size[2]))
+    return weighted.transposed(b, node, b.input(node, 2), kernel, bias, wanted)
 
 
 def _fully_connected(b: Building, node: SourceNode) -> Value:
@@ -116,7 +115,7 @@ def _fully_connected(b: Building, node: SourceNode) -> Value:
     keeps = bool(node.attrs.get("keepNumDims", False))
     if not keeps and value.rank > 2 and value.shape[-1] != kernel.shape[0]:
         value = b.reshape(node, value, (-1, kernel.shape[0]))
-    result = weighted.dense(b, node, value, kernel, bias)
+    result = dense(b, node, value, kernel, bias)
     if not keeps and result.rank > 2:
         result = b.reshape(node, result, (-1, kernel.shape[1]))
     return activations.activated(b, node, result)
@@ -130,46 +129,24 @@ def _resize(method: str) -> Callable[[Building, SourceNode], Value]:
     return build
 
 
-def _strided_slice(b: Building, node: SourceNode) -> Value:
-    value = b.input(node, 0)
-    bounds = [b.constant(node, place, "bounds", is_shape=True) for place in (1, 2, 3)]
-    found = strided(node, value.shape, bounds)
-    return shapes.cut(b, node, value, found.slices, found.shape)
-
-
-def _slice(b: Building, node: SourceNode) -> Value:
-    value = b.input(node, 0)
-    begin, size = (b.constant(node, place, "bounds", is_shape=True).reshape(-1).astype(int)
-                   for place in (1, 2))  # fmt: skip
-    ends = [whole if n == -1 else first + n
-            for whole, first, n in zip(value.shape, begin, size, strict=True)]  # fmt: skip
-    slices = [slice(int(first), int(end)) for first, end in zip(begin, ends, strict=True)]
-    return shapes.cut(b, node, value, slices, [len(range(whole)[each])
-                      for whole, each in zip(value.shape, slices, strict=True)])  # fmt: skip
-
-
 def _with_axis(node: SourceNode, axis: np.ndarray, **more: Any) -> SourceNode:
     attrs = {**node.attrs, "axis": int(axis.reshape(())), **more}
     return SourceNode(node.name, node.op, node.inputs, node.outputs, attrs)
 
 
 def _split(b: Building, node: SourceNode) -> list[Value]:
-    parts = int(node.attrs["numSplits"])
-    return shapes.split(b, _with_axis(node, b.constant(node, 0, "axis"), parts=parts, split_input=1))
+    axis = int(b.constant(node, 0, "axis").reshape(()))
+    return shapes.split(b, node, b.input(node, 1), axis, int(node.attrs["numSplits"]))
 
 
 def _split_v(b: Building, node: SourceNode) -> list[Value]:
-    parts = [int(size) for size in b.constant(node, 1, "sizes").reshape(-1)]
-    return shapes.split(b, _with_axis(node, b.constant(node, 2, "axis"), parts=parts))
+    sizes = [int(size) for size in b.constant(node, 1, "sizes").reshape(-1)]
+    return shapes.split(b, node, b.input(node, 0), int(b.constant(node, 2, "axis")), sizes)
 
 
 def _batch_matmul(b: Building, node: SourceNode) -> Value:
     swap = (bool(node.attrs.get("adjX")), bool(node.attrs.get("adjY")))
-    second = b.input(node, 1)
-    if second.array is not None and second.rank == 2 and not swap[0]:
-        kernel = second.array.T if swap[1] else second.array
-        return weighted.dense(b, node, b.input(node, 0), kernel, None)
-    return shapes.product(b, node, b.input(node, 0), second, swap=swap)
+    return shapes.product(b, node, b.input(node, 0), b.input(node, 1), swap)
 
 
 def _l2_normalization(b: Building, node: SourceNode) -> Value:
@@ -236,7 +213,7 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     "DEPTH_TO_SPACE": images.depth_to_space,
     "DEQUANTIZE": _dequantize_alone,
     "EXPAND_DIMS": shapes.expand,
-    "GATHER": shapes.gather,
+    "GATHER": lambda b, node: shapes.gather(b, node, int(node.attrs.get("axis") or 0)),
     "L2_NORMALIZATION": _l2_normalization,
     "MEAN": shapes.reduced("mean"),
     "MIRROR_PAD": shapes.pad,
@@ -254,12 +231,12 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     "RESIZE_NEAREST_NEIGHBOR": _resize("nearest"),
     "REVERSE_V2": shapes.reverse,
     "SHAPE": shapes.shape_of,
-    "SLICE": _slice,
+    "SLICE": shapes.slice_of,
     "SPACE_TO_DEPTH": images.space_to_depth,
     "SPLIT": _split,
     "SPLIT_V": _split_v,
     "SQUEEZE": shapes.squeeze,
-    "STRIDED_SLICE": _strided_slice,
+    "STRIDED_SLICE": shapes.strided_slice,
     "SUM": shapes.reduced("sum"),
     "TILE": shapes.tile,
     "TRANSPOSE": shapes.transpose,
@@ -339,12 +316,12 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "SELECT_V2": pointwise.where,
     "SQUARED_DIFFERENCE": pointwise.squared_difference,
     **{
-        name: pointwise.unary(pointwise.UNARY[shared])
+        name: pointwise.unary(shared)
         for name, shared in _POINTWISE.items()
         if shared in pointwise.UNARY
     },
     **{
-        name: pointwise.binary(pointwise.BINARY[shared])
+        name: pointwise.binary(shared)
         for name, shared in _POINTWISE.items()
         if shared in pointwise.BINARY
     },
@@ -355,7 +332,5 @@ _FOLDS: dict[str, Fold] = {
     "SPLIT": _constant_split,
     "ZEROS_LIKE": one(np.zeros_like),
 }
-OPERATORS = Operators(
-    functions=_FUNCTIONS, folds=_FOLDS, spatial=frozenset(), passing=frozenset()
-)
+OPERATORS = Operators(functions=_FUNCTIONS, folds=_FOLDS, spatial=frozenset(), passing=frozenset())
 """TFLite's images have their channels last already: none is given another order."""

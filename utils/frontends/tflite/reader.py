@@ -10,11 +10,10 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
-
 from utils.errors import InputError
 from utils.frontends.building import build
 from utils.frontends.convert import Converted
+from utils.frontends.shapes import Shapes, with_shapes
 from utils.frontends.source import SourceInput, SourceNetwork, SourceNode
 from utils.frontends.tflite.file import FileOperator, TfliteFile, parse
 from utils.frontends.tflite.operators import OPERATORS, settings
@@ -26,12 +25,12 @@ _DENSE_KERNELS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECT
                   "TRANSPOSE_CONV")  # fmt: skip
 
 
-def convert(path: str, input_shape: Sequence[int | None] | None = None) -> Converted:
+def convert(path: str, input_shape: Shapes = None) -> Converted:
     """Read a file and build it of Keras layers.
 
     Args:
         path: the `.tflite` file.
-        input_shape: its only input's, batch included, where the file leaves sizes open.
+        input_shape: sizes that the file leaves open, see `utils.frontends.shapes`.
 
     Returns:
         The network; its batch is open.
@@ -43,7 +42,7 @@ def convert(path: str, input_shape: Sequence[int | None] | None = None) -> Conve
     return build(read(path, input_shape), OPERATORS)
 
 
-def read(path: str, input_shape: Sequence[int | None] | None = None) -> SourceNetwork:
+def read(path: str, input_shape: Shapes = None) -> SourceNetwork:
     """Read a file, see `convert`."""
     target = pathlib.Path(path)
     if not target.is_file():
@@ -59,9 +58,7 @@ def read(path: str, input_shape: Sequence[int | None] | None = None) -> SourceNe
         raise InputError(f"{path}: {error}") from error
 
 
-def network(
-    found: TfliteFile, name: str, input_shape: Sequence[int | None] | None = None
-) -> SourceNetwork:
+def network(found: TfliteFile, name: str, input_shape: Shapes = None) -> SourceNetwork:
     """Describe what a file holds for the builder.
 
     Args:
@@ -74,8 +71,6 @@ def network(
         SourceInput(names[index], tuple(found.tensors[index].shape), found.tensors[index].dtype)
         for index in found.inputs.values()
     )
-    if input_shape is not None:
-        inputs = _with_shape(inputs, input_shape)
     made = {index for operator in found.operators for index in operator.outputs if index >= 0}
     constants = {
         names[index]: tensor.values
@@ -83,7 +78,7 @@ def network(
         if tensor.values is not None and index not in made
     }
     batches = {source.shape[0] for source in inputs if source.shape}
-    return SourceNetwork(
+    read = SourceNetwork(
         name=name,
         inputs=inputs,
         outputs=tuple(names[index] for index in found.outputs.values()),
@@ -93,6 +88,7 @@ def network(
         constants=constants,
         batch=batches.pop() if len(batches) == 1 else None,
     )
+    return with_shapes(read, input_shape)
 
 
 def _node(
@@ -133,16 +129,6 @@ def _tensor_names(found: TfliteFile) -> list[str]:
     return names
 
 
-def _with_shape(
-    inputs: tuple[SourceInput, ...], shape: Sequence[int | None]
-) -> tuple[SourceInput, ...]:
-    if len(inputs) != 1:
-        raise InputError(f"--input_shape is for one input; the file has {len(inputs)}.")
-    if len(shape) != len(inputs[0].shape):
-        raise InputError(f"`input_shape` must have {len(inputs[0].shape)} sizes. Received: {shape}.")
-    return (SourceInput(inputs[0].name, tuple(shape), inputs[0].dtype),)
-
-
 def _check_kind(found: TfliteFile) -> None:
     """Refuse integer files and networks with a memory before anything is built.
 
@@ -164,8 +150,9 @@ def _check_kind(found: TfliteFile) -> None:
     ]
     if quantized:
         raise InputError(
-            f"the file computes in integers ({len(quantized)} tensors, the first {quantized[0]!r}). "
-            "Training needs floats: give the float file or the network that it was made from."
+            f"the file computes in integers ({len(quantized)} tensors, the first "
+            f"{quantized[0]!r}). Training needs floats: give the float file or the network that it "
+            "was made from."
         )
     hybrid = [
         each.name
@@ -178,13 +165,3 @@ def _check_kind(found: TfliteFile) -> None:
             f"the file has integer weights ({len(hybrid)} operators, the first a {hybrid[0]}) and "
             "rounds what they are multiplied with. Give the float file that it was made from."
         )
-
-
-def runner_inputs(converted: Converted, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Name a network's inputs as the file does.
-
-    Args:
-        converted: the network.
-        arrays: in the order of its inputs.
-    """
-    return dict(zip(converted.input_orders, arrays, strict=True))

@@ -125,5 +125,3 @@ def _descend(
         raise InputError(f"a level has {len(indices):,} indices for {total:,} places.")
     # Paths come in order, so those of a level are its entries from the first to the last.
     return np.repeat(np.arange(len(paths)), counts), indices, np.arange(len(indices))
-
-

@@ -1,0 +1,54 @@
+"""Resizing and blocks of pixels against TensorFlow's own."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.utils.frontends.nhwc.one_node import converted, images, reason, run
+from utils.frontends.nhwc.images import depth_to_space, places, resized, space_to_depth
+
+X = images(2, 6, 4, 3)
+OPS = {"bilinear": tf.raw_ops.ResizeBilinear, "nearest": tf.raw_ops.ResizeNearestNeighbor}
+
+
+def function(size, method):
+    return lambda b, node: resized(b, node, size, method)
+
+
+@pytest.mark.parametrize("method", OPS)
+@pytest.mark.parametrize(("corners", "halves"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("size", [(12, 8), (9, 7), (3, 3)])
+def test_resized(method, corners, halves, size):
+    settings = {"align_corners": corners, "half_pixel_centers": halves}
+    wanted = OPS[method](images=X, size=size, **settings)
+    np.testing.assert_allclose(run(function(size, method), [X], **settings), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(("corners", "halves"), [(False, False), (True, False), (False, True)])
+def test_the_nearest_entry_is_that_of_tensorflow(corners, halves):
+    for old in (5, 7, 14, 33):
+        row = np.arange(old, dtype=np.float32).reshape(1, 1, old, 1)
+        for new in range(1, 41):
+            wanted = OPS["nearest"](images=row, size=(1, new), align_corners=corners,
+                                    half_pixel_centers=halves)  # fmt: skip
+            found = places(new, old, corners, halves, "nearest")
+            np.testing.assert_array_equal(found, np.ravel(wanted), err_msg=f"{old} to {new}")
+
+
+def test_the_usual_way_is_a_layer():
+    model = converted(function((12, 8), "bilinear"), [X], half_pixel_centers=True).model
+    assert [type(layer).__name__ for layer in model.layers[1:]] == ["Resizing"]
+
+
+def test_blocks():
+    wide = images(2, 3, 4, 12)
+    made = run(depth_to_space, [wide], block=2)
+    np.testing.assert_array_equal(made, tf.nn.depth_to_space(wide, 2))
+    np.testing.assert_array_equal(run(space_to_depth, [X], block=2), tf.nn.space_to_depth(X, 2))
+    first = run(depth_to_space, [wide.transpose(0, 3, 1, 2)], block=2, channel_axis=1)
+    np.testing.assert_array_equal(first.transpose(0, 2, 3, 1), tf.nn.depth_to_space(wide, 2))
+
+
+def test_refusals():
+    assert "do not fit 3 channels" in reason(depth_to_space, [X], block=2)
+    assert "has the size (0, 3)" in reason(function((0, 3), "nearest"), [X])

@@ -1,0 +1,1 @@
+"""MXNet networks: a `-symbol.json` file and the `.params` file beside it."""

@@ -1,0 +1,1 @@
+"""PyTorch networks, by way of ONNX."""
