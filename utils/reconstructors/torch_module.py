@@ -39,7 +39,7 @@ def torch_module(graph: Graph, *, channels_last: bool = False) -> tuple[str, byt
 
     target = TorchTarget()
     Rebuilding(graph, target).run(TABLE, REFUSED, last=channels_last)
-    source = target.source(graph.name, graph.output_structure)
+    source = target.source(graph.name, graph.output_structure, last=channels_last)
     stream = io.BytesIO()
     state = {
         name: torch.from_numpy(np.array(array, order="C")) for name, array in target.state.items()

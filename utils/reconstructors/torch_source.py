@@ -27,7 +27,7 @@ from torch import nn
 
 
 {parts}class {own}(nn.Module):
-    """Maps are channels first.
+    """Maps have their channels {order}.
 
     Takes:
         {inputs}
@@ -88,12 +88,13 @@ class TorchFrame:
         self._outputs.append(x)
         self._given.append(f"{identifier(name)}: {dtype} {_sizes(shape)}")
 
-    def source(self, name: str, structure: Any) -> str:
+    def source(self, name: str, structure: Any, *, last: bool = False) -> str:
         """Write the file.
 
         Args:
             name: of the network.
             structure: of its outputs; leaves in the order of `output`.
+            last: whether maps have their channels last at the border.
 
         Returns:
             Python source with one module class and a function `load`.
@@ -104,6 +105,7 @@ class TorchFrame:
         given = iter([text.shown(each, names) for each in self._outputs])
         source = _FILE.format(
             own=own,
+            order="last" if last else "first",
             parts="".join(self._part_texts()),
             inputs="\n        ".join(self._described),
             outputs="\n        ".join(self._given),
