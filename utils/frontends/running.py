@@ -106,11 +106,31 @@ def onnx(path: str, **_: Any) -> Run:
     return run
 
 
+def torch(path: str, weights: str | None = None, **_: Any) -> Run:
+    """Run a PyTorch module as PyTorch does."""
+    import torch as framework
+
+    from utils.frontends.torch.reader import load_module
+
+    module = load_module(path, weights)
+
+    def run(inputs: Arrays) -> dict[str, np.ndarray]:
+        given = [framework.from_numpy(np.ascontiguousarray(array)) for array in inputs.values()]
+        with framework.no_grad():
+            made = module(*given)
+        flat = made.values() if isinstance(made, dict) else made
+        flat = [made] if isinstance(made, framework.Tensor) else list(flat)
+        return {f"output_{place}": tensor.numpy() for place, tensor in enumerate(flat)}
+
+    return run
+
+
 RUNS: Mapping[str, tuple[Callable[..., Run], str]] = {
     "keras": (keras, "keras"),
     "onnx": (onnx, "onnxruntime"),
     "tensorflow": (tensorflow, "tensorflow"),
     "tflite": (tflite, "ai_edge_litert"),
+    "torch": (torch, "torch"),
 }
 """How each framework runs its networks, and the package that this needs."""
 

@@ -27,7 +27,7 @@ def test_whatever_wrote_it(tmp_path):
         ("net.txt", {}, "`model` must end in .keras"),
         ("gone.tflite", {}, "`model`: there is no file 'gone.tflite'"),
         ("gone.py:make", {}, "there is no file 'gone.py'"),
-        ("net.keras", {"weights": "w.pth"}, "`weights` is for PyTorch modules"),
+        ("net.keras", {"weights": "w.pth"}, "`weights` does not apply to keras"),
         ("net.keras", {"input_shape": "1,4"}, "a Keras file says it"),
     ],
 )
