@@ -21,15 +21,8 @@ import pytest
 import learners
 import main
 import nets
-from tools import model_zoo
 from tools.benchmark import calc_inference_time
-from tools.conversion import (
-    export_tflite,
-    onnx_reconstructor,
-    pytorch_reconstructor,
-    quantize_model,
-    tensorflow_reconstructor,
-)
+from tools.conversion import export_tflite, quantize_model
 from tools.docs import flag_lists
 from tools.graph_tools import quantization_error, write_prune_dict
 
@@ -79,10 +72,6 @@ _TINY = {
     "tools/graph_tools/write_prune_dict.py": [],
     "tools/conversion/quantize_model.py": ["--nb_smpls_eval=50"],
     "tools/graph_tools/quantization_error.py": [],
-    "tools/conversion/onnx_reconstructor.py": [],
-    "tools/conversion/pytorch_reconstructor.py": [],
-    "tools/conversion/tensorflow_reconstructor.py": [],
-    "tools/model_zoo.py": [],
 }
 _COMMANDS = {
     "main.py": main.run,
@@ -91,10 +80,6 @@ _COMMANDS = {
     "tools/graph_tools/write_prune_dict.py": write_prune_dict.main,
     "tools/conversion/quantize_model.py": quantize_model.main,
     "tools/graph_tools/quantization_error.py": quantization_error.main,
-    "tools/conversion/onnx_reconstructor.py": onnx_reconstructor.main,
-    "tools/conversion/pytorch_reconstructor.py": pytorch_reconstructor.main,
-    "tools/conversion/tensorflow_reconstructor.py": tensorflow_reconstructor.main,
-    "tools/model_zoo.py": model_zoo.main,
 }
 
 
