@@ -44,6 +44,26 @@ def fresh_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         raise
 
 
+def nearest_folder(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Find the folder, of those around a path, that exists and is nearest.
+
+    What is made in a temporary folder there can be moved to `path` by renaming, and nothing is left
+    behind if it comes to that never.
+
+    Args:
+        path: a file or folder, which need not exist.
+
+    Raises:
+        InputError: if that is a file.
+    """
+    folder = next(parent for parent in pathlib.Path(path).absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise InputError(
+            f"cannot write {str(path)!r}: {folder} is a file, not a folder. Choose another path."
+        )
+    return folder
+
+
 def _names(first: pathlib.Path) -> Iterator[pathlib.Path]:
     yield first
     for number in itertools.count(2):

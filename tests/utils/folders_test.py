@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from utils.errors import InputError
-from utils.folders import fresh_folder
+from utils.folders import fresh_folder, nearest_folder
 
 
 def test_the_first_name_that_is_free(tmp_path):
@@ -47,3 +47,12 @@ def test_where_no_folder_can_be(tmp_path, monkeypatch):
     message = r"^cannot make the folder 'file/run': .*Give --out_dir, a folder that you may write"
     with pytest.raises(InputError, match=message), fresh_folder("file/run"):
         pass
+
+
+def test_the_nearest_folder_exists(tmp_path):
+    assert nearest_folder(tmp_path / "a" / "b" / "c.txt") == tmp_path
+    (tmp_path / "a").mkdir()
+    assert nearest_folder(tmp_path / "a" / "b" / "c.txt") == tmp_path / "a"
+    (tmp_path / "a" / "b").write_text("a file")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        nearest_folder(tmp_path / "a" / "b" / "c.txt")

@@ -14,6 +14,7 @@ from utils.errors import InputError
 from utils.export.quiet import quiet_native
 from utils.files import check_writable
 from utils.flags import Parsed, flag
+from utils.reconstructors.needs import require_torch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,11 +162,10 @@ def _run(choose: Choose, parsed: Parsed) -> None:
 def _check_package(kind: str) -> None:
     """Refuse a missing package before TensorFlow takes its seconds to start."""
     if kind == "torch":
-        from utils.reconstructors.torch_module import require_torch
-
         require_torch()
     if kind == "onnx":
-        from utils.export.onnx_qdq import require_packages
+        with quiet_native():  # TensorFlow's start
+            from utils.export.onnx_qdq import require_packages
 
         require_packages()
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from utils.errors import InputError
+from utils.folders import nearest_folder
 from utils.frontends import parity
 from utils.graph import Graph, to_keras, traceable
 from utils.graph.ir import leaves
@@ -229,9 +230,8 @@ def rebuild(
     expected = keras_run(to_keras(graph))(given)
     stem = pathlib.Path(save_path).name if save_path else f"network{target.ending}"
     parent = pathlib.Path(save_path).absolute().parent if save_path else None
-    if parent is not None:
-        parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".flowpress-", dir=parent) as folder:
+    where = nearest_folder(save_path) if save_path else None
+    with tempfile.TemporaryDirectory(prefix=".flowpress-", dir=where) as folder:
         run = target.make(graph, pathlib.Path(folder) / stem, channels_last)
         found = run_at_border(target, graph, run, given, channels_last=channels_last)
         near = distance(found, expected)
@@ -290,9 +290,10 @@ def _moved_in(folder: pathlib.Path, parent: pathlib.Path) -> tuple[pathlib.Path,
     places = []
     for entry in sorted(folder.iterdir()):
         place = parent / entry.name
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
         try:
+            parent.mkdir(parents=True, exist_ok=True)
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
             os.replace(entry, place)
         except OSError as error:
             raise InputError(f"cannot write {str(place)!r}: {error.strerror}.") from error

@@ -13,24 +13,10 @@ import numpy as np
 
 from utils.errors import InputError
 from utils.graph import Graph
+from utils.reconstructors.needs import require_torch
 from utils.reconstructors.ops import REFUSED, TABLE
 from utils.reconstructors.rebuilding import Rebuilding
 from utils.reconstructors.torch_steps import TorchTarget
-
-EXTRA = "torch"
-
-
-def require_torch() -> None:
-    """Refuse where PyTorch is missing.
-
-    Raises:
-        InputError: naming the extra.
-    """
-    if importlib.util.find_spec("torch") is None:
-        raise InputError(
-            "a network for PyTorch needs the package torch, which is not installed. Install the "
-            f"extra `{EXTRA}`: pip install '.[{EXTRA}]'."
-        )
 
 
 def torch_module(graph: Graph, *, channels_last: bool = False) -> tuple[str, bytes]:
@@ -53,7 +39,7 @@ def torch_module(graph: Graph, *, channels_last: bool = False) -> tuple[str, byt
 
     target = TorchTarget()
     Rebuilding(graph, target).run(TABLE, REFUSED, last=channels_last)
-    source = target.source(graph.name, graph.output_structure)
+    source = target.source(graph.name, graph.output_structure, last=channels_last)
     stream = io.BytesIO()
     state = {
         name: torch.from_numpy(np.array(array, order="C")) for name, array in target.state.items()

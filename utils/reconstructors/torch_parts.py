@@ -6,7 +6,7 @@ Nothing here may use anything but `torch`, `nn` and `F`, or another part.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (its usual name)
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 

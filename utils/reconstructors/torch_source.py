@@ -19,6 +19,20 @@ _TYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float32", "uint16
 PARTS = ("pad_same", "drop", "straight_through", "GaussianNoise", "GaussianDropout", "Recurrent")
 """What of `torch_parts` is copied into a source, in this order."""
 _RESERVED = ("F", "nn", "self", "torch", "training")
+OF_MODULES = frozenset(
+    (
+        "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda "
+        "double dump_patches eval extra_repr float forward get_buffer get_extra_state "
+        "get_parameter get_submodule half ipu load_state_dict modules mtia named_buffers named_children "
+        "named_modules named_parameters parameters register_backward_hook register_buffer "
+        "register_forward_hook register_forward_pre_hook register_full_backward_hook "
+        "register_full_backward_pre_hook register_load_state_dict_post_hook "
+        "register_load_state_dict_pre_hook register_module register_parameter "
+        "register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state "
+        "set_submodule share_memory state_dict to to_empty train training type xpu zero_grad "
+    ).split()
+)
+"""Names that every `nn.Module` has already, of PyTorch 2.13 and before."""
 _FILE = '''"""{own}: a network for PyTorch, written by Flowpress. It needs nothing but torch."""
 
 import torch
@@ -27,7 +41,7 @@ from torch import nn
 
 
 {parts}class {own}(nn.Module):
-    """Maps are channels first.
+    """Maps have their channels {order}.
 
     Takes:
         {inputs}
@@ -88,12 +102,13 @@ class TorchFrame:
         self._outputs.append(x)
         self._given.append(f"{identifier(name)}: {dtype} {_sizes(shape)}")
 
-    def source(self, name: str, structure: Any) -> str:
+    def source(self, name: str, structure: Any, *, last: bool = False) -> str:
         """Write the file.
 
         Args:
             name: of the network.
             structure: of its outputs; leaves in the order of `output`.
+            last: whether maps have their channels last at the border.
 
         Returns:
             Python source with one module class and a function `load`.
@@ -104,6 +119,7 @@ class TorchFrame:
         given = iter([text.shown(each, names) for each in self._outputs])
         source = _FILE.format(
             own=own,
+            order="last" if last else "first",
             parts="".join(self._part_texts()),
             inputs="\n        ".join(self._described),
             outputs="\n        ".join(self._given),
@@ -160,7 +176,7 @@ class TorchFrame:
             if earlier == source and self._equal(attribute, arrays):
                 return attribute
         wanted = f"{self._layer}_{part}" if part else self._layer
-        attribute = identifier(wanted, {*self._attributes, *_RESERVED, *_of_modules()})
+        attribute = identifier(wanted, {*self._attributes, *_RESERVED, *OF_MODULES})
         self._attributes.add(attribute)
         self._setup.append(made.format(attribute) if made else f"self.{attribute} = {source}")
         twin = next((name for name, _ in held if self._equal(name, arrays)), None)
@@ -215,13 +231,6 @@ def _sizes(shape: Shape) -> str:
 
 def _key(attribute: str, name: str) -> str:
     return f"{attribute}.{name}" if name else attribute
-
-
-def _of_modules() -> set[str]:
-    """Names that every module has already."""
-    import torch
-
-    return {*dir(torch.nn.Module()), "T_destination"}
 
 
 def _structured(structure: Any, given: Iterator[str]) -> str:

@@ -21,6 +21,12 @@ def test_names_of_modules_do_not_hide_those_of_pytorch():
     assert lines[0] == "x = self.train_1(self_1)"
 
 
+def test_the_names_of_modules_are_those_of_pytorch():
+    torch = pytest.importorskip("torch")
+    own = {name for name in dir(torch.nn.Module()) if not name.startswith("_")}
+    assert own <= torch_source.OF_MODULES
+
+
 def test_hostile_names_stay_names():
     inputs = keras.Input((4,), name="x")
     model = keras.Model(inputs, keras.layers.Dense(3, name="a")(inputs))

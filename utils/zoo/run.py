@@ -1,0 +1,114 @@
+"""A finished run: its report, and the files that this names."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+
+from utils.errors import InputError
+from utils.report import File, Network, Report
+
+REPORT_FILE = "report.json"
+_MAX_BYTES = 256 << 20
+_QUANTIZED = "int8"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Side:
+    """The network before a run, or the one it left.
+
+    Attributes:
+        facts: what the report says of it.
+        network: its `.keras` file.
+        files: its files for devices by kind.
+        quantized_accuracy: of its int8 file; None without one.
+    """
+
+    facts: Network
+    network: pathlib.Path
+    files: dict[str, pathlib.Path]
+    quantized_accuracy: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run.
+
+    Attributes:
+        report: its report's file.
+        date: when it ended, such as 20200712.
+        before: the original network.
+        after: the network that it left.
+    """
+
+    report: pathlib.Path
+    date: str
+    before: Side
+    after: Side
+
+
+def read_run(folder: pathlib.Path) -> Run:
+    """Read a finished run.
+
+    Args:
+        folder: which holds its report.
+
+    Raises:
+        InputError: if there is no report, or a network that it names is missing.
+    """
+    path = folder / REPORT_FILE
+    if not path.is_file():
+        raise InputError(
+            f"{str(folder)!r} holds no {REPORT_FILE}. Give the folder of a finished run (its "
+            "--out_dir)."
+        )
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError("it is too large")
+        report = Report.from_dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path} is no report that can be read: {reason}") from error
+    return Run(
+        report=path,
+        date=report.created[:10].replace("-", ""),
+        before=_side(folder, report, "before"),
+        after=_side(folder, report, "after"),
+    )
+
+
+def _side(folder: pathlib.Path, report: Report, name: str) -> Side:
+    facts: Network = getattr(report, name)
+    if facts.path is None:
+        raise InputError(
+            f"the run in {str(folder)!r} saved no network {name} itself: its report names none."
+        )
+    files = [file for file in report.files if file.network == name and file.path]
+    return Side(
+        facts=facts,
+        network=_found(folder, facts.path),
+        files={file.kind: _found(folder, str(file.path)) for file in files},
+        quantized_accuracy=next((_score(file) for file in files if file.kind == _QUANTIZED), None),
+    )
+
+
+def _score(file: File) -> float | None:
+    return file.top1 if file.top1 is not None else next(iter(file.metrics.values()), None)
+
+
+def score(facts: Network) -> float | None:
+    """Give a network's accuracy, or the first of its other metrics."""
+    return facts.top1 if facts.top1 is not None else next(iter(facts.metrics.values()), None)
+
+
+def _found(folder: pathlib.Path, path: str) -> pathlib.Path:
+    """Find a file that a report names: in its folder, which may have been moved, or where it was.
+
+    Raises:
+        InputError: if it is in neither.
+    """
+    for place in (folder / pathlib.Path(path).name, pathlib.Path(path)):
+        if place.is_file():
+            return place
+    raise InputError(f"the report names {path!r}, which is missing. Publish the whole folder.")
