@@ -52,7 +52,7 @@ LEARNERS: dict[str, Entry] = {
         starts="trained",
         ends_before=True,
         quantity="joint",
-        budgets=("bytes", "flops", "params", "latency", "cycles", "sram"),
+        budgets=("flops", "params", "bytes", "cycles", "sram", "latency"),
     ),
     "full-prec": Entry(
         "learners.full_precision.learner:FullPrecLearner",

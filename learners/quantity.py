@@ -49,7 +49,7 @@ QUANTITIES = {
     ),
     # Channels of groups, and percent of the weights and bits of layers: see `learners.auto.joint`.
     "joint": Quantity(
-        kinds=("bytes", "flops", "params", "latency", "cycles", "sram"),
+        kinds=("flops", "params", "bytes", "cycles", "sram", "latency"),
         unit="channels, percent or bits",
         size_unit="channels, percent or bits",
         done="compressed",

@@ -182,7 +182,8 @@ class Allocation:
                 high, best = price, found
             point = found if best is None else best  # costs need not add up: linear around it
         # What the hull leaves over, and what costs that do not add up exceed.
-        return polish(point if best is None else best, self._widths, load)
+        moved = polish(point if best is None else best, self._widths, load)
+        return moved if best is None or load.of(moved) <= 1.0 else best
 
     def _priced(self, price: float, point: np.ndarray) -> list[Term]:
         """Say what each width adds to the load, the others as at a point."""

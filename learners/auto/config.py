@@ -117,11 +117,6 @@ class AutoConfig(LearnerConfig):
         """None: everything is made in closed form, unless --nb_epochs asks for more."""
         return 0.0
 
-    @property
-    def student_bits(self) -> int:
-        """Bits of each weight, as distillation counts them: about those of what comes out."""
-        return 4
-
     def own_teacher(self) -> OwnTeacher | None:
         """Fine-tuning learns from the network before."""
         return OwnTeacher(2.0, None, "`learner` auto")

@@ -22,8 +22,8 @@ import keras
 from learners.auto.allocate import Answer
 from learners.auto.config import AutoConfig
 from learners.auto.files import DecidingFile, float_bytes
-from learners.auto.joint import from_setting
-from learners.auto.meter import OutputErrors
+from learners.auto.joint import Joint, from_setting
+from learners.auto.meter import NUM_IMAGES, OutputErrors
 from learners.auto.offers import Offer, Option, make_offer
 from learners.auto.places import Places, find_places
 from learners.auto.record import Record
@@ -120,6 +120,8 @@ class AutoLearner(AbstractLearner):
                 "auto: the helper holds no training images out, so files are checked on images "
                 "that training has seen."
             )
+        # What decides is not trained on.
+        self.context = context = dataclasses.replace(context, holds_out=held_out)
         file = DecidingFile(offer, context.run.export.convert, self.helper, images, self.model)
         record = Record(
             search_folder(context.stage.artefact_path),
@@ -140,7 +142,17 @@ class AutoLearner(AbstractLearner):
     def tables(self, places: Places, offer: Offer) -> Tables:
         """Measure what every choice costs."""
         with self.timed("tables"), WorkProgress("measuring choices", "layers") as progress:
-            return measure(places, offer, self.sampler(), on_layer=progress.update)
+            return measure(
+                places, offer, self.sampler(), others=self.others(), on_layer=progress.update
+            )
+
+    def others(self) -> list[Any] | None:
+        """Draw training images that closed forms are not taken from; None where there are none."""
+        wanted = self.num_images + NUM_IMAGES
+        batches: Any = self.helper.build_dataset_calibration(wanted)
+        left = batches.unbatch().skip(self.num_images).batch(NUM_IMAGES)
+        found = [batch[0] if isinstance(batch, tuple) else batch for batch in left.take(1)]
+        return found or None
 
     @functools.cached_property
     def num_images(self) -> int:
@@ -291,7 +303,11 @@ class AutoLearner(AbstractLearner):
         offer, places = workshop.offer, workshop.places
         bits = max(option.bits for option in offer.options)
         graph = rounded_graph(places.graph, places.layers, bits, offer.grid)
-        return workshop.judge.file.count(to_keras(graph)) - workshop.most
+        whole = Joint(
+            widths={group.name: group.size for group in places.groups},
+            options={layer.name: Option(bits=bits) for layer in places.layers},
+        )
+        return workshop.judge.file.count(to_keras(graph)) - workshop.expect(whole).bytes
 
     def _say(self, sentence: str) -> None:
         notes.print(f"{self.context.stage.learner}: {sentence}", markup=False)

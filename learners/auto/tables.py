@@ -20,7 +20,8 @@ Reference:
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,7 @@ from utils.graph import ChannelGroup, Ref
 PROBED_BITS = 3  # at which rounding is looked at together with zeros
 MEASURED_BITS = (2, 3, 5)  # at which errors of rounding are measured
 MEASURED_PERCENTS = (60, 30)  # likewise of zeros
+_LITTLE = 1e-3
 MEASURED_SHARES = (0.25, 0.5, 0.75)  # of the channels of a group, gone
 MAX_WORK = 1e9  # layers beyond share one inverse among their outputs, see `thinned`
 
@@ -114,6 +116,7 @@ def measure(
     offer: Offer,
     sampler: Sampler,
     *,
+    others: Iterable[Any] | None = None,
     on_layer: Callable[[int, int, str], None] = lambda done, total, name: None,
 ) -> Tables:
     """Walk through the network once.
@@ -122,6 +125,8 @@ def measure(
         places: what is up for choice.
         offer: what may be chosen.
         sampler: the images.
+        others: batches of other images, on which errors are measured: what fits the samples by
+            chance shows there. None = the same.
         on_layer: see `Walk`.
 
     Returns:
@@ -129,7 +134,7 @@ def measure(
     """
     graph, by_node = places.graph, layers_by_node(places.layers)
     walk = Walk(graph, visited(places), sampler, compensate=False, weighted=True, on_layer=on_layer)
-    meter, coding = Meter(graph, sampler.batches), Grids(offer.grid)
+    meter, coding = Meter(graph, sampler.batches if others is None else others), Grids(offer.grid)
     groups = _Groups(places.groups, walk.readings)
     layers: dict[str, LayerTable] = {}
     for node in walk:
@@ -251,8 +256,18 @@ def _group_table(readers: Sequence[tuple[Reader, _Seen]], size: int) -> GroupTab
             weights = _told_apart(seen.moments.weights)
             changes |= seen.changes(each.kernel_at(number) / weights)
         rises.append(readers[0][1].measured_together(changes))
-    measured = along(errors, errors[gone], np.array(rises)) if gone else errors
+    course = _rising(errors, np.arange(size + 1) / size)
+    measured = along(course, course[gone], np.array(rises)) if gone else errors
     return GroupTable(order=found[0].order[0], errors=measured)
+
+
+def _rising(derived: np.ndarray, course: np.ndarray) -> np.ndarray:
+    """Let errors rise, if only a little, along a course in [0, 1].
+
+    Where a layer has more inputs than samples were taken, anything can be made up for, as far as
+    the samples say, and all errors are zero: then what is measured is interpolated along that.
+    """
+    return derived + _LITTLE * max(float(derived.max()), np.finfo(float).eps) * course
 
 
 class _Layer:
@@ -274,7 +289,8 @@ class _Layer:
         probed = [place for place, bits in enumerate(self._bits) if bits in MEASURED_BITS]
         rises = np.array([seen.measured(self._dense[self._bits[place]][1]) for place in probed])
         if probed:
-            derived = along(derived, derived[probed], rises)
+            course = _rising(derived, 4.0 ** -np.array(self._bits, float))
+            derived = along(course, course[probed], rises)
         self._added = dict(zip(self._bits, derived.tolist(), strict=True))
 
     def table(self) -> LayerTable:
@@ -319,7 +335,8 @@ class _Layer:
         places = [p for p, percent in enumerate(percents) if percent in MEASURED_PERCENTS] or [-1]
         kernels = list(found.values())
         rises = np.array([self._seen.measured(kernels[place]) for place in places])
-        zeros = along(derived, derived[places], rises)
+        course = _rising(derived, 1.0 - np.array(percents) / 100)
+        zeros = along(course, course[places], rises)
         for place, kernel in enumerate(kernels):
             error = self._rounded(kernel, probed, self._dense[probed][2])[0]
             added = max(error - derived[place], 0.0)
