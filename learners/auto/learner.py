@@ -12,43 +12,30 @@ Nothing is returned whose file loses more than `--max_drop` on the held-out imag
 """
 
 import dataclasses
-import functools
-import math
 import time
 from typing import Any
 
 import keras
 
-from learners.auto.allocate import Answer
 from learners.auto.config import AutoConfig
-from learners.auto.files import DecidingFile, float_bytes
-from learners.auto.joint import Joint, from_setting
-from learners.auto.meter import NUM_IMAGES, OutputErrors
-from learners.auto.offers import Offer, Option, make_offer
-from learners.auto.places import Places, find_places
-from learners.auto.record import Record
+from learners.auto.joint import from_setting
+from learners.auto.offers import Option
+from learners.auto.places import Places
 from learners.auto.report import compared_rows, facts, make_search, save_setting
 from learners.auto.search import Goal, Search, sentences
-from learners.auto.solving import rounded_graph
-from learners.auto.tables import Tables, measure
-from learners.auto.workshop import Candidate, Judge, Workshop
+from learners.auto.setup import Setup, places_of, rest_of, width_budget
+from learners.auto.tuning import tuned
+from learners.auto.workshop import Candidate
 from learners.base import FINE_TUNING, AbstractLearner, Trained
 from learners.budget import Budget
-from learners.channels.budget import ChannelBudget
 from learners.low_bits.tying import tied
-from learners.reconstruction.sampling import Sampler, training_sampler
 from learners.search.journal import search_folder
-from learners.search.scoring import held_out_images
 from learners.setting import Setting
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.command import notes
-from utils.errors import InputError
-from utils.graph import Graph, from_keras, to_keras
-from utils.progress import WorkProgress
+from utils.graph import from_keras, to_keras
 from utils.training import fine_tune_schedule
 from utils.training.latent import LatentOptimizer
-
-LOOSE = 6.0  # times max_drop: what the network may lose that is fine-tuned afterwards
 
 
 class AutoLearner(AbstractLearner):
@@ -59,16 +46,28 @@ class AutoLearner(AbstractLearner):
     def train(self) -> Trained:
         """Carry out the recipe."""
         graph = from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe)
-        places = self.places(graph, self.config)
+        places, setup = places_of(graph, self.config), Setup(self.context, self.model)
+        self.context = setup.context
+        if not setup.held_out:
+            self.notes.append(
+                "auto: the helper holds no training images out, so files are checked on images "
+                "that training sees."
+            )
         if self.context.setting is not None:
-            return self.replayed(places, self.context.setting)
-        workshop = self.workshop(places, self.offer())
-        goal = self.goal(workshop)
-        search = Search(workshop, goal, self._rest(workshop), self._say)
+            return self.replayed(setup, places, self.context.setting)
+        offer = setup.offer()
+        goal = setup.goal(offer)
+        with self.timed("tables"):
+            tables = setup.tables(places, offer)
+        workshop = setup.workshop(places, offer, tables, self.fingerprint())
+        search = Search(workshop, goal, rest_of(workshop), self._say)
         with self.timed("search"):
             search.calibrate()
-            candidate, model = self.found(search, goal)
-        self.report(search, goal, candidate)
+            winner, model = self.found(search, goal)
+        if self.config.compare:
+            with self.timed("comparison"):
+                search.compare(winner)
+        self.report(search, goal, winner)
         return Trained(model)
 
     @classmethod
@@ -76,7 +75,7 @@ class AutoLearner(AbstractLearner):
         cls, model: keras.Model, config: Any, helper: AbstractModelHelper, *, allow_unsafe: bool
     ) -> None:
         """Refuse a network without kernels."""
-        cls.places(from_keras(model, allow_unsafe=allow_unsafe), config)
+        places_of(from_keras(model, allow_unsafe=allow_unsafe), config)
 
     @classmethod
     def check_choice(
@@ -89,138 +88,29 @@ class AutoLearner(AbstractLearner):
         allow_unsafe: bool,
     ) -> None:
         """Refuse a setting for another network, and a budget that no channels meet."""
-        places = cls.places(from_keras(model, allow_unsafe=allow_unsafe), config)
+        places = places_of(from_keras(model, allow_unsafe=allow_unsafe), config)
         if setting is not None:
             from_setting(setting, places.groups, places.layers)
-        elif budget is not None:
+        else:
             width_budget(places, config, budget)
 
-    @staticmethod
-    def places(graph: Graph, config: AutoConfig) -> Places:
-        """Say what is up for choice."""
-        return find_places(graph, residual=config.residual, skip_op_names=config.skip_op_names)
-
-    def offer(self) -> Offer:
-        """Say what may be chosen."""
-        export = self.context.run.export
-        return make_offer(
-            export.kinds(),
-            export.convert.target,
-            patterns=self.config.offered_patterns,
-            bits_min=self.config.bits_min,
-        )
-
-    def workshop(self, places: Places, offer: Offer) -> Workshop:
-        """Measure the tables and get everything ready to make candidates."""
-        config, context = self.config, self.context
-        tables = self.tables(places, offer)
-        images, held_out = held_out_images(self.helper, config.nb_smpls_check, self.num_images)
-        if not held_out:
-            self.notes.append(
-                "auto: the helper holds no training images out, so files are checked on images "
-                "that training has seen."
-            )
-        # What decides is not trained on.
-        self.context = context = dataclasses.replace(context, holds_out=held_out)
-        file = DecidingFile(offer, context.run.export.convert, self.helper, images, self.model)
-        record = Record(
-            search_folder(context.stage.artefact_path),
-            self.fingerprint(),
-            resume=context.run.resume,
-        )
-        budget = None if context.budget is None else width_budget(places, config, context.budget)
-        return Workshop(
-            places,
-            offer,
-            tables,
-            self.sampler(),
-            Judge(file=file, errors=OutputErrors(self.model, images), record=record),
-            widths=budget,
-            round_to=config.round_to,
-        )
-
-    def tables(self, places: Places, offer: Offer) -> Tables:
-        """Measure what every choice costs."""
-        with self.timed("tables"), WorkProgress("measuring choices", "layers") as progress:
-            return measure(
-                places, offer, self.sampler(), others=self.others(), on_layer=progress.update
-            )
-
-    def others(self) -> list[Any] | None:
-        """Draw training images that closed forms are not taken from; None where there are none."""
-        wanted = self.num_images + NUM_IMAGES
-        batches: Any = self.helper.build_dataset_calibration(wanted)
-        left = batches.unbatch().skip(self.num_images).batch(NUM_IMAGES)
-        found = [batch[0] if isinstance(batch, tuple) else batch for batch in left.take(1)]
-        return found or None
-
-    @functools.cached_property
-    def num_images(self) -> int:
-        """Training images that closed forms are taken from: half where none are held out."""
-        try:
-            self.helper.build_dataset_train(enbl_trn_val_split=True)
-        except InputError:  # the helper cannot split
-            return max(min(self.config.nb_smpls, self.helper.nb_smpls_train // 2), 1)
-        return self.config.nb_smpls
-
-    def sampler(self) -> Sampler:
-        """Draw the training images that closed forms are taken from."""
-        return training_sampler(
-            self.helper,
-            num_images=self.num_images,
-            num_positions=self.config.nb_crops_per_smpl,
-            seed=self.context.run.seed,
-        )
-
-    def goal(self, workshop: Workshop) -> Goal:
-        """Say what is wanted."""
-        budget = self.context.budget
-        max_drop = self.config.max_drop(None if budget is None else budget.text)
-        limits = () if budget is None else budget.limits
-        max_bytes = None
-        for limit in limits:
-            if limit.kind == "bytes":
-                full = 1.0 if limit.share is None else float_bytes(self.model, workshop.offer.kind)
-                max_bytes = limit.target(full)
-        words = [] if budget is None else [budget.text]
-        words += [] if max_drop is None else [f"max_drop:{max_drop:g}"]
-        return Goal(
-            max_drop=max_drop,
-            max_bytes=max_bytes,
-            num_candidates=self.config.nb_candidates,
-            text=",".join(words),
-        )
-
     def found(self, search: Search, goal: Goal) -> tuple[Candidate, keras.Model]:
-        """Find the network; fine-tuned where there are epochs."""
+        """Find the network; fine-tuned where there are epochs.
+
+        Raises:
+            InputError: if no file is inside.
+        """
         if self.fine_tune_steps():
-            return self.tuned(search, goal)
+
+            def tune(candidate: Candidate, number: int) -> tuple[Candidate, keras.Model]:
+                return self.fine_tuned(search, candidate, number)
+
+            return tuned(search, goal, tune, self.config.nb_tunings)
         candidate = search.run(goal.max_drop)
         if candidate is None:
             raise search.refuse(goal.max_drop or 0.0)
         candidate = self._complete(search, candidate)
         return candidate, to_keras(candidate.network.graph)
-
-    def tuned(self, search: Search, goal: Goal) -> tuple[Candidate, keras.Model]:
-        """Fine-tune, the smallest network that may be good enough first.
-
-        Raises:
-            InputError: where none is inside.
-        """
-        loose = None if goal.max_drop is None else LOOSE * goal.max_drop
-        candidate = search.run(loose) or search.nearest()
-        for number in range(1, self.config.nb_tunings + 1):
-            done, model = self.fine_tuned(search, candidate, number)
-            if goal.max_drop is None or done.trial.drop <= goal.max_drop:
-                return done, model
-            safe = search.best(goal.max_drop)  # inside without training
-            larger = candidate.trial.size * (1.0 + LOOSE / 20.0)
-            if safe is not None:
-                larger = math.sqrt(candidate.trial.size * safe.trial.size)
-            if number == self.config.nb_tunings - 1 and safe is not None:
-                larger = safe.trial.size
-            candidate = search.make(min(larger, search.most))
-        raise search.refuse(goal.max_drop or 0.0)
 
     def fine_tuned(
         self, search: Search, candidate: Candidate, number: int
@@ -242,18 +132,13 @@ class AutoLearner(AbstractLearner):
             optimizer=LatentOptimizer(inner, codes),
             keep_zeros=False,  # the optimizer does, see `Quantized.absent`
         )
-        answer: Answer = search.workshop.expect(candidate.joint)
+        answer = search.workshop.expect(candidate.joint)
         trial = search.workshop.judged(model, answer, "tuned", candidate.trial.size, start)
         search.tell(trial)
-        done = dataclasses.replace(candidate, trial=trial)
-        search.tuned.append(done)
-        return done, model
+        return dataclasses.replace(candidate, trial=trial), model
 
     def report(self, search: Search, goal: Goal, winner: Candidate) -> None:
         """Hand the run's report what was tried, and write the setting."""
-        if self.config.compare:
-            with self.timed("comparison"):
-                search.compare(winner)
         workshop = search.workshop
         self.search = make_search(search, winner, compared_rows(search, winner), goal.text)
         found = {
@@ -263,22 +148,21 @@ class AutoLearner(AbstractLearner):
             "agent": self.search.agent,
             "seed": self.context.run.seed,
         }
-        save_setting(
-            winner.joint, workshop.places, search_folder(self.context.stage.artefact_path), found
-        )
+        folder = search_folder(self.context.stage.artefact_path)
+        save_setting(winner.joint, workshop.places, folder, found)
         self.layers = facts(winner, workshop.places)
         self.notes += [*workshop.remarks(winner.joint), *sentences(search, winner, goal)]
 
-    def replayed(self, places: Places, setting: Setting) -> Trained:
+    def replayed(self, setup: Setup, places: Places, setting: Setting) -> Trained:
         """Make what a setting says."""
         joint = from_setting(setting, places.groups, places.layers)
-        offer = self.offer()
+        offer = setup.offer()
         most = max(option.bits for option in offer.options)
-        only = dataclasses.replace(offer, options=(Option(bits=most),))  # the order of channels
-        workshop = self.workshop(places, only)
-        search = Search(
-            workshop, Goal(max_drop=None, max_bytes=None, num_candidates=1, text=""), 0.0, self._say
-        )
+        # Of the tables only the order in which channels go is asked.
+        tables = setup.tables(places, dataclasses.replace(offer, options=(Option(bits=most),)))
+        workshop = setup.workshop(places, offer, tables, self.fingerprint())
+        goal = Goal(max_drop=None, max_bytes=None, num_candidates=1, text=setting.path)
+        search = Search(workshop, goal, 0.0, self._say)
         candidate = workshop.make(workshop.expect(joint), "setting", 0.0)
         search.tell(candidate.trial)
         candidate = self._complete(search, candidate)
@@ -286,10 +170,7 @@ class AutoLearner(AbstractLearner):
         if self.fine_tune_steps():
             candidate, model = self.fine_tuned(search, candidate, 1)
         self.layers = facts(candidate, places)
-        self.notes.append(
-            f"auto: as {setting.path} says; the {offer.kind} file has {candidate.trial.num_bytes:,}"
-            f" bytes and loses {candidate.trial.drop:.2f} points on held-out training images."
-        )
+        self.notes += sentences(search, candidate, goal)
         return Trained(model)
 
     @staticmethod
@@ -298,43 +179,5 @@ class AutoLearner(AbstractLearner):
         built = candidate.built or search.workshop.build(candidate.joint)
         return dataclasses.replace(candidate, built=built)
 
-    def _rest(self, workshop: Workshop) -> float:
-        """Count the bytes of a file besides its kernels: of the whole network, rounded."""
-        offer, places = workshop.offer, workshop.places
-        bits = max(option.bits for option in offer.options)
-        graph = rounded_graph(places.graph, places.layers, bits, offer.grid)
-        whole = Joint(
-            widths={group.name: group.size for group in places.groups},
-            options={layer.name: Option(bits=bits) for layer in places.layers},
-        )
-        return workshop.judge.file.count(to_keras(graph)) - workshop.expect(whole).bytes
-
     def _say(self, sentence: str) -> None:
         notes.print(f"{self.context.stage.learner}: {sentence}", markup=False)
-
-
-def width_budget(places: Places, config: AutoConfig, budget: Budget) -> ChannelBudget | None:
-    """Set the limits up that follow from channels; None where only bytes are limited.
-
-    Raises:
-        InputError: if no channels meet them.
-    """
-    pairs = zip(budget.text.split(","), budget.limits, strict=True)
-    left = [(text.strip(), limit) for text, limit in pairs if limit.kind != "bytes"]
-    if not left:
-        return None
-    text = ",".join(each for each, _ in left)
-    if not places.groups:
-        raise InputError(
-            f"The budget {text} cannot be met: no channels of {places.graph.name} can go. Give a "
-            "budget for bytes, or --auto_residual=joint."
-        )
-    limits = tuple(limit for _, limit in left)
-    return ChannelBudget(
-        places.graph,
-        places.groups,
-        Budget(text, limits, budget.target),
-        round_to=config.round_to,
-        latency_step=config.channel_search.latency_step,
-        prefix=config.PREFIX,
-    )

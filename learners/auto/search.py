@@ -219,7 +219,8 @@ def sentences(search: Search, winner: Candidate, goal: Goal) -> list[str]:
     found = [
         f"auto: the {offer.kind} file has {trial.num_bytes:,} bytes{counted} and loses "
         f"{trial.drop:.2f} {unit} of {file.before.deciding.name} on {file.num_images:,} held-out "
-        f"training images ({goal.text}); {len(search.candidates)} sizes were tried."
+        f"training images ({goal.text}); "
+        f"{max(len(search.candidates), 1)} sizes were tried."
     ]
     if search.compared:
         others = ", ".join(

@@ -140,7 +140,7 @@ def measure(
     for node in walk:
         reading = walk.readings.get(node)
         seen = None
-        if reading is not None:
+        if reading is not None and (node in by_node or groups.wants(node)):
             # From the sum over the sampled places to that over all of an image; time steps of an
             # open number count as one.
             num_places = math.prod(size or 1 for size in graph.shape(Ref(node))[1:-1])
@@ -214,6 +214,10 @@ class _Groups:
             for group in groups
         }
         self._readers: dict[str, list[tuple[Reader, _Seen]]] = {}
+
+    def wants(self, node: str) -> bool:
+        """Whether a layer reads a group that waits for it."""
+        return any(node in nodes for _, nodes in self._waiting.values())
 
     def add(self, node: str, seen: _Seen) -> None:
         """Take a reader's moments."""

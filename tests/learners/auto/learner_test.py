@@ -10,18 +10,18 @@ import pytest
 
 from learners.search.scoring import held_out_images
 from tests.learners.runs import TWO_STEPS, compress, make_run
-from utils.errors import InputError
 from utils.report import Report
 from utils.training import evaluate
 
 FEW = {
     "auto_nb_smpls": 64,
     "auto_nb_crops_per_smpl": 3,
-    "auto_nb_candidates": 3,
+    "auto_nb_candidates": 2,
+    "auto_patterns": "dense",
+    "auto_skip_op_names": "conv3",
     "auto_compare": False,
     "nb_epochs": "0",
 }
-ONE_WAY = {"auto_patterns": "dense", "auto_bits_min": 8}  # channels alone: nothing to scale
 
 
 def copied(network: keras.Model) -> keras.Model:
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def found(narrow_digits: keras.Model, folder: pathlib.Path) -> Report:
-    return run(narrow_digits, folder, max_drop=4.0, auto_compare=True)
+    return run(narrow_digits, folder, max_drop=6.0, auto_compare=True)
 
 
 def test_the_file_loses_no_more_than_is_allowed(
@@ -51,7 +51,7 @@ def test_the_file_loses_no_more_than_is_allowed(
     images, held_out = held_out_images(helper, 2000, 64)
     assert held_out
     before, after = (evaluate(net, images, helper).value for net in (narrow_digits, found.model))
-    assert 100 * (before - after) <= 4.0 + 1e-6
+    assert 100 * (before - after) <= 6.0 + 1e-6
     (file,) = (row for row in found.files if row.network == "after" and row.kind == "fpq")
     assert file.file_bytes is not None
     assert file.file_bytes < 0.25 * 4 * narrow_digits.count_params()
@@ -60,47 +60,41 @@ def test_the_file_loses_no_more_than_is_allowed(
 def test_the_report_has_every_candidate_and_each_way_alone(found: Report) -> None:
     (search,) = found.searches
     assert (search.quantity, search.kept) == ("joint", "winner")
-    assert 1 <= len(search.rollouts) <= 4
+    assert 1 <= len(search.rollouts) <= 3
     labels = {row.label for row in search.compared}
-    assert labels == {"together", "channels alone", "zeros alone", "bits alone"}
+    assert labels == {"together", "channels alone", "bits alone"}
     (kept,) = (row for row in search.compared if row.kept)
-    assert kept.drop <= 4.0
+    assert kept.drop <= 6.0
     assert search.winner is not None
     assert search.winner.cost == kept.cost
-    assert any("max_drop:4" in note for note in found.notes)
+    assert any("max_drop:6" in note for note in found.notes)
 
 
-def test_the_setting_is_replayed_and_can_be_edited(
+def test_the_setting_can_be_edited_and_replayed(
     found: Report, narrow_digits: keras.Model, folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    written = folder / "search" / "setting.json"
-    again = run(narrow_digits, tmp_path / "again", setting=str(written))
-    for one, other in zip(found.model.weights, again.model.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-    document = json.loads(written.read_text())
-    assert document["values"]["conv2/bits"] in range(2, 9)
-    document["values"]["conv2/bits"] = 1
-    written_anew = tmp_path / "edited.json"
-    written_anew.write_text(json.dumps(document))
-    edited = run(narrow_digits, tmp_path / "edited", setting=str(written_anew))
-    kernel = np.asarray(edited.model.get_layer("conv2").kernel)
-    assert all(np.unique(column).size <= 2 for column in kernel.reshape(-1, kernel.shape[-1]).T)
+    document = json.loads((folder / "search" / "setting.json").read_text())
+    assert document["values"]["fc1/bits"] in range(2, 9)
+    assert document["drop"] <= 6.0
+    document["values"]["fc1/bits"] = 1
+    (tmp_path / "edited.json").write_text(json.dumps(document))
+    report = run(narrow_digits, tmp_path, setting=str(tmp_path / "edited.json"))
+    kernels = {
+        name: [np.asarray(model.get_layer(name).kernel) for model in (found.model, report.model)]
+        for name in ("conv1", "conv2", "fc1")
+    }
+    for name in ("conv1", "conv2"):  # in front of what was edited: as it was, to the last bit
+        np.testing.assert_array_equal(*kernels[name])
+    assert all(np.unique(column).size <= 2 for column in kernels["fc1"][1].T)
 
 
-def test_what_nothing_reaches_is_refused(
+def test_what_is_tuned_keeps_its_grids_and_is_checked_again(
     narrow_digits: keras.Model, tmp_path: pathlib.Path
 ) -> None:
-    with pytest.raises(InputError, match=r"`max_drop`: no file within the budget that was tried"):
-        run(narrow_digits, tmp_path, max_drop=0.0, budget="flops:0.1", **ONE_WAY)
-
-
-def test_a_budget_and_training_with_zeros_and_grids_as_they_are(
-    narrow_digits: keras.Model, tmp_path: pathlib.Path
-) -> None:
-    report = run(narrow_digits, tmp_path, budget="flops:0.5", nb_epochs=TWO_STEPS, **ONE_WAY)
-    assert report.after.flops is not None
-    assert report.before.flops is not None
-    assert report.after.flops == pytest.approx(0.5 * report.before.flops, rel=0.02)
+    report = run(narrow_digits, tmp_path, budget="bytes:0.2", nb_epochs=TWO_STEPS, auto_bits_min=8)
     assert report.training[-1].step == 2
-    kernel = np.asarray(report.model.get_layer("conv2").kernel)
-    assert all(np.unique(column).size <= 256 for column in kernel.reshape(-1, kernel.shape[-1]).T)
+    (search,) = report.searches
+    assert [row.label for row in search.compared] == ["tuned"]
+    assert search.compared[0].cost["bytes"] <= 0.2 * 4 * narrow_digits.count_params() * 1.02
+    kernel = np.asarray(report.model.get_layer("fc1").kernel)
+    assert all(np.unique(column).size <= 256 for column in kernel.T)
