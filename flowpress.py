@@ -3,9 +3,9 @@
     report = compress(model, train_ds, eval_ds, learner="chn-pruned-rmt", prune_ratio=0.5)
     report.model.save("smaller.keras")
 
-takes any Keras model. Every flag of the command line is a keyword, with or without its learner's
-prefix (`cpr_prune_ratio`, `prune_ratio`). For a training loop of one's own there are
-`FilterPruner`, `Pruning` and `Prune`. `load_fpq` and `save_fpq` read and write packed files.
+takes any Keras model; `compress(model, images, max_drop=1)` needs no labels. Every flag of the
+command line is a keyword, with or without its learner's prefix (`cpr_prune_ratio`, `prune_ratio`).
+For a training loop of one's own there are `FilterPruner`, `Pruning` and `Prune`. `load_fpq` and `save_fpq` read and write packed files.
 """
 
 import contextlib
@@ -64,9 +64,9 @@ def __getattr__(name: str) -> Any:
 def compress(
     model: "keras.Model",
     train_ds: Any,
-    eval_ds: Any,
+    eval_ds: Any = None,
     *,
-    learner: str = "chn-pruned-rmt",
+    learner: str | None = None,
     out_dir: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> "Report":
@@ -76,9 +76,12 @@ def compress(
         model: any Keras model. Compiled, its loss and metrics are used as `evaluate` uses them;
             else cross-entropy by the shape of the labels. It is not changed.
         train_ds: arrays (x, y) or (x, y, sample_weights), a tf.data.Dataset of such batches, or a
-            keras.utils.PyDataset; each epoch goes through it once.
-        eval_ds: the same, of data that were not trained on, for the final figures.
-        learner: name of the learner, or several separated by commas.
+            keras.utils.PyDataset; each epoch goes through it once. Without `eval_ds` images alone,
+            an array or a tf.data.Dataset of batches: no labels are needed.
+        eval_ds: the same, of data that were not trained on, for the final figures. Without it the
+            model's own answers are the labels, of a part of the images: accuracy is agreement.
+        learner: name of the learner, or several separated by commas; without it chn-pruned-rmt,
+            or auto where there are no labels.
         out_dir: folder for the resulting files and the report; a call that was killed goes on from
             what it left there. Without it each call has a new one: `runs/compress`, then
             `runs/compress-2` and so on.
@@ -92,7 +95,8 @@ def compress(
     """
     quiet_tensorflow()
     with one_voice(), _words_of_python(), _folder(out_dir) as folder:
-        names = learners.canonical_names(learner)
+        usual = learners.COMPRESSOR if eval_ds is not None else "auto"
+        names = learners.canonical_names(usual if learner is None else learner)
         stage_classes = [learners.config_class(name) for name in names]
         values = _flag_values({**options, "out_dir": folder}, stage_classes)
         values["learner"] = ",".join(names)
@@ -103,6 +107,8 @@ def compress(
         run = configs[RunConfig]
         from nets.keras_model_helper import KerasModelHelper
 
+        if eval_ds is None:
+            model, train_ds, eval_ds = _without_labels(model, train_ds)
         helper = KerasModelHelper(model, train_ds, eval_ds, configs[HelperConfig], seed=run.seed)
         plan = make_plan(run, [configs[cls] for cls in stage_classes], starts_from_file=False)
         from pipeline import stages  # imports TensorFlow: after the options are checked
@@ -115,6 +121,24 @@ def compress(
             with joined(workers, plan, helper) as own:
                 stages.seed(plan.run.seed)
                 return stages.compress(own, helper, helper.build_model(), workers=workers)
+
+
+def _without_labels(model: "keras.Model", images: Any) -> tuple["keras.Model", Any, Any]:
+    """Let a model's own answers be the labels; give it as it is, but for what it was compiled with.
+
+    Raises:
+        InputError: for images of another size, or a model whose outputs are no classes.
+    """
+    import keras
+
+    from nets.own_labels import labelled_arrays
+    from utils.graph import endings, from_keras
+    from utils.graph.keras_reading import functional_model
+
+    network = functional_model(model)
+    plain = keras.Model(network.inputs, network.outputs[0], name=network.name)
+    ending = endings(from_keras(plain, allow_unsafe=True))[0].kind
+    return plain, *labelled_arrays(images, plain, ending)
 
 
 @contextlib.contextmanager

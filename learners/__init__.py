@@ -29,7 +29,8 @@ class Entry:
         ends_before: whether its result is another network than the one it was given. The first
             stage of a run for which that is so marks the "before" of the report, and the network
             before it teaches it and all later ones (distillation).
-        quantity: what it chooses for each layer: `channels`, `sparsity`, `bits`; None for nothing.
+        quantity: what it chooses for each layer: `channels`, `sparsity`, `bits`, or all of them,
+            `joint`; None for nothing.
         budgets: the kinds of budget that it can meet.
     """
 
@@ -39,11 +40,20 @@ class Entry:
     _: dataclasses.KW_ONLY
     starts: Literal["fresh", "trained"]
     ends_before: bool
-    quantity: Literal["channels", "sparsity", "bits"] | None = None
+    quantity: Literal["channels", "sparsity", "bits", "joint"] | None = None
     budgets: tuple[str, ...] = ()
 
 
 LEARNERS: dict[str, Entry] = {
+    "auto": Entry(
+        "learners.auto.learner:AutoLearner",
+        "learners.auto.config:AutoConfig",
+        "chooses channels, zeros and bits together: the smallest file within --max_drop",
+        starts="trained",
+        ends_before=True,
+        quantity="joint",
+        budgets=("flops", "params", "bytes", "cycles", "sram", "latency"),
+    ),
     "full-prec": Entry(
         "learners.full_precision.learner:FullPrecLearner",
         "learners.full_precision.config:FullPrecConfig",

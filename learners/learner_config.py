@@ -103,6 +103,14 @@ class LearnerConfig:
         """Give the budget, written as `--budget`, that its own flags say; None where none does."""
         return None
 
+    def files_for(self, target: str | None) -> tuple[str, ...]:
+        """List further kinds of `.tflite` files that the learner is for; written by default.
+
+        Args:
+            target: the device; None for any.
+        """
+        return ()
+
     def takes_setting(self) -> bool:
         """Whether `--setting` can say what is chosen for each layer."""
         return self.searching is not None

@@ -47,4 +47,12 @@ QUANTITIES = {
         most=32,
         file="bits.json",
     ),
+    # Channels of groups, and percent of the weights and bits of layers: see `learners.auto.joint`.
+    "joint": Quantity(
+        kinds=("flops", "params", "bytes", "cycles", "sram", "latency"),
+        unit="channels, percent or bits",
+        size_unit="channels, percent or bits",
+        done="compressed",
+        file="setting.json",
+    ),
 }

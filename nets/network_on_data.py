@@ -6,6 +6,7 @@ the scale by its first layers and its accuracy, the loss by its outputs and the 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from nets.input_scale import (
     choose,
     scale_of_layers,
 )
+from nets.own_labels import labelled
 from nets.task import VALUES, Task, find_task
 from utils.command import notes
 from utils.errors import InputError
@@ -278,11 +280,14 @@ class _Ready:
         self._network, self._data = network, data
         shape = _input_shape(network)
         graph = from_keras(network, allow_unsafe=allow_unsafe)
-        parts = [part for part in (data.train, data.test, data.val) if part is not None]
-        self.task = find_task(
-            network.outputs, endings(graph)[0].kind, parts, data.classes, data.name
-        )
+        ending = endings(graph)[0].kind
         self._shape = fitting_shape(data.train.inputs.shape, shape, data.name)
+        if data.unlabelled:
+            scale = config.scale or scale_of_layers(graph)
+            self._data = data = self._answered(data, scale, ending, config)
+            config = dataclasses.replace(config, scale=scale)
+        parts = [part for part in (data.train, data.test, data.val) if part is not None]
+        self.task = find_task(network.outputs, ending, parts, data.classes, data.name)
         for part in parts:
             if part.inputs.shape != data.train.inputs.shape:
                 raise InputError(
@@ -301,6 +306,28 @@ class _Ready:
         self.val = None if data.val is None else self._labelled(data.val)
         network.compile(**self.task.compile_arguments())
         self.compiled = network
+
+    def _answered(
+        self, data: UserData, scale: str | None, ending: str, config: NetworkOnDataConfig
+    ) -> UserData:
+        """Let the network's own answers be the labels."""
+        if scale is None:
+            raise InputError(
+                f"{data.name} has no labels by which the scale of the images could be told, and "
+                "the network does not begin with a Rescaling. Say on which it was trained: "
+                f"--scale={'|'.join(name for name in SCALES if name != 'standard')}."
+            )
+        for part in (data.train, data.test, data.val):
+            if part is not None:
+                part.inputs.check(self._shape)
+        facts = {"num_threads": config.data.nb_threads, "prefetch": config.data.prefetch_size}
+        if scale == "standard":
+            raise InputError(
+                f"--scale=standard is told from labelled images; {data.name} has no labels. Give "
+                "the scale that the network was trained on."
+            )
+        feed = Feed(shape=self._shape, scaled=affine(scale, white=data.train.inputs.white), **facts)
+        return labelled(data, self._network, feed, ending)
 
     def _labelled(self, part: Part) -> Part:
         return Part(inputs=part.inputs, labels=self.task.labels(part.labels))

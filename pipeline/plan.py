@@ -129,6 +129,7 @@ def make_plan(
     """
     names = learners.canonical_names(run.learner)
     notices: list[str] = []
+    run = _with_own_files(run, stage_configs, notices)
     run.export.require_possible()
     budget = _budget(run, names)
     setting = check_search(run, [learners.LEARNERS[name] for name in names], stage_configs)
@@ -148,6 +149,19 @@ def make_plan(
         _check_control(plan)
         _check_files(plan)
     return plan
+
+
+def _with_own_files(
+    run: RunConfig, configs: Sequence[LearnerConfig], notices: list[str]
+) -> RunConfig:
+    """Add the files that learners are for, where no flag says which are written."""
+    own = [kind for config in configs for kind in config.files_for(run.export.convert.target)]
+    new = [kind for kind in own if kind not in run.export.tflite]
+    if not new or run.export.tflite != type(run.export)().tflite:
+        return run
+    notices.append(f"the {', '.join(new)} file is written, too: it is what {run.learner} is for.")
+    export = dataclasses.replace(run.export, tflite=",".join([run.export.tflite, *new]))
+    return dataclasses.replace(run, export=export)
 
 
 def _stages(

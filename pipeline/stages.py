@@ -277,7 +277,9 @@ def _find_logits(plan: Plan, helper: AbstractModelHelper, model: keras.Model) ->
     """Refuse, before training, distillation from outputs that are no logits."""
     distillation = plan.run.distillation
     always = any("enbl_dst" in stage.config.SWITCHES_ON for stage in plan.stages)
-    own = any(stage.config.own_teacher() is not None for stage in plan.stages)
+    own = any(
+        stage.config.own_teacher() is not None and stage.num_epochs != 0 for stage in plan.stages
+    )
     if own or (distillation.enbl_dst and (distillation.loss_w_dst or always)):
         helper.find_logits(model)
 

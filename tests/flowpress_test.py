@@ -182,3 +182,23 @@ def test_objects_for_own_loops_are_imported_when_asked_for():
     assert flowpress.load_fpq.__module__ == "utils.quantization.packed"
     with pytest.raises(AttributeError, match="has no attribute 'Pruner'"):
         _ = flowpress.Pruner
+
+
+def test_images_without_labels():
+    values = {
+        "auto_nb_smpls": 16, "auto_nb_crops_per_smpl": 2, "auto_patterns": "dense",
+        "auto_bits_min": 8, "auto_compare": False, "nb_epochs": 0,
+    }  # fmt: skip
+    report = compress(
+        network("softmax"), IMAGES, budget="flops:0.6", out_dir="own", **QUICK | values
+    )
+    assert report.learner == ("auto",)
+    assert report.before.top1 == 1.0  # agreement with itself
+    assert report.after.top1 is not None
+    assert report.after.flops <= 0.62 * report.before.flops
+
+
+@pytest.mark.parametrize("images", [IMAGES[:, :4], IMAGES[:5], "photos"])
+def test_images_that_do_not_fit(images):
+    with pytest.raises(InputError, match="`images` must be"):
+        compress(network("softmax"), images, out_dir="own", max_drop=1)

@@ -9,7 +9,11 @@ from pathlib import Path
 from datasets import DATASETS, load_dataset
 from datasets.config import DataConfig
 from datasets.user_data.array_files import is_idx_folder, read_idx_folder, read_npz
-from datasets.user_data.image_folder import read_image_folder
+from datasets.user_data.image_folder import (
+    is_plain_folder,
+    read_image_folder,
+    read_plain_folder,
+)
 from datasets.user_data.parts import GivenData, Part, Stored, UserData
 from datasets.user_data.python_file import read_python_file
 from datasets.user_data.record_files import is_record_folder, read_records
@@ -66,6 +70,11 @@ FORMS = (
         "a folder with train.csv and test.csv",
         lambda path: path.is_dir() and is_table_folder(path),
         read_table,
+    ),
+    Form(
+        "a folder of images without labels",
+        is_plain_folder,
+        lambda path, _: read_plain_folder(path),
     ),
     Form(
         "a folder with a sub-folder of images for each class",

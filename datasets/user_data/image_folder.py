@@ -1,7 +1,8 @@
-"""A folder of images with a sub-folder for each class, as `keras.utils` reads it.
+"""A folder of images, as a rule with a sub-folder for each class, as `keras.utils` reads it.
 
     DATA/cat/1.png, DATA/dog/2.png, …              the classes, sorted by name, are 0, 1, …
     DATA/train/cat/1.png, DATA/val/cat/7.png, …    with a part that tests
+    DATA/1.png, DATA/2.png, …                      no labels: the network's answers stand for them
 
 Images are decoded and resized (bilinear, as Keras does) when their turn comes; only their names are
 in memory.
@@ -32,6 +33,11 @@ _TEST = ("test", "testing")
 # Each image is decoded once before anything is done, but of more than these only so many: the
 # others' first bytes have been looked at.
 _NUM_DECODED = 50_000
+_FEWEST_PLAIN = 20
+_PLAIN_ENDS = (
+    0.5,
+    0.8,
+)  # of the images without labels: the first half trains, the last fifth tests
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +147,53 @@ def read_image_folder(path: Path) -> UserData:
     )
 
 
+def is_plain_folder(path: Path) -> bool:
+    """Tell whether a folder holds images and no sub-folders: no labels."""
+    if not path.is_dir() or _folders(path):
+        return False
+    return any(_is_image(file) for file in path.iterdir())
+
+
+def read_plain_folder(path: Path) -> UserData:
+    """Read the names of images without labels and look at their first bytes.
+
+    Args:
+        path: the folder.
+
+    Returns:
+        The data, `unlabelled`: half of the images train, or are what statistics are taken from,
+        30 % are held out for choices, 20 % test; the same at every run.
+
+    Raises:
+        InputError: for too few images, or a file that is no image; names it.
+    """
+    files = sorted(file for file in path.iterdir() if _is_image(file))
+    if len(files) < _FEWEST_PLAIN:
+        raise InputError(
+            f"{path}: {len(files)} images without labels are too few; some hundred serve well. Give "
+            f"{_FEWEST_PLAIN} or more."
+        )
+    for file in files:
+        check_image(file)
+    paths = np.array([str(file) for file in files])
+    order = np.random.default_rng(0).permutation(len(paths))
+    ends = [round(share * len(paths)) for share in _PLAIN_ENDS]
+    train, val, test = (
+        Part(inputs=ImageFiles(paths[np.sort(rows)]), labels=np.zeros(len(rows), np.int64))
+        for rows in np.split(order, ends)
+    )
+    note = (
+        f"{path} has no sub-folders for classes, so its images have no labels: the network's own "
+        f"answers stand for them, and accuracy is agreement with it. {len(train):,} images serve "
+        f"for statistics, {len(val):,} are held out for choices, {len(test):,} test."
+    )
+    return UserData(name=str(path), train=train, test=test, val=val, unlabelled=True, notes=(note,))
+
+
+def _is_image(file: Path) -> bool:
+    return file.is_file() and file.suffix.lower() in ENDINGS and file.name[0] != "."
+
+
 def _folders(path: Path) -> dict[str, Path]:
     return {entry.name: entry for entry in sorted(path.iterdir()) if _is_shown(entry)}
 
@@ -182,7 +235,7 @@ def _part(path: Path, classes: tuple[str, ...]) -> Part:
 
 def _images(folder: Path) -> list[str]:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    images = [file for file in files if file.suffix.lower() in ENDINGS and file.name[0] != "."]
+    images = [file for file in files if _is_image(file)]
     if not images:
         others = sorted({file.suffix for file in files})
         found = f"Found: {', '.join(others[:5])}" if others else "It is empty"

@@ -166,6 +166,7 @@ class UserData:
         classes: the names of the classes, where they have names.
         mean: of each channel, of inputs divided by `white`; None where it is to be measured.
         std: likewise, the deviation.
+        unlabelled: there are no labels, those of the parts mean nothing.
         notes: what was settled on reading, for the user.
     """
 
@@ -176,6 +177,7 @@ class UserData:
     classes: tuple[str, ...] = ()
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    unlabelled: bool = False
     notes: tuple[str, ...] = ()
 
 

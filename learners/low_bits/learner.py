@@ -25,6 +25,7 @@ from learners.low_bits.bits import activation_bits, quantized_layers, weight_bit
 from learners.low_bits.coding import Code, Coding
 from learners.low_bits.search import bit_problem, chosen_layers, counted
 from learners.low_bits.start import Start, nearest_start, walked_start
+from learners.low_bits.tying import tied
 from learners.reconstruction.sampling import Sampler, flagged_sampler
 from learners.search.problem import Problem
 from learners.search.stage import SearchedStage
@@ -35,8 +36,7 @@ from utils.graph.keras_io import build, read
 from utils.progress import WorkProgress
 from utils.report import Search
 from utils.training import fine_tune_schedule
-from utils.training.latent import LatentOptimizer, Quantized, Unquantized
-from utils.training.zeros import may_be_sparse
+from utils.training.latent import LatentOptimizer, Quantized
 
 
 class LowBitLearner(AbstractLearner):
@@ -246,21 +246,7 @@ class LowBitLearner(AbstractLearner):
         codes: Mapping[str, Code],
     ) -> Iterator[Quantized]:
         """Tie the network's variables to quantizers, see `train_quantized`."""
-        operations = read(model, allow_unsafe=self.context.run.allow_unsafe)[1]
-        quantizers = {
-            key: quantizer
-            for layer in layers
-            for key, quantizer in codes[layer.name].quantizers().items()
-        }
-        for layer, arrays in graph.params.items():
-            variables = getattr(operations[layer], "weights", [])
-            for variable, (weight, array) in zip(variables, arrays.items(), strict=True):
-                zeros = array == 0
-                absent = zeros if may_be_sparse(variable) and 0 < zeros.sum() < zeros.size else None
-                quantizer = quantizers.get((layer, weight))
-                if not variable.trainable or (quantizer is None and absent is None):
-                    continue
-                yield Quantized(variable, quantizer or Unquantized(), absent=absent)
+        return tied(model, graph, layers, codes, allow_unsafe=self.context.run.allow_unsafe)
 
     def sampler(self) -> Sampler:
         """Draw the training images that moments and ranges are taken from."""

@@ -53,11 +53,13 @@ class Walk:
         compensate: layers at the end of a residual branch make up for the error of their shortcut.
         weighted: errors count by what they do to the network's outputs (`importance.py`), which
             takes a backward pass over the images; else all rows alike, outputs by the norm behind.
+            Or what such a pass found: `importance` of a walk over the same nodes and images.
         on_layer: called with (layers done, layers in all, name) after each layer.
         before: the network that gives the targets, with the same nodes; None for `graph`.
 
     Attributes:
         readings: of the nodes, those that can be sampled and solved.
+        importance: by node, what errors count; empty where rows count alike.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Walk:
         sampler: Sampler,
         *,
         compensate: bool,
-        weighted: bool = False,
+        weighted: bool | Mapping[str, Importance] = False,
         on_layer: Callable[[int, int, str], None] = lambda done, total, name: None,
         before: Graph | None = None,
     ) -> None:
@@ -85,7 +87,8 @@ class Walk:
         self._targets: dict[str, list[np.ndarray]] = {}
         self._fresh: dict[str, LayerStatistics] = {}
         self._here = ""
-        self._importance = self._weigh() if weighted else {}
+        given = None if isinstance(weighted, bool) else weighted
+        self.importance: Mapping[str, Importance] = given or (self._weigh() if weighted else {})
 
     def __iter__(self) -> Iterator[str]:
         """Visit the nodes: all in front of the one at hand is final."""
@@ -115,11 +118,11 @@ class Walk:
 
     def output_weights(self, name: str) -> np.ndarray:
         """Say what one unit of error in each output of a layer counts, float [O]."""
-        found = self._importance.get(name)
+        found = self.importance.get(name)
         return self.readings[name].weights if found is None else found.outputs
 
     def _rows(self, name: str) -> Sequence[np.ndarray] | None:
-        found = self._importance.get(name)
+        found = self.importance.get(name)
         return None if found is None else found.rows
 
     def _is_seen(self, name: str) -> bool:

@@ -35,6 +35,17 @@ class Row:
 
 
 TABLE = {
+    "auto": Row(
+        {
+            "budget": "flops:0.5",
+            "auto_patterns": "dense",
+            "auto_bits_min": 8,
+            "auto_nb_smpls": 64,
+            "auto_nb_crops_per_smpl": 3,
+            "auto_compare": False,
+        },
+        0.5,
+    ),
     "full-prec": Row({}, 1.0),
     "distillation": Row({}, 1.0, taught=True),
     "channel": Row({"cp_prune_option": "uniform", "budget": "flops:0.5"}, 0.5),

@@ -164,3 +164,20 @@ def test_training_is_followed_on_the_datas_own_validation_part(network, arrays, 
     assert len(labels_of(made.build_dataset_val())) == 4
     assert len(labels_of(made.build_dataset_eval())) == 2
     assert len(labels_of(made.build_dataset_train(True)[1])) == 4
+
+
+def test_images_without_labels_get_the_networks_own_answers(network, tmp_path, capsys):
+    for number, image in enumerate(IMAGES):
+        Image.fromarray(image[:, :, 0]).save(tmp_path / f"{number:02}.png")
+    made = helper(network, tmp_path, scale="-1..1")
+    made.build_model()
+    told = capsys.readouterr().err
+    assert "no sub-folders for classes" in told
+    assert "right on 30 of 30 training samples (100.0%)" in told
+    kept, held_out = made.build_dataset_train(enbl_trn_val_split=True)
+    del kept
+    images, labels = next(iter(held_out))
+    assert len(labels) == 18
+    np.testing.assert_array_equal(labels, images[:, 0, 0, 0] > 0)
+    with pytest.raises(InputError, match="no labels by which the scale of the images could be"):
+        helper(network, tmp_path).build_model()

@@ -387,3 +387,18 @@ def test_the_newest_trained_network_of_a_folder_is_taken(tmp_path):
     made = plan_of(True, learner="chn-pruned-rmt", out_dir=str(tmp_path))
     assert made.initial_path == states / "1_distillation.keras"
     assert any("1_full_prec.keras" in line and "newest" in line for line in made.notices)
+
+
+def test_a_learner_for_a_file_of_its_own_has_it_written():
+    pytest.importorskip("tflite_micro", reason="the package of the extra `tflm` is not installed")
+
+    def kinds(target, tflite="float32,int8"):
+        export = ExportConfig(tflite=tflite, convert=ConvertConfig(target=target))
+        configs = [learners.config_class(name)() for name in ("full-prec", "auto")]
+        return plan_of(
+            learner="full-prec,auto", out_dir="o", export=export, configs=configs
+        ).run.export.kinds()
+
+    assert kinds("tflm") == ("float32", "int8", "tflm")
+    assert kinds("tflm", "int8") == ("int8",)  # what was asked for
+    assert kinds(None) == kinds("litert") == ("float32", "int8")

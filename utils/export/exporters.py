@@ -159,6 +159,12 @@ EXPORTERS: dict[str, Exporter] = {
 }
 
 
+def package_is_there(kind: str) -> bool:
+    """Tell whether what a kind needs beyond Flowpress' own packages is installed."""
+    package = EXPORTERS[kind].package
+    return package is None or importlib.util.find_spec(package) is not None
+
+
 def require_package(kind: str) -> None:
     """Refuse a kind whose package is not there.
 
@@ -166,7 +172,7 @@ def require_package(kind: str) -> None:
         InputError: names the package and the extra that installs it.
     """
     row = EXPORTERS[kind]
-    if row.package is not None and importlib.util.find_spec(row.package) is None:
+    if not package_is_there(kind):
         raise InputError(
             f"a file of the kind {kind} needs the package {row.package}, which is not installed. "
             f"Install the extra `{row.extra}`: pip install '.[{row.extra}]', or leave {kind} out "

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 #: Stage of the network before, trained for as long as the result.
 CONTROL = "control"
-_UNITS = {"channels": (100, "% removed"), "sparsity": (100, "% zero"), "bits": (1, "bits")}
+_UNITS = {
+    "channels": (100, "% removed"),
+    "sparsity": (100, "% zero"),
+    "bits": (1, "bits"),
+    "joint": (1, "bits that are left for each weight that there was"),
+}
 #: More layers than this are drawn as a profile over their position, without names.
 MAX_NAMED_LAYERS = 60
 

@@ -233,15 +233,28 @@ class Candidate(Record):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Compared(Record):
+    """A candidate that a search is compared with: made and checked as the winner was."""
+
+    label: str = entry("how it was made: jointly, by channels alone, zeros alone, bits alone")
+    accuracy: float | None = entry(
+        "accuracy of its file on held-out training images", lower=0, upper=1, default=None
+    )
+    drop: float = entry("what its file loses there", unit="points")
+    cost: Mapping[str, float] = entry("what it costs, by the kinds of the budget", factory=dict)
+    kept: bool = entry("whether the network was made with it", default=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Search(Record):
     """How a learner found the choice for each layer."""
 
     stage: str = entry("the learner that searched", default="")
     agent: str = entry("who proposed: dp, greedy, ddpg, tpe, cma-es, evolution, random …")
     quantity: str = entry(
-        "what was chosen for each layer: the fraction of channels removed, bits, or the fraction "
-        "of weights made zero",
-        choices=("channels", "bits", "sparsity"),
+        "what was chosen for each layer: the fraction of channels removed, bits, the fraction of "
+        "weights made zero, or all three together (joint)",
+        choices=("channels", "bits", "sparsity", "joint"),
         default="channels",
     )
     budget: str = entry("the budget that every trial kept", default="")
@@ -254,6 +267,10 @@ class Search(Record):
         "which of the two the network was made with",
         choices=("winner", "uniform"),
         default=None,
+    )
+    compared: tuple[Compared, ...] = entry(
+        "the winner and what other ways reach at its bytes; empty where nothing else was tried",
+        factory=tuple,
     )
 
 

@@ -134,11 +134,20 @@ def candidates_plot(search: Search, identity: str) -> str:
         if each is not None and each.top1 is not None and kind in each.cost
     ]
 
+    named = [
+        (each.label, each.cost[kind], 100 * each.accuracy, each.kept)
+        for each in search.compared
+        if each.accuracy is not None and kind in each.cost
+    ]
+
     def fill(figure: Figure) -> None:
         axes = figure.subplots()
         axes.plot(*zip(*tried, strict=True), ".", color=SOFT, ms=4, label="tried, not tuned")
         for label, marker, cost, top1 in compared:
             axes.plot(cost, top1, marker, color=SECOND if marker == "s" else FIRST, label=label)
+        for marker, (label, cost, top1, kept) in zip(itertools.cycle("o^vD"), named, strict=False):
+            color = FIRST if kept else SECOND
+            axes.plot(cost, top1, marker, color=color, label=f"{label}, kept" if kept else label)
         axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
         axes.margins(x=0.1)
         axes.set_xlabel(kind)
@@ -147,10 +156,11 @@ def candidates_plot(search: Search, identity: str) -> str:
         axes.set_axisbelow(True)
         figure.legend(loc="outside upper right", ncols=3)
 
+    others = "".join(f" {label}: {top1:.2f} % at {cost:.4g}." for label, cost, top1, _ in named)
     best = max(accuracy for _, accuracy in tried)
     about = (
         f"{len(tried)} candidates of the {search.agent} search by accuracy on held-out images and "
-        f"{kind}; the best reached {best:.2f} % before tuning."
+        f"{kind}; the best reached {best:.2f} % before tuning.{others}"
     )
     return picture(identity, about, 3.0, fill)
 

@@ -6,7 +6,11 @@ import pytest
 from PIL import Image
 
 from datasets.user_data.batches import Feed
-from datasets.user_data.image_folder import read_image_folder
+from datasets.user_data.image_folder import (
+    is_plain_folder,
+    read_image_folder,
+    read_plain_folder,
+)
 from utils.errors import InputError
 
 
@@ -73,3 +77,26 @@ def test_check_names_the_file(photos):
     parts = [part for part in (data.train, data.test) if str(path) in part.inputs.paths]
     with pytest.raises(InputError, match=r"b dog/0.png: cannot be decoded"):
         parts[0].inputs.check((8, 8, 3))
+
+
+def test_images_without_labels(tmp_path):
+    for number in range(20):
+        write(tmp_path, number, kind=["png", "jpg"][number % 2])
+    (tmp_path / "notes.txt").write_text("no image")
+    assert is_plain_folder(tmp_path)
+    data = read_plain_folder(tmp_path)
+    assert data.unlabelled
+    assert [len(part) for part in (data.train, data.val, data.test)] == [10, 6, 4]
+    parts = [set(part.inputs.paths) for part in (data.train, data.val, data.test)]
+    assert len(set.union(*parts)) == 20
+    assert "have no labels" in data.notes[0]
+
+
+def test_a_folder_with_sub_folders_is_not_without_labels(photos, tmp_path_factory):
+    write(photos, 99)
+    assert not is_plain_folder(photos)
+    empty = tmp_path_factory.mktemp("empty")
+    assert not is_plain_folder(empty)
+    write(empty, 1)
+    with pytest.raises(InputError, match="1 images without labels are too few"):
+        read_plain_folder(empty)

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from utils.export.exporters import EXPORTERS, is_timed, load_function
+from utils.export import exporters
+from utils.export.exporters import EXPORTERS, is_timed, load_function, package_is_there
 
 
 @pytest.mark.parametrize("kind", EXPORTERS)
@@ -27,3 +28,10 @@ def test_what_is_timed():
 def test_limits_by_rounding_or_by_flags():
     assert EXPORTERS["float32"].max_error == 1e-4
     assert EXPORTERS["int8"].max_error is None and EXPORTERS["dynamic"].max_error is None
+
+
+def test_packages_that_are_there(monkeypatch):
+    assert package_is_there("int8")
+    row = EXPORTERS["tflm"]._replace(package="no_such_package")
+    monkeypatch.setitem(exporters.EXPORTERS, "tflm", row)
+    assert not package_is_there("tflm")

@@ -2,7 +2,7 @@ import dataclasses
 
 from tests.utils.report import samples
 from tests.utils.report.plots_test import texts
-from utils.report import ClassChange
+from utils.report import ClassChange, Compared
 from utils.report.trade_off import MAX_CLASSES, candidates_plot, class_plot, trade_off_plots
 
 
@@ -55,3 +55,15 @@ def test_candidates_by_accuracy_and_cost():
     assert candidates_plot(dataclasses.replace(search, rollouts=unknown), "one") == ""
     moved = dataclasses.replace(search.winner, cost={})
     assert "found, tuned" not in candidates_plot(dataclasses.replace(search, winner=moved), "one")
+
+
+def test_what_other_ways_reach_is_shown_beside_the_winner():
+    compared = (
+        Compared(label="together", accuracy=0.9, drop=0.5, cost={"flops": 1e6}, kept=True),
+        Compared(label="bits alone", accuracy=0.8, drop=10.5, cost={"flops": 1e6}),
+        Compared(label="without a share", drop=1.0, cost={"flops": 1e6}),
+    )
+    svg = candidates_plot(dataclasses.replace(samples.search(), compared=compared), "one")
+    assert {"together, kept", "bits alone"} <= set(texts(svg))
+    assert "bits alone: 80.00 % at 1e+06." in svg
+    assert "without a share" not in svg

@@ -1,0 +1,99 @@
+"""What was tried, on disk before the next is begun: a run that was killed does not try it again.
+
+`auto.jsonl` beside the artefact begins with a line of what a continuation must share, then has a
+line per candidate.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from utils.errors import InputError
+
+FILE = "auto.jsonl"
+_ANEW = "Start anew with --resume=False, or choose another --out_dir."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A candidate that was made.
+
+    Attributes:
+        label: `joint`, one of `learners.auto.allocate.WAYS`, or `tuned`.
+        values: entries of a setting, see `learners.auto.joint`.
+        size: bytes of kernels that were asked for, as the tables count them.
+        num_bytes: of its file.
+        drop: what the file loses on the held-out images, in points.
+        value: of the metric that decides.
+        loss: on these images.
+        error: squared error of its outputs, per image; see `learners.auto.meter`.
+        predicted: what the tables say of it.
+        seconds: that it took.
+    """
+
+    label: str
+    values: Mapping[str, int]
+    size: float
+    num_bytes: int
+    drop: float
+    value: float
+    loss: float
+    error: float
+    predicted: float
+    seconds: float
+
+
+class Record:
+    """The trials of a run.
+
+    Args:
+        folder: of the file.
+        shared: what a continuation must share, as JSON has it.
+        resume: go on with what is there; else it is written over.
+
+    Raises:
+        InputError: if the file is damaged, or of another run.
+    """
+
+    def __init__(self, folder: pathlib.Path, shared: Mapping[str, Any], *, resume: bool) -> None:
+        self._path = folder / FILE
+        self.trials: list[Trial] = []
+        head = json.loads(json.dumps(shared))
+        if resume and self._path.exists():
+            self.trials = self._read(head)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [head, *(dataclasses.asdict(trial) for trial in self.trials)]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        self._path.write_text(text, encoding="utf-8")
+
+    def find(self, label: str, values: Mapping[str, int]) -> Trial | None:
+        """Look up what was tried already."""
+        same = (t for t in self.trials if t.label == label and dict(t.values) == dict(values))
+        return next(same, None)
+
+    def add(self, trial: Trial) -> None:
+        """Keep a trial, through to the disk."""
+        self.trials.append(trial)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dataclasses.asdict(trial)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read(self, head: Mapping[str, Any]) -> list[Trial]:
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        try:
+            if not lines or json.loads(lines[0]) != head:
+                raise InputError(f"{self._path} is of another run. {_ANEW}")
+            found = []
+            for number, line in enumerate(lines[1:], start=2):
+                try:
+                    found.append(Trial(**json.loads(line)))
+                except ValueError:
+                    if number < len(lines):  # only the last can be torn
+                        raise
+            return found
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self._path} is damaged ({error}). {_ANEW}") from error

@@ -1,0 +1,234 @@
+"""The hunt for the smallest file that is good enough, and what it is compared with.
+
+1. Each way of making the network smaller is tried by itself, such that the tables expect the same
+   error of all; what the outputs really err then scales the tables, way by way.
+2. Sizes are bisected (`hunt.py`): of each the best joint choice is made, and its file run on
+   held-out images. The smallest that loses no more than is allowed wins; with a budget for the
+   bytes nothing larger is tried.
+3. At the bytes of the winner the best choices of each way alone are made, for comparison.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from learners.auto.allocate import CHANNELS, Scales
+from learners.auto.hunt import Tried, next_size
+from learners.auto.record import Trial
+from learners.auto.workshop import Candidate, Workshop
+from utils.errors import InputError
+
+JOINT = "joint"
+FIRST_SHARE = 0.4  # of the bytes at the most bits: where the hunt begins
+PROBE = "probe of "
+_TINY = 1e-9
+MAX_FITTINGS = 3  # of a budget for bytes
+FIT = 0.98  # of such a budget, that is used at the least where sizes are told apart so well
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What is wanted.
+
+    Attributes:
+        max_drop: points that may be lost; None where only budgets rule.
+        max_bytes: of the file; None where nothing limits them.
+        num_candidates: that are tried for `max_drop`.
+        text: in words, for reports.
+    """
+
+    max_drop: float | None
+    max_bytes: float | None
+    num_candidates: int
+    text: str
+
+
+class Search:
+    """Carries the hunt out.
+
+    Args:
+        workshop: makes candidates.
+        goal: what is wanted.
+        rest: bytes of a file besides its kernels, about.
+        say: shows a sentence.
+
+    Attributes:
+        workshop: as given.
+        candidates: joint choices that were made, in order.
+        tuned: those that were fine-tuned, as they were then.
+        compared: way -> the candidate that was made in that way alone.
+    """
+
+    def __init__(
+        self, workshop: Workshop, goal: Goal, rest: float, say: Callable[[str], None]
+    ) -> None:
+        self.workshop, self._goal, self._rest, self._say = workshop, goal, rest, say
+        self.candidates: list[Candidate] = []
+        self.tuned: list[Candidate] = []
+        self.compared: dict[str, Trial] = {}
+
+    def calibrate(self) -> None:
+        """Try each way by itself and scale the tables' errors."""
+        workshop, ways = self.workshop, self.workshop.ways
+        if len(ways) < 2:
+            return
+        level = workshop.answer_of_size(FIRST_SHARE * workshop.most, ways[-1]).error
+        scales = {}
+        for way in ways:
+            answer = workshop.answer_of_error(level, way)
+            trial = workshop.make(answer, f"{PROBE}{way}", answer.bytes).trial
+            self.tell(trial)
+            scales[way] = max(trial.error, _TINY) / max(trial.predicted, _TINY)
+        workshop.scales = Scales(**scales)
+
+    def run(self, max_drop: float | None) -> Candidate | None:
+        """Hunt.
+
+        Args:
+            max_drop: points that may be lost; None for the best choice within the budgets.
+
+        Returns:
+            The smallest candidate inside; None where none is.
+        """
+        if max_drop is None:
+            return self._fitted()
+        workshop, most = self.workshop, self.most
+        for _ in range(self._goal.num_candidates):
+            tried = [
+                Tried(size=c.trial.size, drop=c.trial.drop)
+                for c in self.candidates
+                if self._is_within(c)
+            ]
+            size = next_size(
+                tried,
+                max_drop,
+                first=FIRST_SHARE * workshop.most,
+                least=workshop.least,
+                most=most,
+            )
+            if size is None:
+                break
+            self.make(size)
+        return self.best(max_drop) or self._last(max_drop, most)
+
+    def make(self, size: float) -> Candidate:
+        """Make and keep the best joint choice of a size."""
+        answer = self.workshop.answer(size)
+        candidate = self.workshop.make(answer, JOINT, size)
+        self._rest = candidate.trial.num_bytes - answer.bytes
+        self.candidates.append(candidate)
+        self.tell(candidate.trial)
+        return candidate
+
+    def best(self, max_drop: float) -> Candidate | None:
+        """Give the smallest candidate that loses no more; None where none does."""
+        inside = [c for c in self.candidates if c.trial.drop <= max_drop and self._is_within(c)]
+        return min(inside, key=lambda c: (c.trial.num_bytes, c.trial.drop), default=None)
+
+    def nearest(self) -> Candidate:
+        """Give the candidate within the budget for bytes that loses least."""
+        within = [c for c in self.candidates if self._is_within(c)] or self.candidates
+        return min(within, key=lambda c: c.trial.drop)
+
+    def compare(self, winner: Candidate) -> None:
+        """Make, at the bytes of the winner, the best choice of each way alone."""
+        workshop = self.workshop
+        size = winner.trial.num_bytes - self._rest
+        for way in workshop.ways if len(workshop.ways) > 1 else ():
+            if workshop.budget is not None and way != CHANNELS:
+                continue  # other budgets are met by channels alone
+            answer = workshop.answer_of_size(size, way)
+            self.compared[way] = workshop.make(answer, way, size).trial
+            self.tell(self.compared[way])
+
+    def refuse(self, max_drop: float) -> InputError:
+        """Say what is the best that there is."""
+        done = [*self.tuned, self.nearest()]
+        best = min((c.trial for c in done), key=lambda trial: trial.drop)
+        budget = " within the budget" if self._goal.max_bytes or self.workshop.budget else ""
+        return InputError(
+            f"`max_drop`: no file{budget} that was tried loses {max_drop:g} points or less. The "
+            f"best loses {best.drop:.2f} with {best.num_bytes:,} bytes. Give "
+            f"--max_drop={_rounded_up(best.drop):g}, "
+            f"{'a larger budget, ' if budget else ''}or epochs to fine-tune it (--nb_epochs=1)."
+        )
+
+    def _fitted(self) -> Candidate:
+        """Make the best choice within the budgets; with one for the bytes until its file fits."""
+        limit = self._goal.max_bytes
+        size = self.workshop.most if limit is None else limit - self._rest
+        if limit is not None:
+            self._require_possible(limit)
+        for _ in range(MAX_FITTINGS):
+            candidate = self.make(size)
+            found = candidate.trial.num_bytes
+            if limit is None or FIT * limit <= found <= limit or size >= self.workshop.most:
+                break
+            size = min(max(limit - self._rest, self.workshop.least), self.workshop.most)
+        within = [c for c in self.candidates if self._is_within(c)]
+        if not within:
+            return min(self.candidates, key=lambda c: c.trial.num_bytes)
+        return max(within, key=lambda c: c.trial.num_bytes)
+
+    def _last(self, max_drop: float, most: float) -> Candidate | None:
+        """Try the largest that is allowed, where all that was tried lost too much."""
+        if all(c.trial.size < most for c in self.candidates):
+            self.make(most)
+        return self.best(max_drop)
+
+    @property
+    def most(self) -> float:
+        """Bytes of the kernels of the largest choice that is allowed."""
+        limit = self._goal.max_bytes
+        if limit is None:
+            return self.workshop.most
+        self._require_possible(limit)
+        return min(self.workshop.most, max(limit - self._rest, self.workshop.least))
+
+    def _is_within(self, candidate: Candidate) -> bool:
+        limit = self._goal.max_bytes
+        return limit is None or candidate.trial.num_bytes <= limit
+
+    def _require_possible(self, limit: float) -> None:
+        least = self.workshop.least + self._rest
+        if limit < least:
+            raise InputError(
+                f"The budget {self._goal.text} cannot be met: the smallest file that can be made "
+                f"has about {least:,.0f} bytes, the budget leaves {limit:,.0f}. Choose a larger "
+                "budget, a smaller --auto_bits_min, or --auto_residual=joint."
+            )
+
+    def tell(self, trial: Trial) -> None:
+        """Show what came of a candidate."""
+        self._say(
+            f"{trial.label}: {trial.num_bytes:,} bytes, loses {trial.drop:.2f} points "
+            f"({trial.seconds:.0f} s)"
+        )
+
+
+def _rounded_up(drop: float) -> float:
+    """Give a drop that a message may ask for."""
+    return max(-(-round(drop * 100, 6) // 1) / 100, 0.01)
+
+
+def sentences(search: Search, winner: Candidate, goal: Goal) -> list[str]:
+    """Say for the report what won, and why."""
+    trial, file = winner.trial, search.workshop.judge.file
+    offer = search.workshop.offer
+    counted = ", deflated" if offer.deflated else ""
+    unit = "points" if file.before.deciding.is_share else "%"
+    found = [
+        f"auto: the {offer.kind} file has {trial.num_bytes:,} bytes{counted} and loses "
+        f"{trial.drop:.2f} {unit} of {file.before.deciding.name} on {file.num_images:,} held-out "
+        f"training images ({goal.text}); "
+        f"{max(len(search.candidates), 1)} sizes were tried."
+    ]
+    if search.compared:
+        others = ", ".join(
+            f"{way} alone {other.drop:.2f} ({other.num_bytes:,} bytes)"
+            for way, other in search.compared.items()
+        )
+        found.append(
+            f"auto: chosen together, channels, zeros and bits lose {trial.drop:.2f} {unit} there; "
+            f"of that size {others}."
+        )
+    return found

@@ -1,0 +1,58 @@
+"""Fine-tuning until a file is inside: smaller networks than without serve, larger ones if not.
+
+The hunt allows `LOOSE` times as much before. What is tuned and still loses too much is followed by
+a larger one: between it and the smallest that was inside without training, the last try by that
+one itself.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+from learners.auto.search import Goal, Search
+from learners.auto.workshop import Candidate
+
+LOOSE = 6.0  # times max_drop: what may be lost before
+STEP_UP = 1.3  # in bytes, where none was inside without training
+
+Network = TypeVar("Network")
+Tune = Callable[[Candidate, int], tuple[Candidate, Network]]
+"""(candidate, number of the try, from 1) -> the same with what its file then loses; its network."""
+
+
+def tuned(
+    search: Search, goal: Goal, tune: Tune[Network], num_tunings: int
+) -> tuple[Candidate, Network]:
+    """Fine-tune candidates until one is inside.
+
+    Args:
+        search: makes candidates.
+        goal: what is wanted.
+        tune: fine-tunes one and checks its file.
+        num_tunings: how many, at most.
+
+    Returns:
+        The one that is inside, and its network; the first where only budgets rule.
+
+    Raises:
+        InputError: if none is; says what the best loses.
+    """
+    max_drop = goal.max_drop
+    candidate = search.run(None if max_drop is None else LOOSE * max_drop) or search.nearest()
+    for number in range(1, num_tunings + 1):
+        done, network = tune(candidate, number)
+        search.tuned.append(done)
+        if max_drop is None or done.trial.drop <= max_drop:
+            return done, network
+        if number < num_tunings:
+            candidate = _larger(search, candidate, max_drop, is_last=number == num_tunings - 1)
+    raise search.refuse(max_drop or 0.0)
+
+
+def _larger(search: Search, candidate: Candidate, max_drop: float, *, is_last: bool) -> Candidate:
+    safe = search.best(max_drop)  # inside without training
+    if safe is None:
+        return search.make(min(candidate.trial.size * STEP_UP, search.most))
+    if is_last:
+        return safe
+    return search.make(math.sqrt(candidate.trial.size * safe.trial.size))

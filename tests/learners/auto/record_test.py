@@ -1,0 +1,51 @@
+"""What was tried is found again, and only by the run that tried it."""
+
+import dataclasses
+
+import pytest
+
+from learners.auto.record import FILE, Record, Trial
+from utils.errors import InputError
+
+TRIAL = Trial(
+    label="joint",
+    values={"conv/bits": 3},
+    size=10.0,
+    num_bytes=20,
+    drop=0.5,
+    value=0.9,
+    loss=0.1,
+    error=0.2,
+    predicted=0.3,
+    seconds=1.0,
+)
+SHARED = {"seed": 0, "flags": (1, 2)}
+
+
+def test_it_is_found_again(tmp_path):
+    Record(tmp_path, SHARED, resume=True).add(TRIAL)
+    again = Record(tmp_path, SHARED, resume=True)
+    assert again.find("joint", {"conv/bits": 3}) == TRIAL
+    assert again.find("joint", {"conv/bits": 4}) is None
+    assert again.find("bits", {"conv/bits": 3}) is None
+
+
+def test_a_torn_last_line_is_dropped(tmp_path):
+    record = Record(tmp_path, SHARED, resume=True)
+    record.add(TRIAL)
+    record.add(dataclasses.replace(TRIAL, label="bits"))
+    text = (tmp_path / FILE).read_text()
+    (tmp_path / FILE).write_text(text[:-30])
+    assert [trial.label for trial in Record(tmp_path, SHARED, resume=True).trials] == ["joint"]
+
+
+def test_a_run_that_begins_anew_finds_nothing(tmp_path):
+    Record(tmp_path, SHARED, resume=True).add(TRIAL)
+    assert not Record(tmp_path, SHARED, resume=False).trials
+
+
+@pytest.mark.parametrize("damage", ["[]\n{}\n{}\n", "no json\n", '{"seed": 1}\n'])
+def test_another_run_or_damage_is_refused(tmp_path, damage):
+    (tmp_path / FILE).write_text(damage)
+    with pytest.raises(InputError, match="Start anew with --resume=False"):
+        Record(tmp_path, SHARED, resume=True)

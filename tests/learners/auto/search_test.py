@@ -1,0 +1,74 @@
+"""The hunt on made-up candidates: no network is made."""
+
+import pytest
+
+from learners.auto.search import Goal, sentences
+from tests.learners.auto.made_up import falling, search_of
+from utils.errors import InputError
+
+
+def test_the_smallest_inside_wins():
+    search = search_of(falling)
+    found = search.run(1.0)
+    assert found is not None
+    assert found.trial.drop <= 1.0
+    assert 400 <= found.trial.size <= 400 * 1.05
+
+
+def test_a_budget_for_bytes_is_never_exceeded():
+    search = search_of(falling, max_bytes=700)
+    found = search.run(1.0)
+    assert found is not None
+    assert all(candidate.trial.num_bytes <= 700 for candidate in search.candidates)
+
+
+def test_without_a_drop_the_budget_is_used_up():
+    search = search_of(falling, max_drop=None, max_bytes=700)
+    found = search.run(None)
+    assert found is not None
+    assert 0.98 * 700 <= found.trial.num_bytes <= 700
+
+
+def test_nothing_inside_says_what_the_best_is():
+    search = search_of(lambda size: 5.0, max_drop=1.0)
+    assert search.run(1.0) is None
+    with pytest.raises(InputError, match=r"no file that was tried loses 1 points or less.*5\.00"):
+        raise search.refuse(1.0)
+
+
+def test_the_largest_is_tried_before_giving_up():
+    search = search_of(lambda size: 0.5 if size > 990 else 2.0, num_candidates=1)
+    found = search.run(1.0)
+    assert found is not None
+    assert found.trial.size == pytest.approx(1000.0)
+
+
+def test_a_budget_that_cannot_be_met():
+    search = search_of(falling, max_drop=None, max_bytes=120)
+    with pytest.raises(InputError, match="has about 150 bytes, the budget leaves 120"):
+        search.run(None)
+
+
+def test_each_way_is_tried_alone_and_scaled():
+    search = search_of(falling)
+    search.calibrate()
+    assert search.workshop.scales["channels"] == pytest.approx(3.0)
+    assert search.workshop.scales["bits"] == pytest.approx(0.5)
+    assert [label for label, _ in search.workshop.made] == ["probe of channels", "probe of bits"]
+
+
+def test_each_way_is_compared_at_the_bytes_of_the_winner():
+    search = search_of(falling)
+    winner = search.run(1.0)
+    assert winner is not None
+    search.compare(winner)
+    assert set(search.compared) == {"channels", "bits"}
+    assert all(
+        trial.num_bytes == pytest.approx(winner.trial.num_bytes, rel=0.02)
+        for trial in search.compared.values()
+    )
+    said = " ".join(sentences(search, winner, Goal(
+        max_drop=1.0, max_bytes=None, num_candidates=1, text="max_drop:1"
+    )))  # fmt: skip
+    assert "of accuracy on 10 held-out training images (max_drop:1)" in said
+    assert "channels alone" in said
