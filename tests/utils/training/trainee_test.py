@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import pytest
 
+from tests.utils.several import run_workers
 from tests.utils.training.conftest import batches, calc_loss, network
 from utils.errors import InputError
+from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.training import LossComposer, Term, distillation, hint
 from utils.training.trainee import Trainee
 
@@ -90,3 +94,21 @@ def test_a_term_must_not_take_the_name_of_a_metric() -> None:
         composer = LossComposer(calc_loss, [Term(name, 1.0, (), lambda _: 0.0)])
         with pytest.raises(ValueError, match=rf"Received: '{name}'; the helper has loss, accuracy"):
             Trainee(network(), composer, batches().element_spec)
+
+
+def test_validation_of_several_workers_is_put_together(monkeypatch) -> None:
+    """Each scores its part; the sums of all make the result."""
+    expected = _evaluated(batches(), MultiGpuWrapper())
+
+    def work(workers: MultiGpuWrapper) -> dict[str, float]:
+        return _evaluated(batches().shard(2, workers.rank), workers)
+
+    one, two = run_workers(monkeypatch, 2, work)
+    assert one == two == pytest.approx(expected, rel=1e-6)
+
+
+def _evaluated(data: Any, workers: MultiGpuWrapper) -> dict[str, float]:
+    trainee = Trainee(network(), LossComposer(calc_loss), batches().element_spec)
+    trainee.compile(optimizer="sgd", jit_compile=False)
+    trainee.validated_by = workers
+    return trainee.evaluate(data, verbose=0, return_dict=True)
