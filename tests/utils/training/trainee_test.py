@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
-from tests.utils.several import run_workers
 from tests.utils.training.conftest import batches, calc_loss, network
 from utils.errors import InputError
-from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.training import LossComposer, Term, distillation, hint
 from utils.training.trainee import Trainee
 
@@ -96,19 +95,31 @@ def test_a_term_must_not_take_the_name_of_a_metric() -> None:
             Trainee(network(), composer, batches().element_spec)
 
 
-def test_validation_of_several_workers_is_put_together(monkeypatch) -> None:
+class _Peer:
+    """A second worker: keeps what it is given, or adds what another one was given."""
+
+    size = 2
+
+    def __init__(self, other: _Peer | None = None) -> None:
+        self.other, self.given = other, []
+
+    def sum_arrays(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        self.given = list(arrays)
+        parts = self.other.given if self.other else [np.zeros_like(array) for array in arrays]
+        return [ours + theirs for ours, theirs in zip(arrays, parts, strict=True)]
+
+
+def test_validation_of_several_workers_is_put_together() -> None:
     """Each scores its part; the sums of all make the result."""
-    expected = _evaluated(batches(), MultiGpuWrapper())
-
-    def work(workers: MultiGpuWrapper) -> dict[str, float]:
-        return _evaluated(batches().shard(2, workers.rank), workers)
-
-    one, two = run_workers(monkeypatch, 2, work)
-    assert one == two == pytest.approx(expected, rel=1e-6)
-
-
-def _evaluated(data: Any, workers: MultiGpuWrapper) -> dict[str, float]:
     trainee = Trainee(network(), LossComposer(calc_loss), batches().element_spec)
     trainee.compile(optimizer="sgd", jit_compile=False)
-    trainee.validated_by = workers
-    return trainee.evaluate(data, verbose=0, return_dict=True)
+
+    def evaluated(data: Any) -> dict[str, float]:
+        return trainee.evaluate(data, verbose=0, return_dict=True)
+
+    expected = evaluated(batches())
+    first = _Peer()
+    trainee.validated_by = first
+    evaluated(batches().shard(2, 0))
+    trainee.validated_by = _Peer(first)
+    assert evaluated(batches().shard(2, 1)) == pytest.approx(expected, rel=1e-6)
