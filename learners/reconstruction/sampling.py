@@ -26,12 +26,13 @@ def rows(window: Window, maps: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
 
     Args:
         window: how the layer reads its input.
-        maps: float32 [B, H, W, C], or [B, C] / [B, ..., C] for a Dense layer.
+        maps: [B, H, W, C], or [B, C] / [B, ..., C] for a Dense layer; of any float type.
         positions: float32 [B, K, 2] in [0, 1): where among the outputs (row, column).
 
     Returns:
         float32 [B * K, kernel positions * C]; [B, C] for maps without positions.
     """
+    maps = tf.cast(maps, tf.float32)
     if maps.shape.rank == 2:
         return maps
     if maps.shape.rank != 4:

@@ -18,7 +18,7 @@ ENVIRONMENT = {
 }
 
 
-def workers(number, *command, cwd=ROOT, seconds=500, **variables):
+def workers(number, *command, cwd=ROOT, seconds=900, **variables):
     """Run a command as so many workers, to its end; one worker is started plainly."""
     call = [*command] if number == 1 else [*LAUNCHER, f"--num_workers={number}", "--", *command]
     return subprocess.run(

@@ -207,3 +207,16 @@ def test_what_metrics_a_helper_has():
     assert not plain.build_metrics() and plain.dump_n_eval(None, "eval") == {}
     assert plain.deciding_metric == (None, None)
     assert collecting.deciding_metric == ("auc", "max")
+
+
+def test_calibration_sees_the_same_images_in_every_worker():
+    whole = [images.numpy() for images, _ in helper().build_dataset_calibration(8)]
+    other = helper()
+    other.worker = (1, 2)
+    found = [images.numpy() for images, _ in other.build_dataset_calibration(8)]
+    np.testing.assert_array_equal(np.concatenate(found), np.concatenate(whole))
+    assert other.worker == (1, 2)
+    with pytest.raises(ValueError, match="x"), other.undivided():
+        assert other.worker == (0, 1)
+        raise ValueError("x")
+    assert other.worker == (1, 2)

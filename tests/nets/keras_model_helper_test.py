@@ -223,3 +223,21 @@ def test_labels_without_their_weights():
     np.testing.assert_array_equal(helper.plain_labels(labels), LABELS)
     plain = np.array([1, 2])
     assert helper.plain_labels(plain) is plain
+
+
+def test_workers_take_batches_in_turns():
+    """Of 7 batches, 64 images by tens, each of 2 workers takes 3 an epoch."""
+    helpers = []
+    for rank in range(2):
+        data = (IMAGES, LABELS)
+        helper = KerasModelHelper(network(), data, data, KerasModelConfig(batch_size=10), seed=3)
+        helper.worker = (rank, 2)
+        assert helper.steps_per_epoch == 3
+        helpers.append(helper)
+    whole = KerasModelHelper(network(), data, data, KerasModelConfig(batch_size=10), seed=3)
+    expected = list(whole.build_dataset_train().take(8).as_numpy_iterator())
+    for rank, helper in enumerate(helpers):
+        for step, (images, _) in enumerate(
+            helper.build_dataset_train().take(4).as_numpy_iterator()
+        ):
+            np.testing.assert_array_equal(images, expected[2 * step + rank][0])

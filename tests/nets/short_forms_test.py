@@ -91,3 +91,18 @@ def test_older_pair_around_statistics_of_the_data():
     x = (IMAGES - IMAGES.mean()) / IMAGES.std() / np.sqrt(1.001)
     expected = x.reshape(20, -1) @ np.asarray(made[0].kernel)
     np.testing.assert_allclose(model(IMAGES), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("first_step", [0, 3])
+def test_short_builders_are_divided_among_workers(first_step):
+    """Step s of worker r is batch s n + r of one worker's."""
+    whole = list(helper().build_dataset_train().take(20).as_numpy_iterator())
+    for rank in range(2):
+        one = helper()
+        one.worker = (rank, 2)
+        own = one.build_dataset_train(first_step=first_step).take(4).as_numpy_iterator()
+        for step, (images, labels) in enumerate(own, start=first_step):
+            np.testing.assert_array_equal(images, whole[2 * step + rank][0])
+            np.testing.assert_array_equal(labels, whole[2 * step + rank][1])
+        assert one.steps_per_epoch == 2  # of 5 batches
+        assert one.nb_smpls_train == 20

@@ -4,12 +4,14 @@ import threading
 
 import numpy as np
 
-from utils import horovod_calls
+from utils import horovod_calls, shards
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 
 
 def run_workers(monkeypatch, size, work):
     """Let `size` workers do `work(workers)`; give what each returned, or raised.
+
+    What asks `utils.shards` for its part gets that of its thread.
 
     Args:
         monkeypatch: takes the place of Horovod's calls.
@@ -22,12 +24,14 @@ def run_workers(monkeypatch, size, work):
     exchange = _Exchange(size)
     for name in ("broadcast_bytes", "gather_bytes", "sum_arrays"):
         monkeypatch.setattr(horovod_calls, name, getattr(exchange, name))
+    monkeypatch.setattr(shards, "current", lambda: exchange.own.workers)
     found = [None] * size
 
     def one(rank):
         exchange.own.rank = rank
+        exchange.own.workers = MultiGpuWrapper(rank, size, rank, size)
         try:
-            found[rank] = work(MultiGpuWrapper(rank, size, rank, size))
+            found[rank] = work(exchange.own.workers)
         except Exception as error:
             found[rank] = error
 

@@ -8,6 +8,7 @@ from keras import layers
 
 from learners.reconstruction.sampling import BranchTarget, Sampled, Sampler, rows
 from tests.learners.conftest import statistics_of
+from tests.utils.several import run_workers
 from utils.graph import from_keras, ops
 from utils.graph.row import Window
 
@@ -170,3 +171,27 @@ def test_branch_target_makes_up_for_the_shortcut():
     centre[8] = 0.5  # kernel position 4 of 9, channel 0
     wanted = own.cross[:, 0] + own.moment[:, :-1] @ centre
     np.testing.assert_allclose(stats.cross[:, 0], wanted, rtol=1e-3, atol=1e-2)
+
+
+def test_workers_that_share_the_images_have_the_moments_of_one(monkeypatch):
+    """And hold the same rows, in the same order; the positions do not depend on who samples."""
+    random = np.random.default_rng(2)
+    batches = [random.normal(size=(size, 6, 6, 2)).astype(np.float32) for size in (4, 4, 4, 4, 3)]
+    item = Sampled(0, Window((3, 3)), random.normal(size=(18, 5)).astype(np.float32))
+    inputs = keras.Input((6, 6, 2))
+    model = keras.Model(inputs, layers.Identity()(inputs))
+
+    def sampled(_=None):
+        sampler = Sampler(batches, num_images=19, num_positions=3, seed=4)
+        (targets,) = sampler.targets([item], model)
+        part = sampler.part.batches
+        moments = sampler.statistics(item, lambda images: [images], part, targets)
+        held = sampler.samples(item, lambda images: [images], part, targets, max_bytes=4 * 18 * 27)
+        (own,) = sampler.own_statistics([item], model)
+        return [moments.moment, moments.cross, moments.target_squares, own.moment, held.rows]
+
+    expected = sampled()
+    assert len(expected[-1]) == 24  # two batches fit, with 12 rows each
+    for found in run_workers(monkeypatch, 2, sampled):
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)

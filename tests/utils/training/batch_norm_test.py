@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.utils.several import run_workers
 from tests.utils.training.conftest import batches, network
 from utils.errors import InputError
 from utils.training import (
@@ -142,3 +143,16 @@ def test_fresh_statistics_are_in_the_state(make_job: Any) -> None:
         wanted = getattr(expected.get_layer("norm"), name)
         np.testing.assert_array_equal(getattr(model.get_layer("norm"), name), wanted)
         np.testing.assert_array_equal(getattr(again.get_layer("norm"), name), wanted)
+
+
+def test_workers_that_share_the_batches_have_the_statistics_of_one(monkeypatch: Any) -> None:
+    data = batches().unbatch().take(21).batch(4)
+    whole, models = network(), [network() for _ in range(3)]
+    reestimate_batch_norm(whole, data, 99)
+    run_workers(
+        monkeypatch, 3, lambda workers: reestimate_batch_norm(models[workers.rank], data, 99)
+    )
+    for model in models:
+        for name in ("moving_mean", "moving_variance"):
+            ours, expected = (getattr(m.get_layer("norm"), name) for m in (model, whole))
+            np.testing.assert_allclose(ours, expected, rtol=1e-6)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.utils.several import run_workers
 from tests.utils.training.conftest import batches, calc_loss, network
 from utils.errors import InputError
 from utils.training import Evaluator, evaluate
+from utils.training.additive import is_additive
 
 
 def _images(num_images: int, batch_size: int) -> tf.data.Dataset:
@@ -83,3 +86,64 @@ def test_an_evaluator_traces_once_and_sees_new_weights() -> None:
 def test_unusable_data(data: tf.data.Dataset, message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate(network(), data, calc_loss)
+
+
+@pytest.mark.parametrize("num_images", [21, 8])  # more batches than workers, and fewer
+def test_workers_that_share_the_batches_have_the_scores_of_one(monkeypatch, num_images) -> None:
+    """To the bit, and each has looked at its own batches only."""
+    model, data = network(), _images(num_images, 4)
+    expected = dict(evaluate(model, data, calc_loss))
+
+    def outputs(images: np.ndarray) -> np.ndarray:
+        seen.append(len(images))
+        return model(images, training=False).numpy()
+
+    seen: list[int] = []
+    found = run_workers(monkeypatch, 3, lambda workers: dict(evaluate(outputs, data, calc_loss)))
+    assert found[0] == found[1] == found[2] == pytest.approx(expected, rel=1e-6)
+    assert sum(seen) == (21 if num_images == 21 else 3 * 8)
+
+
+def test_metrics_that_are_no_sums_are_computed_by_all(monkeypatch) -> None:
+    model, data = network(), _images(21, 4)
+    for metric, divides in ((keras.metrics.MeanSquaredError, True), (keras.metrics.R2Score, False)):
+        helper = _Helper(metric)
+        expected = dict(evaluate(model, data, helper))
+        found = run_workers(monkeypatch, 2, lambda _, h=helper: dict(evaluate(model, data, h)))
+        assert found[0] == found[1] == pytest.approx(expected, rel=1e-6)
+        assert is_additive(metric()) == divides
+
+
+class _Helper:
+    """As much of a ModelHelper as scoring needs, with a Keras metric of one-hot labels."""
+
+    collects_outputs = False
+    deciding_metric = ("accuracy", None)
+
+    def __init__(self, metric: Any) -> None:
+        self._metric = metric
+        self.calc_loss = calc_loss
+
+    def build_metrics(self) -> list[keras.metrics.Metric]:
+        return [_OneHot(self._metric())]
+
+
+class _OneHot(keras.metrics.Metric):
+    def __init__(self, inner: keras.metrics.Metric) -> None:
+        super().__init__(name=inner.name)
+        self.inner = inner
+        self.is_additive = is_additive(inner)
+
+    @property
+    def variables(self) -> Any:
+        return self.inner.variables
+
+    def update_state(self, labels: Any, outputs: Any) -> None:
+        self.inner.update_state(keras.ops.one_hot(labels, outputs.shape[-1]), outputs)
+
+    def result(self) -> Any:
+        return self.inner.result()
+
+    def reset_state(self) -> None:
+        if hasattr(self, "inner"):
+            self.inner.reset_state()

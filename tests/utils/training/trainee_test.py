@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
+import numpy as np
 import pytest
 
 from tests.utils.training.conftest import batches, calc_loss, network
@@ -90,3 +93,33 @@ def test_a_term_must_not_take_the_name_of_a_metric() -> None:
         composer = LossComposer(calc_loss, [Term(name, 1.0, (), lambda _: 0.0)])
         with pytest.raises(ValueError, match=rf"Received: '{name}'; the helper has loss, accuracy"):
             Trainee(network(), composer, batches().element_spec)
+
+
+class _Peer:
+    """A second worker: keeps what it is given, or adds what another one was given."""
+
+    size = 2
+
+    def __init__(self, other: _Peer | None = None) -> None:
+        self.other, self.given = other, []
+
+    def sum_arrays(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        self.given = list(arrays)
+        parts = self.other.given if self.other else [np.zeros_like(array) for array in arrays]
+        return [ours + theirs for ours, theirs in zip(arrays, parts, strict=True)]
+
+
+def test_validation_of_several_workers_is_put_together() -> None:
+    """Each scores its part; the sums of all make the result."""
+    trainee = Trainee(network(), LossComposer(calc_loss), batches().element_spec)
+    trainee.compile(optimizer="sgd", jit_compile=False)
+
+    def evaluated(data: Any) -> dict[str, float]:
+        return trainee.evaluate(data, verbose=0, return_dict=True)
+
+    expected = evaluated(batches())
+    first = _Peer()
+    trainee.validated_by = first
+    evaluated(batches().shard(2, 0))
+    trainee.validated_by = _Peer(first)
+    assert evaluated(batches().shard(2, 1)) == pytest.approx(expected, rel=1e-6)
