@@ -94,7 +94,9 @@ def test_ctrl_c_while_it_ends_changes_nothing():
 
 
 def test_the_status_is_the_commands_whatever_becomes_of_its_output():
-    command = f'{sys.executable} -c "{BEGUN}print(9); start.finish(0)" > /dev/full'
+    command = (
+        f'PYTHONUNBUFFERED= {sys.executable} -c "{BEGUN}print(9); start.finish(0)" > /dev/full'
+    )
     done = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
     )
