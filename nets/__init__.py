@@ -82,11 +82,13 @@ def may_declare(path: Path, built_in: Container[str]) -> Callable[[str], bool]:
     own = re.search(r"\bconfig_class\b\s*(?::[^=\n]*)?=\s*(\w+)", text)
     elsewhere = own is not None and not re.search(rf"\bclass {own[1]}\b", text)
 
+    derived = re.search(r"\bnets\.(?!abstract_model_helper\b)", text) is not None
+
     def may(name: str) -> bool:
         parts = name.removeprefix("no").split("_") if name not in built_in else []
         words = ["_".join(parts[start:]) for start in range(len(parts))] + [name]
         named = any(re.search(rf"\b{re.escape(word)}\b", text) for word in words if word)
-        return elsewhere or (own is not None and named) or (name in built_in and "nets." in text)
+        return elsewhere or (own is not None and named) or (name in built_in and derived)
 
     return may
 

@@ -93,8 +93,10 @@ def _check_before(argv: Sequence[str], stage_classes: Sequence[type], helper: st
     """
     path = nets.helper_path(helper)
     classes = list(dict.fromkeys([RunConfig, HelperConfig, *stage_classes]))
-    elsewhere = _flags_elsewhere()
-    parsed = flags.parse(argv, classes, elsewhere, passes=nets.may_declare(path, elsewhere))
+    helpers = [nets.load_helper_class(name).config_class for name in nets.HELPERS]
+    of_helpers = {spec.name for cls in helpers for spec in flags.describe(cls)}
+    passes = nets.may_declare(path, of_helpers)
+    parsed = flags.parse(argv, classes, _flags_elsewhere(), passes=passes)
     make_plan(parsed.configs[RunConfig], [parsed.configs[cls] for cls in stage_classes])
 
 

@@ -109,9 +109,7 @@ def in_one_line(text: str) -> str:
         'a b\\x1b[1m \\udcff'
     """
     line = " ".join(text.split())
-    return "".join(
-        c if c.isprintable() else c.encode("ascii", "backslashreplace").decode() for c in line
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -63,11 +63,12 @@ def load(path: _Path, allow_unsafe: bool) -> keras.Model:
             these are NaN.
     """
     try:
+        stored = _stored_numbers(path)
         with (
             warnings.catch_warnings(record=True) as said,
             own_objects.scope(),
             _known_lambdas(path, allow_unsafe) as (source, lambdas),
-            variables_within(_stored_numbers(path) + _SPARE),
+            variables_within(stored + _SPARE),
         ):
             warnings.simplefilter("always")
             model = keras.saving.load_model(
@@ -75,18 +76,24 @@ def load(path: _Path, allow_unsafe: bool) -> keras.Model:
             )
     except Exception as error:  # whatever a foreign configuration makes a constructor raise
         raise InputError(f"{path}: Keras cannot load it: {_cause(error, path)}") from error
-    lost = [text for text in (str(each.message) for each in said) if text.startswith(_NESTED)]
-    if lost:
-        place = lost[0].removeprefix(_NESTED).partition(": ")[0]
+    needed = sum(math.prod(variable.shape) for variable in model.weights)
+    if needed > stored:  # Keras draws what is missing anew and only warns
         raise InputError(
-            f"{path}: it lacks the weights of {place}, inside another layer: they would be drawn "
-            f"anew. {_SAVE_ANEW}"
+            f"{path}: it holds {stored:,} numbers, its network has {needed:,}: weights"
+            f"{_place_of(said)} are missing. {_SAVE_ANEW}"
         )
     gave_up = isinstance(model, keras.Sequential) and model._functional is None
     if gave_up and any(isinstance(layer, keras.layers.Lambda) for layer in model.layers):
         raise InputError(f"{path}: Keras cannot load it: {_LAMBDA_LACKS}")
     _check_sizes(path, model)
     return model
+
+
+def _place_of(said: Sequence[warnings.WarningMessage]) -> str:
+    """Say inside which layer weights are missing, where Keras does."""
+    texts = [str(each.message) for each in said]
+    lost = next((text for text in texts if text.startswith(_NESTED)), None)
+    return "" if lost is None else f" in {lost.removeprefix(_NESTED).partition(': ')[0]}"
 
 
 @contextlib.contextmanager

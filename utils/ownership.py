@@ -56,7 +56,9 @@ def _owned(folder: pathlib.Path) -> Iterator[None]:
     path = folder / LOCK_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        before = folder.stat()
         descriptor = _locked(path)
+        locked = folder.stat()
     except OSError as error:
         raise InputError(
             f"cannot write to the folder {str(folder)!r}: {error.strerror}. Choose one that you "
@@ -67,7 +69,10 @@ def _owned(folder: pathlib.Path) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
+            untouched = folder.stat().st_mtime_ns == locked.st_mtime_ns
             path.unlink()
+            if untouched:  # a run that was refused leaves no trace
+                os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
         os.close(descriptor)
         with contextlib.suppress(OSError):  # the first that is not empty stays, with the others
             for empty in made:

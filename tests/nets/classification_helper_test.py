@@ -49,3 +49,10 @@ def test_validation_and_calibration():
 
 def test_evaluation_is_the_whole_test_split():
     assert sum(len(labels) for _, labels in ModelHelper().build_dataset_eval()) == 359
+
+
+def test_identity_is_that_of_the_data():
+    one, other = ModelHelper(), ModelHelper()
+    assert one.identity() == other.identity()
+    assert one.identity()["model_helper_file"] is None
+    assert len(one.identity()["data"]) == 16

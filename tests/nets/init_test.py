@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+import nets
 from nets import HELPERS, load_helper_class
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.errors import InputError
@@ -88,3 +89,34 @@ def test_bad_files(tmp_path, text, message):
         file.write_text(text)
     with pytest.raises(InputError, match=message):
         load_helper_class(str(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "declared", "not_declared"),
+    [
+        ("class ModelHelper: pass", [], ["width", "xyzzy"]),
+        (
+            "class Config(HelperConfig):\n    width: int = flag(3)\nconfig_class = Config",
+            ["width", "my_width", "nowidth"],
+            ["xyzzy", "wide"],
+        ),
+        ("from my import Config\nconfig_class = Config", ["width", "xyzzy"], []),
+        ("from nets.resnet_at_cifar10 import ModelHelper as R", ["resnet_size"], ["xyzzy"]),
+    ],
+)
+def test_which_flags_a_file_may_declare(tmp_path, text, declared, not_declared):
+    (tmp_path / "net.py").write_text(text)
+    may = nets.may_declare(tmp_path / "net.py", {"resnet_size"})
+    assert [name for name in declared if not may(name)] == []
+    assert [name for name in not_declared if may(name)] == []
+
+
+def test_the_file_of_a_helper(tmp_path):
+    (tmp_path / "net.py").touch()
+    assert nets.helper_path(str(tmp_path / "net.py")) == tmp_path / "net.py"
+    for name, message in {
+        "resnet": "Unknown model helper 'resnet'",
+        "none.py": "no such file",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            nets.helper_path(name)

@@ -161,3 +161,16 @@ def test_path_is_checked_without_reading(tmp_path):
         check_pretrained_path("a.ckpt")
     with pytest.raises(InputError, match=r"`pretrained_path`: there is no file .*b.npz"):
         check_pretrained_path(tmp_path / "b.npz")
+
+
+@pytest.mark.parametrize("ending", ["npz", "weights.h5"])
+def test_weights_that_are_nan_are_refused_by_name(tmp_path, ending):
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, name="fc")], name="m")
+    path = tmp_path / f"w.{ending}"
+    model.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
+    if ending == "npz":
+        np.savez(path, **{"fc/kernel": model.get_weights()[0], "fc/bias": np.zeros(1)})
+    else:
+        model.save_weights(path)
+    with pytest.raises(InputError, match=r"fc/(kernel|0).* holds NaN or infinite"):
+        load_pretrained(keras.models.clone_model(model), path)

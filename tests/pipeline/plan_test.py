@@ -14,7 +14,8 @@ from learners.config import DistillationConfig, RunConfig
 from learners.full_precision.config import FullPrecConfig
 from learners.learner_config import LearnerConfig, OwnTeacher
 from learners.setting import Setting
-from pipeline.plan import make_plan
+from pipeline.plan import check_saved, make_plan
+from tests.learners import runs
 from utils.errors import InputError
 from utils.export.config import ConvertConfig, ExportConfig
 from utils.flags import flag
@@ -402,3 +403,16 @@ def test_a_learner_for_a_file_of_its_own_has_it_written():
     assert kinds("tflm") == ("float32", "int8", "tflm")
     assert kinds("tflm", "int8") == ("int8",)  # what was asked for
     assert kinds(None) == kinds("litert") == ("float32", "int8")
+
+
+def test_the_folders_of_a_run(tmp_path):
+    plan = runs.make_run("full-prec,chn-pruned-rmt", tmp_path)[0]
+    assert set(plan.folders) == {tmp_path, tmp_path / "state"}
+
+
+def test_scoring_what_is_not_there(tmp_path):
+    plan = runs.make_run("full-prec", tmp_path, exec_mode="eval")[0]
+    with pytest.raises(InputError, match=r"none at .*model\.keras. Train first"):
+        check_saved(plan)
+    plan.saved_path.touch()
+    check_saved(plan)

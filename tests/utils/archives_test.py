@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+import random
 import zipfile
 
 import h5py
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks.faults import hostile_files
 from utils.archives import check_keras_archive, check_npz
 from utils.errors import InputError
 
@@ -193,4 +195,48 @@ def test_bad_weights(model_path: pathlib.Path, content: bytes, message: str) -> 
 def test_configuration_must_name_a_class(model_path: pathlib.Path) -> None:
     _rewrite(model_path, "config.json", json.dumps({"layers": []}).encode())
     with pytest.raises(InputError, match="describes no Keras model"):
+        check_keras_archive(model_path)
+
+
+def test_many_small_bombs_are_one(npz: pathlib.Path) -> None:
+    with zipfile.ZipFile(npz, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.npy", bytes(100 << 20))
+    with pytest.raises(InputError, match=r"unpacks to 314,572,800 bytes in 3 entries, from"):
+        check_npz(npz)
+
+
+def test_a_long_list_of_entries_is_not_read(npz: pathlib.Path) -> None:
+    content = hostile_files.ARCHIVE["entries"](npz.read_bytes(), random.Random(0))
+    npz.write_bytes(content)
+    with pytest.raises(InputError, match=r"its list of entries has 1\d,\d+,\d+ bytes"):
+        check_npz(npz)
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder", "dangling", "loop", "empty"])
+def test_what_is_no_file(tmp_path: pathlib.Path, kind: str) -> None:
+    path = dict(hostile_files.places(tmp_path, "x.npz"))[kind]
+    with pytest.raises(InputError) as caught:
+        check_npz(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.ones(2, np.complex64), "hold complex64"),
+        (np.ones(2, bool), "hold bool"),
+        (np.zeros(2, [("a", "f4")]), "hold "),
+    ],
+)
+def test_weights_that_are_no_numbers(
+    model_path: pathlib.Path, array: np.ndarray, words: str
+) -> None:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file["layers/dense/vars/0"] = array
+    _rewrite(model_path, "model.weights.h5", stream.getvalue())
+    with pytest.raises(
+        InputError, match=rf"weights 'layers/dense/vars/0' {words}.*no real numbers"
+    ):
         check_keras_archive(model_path)

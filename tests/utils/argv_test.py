@@ -1,6 +1,6 @@
 import pytest
 
-from utils.argv import joined, refuse_lost_values
+from utils.argv import joined, refuse_lost_values, refuse_tolerance
 from utils.errors import InputError
 
 
@@ -51,3 +51,18 @@ def test_values_that_are_there(argv):
     given = list(argv)
     assert refuse_lost_values(argv, ["out_dir", "seed"]) is None
     assert argv == given
+
+
+def test_tolerance_is_refused(tmp_path):
+    refuse_tolerance(["--seed=1", "--", "--undefok=x"])
+    with pytest.raises(InputError, match="Unknown flag --undefok"):
+        refuse_tolerance(["--seed=1", "-undefok=x"])
+    (tmp_path / "inner.flags").write_text("--undefok=x\n")
+    (tmp_path / "outer.flags").write_text(f"# so\n--flagfile={tmp_path}/inner.flags\n")
+    with pytest.raises(InputError, match="Unknown flag --undefok"):
+        refuse_tolerance([f"--flagfile={tmp_path}/outer.flags"])
+    (tmp_path / "loop.flags").write_text(f"--flagfile={tmp_path}/loop.flags\n")
+    with pytest.raises(InputError, match="name one another"):
+        refuse_tolerance([f"--flagfile={tmp_path}/loop.flags"])
+    with pytest.raises(InputError, match="no ordinary file"):
+        refuse_tolerance(["--flagfile=/dev/zero"])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from utils.atomic import atomic_path, check_writable
+from utils.atomic import atomic_path, check_writable, is_full, sweep
 from utils.errors import InputError
 
 
@@ -92,3 +92,43 @@ def test_check_writable_refuses_a_read_only_folder(tmp_path: pathlib.Path) -> No
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="Permission denied"):
         check_writable(tmp_path / "model.keras")
+
+
+def test_long_names_have_room_for_the_temporary_one(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / ("n" * 185 + ".keras")
+    check_writable(target)
+    with atomic_path(target) as temporary:
+        temporary.write_text("whole")
+    assert target.read_text() == "whole"
+
+
+def test_links_to_nowhere_are_no_folders(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(InputError, match="link is a link to nowhere"):
+        check_writable(tmp_path / "link" / "model.keras")
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(28, "x"), True),
+        (OSError("Unable to write (errno = 28, error message = 'No space left on device')"), True),
+        (OSError(13, "Permission denied"), False),
+        (ValueError("x"), False),
+    ],
+)
+def test_full_disks_are_recognized(error: Exception, full: bool) -> None:
+    outer = RuntimeError("wrapped")
+    outer.__cause__ = error
+    assert is_full(error) == full
+    assert is_full(outer) == full
+
+
+def test_the_owner_sweeps_what_other_hosts_left(tmp_path: pathlib.Path) -> None:
+    for name in (".a.elsewhere-1-2-0.tmp.keras", ".gitignore", "a.keras"):
+        (tmp_path / name).touch()
+    with atomic_path(tmp_path / "a.keras") as temporary:
+        temporary.touch()
+    assert len(os.listdir(tmp_path)) == 3
+    sweep(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".gitignore", "a.keras"]

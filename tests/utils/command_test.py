@@ -2,7 +2,9 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 
+import numpy as np
 import pytest
 
 from utils import command
@@ -73,7 +75,7 @@ def test_who_was_told_is_not_told_again(stop, status, capsys):
 def test_our_own_mistakes_are_one_line_and_status_1(capsys):
     assert command.guarded(crash, []) == 1
     assert capsys.readouterr().err == (
-        "error: ZeroDivisionError: no message. (command_test.py, line 22) This is a mistake of "
+        "error: ZeroDivisionError: no message. (command_test.py, line 24) This is a mistake of "
         "Flowpress: please report it with the traceback, which --debug shows.\n"
     )
     with pytest.raises(ZeroDivisionError):
@@ -103,3 +105,52 @@ def test_tensorflow_is_told_to_be_quiet(monkeypatch):
 def test_tensorflow_stays_out():
     code = "import sys, utils.command; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ctrl_c_that_a_library_made_something_else_of(capsys):
+    def body():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("a graph failed") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert command.guarded(body, []) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "Interrupted. The same command resumes from the last save.\n"
+
+
+def test_warnings_of_libraries_are_not_shown(capsys, tmp_path):
+    user = tmp_path / "mine.py"
+    user.write_text("import warnings\nwarnings.warn('of mine')\n")
+
+    def body():
+        warnings.warn_explicit("of theirs", UserWarning, np.__file__, 3)
+        exec(compile(user.read_text(), str(user), "exec"), {})
+        raise InputError("wrong")
+
+    assert command.guarded(body, []) == 2
+    assert capsys.readouterr().err == "note: mine.py, line 2: of mine\nerror: wrong\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device"), f"error: {command.DISK_FULL}\n"),
+        (
+            OSError(36, "File name too long", "x" * 300),
+            f"error: {'x' * 200}: File name too long.\n",
+        ),
+        (InputError("runs/:smile:/a"), "error: runs/:smile:/a\n"),
+        (InputError("a\x1b[31m\udcff"), "error: a\\x1b[31m\\udcff\n"),
+    ],
+)
+def test_what_the_place_is_to_blame_for(capsys, error, line):
+    def body():
+        raise error
+
+    assert command.guarded(body, []) == 2
+    assert capsys.readouterr().err == line

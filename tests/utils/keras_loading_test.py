@@ -1,8 +1,10 @@
 """Keras on a leash: no memory for what is not stored, causes in one line, no unsafe advice."""
 
+import io
 import json
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -112,3 +114,15 @@ def test_variables_within_a_bound():
         with pytest.raises(InputError, match=r"shape \(4, 2\)"):
             keras.layers.Dense(2).build((None, 4))
     keras.layers.Dense(200).build((None, 4))
+
+
+def test_weights_that_are_missing_are_not_drawn_anew(path):
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    stream = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(stream, "r+") as file:
+        del file["layers/dense/vars/0"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**parts, "model.weights.h5": stream.getvalue()}.items():
+            archive.writestr(name, data)
+    assert "safe_mode" not in refusal(path)

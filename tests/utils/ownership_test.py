@@ -118,3 +118,13 @@ def test_an_exception_gives_it_back(tmp_path):
     with pytest.raises(KeyboardInterrupt), owned([tmp_path / "a"]):
         raise KeyboardInterrupt
     assert not pathlib.Path(tmp_path / "a").exists()
+
+
+def test_a_run_that_writes_nothing_leaves_no_trace(tmp_path):
+    os.utime(tmp_path, ns=(5, 7))
+    with owned([tmp_path]):
+        pass
+    assert tmp_path.stat().st_mtime_ns == 7
+    with owned([tmp_path]):
+        (tmp_path / "model.keras").touch()
+    assert tmp_path.stat().st_mtime_ns != 7

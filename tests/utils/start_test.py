@@ -68,3 +68,45 @@ def test_an_old_python_can_read_it(name):
         ast.parse("(a := 1)", feature_version=(3, 6))
     text = (ROOT / name).read_text()
     assert ast.get_docstring(ast.parse(text, feature_version=(3, 6)))
+
+
+BEGUN = "from utils import start\nstart.prepare()\n"
+
+
+def ended(code, **options):
+    return subprocess.run(
+        [sys.executable, "-c", BEGUN + code],
+        cwd=ROOT, capture_output=True, text=True, check=False, **options,
+    )  # fmt: skip
+
+
+def test_ctrl_c_while_it_begins_is_one_line():
+    done = ended("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nprint('here')")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_ctrl_c_while_it_ends_changes_nothing():
+    done = ended(
+        "import atexit, os, signal\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\nstart.finish(130)"
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_the_status_is_the_commands_whatever_becomes_of_its_output():
+    command = (
+        f'PYTHONUNBUFFERED= {sys.executable} -c "{BEGUN}print(9); start.finish(0)" > /dev/full'
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_closed_streams_are_opened():
+    code = f"{BEGUN}import os; print(os.open('/dev/null', 0))"
+    done = subprocess.run(
+        ["bash", "-c", f'{sys.executable} -c "{code}" 0<&- 2>&-'],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert int(done.stdout) > 2

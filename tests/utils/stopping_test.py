@@ -8,7 +8,14 @@ import threading
 
 import pytest
 
-from utils.stopping import Interrupted, StopRequests, Terminated, terminating
+from utils.stopping import (
+    INTERRUPTED_LINE,
+    Interrupted,
+    StopRequests,
+    Terminated,
+    interrupting,
+    terminating,
+)
 
 
 def send(number):
@@ -103,3 +110,43 @@ def test_terminating_leaves_a_handler_of_others():
     with terminating():
         send(signal.SIGTERM)
     assert calls == [1]
+
+
+def test_the_first_ctrl_c_raises():
+    with interrupting() as found:
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+        assert found.asked
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_the_second_ends_the_process_in_one_line(told):
+    code = (
+        "import os, signal\nfrom utils.stopping import interrupting\n"
+        "with interrupting() as found:\n"
+        f"    found.told = {told}\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    except KeyboardInterrupt:\n        pass\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n    print('still here')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.splitlines() == ([] if told else [INTERRUPTED_LINE])
+
+
+def test_one_that_is_swallowed_ends_the_process_later(monkeypatch):
+    ended = threading.Event()
+    monkeypatch.setattr("utils.stopping._PATIENCE", 0.01)
+    monkeypatch.setattr("utils.stopping._thread.interrupt_main", ended.set)
+    with interrupting():
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+        assert ended.wait(5.0)
+
+
+def test_what_is_ignored_is_not_interrupted():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with interrupting() as found:
+        send(signal.SIGINT)
+        assert not found.asked

@@ -50,3 +50,12 @@ def test_a_point_of_each_curve_and_no_file_without_any(tmp_path):
 def test_labels_of_fits(label):
     expected = {"chn-pruned-rmt:uniform": "chn-pruned-rmt_uniform", "a: b/c d": "a/b/c_d"}
     assert curve_folder("logs", label).as_posix() == f"logs/{expected[label]}"
+
+
+def test_curves_that_cannot_be_written_are_no_reason_to_stop(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    writer = ScalarWriter(tmp_path / "file" / "train")
+    for step in range(3):
+        writer.write(step, {"loss": 0.5})
+    writer.close()
+    assert capsys.readouterr().err.count("curves cannot be written") == 1
