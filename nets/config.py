@@ -97,7 +97,11 @@ class NetworkOnDataConfig(GivenDataConfig):
         "its channels are cut, or what --budget speaks of.",
         path=True,
     )
-    weights: str | None = flag(None, "PyTorch: the state dict of the module.", path=True)
+    weights: str | None = flag(
+        None,
+        "PyTorch: the state dict of the module. MXNet: the .params file, where there are several.",
+        path=True,
+    )
     input_shape: str | None = flag(
         None, "Sizes that the network's file leaves open, batch included, e.g. 1,3,224,224."
     )

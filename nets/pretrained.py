@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Translate = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 _ENDINGS = (*NETWORK_ENDINGS, ".npz")  # `.h5` is the end of `.weights.h5` too
+_STATE_DICTS = (".pt", ".pth", ".th")  # PyTorch's weights without their network
 _NOT_THE_NETWORK = ("optimizer/", "metrics/")  # in the weights of a whole `.keras` file
 
 
@@ -44,13 +45,14 @@ def check_pretrained_path(path: str | Path) -> None:
     Raises:
         InputError: if it has another ending or does not exist.
     """
-    if not str(path).endswith(_ENDINGS) and framework_of(str(path)) is not None:
-        check_network_path("pretrained_path", str(path))
+    name = str(path)
+    if not name.endswith((*_ENDINGS, *_STATE_DICTS)) and framework_of(name) is not None:
+        check_network_path("pretrained_path", name)
         return
-    if not str(path).endswith(_ENDINGS):
+    if not name.endswith(_ENDINGS):
         raise InputError(
-            f"`pretrained_path` must end in {', '.join(_ENDINGS)}, or be another framework's "
-            f"network. Received: {str(path)!r}."
+            f"`pretrained_path` must end in {', '.join(_ENDINGS)}. Received: {name!r}. Networks of "
+            "other frameworks are taken too (.onnx, .tflite, .pb)."
         )
     if not Path(path).is_file():
         raise InputError(f"`pretrained_path`: there is no file {str(path)!r}.")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import learners
 import nets
 from learners.config import RunConfig
+from nets.config import HelperConfig
 from nets.network_on_data import ModelHelper as NetworkOnData
 from pipeline import help_pages
 from pipeline.plan import make_plan
@@ -14,6 +15,8 @@ from pipeline.short_form import PEEKED, expanded, is_short_form
 from utils import flags
 from utils.command import guarded, notes, out
 from utils.export.quiet import quiet_native
+
+_OF_ALL_HELPERS = frozenset(spec.name for spec in flags.describe(HelperConfig))
 
 
 def run(argv: Sequence[str]) -> int:
@@ -86,12 +89,13 @@ def _all_flags(chosen: Mapping[str, str | None]) -> str:
 def _flags_elsewhere() -> dict[str, str]:
     """Say of every flag that exists where it applies, for those that do not apply here."""
     owners: dict[str, str] = {}
+    for spec in flags.describe(NetworkOnData.config_class):
+        if spec.name not in _OF_ALL_HELPERS:
+            owners[spec.name] = "it belongs to --model=net.keras --data=DATA."
     for name in nets.HELPERS:
         for spec in flags.describe(nets.load_helper_class(name).config_class):
             owners.setdefault(spec.name, f"it belongs to --model_helper={name}.")
     for name in learners.LEARNERS:
         for spec in flags.describe(learners.config_class(name)):
             owners.setdefault(spec.name, f"it belongs to --learner={name}.")
-    for spec in flags.describe(NetworkOnData.config_class):
-        owners.setdefault(spec.name, "it belongs to --model=net.keras --data=DATA.")
     return owners

@@ -50,6 +50,21 @@ def test_a_helper_is_no_short_form():
     assert not is_short_form(chosen)
 
 
+def test_a_helper_that_takes_data_is_no_short_form():
+    argv = ["--model_helper=imported", "--data=digits"]
+    assert not is_short_form(flags.peek(argv, dict.fromkeys(PEEKED)))
+
+
+def test_networks_of_other_frameworks(tmp_path):
+    (tmp_path / "net.tflite").write_text("")
+    added = told("--model=net.tflite", "--data=digits")
+    assert added["pretrained_path"] == "net.tflite" and added["out_dir"] == "runs/net"
+    with pytest.raises(InputError, match=r"`model`: there is no file 'nets.py'"):
+        told("--model=nets.py:make", "--data=digits")
+    with pytest.raises(InputError, match=r"`model` must end in .keras, .h5"):
+        told("--model=net.txt", "--data=digits")
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

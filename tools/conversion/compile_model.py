@@ -16,12 +16,11 @@ fails, nothing is written; operators that cannot be converted are named, all at 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import pathlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
@@ -68,7 +67,9 @@ class CompileConfig:
     input_shape: str | None = flag(
         None, "Sizes that the file leaves open, batch included, e.g. 1,3,224,224."
     )
-    weights: str | None = flag(None, "PyTorch: the state dict (.pt, .pth, .th) of the module.")
+    weights: str | None = flag(
+        None, "PyTorch: the state dict (.pt, .pth, .th) of the module. MXNet: the .params file."
+    )
     picture: str = flag("png", "Draw the graphs as well.", choices=("png", "none"))
     seed: int = flag(0, "Of the random inputs to compare on.", lower=0, upper=2**31 - 1)
     allow_unsafe: bool = flag(False, "Load a model that holds Python code (Lambda layers).")
@@ -105,8 +106,16 @@ def _run(words: Sequence[str], parsed: Parsed) -> None:
     with quiet_native():  # TensorFlow's start
         import tensorflow  # noqa: F401
 
-    options = reader_options(framework, config, words[2:])
     from utils.frontends.convert import convert
+    from utils.frontends.loading import reader_options
+
+    options = reader_options(
+        framework,
+        input_shape=config.input_shape,
+        weights=config.weights,
+        epoch=_epoch(words[2]) if len(words) > 2 else None,
+        allow_unsafe=config.allow_unsafe or None,
+    )
 
     converted = convert(framework, model, **options)
     for note in converted.notes:
@@ -116,37 +125,12 @@ def _run(words: Sequence[str], parsed: Parsed) -> None:
 
     graph = from_keras(converted.model, allow_unsafe=config.allow_unsafe)
     fused = fold(graph)
-    _compare(framework, model, converted, {RECONSTRUCT: graph, FUSED: fused}, config, options)
-    write({RECONSTRUCT: graph, FUSED: fused}, folder, picture=config.picture == "png")
+
+    def check(graphs: Mapping[str, Graph]) -> None:
+        _compare(framework, model, converted, graphs, config, options)
+
+    write({RECONSTRUCT: graph, FUSED: fused}, folder, check, picture=config.picture == "png")
     out.print(f"{folder}: {len(graph.nodes)} nodes, {len(fused.nodes)} fused.", markup=False)
-
-
-def reader_options(framework: str, config: CompileConfig, more: Sequence[str]) -> dict[str, Any]:
-    """Gather what a framework's reader takes beside the model.
-
-    Args:
-        framework: its name.
-        config: the flags.
-        more: what else stood behind the model: MXNet's epoch.
-
-    Raises:
-        InputError: for something that this reader does not take.
-    """
-    given: dict[str, Any] = {
-        "input_shape": config.input_shape,
-        "weights": config.weights,
-        "allow_unsafe": config.allow_unsafe or None,
-        "epoch": _epoch(more[0]) if more else None,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    taken = inspect.signature(find_frontend(framework).load()).parameters
-    foreign = [name for name in given if name not in taken]
-    if foreign:
-        raise InputError(
-            f"`{foreign[0]}` does not apply to {framework} networks. Received: "
-            f"{given[foreign[0]]}. Leave it out."
-        )
-    return given
 
 
 def _epoch(text: str) -> int:
@@ -199,12 +183,19 @@ def _compare(
             )
 
 
-def write(graphs: Mapping[str, Graph], folder: pathlib.Path, *, picture: bool) -> None:
+def write(
+    graphs: Mapping[str, Graph],
+    folder: pathlib.Path,
+    check: Callable[[Mapping[str, Graph]], None],
+    *,
+    picture: bool,
+) -> None:
     """Write graphs under names of their own, all of them or none.
 
     Args:
         graphs: by name.
         folder: is made if it is missing.
+        check: is given the graphs as they are read back; what it raises leaves nothing written.
         picture: whether to draw them, too; with Graphviz where it is installed.
 
     Raises:
@@ -218,8 +209,13 @@ def write(graphs: Mapping[str, Graph], folder: pathlib.Path, *, picture: bool) -
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".compile-") as temporary:
             made = pathlib.Path(temporary)
+            read = {}
             for name, graph in graphs.items():
-                disk.save_files(graph, made / f"{name}_{_PARTS[0]}", made / f"{name}_{_PARTS[2]}")
+                files = made / f"{name}_{_PARTS[0]}", made / f"{name}_{_PARTS[2]}"
+                disk.save_files(graph, *files)
+                read[name] = disk.load_files(*files, allow_unsafe=graph.allow_unsafe)
+            check(read)
+            for name, graph in graphs.items():
                 if picture:
                     paint = draw if shutil.which("dot") else draw_plain
                     paint(graph, made / f"{name}_{_PARTS[1]}")

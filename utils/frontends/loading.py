@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from utils.errors import InputError
 from utils.files import NETWORK_ENDINGS, load_keras_model
-from utils.frontends import check_network_path
+from utils.frontends import check_network_path, find_frontend
 from utils.frontends.convert import convert
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def load_network(
     Args:
         path: a file, a SavedModel's folder, or a PyTorch module as `net.py:make_net`.
         input_shape: sizes that the file leaves open, see `utils.frontends.shapes`.
-        weights: PyTorch's state dict.
+        weights: PyTorch's state dict, MXNet's .params.
         allow_unsafe: also load Python code in Keras files.
 
     Returns:
@@ -36,13 +37,32 @@ def load_network(
             `ConversionError` if a node cannot be converted.
     """
     framework = "keras" if path.endswith(NETWORK_ENDINGS) else check_network_path("model", path)
-    options: dict[str, Any] = {"input_shape": input_shape, "weights": weights}
-    options = {name: value for name, value in options.items() if value is not None}
-    if weights is not None and framework != "torch":
-        raise InputError(f"`weights` is for PyTorch modules. Received: --weights={weights}.")
-    if framework == "keras":
-        if options:
-            raise InputError("`input_shape` is for files that leave it open; a Keras file says it.")
+    options = reader_options(framework, input_shape=input_shape, weights=weights)
+    if framework == "keras" and not options:  # packed files and Sequential models, as they are
         return load_keras_model(path, allow_unsafe), ()
     converted = convert(framework, path, **options)
     return converted.model, converted.notes
+
+
+def reader_options(framework: str, **given: Any) -> dict[str, Any]:
+    """Gather what a framework's reader takes beside the model.
+
+    Args:
+        framework: its name.
+        **given: flags' values; None for what was not given.
+
+    Returns:
+        What was given.
+
+    Raises:
+        InputError: for something that this reader does not take.
+    """
+    found = {name: value for name, value in given.items() if value is not None}
+    taken = inspect.signature(find_frontend(framework).load()).parameters
+    foreign = [name for name in found if name not in taken]
+    if foreign:
+        raise InputError(
+            f"`{foreign[0]}` does not apply to {framework} networks. Received: "
+            f"{found[foreign[0]]}. Leave it out."
+        )
+    return found

@@ -26,7 +26,7 @@ def slices(
     Raises:
         NotConvertible: if an axis of a size that is open is cut at a distance from its other end.
     """
-    keys = {axis: key for axis, key in keys.items() if not _is_whole(value, axis, key)}
+    keys = {axis: _plain(key) for axis, key in keys.items() if not _is_whole(value, axis, key)}
     if not keys:
         return value
     tensor, order = build.in_order(node, value)
@@ -34,10 +34,30 @@ def slices(
     if min(sizes.values()) < 1:
         raise NotConvertible("its slice is empty")
     picked = tuple(keys.get(axis, slice(None)) for axis in order)
-    tensor = build.op(node, lambda: tensor[picked], suffix=suffix)
+    if _is_subsampling(picked) and tensor.dtype == "float32":
+        # One pixel of a window, as a strided slice, but with fast kernels: 10 times in training.
+        strides = tuple(key.step or 1 for key in picked[1:3])
+        tensor = build.layer(
+            node, keras.layers.MaxPooling2D, tensor, pool_size=1, strides=strides, suffix=suffix
+        )
+    else:
+        tensor = build.op(node, lambda: tensor[picked], suffix=suffix)
     return build.result(tensor, order, sizes=sizes, like=value.axes).replace(
         nonnegative=value.nonnegative
     )
+
+
+def _is_subsampling(picked: Sequence[slice]) -> bool:
+    """Whether every n-th row and column of images is taken, and nothing else."""
+    steps = [key.step or 1 for key in picked]
+    whole = all(key.start in (None, 0) and key.stop is None for key in picked)
+    return whole and len(steps) == 4 and steps[0] == steps[3] == 1 and min(steps[1:3]) > 0
+
+
+def _plain(key: slice) -> slice:
+    """Leave ends out that mean "to the end": no file can hold numbers so large."""
+    far = [end if end is None or abs(end) < _FAR else None for end in (key.start, key.stop)]
+    return slice(*far, key.step)
 
 
 def _is_whole(value: Value, axis: int, key: slice) -> bool:

@@ -18,7 +18,7 @@ from tensorflow.python.framework import dtypes, op_def_registry, tensor_util
 from utils.errors import InputError
 
 MAX_FILE_BYTES = 2 << 30  # of one message, by its format
-_MAX_NODES = 500_000  # calls of functions written out
+_MAX_NODES = 50_000  # calls of functions written out
 _MAX_DEPTH = 50  # functions that call functions
 _MAX_BYTES = 4 << 30  # of all constants, written out
 _MAX_EXPANSION, _EXPANSION_FLOOR = 100, 256 << 20  # the same limits as those of archives
@@ -229,12 +229,14 @@ class _Flattening:
     def _constant(self, node: Any) -> np.ndarray:
         proto = node.attr["value"].tensor
         shape = [dimension.size for dimension in proto.tensor_shape.dim]
-        dtype = dtypes.as_dtype(proto.dtype)
         if any(size < 0 for size in shape):
             raise InputError(f"the constant {node.name!r} has the shape {shape}.")
-        self._allowance.take(shape, max(dtype.size or 1, 1), node.name)
         try:
+            dtype = dtypes.as_dtype(proto.dtype)
+            self._allowance.take(shape, max(dtype.size or 1, 1), node.name)
             return np.asarray(tensor_util.MakeNdarray(proto))
+        except InputError:
+            raise
         except Exception as error:  # whatever damaged content makes of it
             raise InputError(f"the constant {node.name!r} is damaged ({error}).") from error
 

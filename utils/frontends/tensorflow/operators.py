@@ -74,32 +74,78 @@ def _kernel(b: Building, node: SourceNode, place: int = 1) -> np.ndarray:
     return np.asarray(b.constant(node, place, "kernel"), np.float32)
 
 
-def _with_bias(
-    b: Building, node: SourceNode, width: int, build: Callable[[np.ndarray | None], Value]
+def _with_affine(
+    b: Building,
+    node: SourceNode,
+    width: int,
+    build: Callable[[np.ndarray | float, np.ndarray | None], Value],
 ) -> Value:
-    """Build a layer with the bias that the only reader of its output adds, if that is one."""
-    reader = b.only_reader(node.outputs[0])
-    if reader is None or reader.op not in _ADDS or reader.inputs[0] != node.outputs[0]:
-        return build(None)
-    added = b.values.get(reader.inputs[1])
-    axis = int(node.attrs.get("channel_axis", 3))
-    is_last = axis == 3 or reader.op == "BiasAdd"
-    if added is None or added.array is None or added.array.shape != (width,) or not is_last:
-        return build(None)
-    b.values[b.take_over(reader)] = value = build(np.asarray(added.array, np.float32))
+    """Build a layer with what its only readers do to each channel: its bias, a folded batch norm.
+
+    Args:
+        b: the network.
+        node: the layer.
+        width: its channels.
+        build: makes the layer, its kernel times a factor per channel, with a bias.
+    """
+    scale: np.ndarray | float = 1.0
+    bias: np.ndarray | None = None
+    end = ""
+    while True:
+        reader = b.only_reader(end or node.outputs[0])
+        step = None if reader is None else _per_channel(b, node, reader, end, width)
+        if reader is None or step is None:
+            break
+        factor, shift = step
+        scale = scale * factor
+        bias = shift if bias is None else bias * factor + shift
+        end = b.take_over(reader)
+    has_bias = bias is not None and (np.any(bias) or end == "")
+    value = build(scale, np.float32(bias) if has_bias else None)
+    if end:
+        b.values[end] = value
     return value
+
+
+def _per_channel(
+    b: Building, node: SourceNode, reader: SourceNode, end: str, width: int
+) -> tuple[np.ndarray | float, np.ndarray] | None:
+    """Read a node as a factor and a shift for each channel; None if it is another one."""
+    if reader.op not in (*_ADDS, "Mul", "Sub") or len(reader.inputs) != 2:
+        return None
+    read = end or node.outputs[0]
+    place = 1 if reader.inputs[0] == read else 0
+    if (reader.op == "Sub" and place == 0) or reader.inputs[1 - place] != read:
+        return None
+    other = b.values.get(reader.inputs[place])
+    is_last = int(node.attrs.get("channel_axis", 3)) == 3 or reader.op == "BiasAdd"
+    if other is None or other.array is None or other.array.shape != (width,) or not is_last:
+        return None
+    array = np.asarray(other.array, np.float64)
+    if reader.op == "Mul":
+        return array, np.zeros(width)
+    return 1.0, -array if reader.op == "Sub" else array
 
 
 def _conv(b: Building, node: SourceNode) -> Value:
     kernel = _kernel(b, node)
-    width = kernel.shape[-1]
-    return _with_bias(b, node, width, lambda bias: weighted.convolution(b, node, kernel, bias))
+    return _with_affine(
+        b,
+        node,
+        kernel.shape[-1],
+        lambda scale, bias: weighted.convolution(b, node, np.float32(kernel * scale), bias),
+    )
 
 
 def _depthwise(b: Building, node: SourceNode) -> Value:
     kernel = _kernel(b, node)
-    width = int(np.prod(kernel.shape[2:]))
-    return _with_bias(b, node, width, lambda bias: weighted.depthwise(b, node, kernel, bias))
+    width, shape = int(np.prod(kernel.shape[2:])), kernel.shape
+
+    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+        scaled = np.float32(kernel.reshape(*shape[:2], width) * scale).reshape(shape)
+        return weighted.depthwise(b, node, scaled, bias)
+
+    return _with_affine(b, node, width, build)
 
 
 def _conv_transpose(b: Building, node: SourceNode) -> Value:
@@ -110,8 +156,12 @@ def _conv_transpose(b: Building, node: SourceNode) -> Value:
     if any(each != 1 for each in node.ints("dilations", 1)):
         raise NotConvertible("has dilations")
     value = b.input(node, 2)
-    build = lambda bias: weighted.transposed(b, node, value, kernel, bias, size)  # noqa: E731
-    return _with_bias(b, node, kernel.shape[2], build)
+
+    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+        scaled = np.float32(kernel.swapaxes(2, 3) * scale).swapaxes(2, 3)
+        return weighted.transposed(b, node, value, scaled, bias, size)
+
+    return _with_affine(b, node, kernel.shape[2], build)
 
 
 def _dilated(b: Building, node: SourceNode) -> Value:
@@ -164,8 +214,11 @@ def _matmul(b: Building, node: SourceNode) -> Value:
     swap = tuple(any(node.attrs.get(name) for name in pair) for pair in names)
     if second.array is not None and second.rank == 2 and not swap[0]:
         kernel = np.asarray(second.array.T if swap[1] else second.array, np.float32)
-        build = lambda bias: dense(b, node, first, kernel, bias)  # noqa: E731
-        return _with_bias(b, node, kernel.shape[1], build)
+
+        def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+            return dense(b, node, first, np.float32(kernel * scale), bias)
+
+        return _with_affine(b, node, kernel.shape[1], build)
     return shapes.product(b, node, first, second, (swap[0], swap[1]))
 
 

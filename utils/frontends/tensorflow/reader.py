@@ -40,6 +40,9 @@ from utils.frontends.tensorflow.saved_model import GRAPH_FILE, read_saved_model
 
 _UNREAD = frozenset({"Assert", "Const", "NoOp", "Placeholder", "PlaceholderWithDefault"})
 _OUTPUT = re.compile(r"output(_\d+)?")  # of our own frozen graphs
+_TYPES = frozenset(
+    "bool float16 bfloat16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32".split()
+)
 _OPEN = "Give the input's size with --input_shape."
 
 
@@ -174,9 +177,15 @@ def _is_variable(node: TfNode) -> bool:
 
 def _source_input(name: str, node: TfNode) -> SourceInput:
     """Describe a placeholder; one of unknown rank has no sizes at all."""
+    dtype = str(node.attrs.get("dtype"))
+    if dtype not in _TYPES:
+        raise InputError(
+            f"the input {name!r} is of the type {dtype}: the graph is not frozen, or takes no "
+            "numbers. Give the folder of a SavedModel, or a graph whose variables are constants."
+        )
     stored = node.attrs.get("shape") or ()
     sizes = tuple(None if size < 0 else size for size in stored)
-    return SourceInput(name, sizes, str(node.attrs.get("dtype")))
+    return SourceInput(name, sizes, dtype)
 
 
 def _common(paths: list[list[str]]) -> list[str]:

@@ -169,7 +169,11 @@ def read_state_dict(path: pathlib.Path) -> dict[str, torch.Tensor]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. Expected a state dict (.pt, .pth, .th).")
-    if zipfile.is_zipfile(path):
+    try:
+        is_zip = zipfile.is_zipfile(path)
+    except zipfile.BadZipFile as error:  # its end says that it lies on several disks
+        raise InputError(f"{path}: is damaged ({error}). Copy or create it anew.") from error
+    if is_zip:
         _check_archive(path)
     try:
         with warnings.catch_warnings():

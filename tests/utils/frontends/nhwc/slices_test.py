@@ -14,7 +14,7 @@ X = np.arange(np.prod(SHAPE)).reshape(SHAPE)
 MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(data=st.data())
 def test_as_tensorflow(data):
     count = data.draw(st.integers(1, 4))

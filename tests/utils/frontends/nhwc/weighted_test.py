@@ -49,8 +49,10 @@ def test_depthwise(strides):
     np.testing.assert_allclose(made, wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize(("padding", "size"), [("same", (18, 14)), ("same", (17, 13)),
-                                               ("valid", (20, 16)), ("valid", (21, 17))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("padding", "size"),
+    [("same", (18, 14)), ("same", (17, 13)), ("valid", (20, 16)), ("valid", (21, 17))],
+)
 def test_transposed(padding, size):
     kernel = images(4, 4, 5, 4, seed=5)
 
