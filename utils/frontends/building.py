@@ -20,12 +20,14 @@ from utils.frontends import layout as axes
 from utils.frontends.convert import Converted
 from utils.frontends.layout import Atom, Axis, Layout
 from utils.frontends.source import (
+    MAX_FOLDED_ELEMENTS,
     ConversionError,
     NotConvertible,
     Offender,
     SourceInput,
     SourceNetwork,
     SourceNode,
+    check_size,
     ordered,
 )
 from utils.frontends.values import Value
@@ -81,7 +83,8 @@ def build(network: SourceNetwork, operators: Operators) -> Converted:
             converted = Building(network, operators, open_batch=False).run()
         except ConversionError:
             raise error from None
-        note = f"The batch size {network.batch} of the file is fixed: {error.offenders[0].reason}."
+        reason = error.offenders[0].reason.rstrip(".")
+        note = f"The batch size {network.batch} of the file is fixed: {reason}."
         return dataclasses.replace(converted, notes=(*converted.notes, note))
 
 
@@ -323,6 +326,7 @@ class Building:
         self, node: SourceNode, tensor: Any, present: Axis, wanted: Axis, suffix: str
     ) -> Any:
         """Reorder the last axis alone, as a channel shuffle does."""
+        check_size((axes.axis_size(present),))
         places = np.arange(axes.axis_size(present), dtype=np.int32)
         places = places.reshape([atom.size for atom in present])
         places = places.transpose([present.index(atom) for atom in wanted]).ravel()
@@ -638,7 +642,8 @@ def _folded(node: SourceNode, fold: Fold, read: Sequence[Value]) -> list[Value]:
 
 
 def _is_equal(one: np.ndarray, other: np.ndarray) -> bool:
-    return one.shape == other.shape and bool(np.array_equal(one, other))
+    is_small = one.size <= MAX_FOLDED_ELEMENTS  # repeated entries take no memory, but time
+    return is_small and one.shape == other.shape and bool(np.array_equal(one, other))
 
 
 def _guarded(call: Callable[[], Any]) -> Any:

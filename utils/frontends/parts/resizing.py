@@ -74,7 +74,7 @@ def matrix(rule: Rule, num_in: int, num_out: int, scale: float) -> np.ndarray:
         array([[1.  , 0.  ],
                [0.75, 0.25]])
     """
-    check_size((num_in, num_out))
+    check_size((num_in, num_out, 8))  # bytes
     where = positions(rule, num_in, num_out, scale)
     result = np.zeros((num_out, num_in))
     rows = np.arange(num_out)

@@ -101,7 +101,7 @@ def _with_affine(
         bias = shift if bias is None else bias * factor + shift
         end = b.take_over(reader)
     has_bias = bias is not None and (np.any(bias) or end == "")
-    value = build(scale, np.float32(bias) if has_bias else None)
+    value = build(scale, np.asarray(bias, np.float32) if has_bias else None)
     if end:
         b.values[end] = value
     return value
@@ -133,7 +133,9 @@ def _conv(b: Building, node: SourceNode) -> Value:
         b,
         node,
         kernel.shape[-1],
-        lambda scale, bias: weighted.convolution(b, node, np.float32(kernel * scale), bias),
+        lambda scale, bias: weighted.convolution(
+            b, node, np.asarray(kernel * scale, np.float32), bias
+        ),
     )
 
 
@@ -216,7 +218,7 @@ def _matmul(b: Building, node: SourceNode) -> Value:
         kernel = np.asarray(second.array.T if swap[1] else second.array, np.float32)
 
         def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
-            return dense(b, node, first, np.float32(kernel * scale), bias)
+            return dense(b, node, first, np.asarray(kernel * scale, np.float32), bias)
 
         return _with_affine(b, node, kernel.shape[1], build)
     return shapes.product(b, node, first, second, (swap[0], swap[1]))

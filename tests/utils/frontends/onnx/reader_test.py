@@ -1,4 +1,5 @@
 import contextlib
+import pathlib
 
 import numpy as np
 import onnx
@@ -32,7 +33,7 @@ def test_constants_in_nodes_and_in_initializers_are_the_same(small):
 @pytest.mark.parametrize("cut", [0, 1, 60, 200, -1])
 def test_truncated_files_are_refused(small, tmp_path, cut):
     path = tmp_path / "cut.onnx"
-    path.write_bytes(open(small, "rb").read()[:cut])
+    path.write_bytes(pathlib.Path(small).read_bytes()[:cut])
     with pytest.raises(InputError, match="cut"):
         convert(str(path))
 
@@ -41,7 +42,7 @@ def test_truncated_files_are_refused(small, tmp_path, cut):
 @given(st.integers(0, 2**31), st.integers(1, 8))
 def test_changed_bytes_make_no_other_error(small, tmp_path, seed, count):
     random = np.random.default_rng(seed)
-    data = bytearray(open(small, "rb").read())
+    data = bytearray(pathlib.Path(small).read_bytes())
     for place in random.integers(0, len(data), count):
         data[place] = random.integers(0, 256)
     path = tmp_path / "changed.onnx"
