@@ -144,7 +144,7 @@ def _depthwise(b: Building, node: SourceNode) -> Value:
     width, shape = int(np.prod(kernel.shape[2:])), kernel.shape
 
     def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
-        scaled = np.float32(kernel.reshape(*shape[:2], width) * scale).reshape(shape)
+        scaled = np.asarray(kernel.reshape(*shape[:2], width) * scale, np.float32).reshape(shape)
         return weighted.depthwise(b, node, scaled, bias)
 
     return _with_affine(b, node, width, build)
@@ -160,7 +160,7 @@ def _conv_transpose(b: Building, node: SourceNode) -> Value:
     value = b.input(node, 2)
 
     def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
-        scaled = np.float32(kernel.swapaxes(2, 3) * scale).swapaxes(2, 3)
+        scaled = np.asarray(kernel.swapaxes(2, 3) * scale, np.float32).swapaxes(2, 3)
         return weighted.transposed(b, node, value, scaled, bias, size)
 
     return _with_affine(b, node, kernel.shape[2], build)
