@@ -290,7 +290,7 @@ def _score_saved(plan: Plan, helper: AbstractModelHelper) -> None:
     path = plan.stages[-1].artefact_path
     if plan.run.pretrained_path is not None:
         path = pathlib.Path(plan.run.pretrained_path)
-    if not path.is_file():
+    if not path.is_file() and not _is_its_own(path, helper):
         raise InputError(
             f"--exec_mode=eval scores a saved network: none at {path}. Train first, or give "
             "--pretrained_path."
