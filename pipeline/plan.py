@@ -221,7 +221,7 @@ def check_saved(plan: Plan) -> None:
     Raises:
         InputError: with `--exec_mode=eval`, if there is no file.
     """
-    if plan.run.exec_mode == "eval" and not plan.saved_path.is_file():
+    if plan.run.exec_mode == "eval" and not plan.saved_path.exists():
         raise InputError(
             f"--exec_mode=eval scores a saved network: none at {plan.saved_path}. Train first, or "
             "give --pretrained_path."

@@ -1,6 +1,7 @@
 """The examples run from end to end, on small parts of their data."""
 
 import importlib.util
+import json
 import pathlib
 
 import pytest
@@ -68,3 +69,22 @@ def test_resnet20_to_int8(example, tmp_path):
     )
     assert found["top1_before"] > 0.9
     assert found["kb_after"] < 0.62 * found["kb_before"]
+
+
+def test_torch_resnet20(tmp_path):
+    """A network of PyTorch: channels cut, then int8, on 500 images of CIFAR-10."""
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    weights = needed(data_file, "weights/resnet20-12fca82f.th")
+    data = needed(data_file, "cifar10/cifar10_sample.npz")
+    status = main.run([
+        f"--model={ROOT}/examples/torch_resnet20.py:resnet20", f"--weights={weights}",
+        "--input_shape=-1,3,32,32", f"--data={data}", "--learner=chn-pruned-rmt,uniform-tf",
+        "--budget=flops:0.6", "--nb_epochs=0.2,0.2", "--tflite=int8", f"--out_dir={tmp_path}",
+        *QUICK,
+    ])  # fmt: skip
+    assert status == 0
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["before"]["top1"] > 0.9  # the scale of the images was found
+    assert report["after"]["flops"] <= 0.6 * report["before"]["flops"]
+    assert (tmp_path / "model_int8.tflite").stat().st_size < 320_000

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from utils.frontends.source import check_size
+
 BATCH_SIZE = 99991
 """Stand-in for the batch: a prime that no network has."""
 
@@ -251,6 +253,9 @@ def arranged(array: np.ndarray, layout: Layout) -> np.ndarray:
 
     Returns:
         The array, without leading axes of size 1.
+
+    Raises:
+        NotConvertible: if it would become too large.
     """
     array = array.reshape((1,) * (len(layout.source) - array.ndim) + array.shape)
     atoms = flat(layout.source)
@@ -267,6 +272,7 @@ def arranged(array: np.ndarray, layout: Layout) -> np.ndarray:
             whole = [atom.size for atom in axis]
             full = list(array.shape)
             full[start : start + len(axis)] = whole
+            check_size(full)
             array = np.broadcast_to(array, full)
             shape.append(math.prod(whole))
         else:

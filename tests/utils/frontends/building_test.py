@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from utils.errors import InputError
-from utils.frontends.building import Operators, build, resolved
+from utils.frontends.building import Operators, build
 from utils.frontends.source import (
     ConversionError,
     NotConvertible,
@@ -104,10 +104,3 @@ def test_outputs_that_are_constants_or_inputs():
     x = np.ones((1, 3, 4, 5), np.float32)
     given, more = made.model(x)
     np.testing.assert_array_equal(np.asarray(more), np.asarray(given) + 1)
-
-
-def test_sizes_of_a_reshape():
-    assert resolved((2, 6), (3, -1)) == (3, 4)
-    for target in ((5, -1), (13,), (-1, -1), (-2, -6)):
-        with pytest.raises(NotConvertible, match="cannot reshape"):
-            resolved((2, 6), target)

@@ -16,6 +16,7 @@ from scipy import special
 from utils.frontends.source import NotConvertible, SourceNode, check_size
 
 Arrays = list[Any]
+Fold = Callable[[SourceNode, Arrays], Sequence[Any]]
 _CASTS: Mapping[int, Any] = {
     1: np.float32,
     2: np.uint8,
@@ -282,7 +283,23 @@ def _power(one: Any, other: Any) -> Any:
     return np.power(one.astype(np.float64), other).astype(one.dtype)
 
 
-FOLDS: Mapping[str, Callable[[SourceNode, Arrays], Sequence[Any]]] = {
+def _bounded(fold: Fold) -> Fold:
+    """Look at the sizes first: an array that repeats one entry takes no memory until it is used."""
+
+    def checked(node: SourceNode, arrays: Arrays) -> Sequence[Any]:
+        for array in arrays:
+            if array is not None:
+                check_size(array.shape)
+        return fold(node, arrays)
+
+    return checked
+
+
+# What only looks at its arrays, or makes views of them.
+_VIEWS = frozenset(
+    "Identity Dropout Size Transpose Slice Unsqueeze Squeeze Split Expand Gather".split()
+)
+_ALL: Mapping[str, Fold] = {
     "Abs": _unary(np.abs),
     "Neg": _unary(np.negative),
     "Sqrt": _unary(np.sqrt),
@@ -352,4 +369,7 @@ FOLDS: Mapping[str, Callable[[SourceNode, Arrays], Sequence[Any]]] = {
     "Trilu": _trilu,
     "CumSum": _cumsum,
     "ArgMax": _argmax,
+}
+FOLDS: Mapping[str, Fold] = {
+    name: fold if name in _VIEWS else _bounded(fold) for name, fold in _ALL.items()
 }

@@ -12,7 +12,7 @@ from utils.frontends import layout as axes
 from utils.frontends.building import OPEN_SIZES, Building
 from utils.frontends.parts.convolution import pad_positions
 from utils.frontends.parts.pointwise import once_per_batch, without_stand_ins
-from utils.frontends.source import NotConvertible, SourceNode
+from utils.frontends.source import NotConvertible, SourceNode, check_size
 from utils.frontends.values import Value
 
 _FAR = 1 << 31  # ends beyond it mean "to the end"
@@ -56,8 +56,8 @@ def _is_subsampling(picked: Sequence[slice]) -> bool:
 
 def _plain(key: slice) -> slice:
     """Leave ends out that mean "to the end": no file can hold numbers so large."""
-    far = [end if end is None or abs(end) < _FAR else None for end in (key.start, key.stop)]
-    return slice(*far, key.step)
+    start, stop = (end if end is None or abs(end) < _FAR else None for end in (key.start, key.stop))
+    return slice(start, stop, key.step)
 
 
 def _is_whole(value: Value, axis: int, key: slice) -> bool:
@@ -264,6 +264,7 @@ def _pad_by_picking(
         if axes.is_free(value.axes.source[axis]):
             raise NotConvertible(f"pads an axis of a size that is open. {OPEN_SIZES}")
         size = value.shape[axis]
+        check_size((before + size + after,))
         places = np.arange(-before, size + after)
         places = places % size if mode == "wrap" else np.clip(places, 0, size - 1)
         tensor = build.op(

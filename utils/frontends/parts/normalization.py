@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.frontends import layout as axes
 from utils.frontends.building import Building
-from utils.frontends.source import NotConvertible, SourceNode
+from utils.frontends.source import NotConvertible, SourceNode, check_size
 from utils.frontends.values import Value
 
 
@@ -111,7 +111,9 @@ def layer_norm(
     for array in (scale, offset):
         if array is None:
             continue
-        whole = np.broadcast_to(array, shape).reshape([size for size in shape if size != 1])
+        whole = np.broadcast_to(array, check_size(shape)).reshape(
+            [size for size in shape if size != 1]
+        )
         weights.append(whole.transpose([over.index(order[place]) for place in places]))
     axis = places[0] if len(places) == 1 else places
     tensor = build.layer(

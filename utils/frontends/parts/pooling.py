@@ -157,7 +157,6 @@ def global_pool(build: Building, node: SourceNode, value: Value, kind: str) -> V
     flattens = {"Flatten", "Reshape", "Squeeze"}
     keeps = any(reader.op not in flattens for reader in build.readers(node.outputs[0]))
     tensor = build.layer(node, _GLOBAL[kind][rank - 1], tensor, keepdims=keeps)
-    value = value.replace(nonnegative=value.nonnegative)
     if keeps:
         return build.result(tensor, order, nonnegative=value.nonnegative)
     pooled = build.result(tensor, (0, 1), nonnegative=value.nonnegative)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from utils.frontends.source import NotConvertible
+from utils.frontends.source import NotConvertible, check_size
 
 Pads = tuple[tuple[int, int], ...]
+_MAX_PAD = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Windows:
             raise NotConvertible(f"its window settings do not fit {len(self.sizes)} spatial axes")
         if min((*self.kernel, *self.strides, *self.dilations)) < 1:
             raise NotConvertible("its kernel, strides and dilations must be positive")
+        if any(abs(pad) > _MAX_PAD for pair in self.pads for pad in pair):
+            raise NotConvertible(f"pads by more than {_MAX_PAD:,} positions")
 
     @property
     def reach(self) -> tuple[int, ...]:
@@ -131,6 +134,7 @@ def counts(windows: Windows, counts_padding: bool) -> list[np.ndarray]:
     """
     found = []
     for axis, (before, after) in enumerate(windows.pads):
+        check_size((windows.outputs[axis],))
         starts = np.arange(windows.outputs[axis]) * windows.strides[axis] - before
         low, high = (-before, windows.sizes[axis] + after) if counts_padding else (0, None)
         ends = np.minimum(starts + windows.kernel[axis], high or windows.sizes[axis])

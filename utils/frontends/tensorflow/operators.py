@@ -101,7 +101,7 @@ def _with_affine(
         bias = shift if bias is None else bias * factor + shift
         end = b.take_over(reader)
     has_bias = bias is not None and (np.any(bias) or end == "")
-    value = build(scale, np.float32(bias) if has_bias else None)
+    value = build(scale, np.asarray(bias, np.float32) if has_bias else None)
     if end:
         b.values[end] = value
     return value
@@ -133,7 +133,9 @@ def _conv(b: Building, node: SourceNode) -> Value:
         b,
         node,
         kernel.shape[-1],
-        lambda scale, bias: weighted.convolution(b, node, np.float32(kernel * scale), bias),
+        lambda scale, bias: weighted.convolution(
+            b, node, np.asarray(kernel * scale, np.float32), bias
+        ),
     )
 
 
@@ -142,7 +144,7 @@ def _depthwise(b: Building, node: SourceNode) -> Value:
     width, shape = int(np.prod(kernel.shape[2:])), kernel.shape
 
     def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
-        scaled = np.float32(kernel.reshape(*shape[:2], width) * scale).reshape(shape)
+        scaled = np.asarray(kernel.reshape(*shape[:2], width) * scale, np.float32).reshape(shape)
         return weighted.depthwise(b, node, scaled, bias)
 
     return _with_affine(b, node, width, build)
@@ -158,7 +160,7 @@ def _conv_transpose(b: Building, node: SourceNode) -> Value:
     value = b.input(node, 2)
 
     def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
-        scaled = np.float32(kernel.swapaxes(2, 3) * scale).swapaxes(2, 3)
+        scaled = np.asarray(kernel.swapaxes(2, 3) * scale, np.float32).swapaxes(2, 3)
         return weighted.transposed(b, node, value, scaled, bias, size)
 
     return _with_affine(b, node, kernel.shape[2], build)
@@ -216,7 +218,7 @@ def _matmul(b: Building, node: SourceNode) -> Value:
         kernel = np.asarray(second.array.T if swap[1] else second.array, np.float32)
 
         def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
-            return dense(b, node, first, np.float32(kernel * scale), bias)
+            return dense(b, node, first, np.asarray(kernel * scale, np.float32), bias)
 
         return _with_affine(b, node, kernel.shape[1], build)
     return shapes.product(b, node, first, second, (swap[0], swap[1]))

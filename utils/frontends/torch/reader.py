@@ -17,9 +17,7 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from utils.archives import open_archive
 from utils.causes import explanation
@@ -32,6 +30,9 @@ from utils.frontends.source import SourceNetwork
 from utils.frontends.torch.naming import with_module_names
 from utils.graph.keras_reading import first_line
 from utils.user_file import load_user_file
+
+if TYPE_CHECKING:
+    import torch
 
 _OPEN_BATCH = 2  # stands for a batch that stays open
 _OUTER_KEYS = ("state_dict", "model_state_dict", "model", "net")
@@ -104,6 +105,8 @@ def load_module(path: str, weights: str | None = None) -> torch.nn.Module:
 
 
 def _made(user: Any, file: str, name: str) -> torch.nn.Module:
+    import torch
+
     if not hasattr(user, name):
         names = [
             key
@@ -167,6 +170,8 @@ def read_state_dict(path: pathlib.Path) -> dict[str, torch.Tensor]:
     Raises:
         InputError: if the file is missing, damaged, or holds a pickled module.
     """
+    import torch
+
     if not path.is_file():
         raise InputError(f"{path}: no such file. Expected a state dict (.pt, .pth, .th).")
     try:
@@ -204,6 +209,8 @@ def _check_archive(path: pathlib.Path) -> None:
 
 
 def _unwrapped(loaded: Any, path: pathlib.Path) -> dict[str, torch.Tensor]:
+    import torch
+
     for key in _OUTER_KEYS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
@@ -249,6 +256,8 @@ def example_inputs(
     Raises:
         InputError: if the module does not run on them.
     """
+    import torch
+
     generator = torch.Generator().manual_seed(0)
     floats = tuple(torch.randn(size, generator=generator) for size in sizes)
     try:
@@ -267,6 +276,8 @@ def example_inputs(
 
 
 def _run(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> Any:
+    import torch
+
     with torch.no_grad():
         return module(*inputs)
 
@@ -287,6 +298,8 @@ def _sizes(shapes: Shapes) -> list[tuple[int, ...]]:
 
 def _export(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], path: str) -> None:
     """Write the ONNX file, with batch normalization left as it is."""
+    import torch
+
     with _quiet():
         try:
             # Optimization would fold batch normalization into the convolutions in front of it.
