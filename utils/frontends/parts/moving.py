@@ -56,8 +56,8 @@ def _is_subsampling(picked: Sequence[slice]) -> bool:
 
 def _plain(key: slice) -> slice:
     """Leave ends out that mean "to the end": no file can hold numbers so large."""
-    far = [end if end is None or abs(end) < _FAR else None for end in (key.start, key.stop)]
-    return slice(*far, key.step)
+    start, stop = (end if end is None or abs(end) < _FAR else None for end in (key.start, key.stop))
+    return slice(start, stop, key.step)
 
 
 def _is_whole(value: Value, axis: int, key: slice) -> bool:
