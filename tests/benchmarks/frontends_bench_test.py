@@ -2,9 +2,8 @@
 
 import keras
 import numpy as np
-import pytest
 
-from benchmarks.frontends_bench import closed_form, fuzz, story_figures, write_resnet50
+from benchmarks.frontends_bench import closed_form, fuzz, story_figures
 
 
 def test_damaged_files_of_all_readers(tmp_path):
@@ -27,15 +26,6 @@ def test_figures_of_a_story():
         "flops_kept": 0.6,
         "int8_bytes": 2,
     }
-
-
-def test_the_onnx_file_is_a_resnet_50(tmp_path):
-    onnx = pytest.importorskip("onnx")
-    write_resnet50(tmp_path / "net.onnx", seed=0, first=4)
-    model = onnx.load(tmp_path / "net.onnx")
-    onnx.checker.check_model(model)
-    assert sum(node.op_type == "Conv" for node in model.graph.node) == 53
-    assert [tuple(each.dims) for each in model.graph.initializer][-2:] == [(1000, 128), (1000,)]
 
 
 def test_a_network_is_cut_without_labels_or_training(tmp_path):

@@ -11,10 +11,8 @@ import numpy as np
 from utils.frontends.building import Building, Operators
 from utils.frontends.nhwc import activations, images, pointwise, shapes, weighted
 from utils.frontends.nhwc.folds import FOLDS, Arrays, Fold, one
-from utils.frontends.parts.dense import dense
-from utils.frontends.parts.normalization import batch_norm
-from utils.frontends.parts.pointwise import combine
 from utils.frontends.source import NotConvertible, SourceNode, check_size
+from utils.frontends.tensorflow import layers
 from utils.frontends.tensorflow.norms import BATCH_NORM
 from utils.frontends.values import Value
 
@@ -25,8 +23,6 @@ _NAMES = {
     "squeeze_dims": "axes",
     "keep_dims": "keepdims",
 }
-_MOMENTUM = 0.99  # of moving statistics: no inference graph says it; Keras' own default
-_ADDS = frozenset({"Add", "AddV2", "BiasAdd"})
 IMAGES = frozenset(
     "AvgPool BiasAdd Conv2D Conv2DBackpropInput DepthToSpace DepthwiseConv2dNative FusedBatchNorm "
     "FusedBatchNormV2 FusedBatchNormV3 MaxPool SpaceToDepth".split()
@@ -65,186 +61,6 @@ def settings(op: str, attrs: Mapping[str, Any]) -> dict[str, Any]:
     if op in ("All", "Any", "Max", "Mean", "Min", "Prod", "Sum"):
         found.setdefault("keepdims", False)
     return found
-
-
-# --- layers with weights -------------------------------------------------------------------------
-
-
-def _kernel(b: Building, node: SourceNode, place: int = 1) -> np.ndarray:
-    return np.asarray(b.constant(node, place, "kernel"), np.float32)
-
-
-def _with_affine(
-    b: Building,
-    node: SourceNode,
-    width: int,
-    build: Callable[[np.ndarray | float, np.ndarray | None], Value],
-) -> Value:
-    """Build a layer with what its only readers do to each channel: its bias, a folded batch norm.
-
-    Args:
-        b: the network.
-        node: the layer.
-        width: its channels.
-        build: makes the layer, its kernel times a factor per channel, with a bias.
-    """
-    scale: np.ndarray | float = 1.0
-    bias: np.ndarray | None = None
-    end = ""
-    while True:
-        reader = b.only_reader(end or node.outputs[0])
-        step = None if reader is None else _per_channel(b, node, reader, end, width)
-        if reader is None or step is None:
-            break
-        factor, shift = step
-        scale = scale * factor
-        bias = shift if bias is None else bias * factor + shift
-        end = b.take_over(reader)
-    has_bias = bias is not None and (np.any(bias) or end == "")
-    value = build(scale, np.asarray(bias, np.float32) if has_bias else None)
-    if end:
-        b.values[end] = value
-    return value
-
-
-def _per_channel(
-    b: Building, node: SourceNode, reader: SourceNode, end: str, width: int
-) -> tuple[np.ndarray | float, np.ndarray] | None:
-    """Read a node as a factor and a shift for each channel; None if it is another one."""
-    if reader.op not in (*_ADDS, "Mul", "Sub") or len(reader.inputs) != 2:
-        return None
-    read = end or node.outputs[0]
-    place = 1 if reader.inputs[0] == read else 0
-    if (reader.op == "Sub" and place == 0) or reader.inputs[1 - place] != read:
-        return None
-    other = b.values.get(reader.inputs[place])
-    is_last = int(node.attrs.get("channel_axis", 3)) == 3 or reader.op == "BiasAdd"
-    if other is None or other.array is None or other.array.shape != (width,) or not is_last:
-        return None
-    array = np.asarray(other.array, np.float64)
-    if reader.op == "Mul":
-        return array, np.zeros(width)
-    return 1.0, -array if reader.op == "Sub" else array
-
-
-def _conv(b: Building, node: SourceNode) -> Value:
-    kernel = _kernel(b, node)
-    return _with_affine(
-        b,
-        node,
-        kernel.shape[-1],
-        lambda scale, bias: weighted.convolution(
-            b, node, np.asarray(kernel * scale, np.float32), bias
-        ),
-    )
-
-
-def _depthwise(b: Building, node: SourceNode) -> Value:
-    kernel = _kernel(b, node)
-    width, shape = int(np.prod(kernel.shape[2:])), kernel.shape
-
-    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
-        scaled = np.asarray(kernel.reshape(*shape[:2], width) * scale, np.float32).reshape(shape)
-        return weighted.depthwise(b, node, scaled, bias)
-
-    return _with_affine(b, node, width, build)
-
-
-def _conv_transpose(b: Building, node: SourceNode) -> Value:
-    sizes = b.constant(node, 0, "sizes", is_shape=True).reshape(-1)
-    if sizes.size == 4:
-        sizes = sizes[2:4] if int(node.attrs["channel_axis"]) == 1 else sizes[1:3]
-    kernel, size = _kernel(b, node), (int(sizes[0]), int(sizes[1]))
-    if any(each != 1 for each in node.ints("dilations", 1)):
-        raise NotConvertible("has dilations")
-    value = b.input(node, 2)
-
-    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
-        scaled = np.asarray(kernel.swapaxes(2, 3) * scale, np.float32).swapaxes(2, 3)
-        return weighted.transposed(b, node, value, scaled, bias, size)
-
-    return _with_affine(b, node, kernel.shape[2], build)
-
-
-def _dilated(b: Building, node: SourceNode) -> Value:
-    """Build a dilated convolution, which TensorFlow writes as one between two moves of pixels.
-
-    SpaceToBatchND makes each of the interleaved sub-images one of the batch, a convolution without
-    padding follows, BatchToSpaceND interleaves them again.
-    """
-    conv = b.only_reader(node.outputs[0])
-    last = None if conv is None else b.only_reader(conv.outputs[0])
-    if (
-        conv is None
-        or last is None
-        or conv.op not in ("Conv2D", "DepthwiseConv2dNative")
-        or last.op != "BatchToSpaceND"
-        or conv.attrs["padding"] != "valid"
-        or int(conv.attrs["channel_axis"]) != 3
-    ):
-        raise NotConvertible("does not stand in front of a convolution that it dilates")
-    block = tuple(int(each) for each in b.constant(node, 1, "blocks").reshape(-1))
-    pads, crops = b.constant(node, 2, "padding"), b.constant(last, 2, "crops")
-    if len(block) != 2 or pads.shape != (2, 2) or (pads < crops).any() or crops[:, 0].any():
-        raise NotConvertible(f"its blocks are {block}, its padding {pads.tolist()}")
-    attrs = {
-        **conv.attrs,
-        "dilations": block,
-        "padding": tuple(map(tuple, (pads - crops).tolist())),
-    }
-    inputs = (node.inputs[0], *conv.inputs[1:])
-    whole = SourceNode(conv.name, conv.op, inputs, last.outputs, attrs)
-    value = _conv(b, whole) if conv.op == "Conv2D" else _depthwise(b, whole)
-    for each in (conv, last):
-        b.values.setdefault(b.take_over(each), value)
-    return value
-
-
-def _identities(b: Building, node: SourceNode) -> list[Value]:
-    return [b.input(node, place) for place in range(len(node.inputs))]
-
-
-def _erfc(b: Building, node: SourceNode) -> Value:
-    value = b.input(node, 0)
-    erf = b.op(node, keras.ops.erf, value.tensor, suffix="erf")
-    return value.replace(tensor=b.op(node, keras.ops.subtract, 1.0, erf))
-
-
-def _matmul(b: Building, node: SourceNode) -> Value:
-    first, second = b.input(node, 0), b.input(node, 1)
-    names = ("transpose_a", "adj_x"), ("transpose_b", "adj_y")
-    swap = tuple(any(node.attrs.get(name) for name in pair) for pair in names)
-    if second.array is not None and second.rank == 2 and not swap[0]:
-        kernel = np.asarray(second.array.T if swap[1] else second.array, np.float32)
-
-        def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
-            return dense(b, node, first, np.asarray(kernel * scale, np.float32), bias)
-
-        return _with_affine(b, node, kernel.shape[1], build)
-    return shapes.product(b, node, first, second, (swap[0], swap[1]))
-
-
-def _bias_add(b: Building, node: SourceNode) -> Value:
-    value, bias = b.input(node, 0), b.constant(node, 1, "bias")
-    if int(node.attrs["channel_axis"]) == 1:
-        bias = bias.reshape(-1, *[1] * (value.rank - 2))
-    return combine(b, node, [value, Value(array=bias)], "add")
-
-
-def _fused_norm(b: Building, node: SourceNode) -> Value:
-    if node.attrs.get("is_training", True):
-        raise NotConvertible(
-            "computes its statistics from the batch. Export the network for inference"
-        )
-    return _norm(b, node)
-
-
-def _norm(b: Building, node: SourceNode) -> Value:
-    value = b.input(node, 0)
-    arrays = [np.asarray(b.constant(node, place, "statistics"), np.float32).reshape(-1)
-              for place in (1, 2, 3, 4)]  # fmt: skip
-    axis = int(node.attrs.get("channel_axis", 3)) if value.rank == 4 else value.rank - 1
-    return batch_norm(b, node, value, arrays, float(node.attrs["epsilon"]), _MOMENTUM, axis)
 
 
 # --- shapes --------------------------------------------------------------------------------------
@@ -305,6 +121,16 @@ def _einsum(b: Building, node: SourceNode) -> Value:
     result = b.op(node, keras.ops.einsum, equation, *operands)
     made = {axis: sizes[letter] for axis, letter in enumerate(letters[2])}
     return b.result(result, range(len(letters[2])), sizes=made)
+
+
+def _identities(b: Building, node: SourceNode) -> list[Value]:
+    return [b.input(node, place) for place in range(len(node.inputs))]
+
+
+def _erfc(b: Building, node: SourceNode) -> Value:
+    value = b.input(node, 0)
+    erf = b.op(node, keras.ops.erf, value.tensor, suffix="erf")
+    return value.replace(tensor=b.op(node, keras.ops.subtract, 1.0, erf))
 
 
 # --- constants -----------------------------------------------------------------------------------
@@ -393,22 +219,22 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
         name.capitalize(): activations.plain(name)
         for name in ("elu", "relu", "relu6", "selu", "sigmoid", "softplus", "softsign", "tanh")
     },
-    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _fused_norm),
-    **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "MatMul"), _matmul),
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), layers.fused_norm),
+    **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "MatMul"), layers.matmul),
     "AddN": pointwise.add_all,
     "ArgMax": shapes.best(keras.ops.argmax),
     "ArgMin": shapes.best(keras.ops.argmin),
     "AvgPool": lambda b, node: weighted.pool(b, node, "mean"),
-    BATCH_NORM: _norm,
-    "BiasAdd": _bias_add,
+    BATCH_NORM: layers.norm,
+    "BiasAdd": layers.bias_add,
     "BroadcastTo": shapes.broadcast,
     "Cast": pointwise.cast,
     "ClipByValue": pointwise.clip,
     "ConcatV2": _concat,
-    "Conv2D": _conv,
-    "Conv2DBackpropInput": _conv_transpose,
+    "Conv2D": layers.conv,
+    "Conv2DBackpropInput": layers.conv_transpose,
     "DepthToSpace": images.depth_to_space,
-    "DepthwiseConv2dNative": _depthwise,
+    "DepthwiseConv2dNative": layers.depthwise,
     "Einsum": _einsum,
     "Erfc": _erfc,
     "ExpandDims": shapes.expand,
@@ -432,7 +258,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Shape": shapes.shape_of,
     "Slice": shapes.slice_of,
     "Softmax": activations.softmax,
-    "SpaceToBatchND": _dilated,
+    "SpaceToBatchND": layers.dilated,
     "SpaceToDepth": images.space_to_depth,
     "Split": _split,
     "SplitV": _split_v,

@@ -1,0 +1,193 @@
+"""TensorFlow's operations with weights, with what follows them channel by channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from utils.frontends.building import Building
+from utils.frontends.nhwc import shapes, weighted
+from utils.frontends.parts.dense import dense
+from utils.frontends.parts.normalization import batch_norm
+from utils.frontends.parts.pointwise import combine
+from utils.frontends.source import NotConvertible, SourceNode
+from utils.frontends.values import Value
+
+_MOMENTUM = 0.99  # of moving statistics: no inference graph says it; Keras' own default
+_ADDS = frozenset({"Add", "AddV2", "BiasAdd"})
+
+
+def _kernel(b: Building, node: SourceNode, place: int = 1) -> np.ndarray:
+    return np.asarray(b.constant(node, place, "kernel"), np.float32)
+
+
+def _with_affine(
+    b: Building,
+    node: SourceNode,
+    width: int,
+    build: Callable[[np.ndarray | float, np.ndarray | None], Value],
+) -> Value:
+    """Build a layer with what its only readers do to each channel: its bias, a folded batch norm.
+
+    Args:
+        b: the network.
+        node: the layer.
+        width: its channels.
+        build: makes the layer, its kernel times a factor per channel, with a bias.
+    """
+    scale: np.ndarray | float = 1.0
+    bias: np.ndarray | None = None
+    end = ""
+    while True:
+        reader = b.only_reader(end or node.outputs[0])
+        step = None if reader is None else _per_channel(b, node, reader, end, width)
+        if reader is None or step is None:
+            break
+        factor, shift = step
+        scale = scale * factor
+        bias = None if bias is None else bias * factor
+        if shift is not None:
+            bias = shift if bias is None else bias + shift
+        end = b.take_over(reader)
+    value = build(scale, None if bias is None else np.asarray(bias, np.float32))
+    if end:
+        b.values[end] = value
+    return value
+
+
+def _per_channel(
+    b: Building, node: SourceNode, reader: SourceNode, end: str, width: int
+) -> tuple[np.ndarray | float, np.ndarray | None] | None:
+    """Read a node as a factor and a shift for each channel; None if it is another one."""
+    if reader.op not in (*_ADDS, "Mul", "Sub") or len(reader.inputs) != 2:
+        return None
+    read = end or node.outputs[0]
+    place = 1 if reader.inputs[0] == read else 0
+    if (reader.op == "Sub" and place == 0) or reader.inputs[1 - place] != read:
+        return None
+    other = b.values.get(reader.inputs[place])
+    is_last = int(node.attrs.get("channel_axis", 3)) == 3 or reader.op == "BiasAdd"
+    if other is None or other.array is None or other.array.shape != (width,) or not is_last:
+        return None
+    array = np.asarray(other.array, np.float64)
+    if reader.op == "Mul":
+        return array, None
+    return 1.0, -array if reader.op == "Sub" else array
+
+
+def conv(b: Building, node: SourceNode) -> Value:
+    """Build a convolution."""
+    kernel = _kernel(b, node)
+    return _with_affine(
+        b,
+        node,
+        kernel.shape[-1],
+        lambda scale, bias: weighted.convolution(
+            b, node, np.asarray(kernel * scale, np.float32), bias
+        ),
+    )
+
+
+def depthwise(b: Building, node: SourceNode) -> Value:
+    """Build a depthwise convolution."""
+    kernel = _kernel(b, node)
+    width, shape = int(np.prod(kernel.shape[2:])), kernel.shape
+
+    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+        scaled = np.asarray(kernel.reshape(*shape[:2], width) * scale, np.float32).reshape(shape)
+        return weighted.depthwise(b, node, scaled, bias)
+
+    return _with_affine(b, node, width, build)
+
+
+def conv_transpose(b: Building, node: SourceNode) -> Value:
+    """Build a transposed convolution; it reads sizes, kernel and image."""
+    sizes = b.constant(node, 0, "sizes", is_shape=True).reshape(-1)
+    if sizes.size == 4:
+        sizes = sizes[2:4] if int(node.attrs["channel_axis"]) == 1 else sizes[1:3]
+    kernel, size = _kernel(b, node), (int(sizes[0]), int(sizes[1]))
+    if any(each != 1 for each in node.ints("dilations", 1)):
+        raise NotConvertible("has dilations")
+    value = b.input(node, 2)
+
+    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+        scaled = np.asarray(kernel.swapaxes(2, 3) * scale, np.float32).swapaxes(2, 3)
+        return weighted.transposed(b, node, value, scaled, bias, size)
+
+    return _with_affine(b, node, kernel.shape[2], build)
+
+
+def dilated(b: Building, node: SourceNode) -> Value:
+    """Build a dilated convolution, which TensorFlow writes as one between two moves of pixels.
+
+    SpaceToBatchND makes each of the interleaved sub-images one of the batch, a convolution without
+    padding follows, BatchToSpaceND interleaves them again.
+    """
+    inner = b.only_reader(node.outputs[0])
+    last = None if inner is None else b.only_reader(inner.outputs[0])
+    if (
+        inner is None
+        or last is None
+        or inner.op not in ("Conv2D", "DepthwiseConv2dNative")
+        or last.op != "BatchToSpaceND"
+        or inner.attrs["padding"] != "valid"
+        or int(inner.attrs["channel_axis"]) != 3
+    ):
+        raise NotConvertible("does not stand in front of a convolution that it dilates")
+    block = tuple(int(each) for each in b.constant(node, 1, "blocks").reshape(-1))
+    pads, crops = b.constant(node, 2, "padding"), b.constant(last, 2, "crops")
+    if len(block) != 2 or pads.shape != (2, 2) or (pads < crops).any() or crops[:, 0].any():
+        raise NotConvertible(f"its blocks are {block}, its padding {pads.tolist()}")
+    attrs = {
+        **inner.attrs,
+        "dilations": block,
+        "padding": tuple(map(tuple, (pads - crops).tolist())),
+    }
+    inputs = (node.inputs[0], *inner.inputs[1:])
+    whole = SourceNode(inner.name, inner.op, inputs, last.outputs, attrs)
+    value = conv(b, whole) if inner.op == "Conv2D" else depthwise(b, whole)
+    for each in (inner, last):
+        b.values.setdefault(b.take_over(each), value)
+    return value
+
+
+def matmul(b: Building, node: SourceNode) -> Value:
+    """Build a product of matrices, of any rank."""
+    first, second = b.input(node, 0), b.input(node, 1)
+    names = ("transpose_a", "adj_x"), ("transpose_b", "adj_y")
+    swap = tuple(any(node.attrs.get(name) for name in pair) for pair in names)
+    if second.array is not None and second.rank == 2 and not swap[0]:
+        kernel = np.asarray(second.array.T if swap[1] else second.array, np.float32)
+
+        def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+            return dense(b, node, first, np.asarray(kernel * scale, np.float32), bias)
+
+        return _with_affine(b, node, kernel.shape[1], build)
+    return shapes.product(b, node, first, second, (swap[0], swap[1]))
+
+
+def bias_add(b: Building, node: SourceNode) -> Value:
+    """Add a constant per channel."""
+    value, bias = b.input(node, 0), b.constant(node, 1, "bias")
+    if int(node.attrs["channel_axis"]) == 1:
+        bias = bias.reshape(-1, *[1] * (value.rank - 2))
+    return combine(b, node, [value, Value(array=bias)], "add")
+
+
+def fused_norm(b: Building, node: SourceNode) -> Value:
+    """Build batch norm with given statistics."""
+    if node.attrs.get("is_training", True):
+        raise NotConvertible(
+            "computes its statistics from the batch. Export the network for inference"
+        )
+    return norm(b, node)
+
+
+def norm(b: Building, node: SourceNode) -> Value:
+    """Build batch norm: reads x, gamma, beta, mean and variance."""
+    value = b.input(node, 0)
+    arrays = [np.asarray(b.constant(node, place, "statistics"), np.float32).reshape(-1)
+              for place in (1, 2, 3, 4)]  # fmt: skip
+    axis = int(node.attrs.get("channel_axis", 3)) if value.rank == 4 else value.rank - 1
+    return batch_norm(b, node, value, arrays, float(node.attrs["epsilon"]), _MOMENTUM, axis)
