@@ -5,12 +5,13 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo test check lint types doctest bench bench-peers docs format lock clean
+.PHONY: help install demo test test-torch check lint types doctest bench bench-peers docs format lock clean
 
 help:
 	@echo "make install fetch what Flowpress needs into .venv; the others do so as well"
 	@echo "make demo    install, train and compress a small network, write runs/demo/"
 	@echo "make test    run the tests"
+	@echo "make test-torch  fetch PyTorch (CPU) too and run the tests that need it"
 	@echo "make check   lint, types, doctests, tests (what CI runs)"
 	@echo "make bench   measure everything (hours); TOPIC=graph measures one table"
 	@echo "make bench-peers  measure the peer in an environment of its own; ROWS='--budgets=0.5'"
@@ -38,6 +39,14 @@ demo: $(VENV)/installed
 # that of tests/conftest.py: files that take longest come first.
 test: $(VENV)/installed
 	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# PyTorch is fetched only for this: Flowpress reads and writes its networks, but runs without it.
+$(VENV)/installed-torch: $(VENV)/installed
+	@$(PIP) -c requirements.lock --extra-index-url https://download.pytorch.org/whl/cpu '.[torch]'
+	@touch $@
+
+test-torch: $(VENV)/installed-torch
+	$(PY) -m pytest tests/utils/frontends/torch $(wildcard tests/utils/reconstructors)
 
 check: lint types doctest test
 

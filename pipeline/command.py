@@ -16,7 +16,6 @@ from utils import flags
 from utils.command import guarded, notes, out
 from utils.export.quiet import quiet_native
 
-
 _OF_ALL_HELPERS = frozenset(spec.name for spec in flags.describe(HelperConfig))
 
 

@@ -22,9 +22,9 @@ import learners
 import main
 import nets
 from tools.benchmark import calc_inference_time
-from tools.conversion import export_tflite, quantize_model
+from tools.conversion import compile_model, export_tflite, quantize_model
 from tools.docs import flag_lists
-from tools.graph_tools import quantization_error, write_prune_dict
+from tools.graph_tools import model_complexity, quantization_error, write_prune_dict
 
 ROOT = Path(main.__file__).resolve().parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -72,6 +72,8 @@ _TINY = {
     "tools/graph_tools/write_prune_dict.py": [],
     "tools/conversion/quantize_model.py": ["--nb_smpls_eval=50"],
     "tools/graph_tools/quantization_error.py": [],
+    "tools/conversion/compile_model.py": ["--picture=none"],
+    "tools/graph_tools/model_complexity.py": [],
 }
 _COMMANDS = {
     "main.py": main.run,
@@ -80,6 +82,8 @@ _COMMANDS = {
     "tools/graph_tools/write_prune_dict.py": write_prune_dict.main,
     "tools/conversion/quantize_model.py": quantize_model.main,
     "tools/graph_tools/quantization_error.py": quantization_error.main,
+    "tools/conversion/compile_model.py": compile_model.main,
+    "tools/graph_tools/model_complexity.py": model_complexity.main,
 }
 
 

@@ -8,12 +8,9 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 from utils.errors import InputError
-
-if TYPE_CHECKING:
-    from utils.frontends.convert import Converted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +31,7 @@ class Frontend:
     packages: tuple[str, ...] = ()
     what: str
 
-    def load(self) -> Callable[..., Converted]:
+    def load(self) -> Callable[..., Any]:
         """Import the reader.
 
         Raises:

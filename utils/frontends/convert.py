@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from utils.errors import InputError
 from utils.frontends import find_frontend
 
 if TYPE_CHECKING:
@@ -48,4 +49,14 @@ def convert(framework: str, path: str | os.PathLike[str], **options: Any) -> Con
         InputError: if the framework is unknown, its package is missing, or the file is refused;
             a `ConversionError` if nodes cannot be converted.
     """
-    return find_frontend(framework).load()(os.fspath(path), **options)
+    read = find_frontend(framework).load()
+    try:
+        return read(os.fspath(path), **options)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a reader stumbles over in a file from anywhere
+        raise InputError(
+            f"{os.fspath(path)}: cannot be converted ({type(error).__name__}: "
+            f"{str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}). Copy "
+            "or create the file anew; if it is sound, please report it."
+        ) from error

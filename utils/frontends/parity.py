@@ -58,8 +58,11 @@ def random_inputs(converted: Converted, seed: int) -> dict[str, np.ndarray]:
     for tensor, (name, order) in zip(
         converted.model.inputs, converted.input_orders.items(), strict=True
     ):
-        shape = [1 if size is None and axis == 0 else size
-                 for axis, size in zip(order, tensor.shape, strict=True)]  # fmt: skip
+        sizes = to_source_shape(tensor.shape, order)
+        batch = 0 if sizes and sizes[0] is None else 1  # a recurrent state is [2, batch, units]
+        shape: list[Any] = [
+            1 if sizes[axis] is None and axis == batch else sizes[axis] for axis in order
+        ]
         if None in shape:
             raise InputError(
                 f"the input {name!r} has the open size {tuple(tensor.shape)}: give --input_shape, "
@@ -71,6 +74,16 @@ def random_inputs(converted: Converted, seed: int) -> dict[str, np.ndarray]:
             array = generator.normal(size=shape).astype(tensor.dtype)
         found[name] = to_source(array, order)
     return found
+
+
+def to_source_shape(shape: Sequence[int | None], order: Sequence[int]) -> list[int | None]:
+    """Put a tensor's sizes into the source's order of axes.
+
+    Example:
+        >>> to_source_shape((None, 8, 9, 3), (0, 2, 3, 1))
+        [None, 3, 8, 9]
+    """
+    return [shape[list(order).index(axis)] for axis in range(len(order))]
 
 
 def outputs(converted: Converted, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -97,17 +97,26 @@ def onnx(path: str, **_: Any) -> Run:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
-    wanted = {each.name for each in session.get_inputs()}
+    wanted = session.get_inputs()
 
     def run(inputs: Arrays) -> dict[str, np.ndarray]:
-        fed = {name: array for name, array in inputs.items() if name in wanted}
+        fed = {each.name: _as_wanted(inputs.get(each.name), each) for each in wanted}
         return dict(zip(names, map(np.asarray, session.run(names, fed)), strict=True))
 
     return run
 
 
-def torch(path: str, weights: str | None = None, **_: Any) -> Run:
-    """Run a PyTorch module as PyTorch does."""
+def _as_wanted(array: np.ndarray | None, wanted: Any) -> np.ndarray:
+    """An input in the type the file declares; zeros for one that the network does not use."""
+    kind = wanted.type.removeprefix("tensor(").removesuffix(")")
+    dtype = {"float": "float32", "double": "float64"}.get(kind, kind)
+    if array is None:
+        return np.zeros([size if isinstance(size, int) else 1 for size in wanted.shape], dtype)
+    return np.ascontiguousarray(array).astype(dtype)
+
+
+def torch(path: str, *, weights: str | None = None, **_: Any) -> Run:
+    """Run a PyTorch module."""
     import torch as framework
 
     from utils.frontends.torch.reader import load_module
@@ -115,22 +124,31 @@ def torch(path: str, weights: str | None = None, **_: Any) -> Run:
     module = load_module(path, weights)
 
     def run(inputs: Arrays) -> dict[str, np.ndarray]:
-        given = [framework.from_numpy(np.ascontiguousarray(array)) for array in inputs.values()]
+        fed = [framework.from_numpy(np.ascontiguousarray(each)) for each in inputs.values()]
+        fed = [each.long() if each.dtype == framework.int32 else each for each in fed]
         with framework.no_grad():
-            made = module(*given)
-        flat = made.values() if isinstance(made, dict) else made
-        flat = [made] if isinstance(made, framework.Tensor) else list(flat)
-        return {f"output_{place}": tensor.numpy() for place, tensor in enumerate(flat)}
+            made = module(*fed)
+        flat = _leaves(made)
+        return {f"output_{place}": each.numpy() for place, each in enumerate(flat)}
 
     return run
+
+
+def _leaves(made: Any) -> list[Any]:
+    """Tensors in what a module returns, in the exporter's order."""
+    if isinstance(made, Mapping):
+        made = list(made.values())
+    if isinstance(made, (list, tuple)):
+        return [leaf for each in made for leaf in _leaves(each)]
+    return [made]
 
 
 RUNS: Mapping[str, tuple[Callable[..., Run], str]] = {
     "keras": (keras, "keras"),
     "onnx": (onnx, "onnxruntime"),
     "tensorflow": (tensorflow, "tensorflow"),
-    "tflite": (tflite, "ai_edge_litert"),
     "torch": (torch, "torch"),
+    "tflite": (tflite, "ai_edge_litert"),
 }
 """How each framework runs its networks, and the package that this needs."""
 

@@ -211,8 +211,8 @@ def bilinear_resize(build: Building, node: SourceNode) -> Value:
     sizes = {}
     for axis, name in ((2, "height"), (3, "width")):
         scale = node.attrs.get(f"scale_{name}")
-        is_scaled = isinstance(scale, (int, float))
-        sizes[axis] = int(value.shape[axis] * scale if is_scaled else node.attrs.get(name, 1))
+        size = value.shape[axis] * scale if isinstance(scale, (int, float)) else None
+        sizes[axis] = int(node.attrs.get(name, 1) if size is None else size)
     corners = node.attrs.get("align_corners", True)
     rule = resizing.Rule(mode="linear", coordinates="align_corners" if corners else "half_pixel")
     factors = {axis: size / value.shape[axis] for axis, size in sizes.items()}

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from utils.frontends import layout as axes
-from utils.frontends.building import Building
+from utils.frontends.building import OPEN_SIZES, Building
 from utils.frontends.layout import Axis, Layout
 from utils.frontends.parts.pointwise import widened
 from utils.frontends.source import NotConvertible, SourceNode
@@ -41,8 +41,9 @@ def dense(
     """
     axis %= value.rank
     if kernel.shape[0] != value.shape[axis]:
+        hint = f" of a size that is open. {OPEN_SIZES}" if value.axes.is_free else ""
         raise NotConvertible(
-            f"its weights {kernel.shape} do not fit an axis of {value.shape[axis]}"
+            f"its weights {kernel.shape} do not fit an axis{hint or f' of {value.shape[axis]}'}"
         )
     tensor, layout, last = build.with_last(node, value, axis)
     kernel = rows_in_order(kernel, value.axes.source[axis], last)

@@ -167,7 +167,12 @@ def _beside(
 ) -> Any:
     """A constant repeated along the batch of the tensor that it is joined with."""
     order = axes.natural_order(reference.axes)
-    array = np.transpose(once_per_batch(without_stand_ins(value), reference.axes), order)
+    array = once_per_batch(without_stand_ins(value), reference.axes)
+    sizes = [
+        1 if axes.is_free(atoms) and i != axis else size
+        for i, (atoms, size) in enumerate(zip(reference.axes.source, value.shape, strict=True))
+    ]
+    array = np.transpose(np.broadcast_to(array, sizes), order)
     place = order.index(axis)
     batch = anchor[tuple(slice(0, 1) if i == place else slice(None) for i in range(len(order)))]
     zeros = build.op(node, keras.ops.zeros_like, batch, suffix=f"{suffix}_zeros")

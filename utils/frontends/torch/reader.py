@@ -114,7 +114,11 @@ def _made(user: Any, file: str, name: str) -> torch.nn.Module:
     made = getattr(user, name)
     if not isinstance(made, torch.nn.Module):
         try:
-            made = made()
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(
+                    0
+                )  # a module without a state dict has the same weights every time
+                made = made()
         except Exception as error:  # the user's code
             raise InputError(f"{file}: {name}() failed: {explanation(error)}") from error
     if not isinstance(made, torch.nn.Module):
@@ -165,7 +169,11 @@ def read_state_dict(path: pathlib.Path) -> dict[str, torch.Tensor]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. Expected a state dict (.pt, .pth, .th).")
-    if zipfile.is_zipfile(path):
+    try:
+        is_zip = zipfile.is_zipfile(path)
+    except zipfile.BadZipFile as error:  # its end says that it lies on several disks
+        raise InputError(f"{path}: is damaged ({error}). Copy or create it anew.") from error
+    if is_zip:
         _check_archive(path)
     try:
         with warnings.catch_warnings():

@@ -66,7 +66,7 @@ def test_weights_that_were_cut_off(folder, tmp_path):
     copy = copied(folder, tmp_path)
     data = next((copy / "variables").glob("variables.data-*"))
     data.write_bytes(data.read_bytes()[:20])
-    with pytest.raises(InputError, match="damaged|is said to have"):
+    with pytest.raises(InputError, match=r"damaged|is said to have"):
         read_saved_model(copy)
 
 

@@ -1,5 +1,7 @@
 """TFLite's operators against LiteRT's interpreter, in one file with all of them."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -69,7 +71,7 @@ def test_all_of_them(path):
 
 
 def test_every_operator_has_its_counterpart(path):
-    used = {each.name for each in parse(open(path, "rb").read()).operators}
+    used = {each.name for each in parse(pathlib.Path(path).read_bytes()).operators}
     known = {*OPERATORS.functions, *OPERATORS.folds}
     assert len(used) > 35 and used <= known
     assert all(hasattr(schema.BuiltinOperator, name) for name in known)

@@ -68,7 +68,7 @@ def test_refusals(tmp_path, content, words):
 
 
 def test_a_file_that_is_not_there():
-    with pytest.raises(InputError, match="there is no file 'gone.tflite'"):
+    with pytest.raises(InputError, match=r"there is no file 'gone.tflite'"):
         convert("gone.tflite")
 
 

@@ -9,43 +9,36 @@ from utils.errors import InputError
 from utils.frontends.tflite.sparse import Layout, Level, densify
 
 
+def inside(path, dense, blocks):
+    """Give the part of an array below a path: per axis, the entries that are still open."""
+    rank, chosen = dense.ndim, []
+    for axis in range(rank):
+        number = next((n for n, (divided, _) in enumerate(blocks) if divided == axis), None)
+        block = 1 if number is None else blocks[number][1]
+        outer = [path[axis]] if axis in path else range(dense.shape[axis] // block)
+        inner = range(block) if number is None or rank + number not in path else [
+            path[rank + number]]  # fmt: skip
+        chosen.append([o * block + i for o in outer for i in inner])
+    return dense[np.ix_(*chosen)]
+
+
 def stored(dense, order, blocks, compressed):
     """Store an array level by level, as the format says: the loops that `densify` undoes."""
-    rank = dense.ndim
-    size = {axis: dense.shape[axis] for axis in range(rank)}
-    for number, (axis, block) in enumerate(blocks):
-        size[rank + number] = block
-        size[axis] = dense.shape[axis] // block
-    levels, paths, values = [], [{}], []
-
-    def rest_is_zero(path):
-        chosen = []
-        for axis in range(rank):
-            number = next((n for n, (a, _) in enumerate(blocks) if a == axis), None)
-            inner = 1 if number is None else blocks[number][1]
-            outer = [path[axis]] if axis in path else range(size[axis])
-            if number is not None and rank + number in path:
-                chosen.append([o * inner + path[rank + number] for o in outer])
-            else:
-                chosen.append([o * inner + i for o in outer for i in range(inner)])
-        return not dense[np.ix_(*chosen)].any()
-
+    sizes = [*dense.shape, *(block for _, block in blocks)]
+    for axis, block in blocks:
+        sizes[axis] //= block
+    levels, paths = [], [{}]
     for axis, is_compressed in zip(order, compressed, strict=True):
-        grown, segments, indices = [], [0], []
+        grown, segments = [], [0]
         for path in paths:
-            for i in range(size[axis]):
-                if not is_compressed or not rest_is_zero({**path, axis: i}):
-                    grown.append({**path, axis: i})
-                    indices.append(i)
-            segments.append(len(indices))
-        levels.append(Level(0, np.array(segments), np.array(indices, int)) if is_compressed
-                      else Level(size[axis]))  # fmt: skip
+            steps = [{**path, axis: i} for i in range(sizes[axis])]
+            grown += [s for s in steps if not is_compressed or inside(s, dense, blocks).any()]
+            segments.append(len(grown))
+        indices = np.array([path[axis] for path in grown], int)
+        levels.append(Level(0, np.array(segments), indices) if is_compressed
+                      else Level(sizes[axis]))  # fmt: skip
         paths = grown
-    for path in paths:
-        place = [path[axis] for axis in range(rank)]
-        for number, (axis, block) in enumerate(blocks):
-            place[axis] = place[axis] * block + path[rank + number]
-        values.append(dense[tuple(place)])
+    values = [inside(path, dense, blocks).item() for path in paths]
     return np.array(values, dense.dtype), Layout(order, [axis for axis, _ in blocks], levels)
 
 

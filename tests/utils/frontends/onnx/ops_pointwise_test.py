@@ -1,0 +1,89 @@
+import numpy as np
+
+from tests.utils.frontends.onnx.one_graph import case, check, kinds
+
+RANDOM = np.random.default_rng(0)
+IMAGE = (1, 3, 4, 5)
+
+
+def weights(*shape):
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+def test_functions_of_one_tensor():
+    names = (
+        "Abs Neg Exp Erf Floor Ceil Sign Sin Cos Relu Sigmoid Tanh Softplus Softsign HardSwish "
+        "Mish Elu Selu LeakyRelu HardSigmoid Celu Reciprocal"
+    ).split()
+    check(
+        [
+            *(case(name, IMAGE) for name in names),
+            *(case(name, IMAGE, lowest=0.1) for name in ("Sqrt", "Log")),
+            case("HardSigmoid", IMAGE, alpha=1 / 6, beta=0.5),
+            case("Selu", IMAGE, alpha=1.5, gamma=0.8),
+            case("Elu", IMAGE, alpha=0.4),
+            case("ThresholdedRelu", IMAGE, alpha=0.5),
+            case("Clip", IMAGE, np.float32(0), np.float32(6)),
+            case("Clip", IMAGE, np.float32(-0.5), np.float32(0.5)),
+            case("Clip", IMAGE, np.float32(-0.5)),
+            case("Clip", IMAGE, None, np.float32(0.5)),
+            case("PRelu", IMAGE, weights(3, 1, 1)),
+            case("PRelu", IMAGE, weights(1)),
+            case("Pow", IMAGE, np.float32(2)),
+            case("Pow", IMAGE, np.float32(3)),
+            case("Pow", IMAGE, np.float32(0.5), lowest=0.1),
+            case("Cast", IMAGE, to=6),
+        ]
+    )
+
+
+def test_gelu():
+    check([case("Gelu", IMAGE), case("Gelu", IMAGE, approximate="tanh")], opset=20)
+
+
+def test_functions_of_several_tensors_broadcast():
+    converted = check(
+        [
+            *(case(name, IMAGE, IMAGE) for name in ("Add", "Sub", "Mul", "Min", "Max")),
+            case("Div", IMAGE, IMAGE, lowest=0.5),
+            case("Add", IMAGE, weights(3, 1, 1)),
+            case("Mul", weights(1, 3, 1, 1), IMAGE),
+            case("Sub", weights(5), IMAGE),
+            case("Add", IMAGE, weights(4, 5)),
+            case("Div", np.float32(2), IMAGE, lowest=0.5),
+            case("Max", IMAGE, np.float32(0.3), IMAGE),
+            case("Sum", IMAGE, IMAGE, IMAGE),
+            case("Mean", IMAGE, IMAGE),
+            case("Add", (1, 3, 1, 1), IMAGE),
+            case("Mul", (1, 1, 4, 5), IMAGE),
+        ]
+    )
+    assert not {"Permute", "Transpose"} & set(kinds(converted))
+
+
+def test_comparisons_and_choices():
+    check(
+        [
+            case("Greater", IMAGE, np.float32(0)),
+            case("LessOrEqual", IMAGE, IMAGE),
+            case("Where", RANDOM.random((3, 4, 5)) > 0.5, IMAGE, np.float32(0)),
+        ]
+    )
+
+
+def test_softmax_of_both_meanings():
+    check(
+        [
+            case("Softmax", IMAGE, axis=1),
+            case("Softmax", IMAGE),
+            case("LogSoftmax", (1, 7), axis=-1),
+        ]
+    )
+    check(
+        [
+            case("Softmax", IMAGE),  # over all but the batch
+            case("Softmax", IMAGE, axis=3),
+            case("LogSoftmax", (1, 7)),
+        ],
+        opset=11,
+    )
