@@ -325,7 +325,7 @@ class _Reading:
         offset, size = _whole(facts.get("offset", "0")), beside.stat().st_size
         wanted = count * dtype.itemsize
         declared = _whole(facts.get("length", str(wanted)))
-        if declared != wanted or _bits(tensor.data_type) < 8 or offset + wanted > size:
+        if declared != wanted or _bits(tensor.data_type) < 8 or not 0 <= offset <= size - wanted:
             raise damaged(
                 self.target,
                 f"array {name!r} needs {wanted:,} bytes of {location!r} at {offset:,}; that file "

@@ -257,6 +257,8 @@ def depth_to_space(
     """
     if value.rank != 4 or block < 1 or value.shape[1] % (block * block):
         raise NotConvertible(f"blocks of {block} do not fit {value.shape[1]} channels")
+    if block == 1:
+        return value
     rest = value.shape[1] // block**2
     if not blocks_first:
         inner = (value.shape[0], rest, block**2, *value.shape[2:])
@@ -271,6 +273,8 @@ def depth_to_space(
 
 def space_to_depth(build: Building, node: SourceNode, value: Value, block: int) -> Value:
     """Move positions to channels: [b, c, h·s, w·s] to [b, s·s·c, h, w]."""
+    if block == 1:
+        return value
     if value.rank != 4 or block < 1 or value.shape[2] % block or value.shape[3] % block:
         raise NotConvertible(f"blocks of {block} do not fit {value.shape[2:]} positions")
     tensor, order = build.channels_last(node, value)

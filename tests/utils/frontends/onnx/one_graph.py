@@ -75,6 +75,9 @@ def run_source(path, feeds):
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_outputs()]
+    types = {"tensor(int64)": np.int64, "tensor(double)": np.float64}
+    wanted = {item.name: types.get(item.type) for item in session.get_inputs()}
+    feeds = {name: array.astype(wanted[name] or array.dtype) for name, array in feeds.items()}
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
