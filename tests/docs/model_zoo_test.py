@@ -10,7 +10,13 @@ import main
 from tools import model_zoo
 
 PAGE = (Path(main.__file__).resolve().parent / "docs" / "model_zoo.md").read_text("utf-8")
-TINY = ["--nb_epochs=0.1,0", "--tflite=none", "--ws_nb_smpls=100", "--nb_repts=1", "--nb_repts_warmup=0"]
+TINY = [
+    "--nb_epochs=0.1,0",
+    "--tflite=none",
+    "--ws_nb_smpls=100",
+    "--nb_repts=1",
+    "--nb_repts_warmup=0",
+]
 
 
 def test_the_commands_run(tmp_path, monkeypatch):

@@ -310,6 +310,8 @@ def spatial(rank):
             layers.Resizing(13, 6, interpolation="nearest")(x),
             ops.image.resize(x, (4, 11)),
             layers.CenterCrop(4, 4)(x),
+            ops.depth_to_space(x, 2),
+            ops.space_to_depth(x[:, 1:, 1:], 2),
             ops.max_pool(x, 2, 2),
             ops.average_pool(x, 3, 1, padding="same"),
         ]
