@@ -32,6 +32,7 @@ from utils.zoo.place import Place
 
 if TYPE_CHECKING:
     from utils.graph import Graph
+    from utils.zoo.passes import Check
 
 _PUBLISH = "publish"
 _DATE = re.compile(r"\d{8}")
@@ -97,8 +98,8 @@ def _run(words: Sequence[str], parsed: Parsed) -> None:
     out.out(table(rows), highlight=False, end="")
 
 
-def _write_graphs(graphs: Mapping[str, Graph], folder: pathlib.Path) -> None:
-    compile_model.write(graphs, folder, picture=True)
+def _write_graphs(graphs: Mapping[str, Graph], folder: pathlib.Path, check: Check) -> None:
+    compile_model.write(graphs, folder, check, picture=True)
 
 
 if __name__ == "__main__":

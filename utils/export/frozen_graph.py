@@ -39,10 +39,8 @@ def frozen_graph(model: keras.Model) -> bytes:
     concrete = run.get_concrete_function(*specs)
     frozen = convert_to_constants.convert_variables_to_constants_v2(concrete)
     # Loops leave placeholders behind that nothing reads: they would look like inputs.
-    ends = [
-        *(_name(number) for number in range(len(model.outputs))),
-        *(each.name for each in specs),
-    ]
+    outputs = [_name(number) for number in range(len(model.outputs))]
+    ends = [*outputs, *(each.name for each in specs)]
     used = tf.compat.v1.graph_util.extract_sub_graph(frozen.graph.as_graph_def(), ends)
     content: bytes = used.SerializeToString()
     return content

@@ -17,13 +17,7 @@ _Function = Callable[..., Any]
 
 
 def activated(rebuilding: Rebuilding, node: Node, x: Any) -> Any:
-    """Apply a layer's `activation`.
-
-    Args:
-        rebuilding: the network on its way.
-        node: the layer.
-        x: what its kernel gave, channels in any place but for functions over an axis, which are
-            refused: those are applied by `over_axis` where the order is known.
+    """Apply a layer's `activation` to what its kernel gave; not those of `OVER_AXIS`.
 
     Raises:
         RefusedError: for a function that is not known.

@@ -334,10 +334,8 @@ def tensor_type(dtype: str) -> int:
 
 
 def _number(each: Any) -> Any:
-    """Give a Python number the type in which it meets tensors."""
-    if isinstance(each, str):
-        return each
-    return np.float32(each) if isinstance(each, float) else np.int32(each)
+    """Give a float the type in which it meets tensors; integers of NumPy have theirs."""
+    return np.float32(each) if isinstance(each, float) else each
 
 
 def _whole(values: Any) -> np.ndarray:

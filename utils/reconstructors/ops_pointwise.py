@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -42,7 +44,7 @@ def operand(rebuilding: Rebuilding, leaf: Any, order: Order, dtype: str, name: s
         name: of a constant.
 
     Returns:
-        A handle, or a number.
+        A handle, or a number: a float, or one of NumPy's integers.
     """
     if isinstance(leaf, Ref):
         value = _broadcast(rebuilding, leaf, order)
@@ -51,7 +53,7 @@ def operand(rebuilding: Rebuilding, leaf: Any, order: Order, dtype: str, name: s
         return rebuilding.target.cast(value.handle, dtype)
     array = np.asarray(leaf)
     if array.ndim == 0:
-        return float(array) if dtype == "float32" else int(array)
+        return float(array) if dtype == "float32" else np.dtype(dtype).type(array)
     spread = array.reshape(*(1,) * (len(order) - array.ndim), *array.shape)
     return rebuilding.target.constant(name, spread.transpose(order).astype(dtype))
 
@@ -72,29 +74,32 @@ def _broadcast(rebuilding: Rebuilding, ref: Ref, order: Order) -> Value:
     return rebuilding.moved(spread, order)
 
 
-def _meeting(
-    rebuilding: Rebuilding, node: Node, operands: Sequence[Any], dtype: str
-) -> tuple[list[Any], Order]:
-    """Bring all operands to where they meet."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Met:
+    """Operands where they meet, and how what comes of them is stored, see `Value`."""
+
+    handles: list[Any]
+    order: Order
+    block: Any = None
+
+
+def _meeting(rebuilding: Rebuilding, node: Node, operands: Sequence[Any], dtype: str) -> _Met:
+    """Bring all operands to where they meet; maps that are flattened alike meet as they are."""
     rank = len(rebuilding.graph.shape(Ref(node.name)))
     refs = [leaf for leaf in operands if isinstance(leaf, Ref)]
-    blocks = {rebuilding.value(ref).block for ref in refs}
-    if rank == 2 and len(blocks) == 1 and None not in blocks and len(refs) == len(operands):
-        handles = [rebuilding.value(ref).handle for ref in refs]  # flattened alike
-        return handles, plain(2)
+    values = [rebuilding.value(ref) for ref in refs]
+    blocks = {value.block for value in values}
+    alike = len(blocks) == 1 and None not in blocks and len(refs) == len(operands)
+    if alike and all(value.dtype == dtype and value.rank == rank for value in values):
+        return _Met(
+            handles=[value.handle for value in values], order=plain(rank), block=blocks.pop()
+        )
     order = common_order(rebuilding, refs, rank)
     found = [
         operand(rebuilding, leaf, order, dtype, f"constant_{number}")
         for number, leaf in enumerate(operands)
     ]
-    return found, order
-
-
-def _block(rebuilding: Rebuilding, node: Node, operands: Sequence[Any]) -> Any:
-    """Give the block of operands that are all flattened alike."""
-    refs = [leaf for leaf in operands if isinstance(leaf, Ref)]
-    blocks = {rebuilding.value(ref).block for ref in refs}
-    return blocks.pop() if len(blocks) == 1 and len(refs) == len(operands) else None
+    return _Met(handles=found, order=order)
 
 
 def _result(node: Node) -> str:
@@ -125,40 +130,36 @@ def _binary(name: str) -> _Function:
     """Combine two or more tensors, which layers take as a list."""
 
     def function(rebuilding: Rebuilding, node: Node) -> None:
-        operands = _operands(node)
-        block = _block(rebuilding, node, operands)
-        handles, order = _meeting(rebuilding, node, operands, _result(node))
-        x = handles[0]
-        for y in handles[1:]:
-            x = rebuilding.target.binary(name, x, y)
-        rebuilding.put(Ref(node.name), x, order, block)
+        met = _meeting(rebuilding, node, _operands(node), _result(node))
+        found = functools.reduce(lambda x, y: rebuilding.target.binary(name, x, y), met.handles)
+        rebuilding.put(Ref(node.name), found, met.order, met.block)
 
     return function
 
 
 def _average(rebuilding: Rebuilding, node: Node) -> None:
-    handles, order = _meeting(rebuilding, node, _operands(node), "float32")
-    x = handles[0]
-    for y in handles[1:]:
-        x = rebuilding.target.binary("add", x, y)
-    x = rebuilding.target.binary("mul", x, 1.0 / len(handles))
-    rebuilding.put(Ref(node.name), x, order, _block(rebuilding, node, _operands(node)))
+    target = rebuilding.target
+    met = _meeting(rebuilding, node, _operands(node), "float32")
+    total = functools.reduce(lambda x, y: target.binary("add", x, y), met.handles)
+    mean = target.binary("mul", total, 1.0 / len(met.handles))
+    rebuilding.put(Ref(node.name), mean, met.order, met.block)
 
 
 def _comparison(name: str) -> _Function:
     def function(rebuilding: Rebuilding, node: Node) -> None:
         operands = _operands(node)
-        dtype = _inputs_dtype(rebuilding, operands)
-        (x, y), order = _meeting(rebuilding, node, operands, dtype)
-        rebuilding.put(Ref(node.name), rebuilding.target.binary(name, x, y), order)
+        met = _meeting(rebuilding, node, operands, _inputs_dtype(rebuilding, operands))
+        found = rebuilding.target.binary(name, *met.handles)
+        rebuilding.put(Ref(node.name), found, met.order, met.block)
 
     return function
 
 
 def _logical(name: str) -> _Function:
     def function(rebuilding: Rebuilding, node: Node) -> None:
-        (x, y), order = _meeting(rebuilding, node, _operands(node), "bool")
-        rebuilding.put(Ref(node.name), rebuilding.target.binary(name, x, y), order)
+        met = _meeting(rebuilding, node, _operands(node), "bool")
+        found = rebuilding.target.binary(name, *met.handles)
+        rebuilding.put(Ref(node.name), found, met.order, met.block)
 
     return function
 
@@ -174,32 +175,34 @@ def _quotient(name: str) -> _Function:
 
     def function(rebuilding: Rebuilding, node: Node) -> None:
         target = rebuilding.target
-        (x, y), order = _meeting(rebuilding, node, _operands(node), "float32")
+        met = _meeting(rebuilding, node, _operands(node), "float32")
+        x, y = met.handles
         found = target.unary("floor", target.binary("div", x, y))
         if name == "mod":
             found = target.binary("sub", x, target.binary("mul", found, y))
         if _result(node) != "float32":
             found = target.cast(found, _result(node))
-        rebuilding.put(Ref(node.name), found, order)
+        rebuilding.put(Ref(node.name), found, met.order, met.block)
 
     return function
 
 
 def _divide_no_nan(rebuilding: Rebuilding, node: Node) -> None:
     target = rebuilding.target
-    (x, y), order = _meeting(rebuilding, node, _operands(node), "float32")
+    met = _meeting(rebuilding, node, _operands(node), "float32")
+    x, y = met.handles
     if isinstance(y, float):
         found = target.binary("mul", x, 1.0 / y if y else 0.0)
     else:
         is_zero = target.binary("equal", y, 0.0)
         found = target.where(is_zero, 0.0, target.binary("div", x, target.where(is_zero, 1.0, y)))
-    rebuilding.put(Ref(node.name), found, order)
+    rebuilding.put(Ref(node.name), found, met.order, met.block)
 
 
 def _where(rebuilding: Rebuilding, node: Node) -> None:
     condition = argument(node, 0, "condition")
     choices = [argument(node, 1, "x1"), argument(node, 2, "x2")]
-    if not isinstance(condition, Ref) or None in [*map(_none, choices)]:
+    if not isinstance(condition, Ref) or any(each is None for each in choices):
         raise RefusedError("it gives positions instead of values")
     rank = len(rebuilding.graph.shape(Ref(node.name)))
     refs = [leaf for leaf in (condition, *choices) if isinstance(leaf, Ref)]
@@ -210,10 +213,6 @@ def _where(rebuilding: Rebuilding, node: Node) -> None:
         for number, leaf in enumerate(choices)
     )
     rebuilding.put(Ref(node.name), rebuilding.target.where(chosen, x, y), order)
-
-
-def _none(leaf: Any) -> bool | None:
-    return None if leaf is None else True
 
 
 def _math(name: str) -> _Function:
@@ -288,8 +287,8 @@ def _filled(value: float) -> _Function:
     def function(rebuilding: Rebuilding, node: Node) -> None:
         source = rebuilding.floating(node.inputs[0])
         target = rebuilding.target
-        is_nan = target.unary("isnan", source.handle)  # so that nothing of the input is left
-        found = target.where(is_nan, value, target.where(target.unary("not", is_nan), value, value))
+        shape = target.unary("isnan", source.handle)  # true or false: both give the value
+        found = target.where(shape, value, value)
         if _result(node) != "float32":
             found = target.cast(found, _result(node))
         rebuilding.put_like(node, source, found)

@@ -53,7 +53,7 @@ def nudged(least: float, greatest: float, bits: int) -> tuple[float, float, floa
     if step <= 0:
         raise RefusedError(f"its range ({least}, {greatest}) is empty")
     zero = np.clip(np.floor(-np.float32(least) / step + np.float32(0.5)), 0, steps)
-    return float(-zero * step), float((steps - zero) * step), float(step)
+    return float(-zero * step) + 0.0, float((steps - zero) * step), float(step)
 
 
 def _quantizer(rebuilding: Rebuilding, node: Node) -> None:

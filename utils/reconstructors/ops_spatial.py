@@ -170,16 +170,49 @@ def _cropping(rebuilding: Rebuilding, node: Node) -> None:
 
 def _center_crop(rebuilding: Rebuilding, node: Node) -> None:
     value = _map(rebuilding, node)
-    if value.rank != 4 or None in value.stored_shape[2:]:
-        raise RefusedError("its input is no batch of maps of a fixed size")
+    _, *sizes = _sizes(value)
     parts = {}
     for place, wanted in ((2, node.attrs["height"]), (3, node.attrs["width"])):
-        surplus = (value.stored_shape[place] or 0) - wanted
+        surplus = sizes[place - 2] - wanted
         if surplus < 0:
             raise RefusedError("its input is smaller than what it cuts out")
         parts[place] = (surplus // 2, surplus // 2 + wanted, 1)
     found = rebuilding.target.slice(value.handle, parts)
     rebuilding.put(Ref(node.name), found, value.order)
+
+
+def _depth_to_space(rebuilding: Rebuilding, node: Node) -> None:
+    """Channel `(i b + j) c + k` of a position goes to row i, column j of a block, as channel k."""
+    value, block = _map(rebuilding, node), node.attrs["block_size"]
+    channels, height, width = _sizes(value)
+    kept, target = channels // block**2, rebuilding.target
+    parts = target.reshape(value.handle, [-1, block, block, kept, height, width])
+    moved = target.transpose(parts, (0, 3, 4, 1, 5, 2))
+    found = target.reshape(moved, [-1, kept, height * block, width * block])
+    rebuilding.put(Ref(node.name), found, value.order)
+
+
+def _space_to_depth(rebuilding: Rebuilding, node: Node) -> None:
+    """Do the opposite of `_depth_to_space`."""
+    value, block = _map(rebuilding, node), node.attrs["block_size"]
+    channels, height, width = _sizes(value)
+    rows, columns, target = height // block, width // block, rebuilding.target
+    parts = target.reshape(value.handle, [-1, channels, rows, block, columns, block])
+    moved = target.transpose(parts, (0, 3, 5, 1, 2, 4))
+    found = target.reshape(moved, [-1, channels * block**2, rows, columns])
+    rebuilding.put(Ref(node.name), found, value.order)
+
+
+def _sizes(value: Value) -> tuple[int, int, int]:
+    """Give channels, height and width of a map.
+
+    Raises:
+        RefusedError: if one is open.
+    """
+    sizes = [size for size in value.stored_shape[1:] if size is not None]
+    if len(sizes) != 3:
+        raise RefusedError("its input is no batch of maps of a fixed size")
+    return sizes[0], sizes[1], sizes[2]
 
 
 def _pad(rebuilding: Rebuilding, node: Node) -> None:
@@ -261,4 +294,6 @@ ROWS: Mapping[str, _Function] = {
     "keras.src.ops.nn.AveragePool": _pool("mean"),
     "keras.src.ops.nn.MaxPool": _pool("max"),
     "keras.src.ops.numpy.Pad": _pad,
+    "keras.src.ops.nn.DepthToSpace": _depth_to_space,
+    "keras.src.ops.nn.SpaceToDepth": _space_to_depth,
 }

@@ -189,6 +189,8 @@ class Rebuilding:
         """
         if node.op not in table:
             raise RefusedError(refused.get(node.op, "it has no form there"))
+        if isinstance(node.kwargs.get("mask"), Ref):
+            raise RefusedError("it is called with a mask")
         self.target.begin(node.layer, node.name)
         table[node.op](self, node)
 

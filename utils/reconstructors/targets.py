@@ -60,7 +60,7 @@ def _keras(graph: Graph, path: pathlib.Path, channels_last: bool) -> Run:
             "target."
         )
     to_keras(graph).save(path)
-    return keras_run(load_keras_model(path))
+    return keras_run(load_keras_model(path, allow_unsafe=graph.allow_unsafe))
 
 
 def keras_run(model: Any) -> Run:
@@ -226,6 +226,8 @@ def rebuild(
             is written then.
     """
     target = TARGETS[kind]
+    if save_path:
+        check_place(pathlib.Path(save_path), target)
     given = random_inputs(graph) if inputs is None else list(inputs)
     expected = keras_run(to_keras(graph))(given)
     stem = pathlib.Path(save_path).name if save_path else f"network{target.ending}"
@@ -239,6 +241,24 @@ def rebuild(
         _check(target, near, to_result, tolerance)
         files = () if parent is None else _moved_in(pathlib.Path(folder), parent)
     return Rebuilt(files=files, distance=near, to_result=to_result)
+
+
+def check_place(path: pathlib.Path, target: Target) -> None:
+    """Refuse a path whose content would be lost: of folders only SavedModels are replaced.
+
+    Args:
+        path: of the main file or folder.
+        target: what will be written.
+
+    Raises:
+        InputError: if it is another folder, or has no name.
+    """
+    is_model = not target.ending and (path / "saved_model.pb").is_file()
+    if path.name in ("", "..") or (path.is_dir() and not is_model and any(path.iterdir())):
+        raise InputError(
+            f"cannot write {str(path)!r}: it is a folder that holds other things. Choose another "
+            "path."
+        )
 
 
 def run_at_border(
@@ -292,7 +312,7 @@ def _moved_in(folder: pathlib.Path, parent: pathlib.Path) -> tuple[pathlib.Path,
         place = parent / entry.name
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            if place.is_dir() and not place.is_symlink():
+            if place.is_dir() and not place.is_symlink():  # empty, or a SavedModel
                 shutil.rmtree(place)
             os.replace(entry, place)
         except OSError as error:

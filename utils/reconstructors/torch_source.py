@@ -23,7 +23,8 @@ OF_MODULES = frozenset(
     (
         "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda "
         "double dump_patches eval extra_repr float forward get_buffer get_extra_state "
-        "get_parameter get_submodule half ipu load_state_dict modules mtia named_buffers named_children "
+        "get_parameter get_submodule half ipu load_state_dict modules mtia named_buffers "
+        "named_children "
         "named_modules named_parameters parameters register_backward_hook register_buffer "
         "register_forward_hook register_forward_pre_hook register_full_backward_hook "
         "register_full_backward_pre_hook register_load_state_dict_post_hook "

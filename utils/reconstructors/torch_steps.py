@@ -54,6 +54,7 @@ BINARY: Mapping[str, str] = {
     "greater": "{0} > {1}",
     "greater_equal": "{0} >= {1}",
 }
+_LIMITS = {"max": "min", "min": "max"}  # by a number: what the result is at least, or at most
 _REDUCTIONS = {"mean": "mean", "sum": "sum", "max": "amax", "min": "amin"}
 _MODES = {"nearest": "mode='nearest-exact'", "bilinear": "mode='bilinear', align_corners=False"}
 
@@ -72,8 +73,10 @@ class TorchTarget(TorchFrame):
         return self._emit(text, x)
 
     def binary(self, name: str, x: Any, y: Any) -> Local:
-        if name in ("max", "min") and isinstance(y, (int, float)):
-            return self.clip(x, *((y, None) if name == "max" else (None, y)))
+        if name in _LIMITS and isinstance(x, (float, np.generic)):
+            x, y = y, x
+        if name in _LIMITS and isinstance(y, (float, np.generic)):
+            return self._emit(f"torch.clamp({{0}}, {_LIMITS[name]}={{1}})", x, y)
         return self._emit(BINARY[name], x, y)
 
     def where(self, condition: Any, x: Any, y: Any) -> Local:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 _LETTERS = ("x", "y", "z", "u", "v", "w")
 
 
@@ -150,6 +152,8 @@ def shown(each: Any, names: Mapping[Local, str]) -> str:
     """Write a value, an attribute or a number."""
     if isinstance(each, Attribute):
         return each.text
+    if isinstance(each, np.generic):
+        return literal(each.item())
     return names[each] if isinstance(each, Local) else literal(each)
 
 

@@ -93,7 +93,7 @@ def publish(run: Run, place: Place, date: str, write_graphs: WriteGraphs) -> tup
             input_shape=size_text(before),
             **_found(run.before, original),
         )
-        own = {"folder": name, "sparse_rate": rate, "input_shape": size_text(after)}
+        own: dict[str, Any] = {"folder": name, "sparse_rate": rate, "input_shape": size_text(after)}
         left = dataclasses.replace(whole, **own, **_found(run.after, sparse))
         new = [left] if known else [whole, left]
         _move(made, place.folder, [row.folder for row in new])

@@ -42,6 +42,20 @@ def test_nothing_is_written_beyond_the_tolerance(graph, tmp_path):
     assert rebuilt.files == () and 0.001 < rebuilt.to_result < 1.0
 
 
+@pytest.mark.parametrize("kind", ["saved_model", "keras"])
+def test_folders_that_hold_other_things_are_left_alone(kind, graph, tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="is a folder that holds other things"):
+        targets.rebuild(graph, kind, folder)
+    monkeypatch.chdir(folder)
+    for path in (".", "..", "/"):
+        with pytest.raises(InputError, match="is a folder that holds other things"):
+            targets.rebuild(graph, kind, path)
+    assert (folder / "thesis.txt").read_text() == "years of work"
+
+
 def test_keras_files_hold_no_class_of_ours(tmp_path):
     inputs = keras.Input((4,))
     graph = from_keras(keras.Model(inputs, FakeQuant(name="range")(inputs)))

@@ -37,7 +37,7 @@ def place(folder):
 
 
 def publish(run, where, date="20200712"):
-    return publishing.publish(read_run(run), place(where), date, lambda graphs, folder: None)
+    return publishing.publish(read_run(run), place(where), date, lambda graphs, folder, check: None)
 
 
 def names(folder):
