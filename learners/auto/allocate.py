@@ -101,7 +101,12 @@ class Allocation:
     ) -> None:
         self._places, self._tables, self._load = places, tables, load
         self.scales = Scales()
-        self._widths = tuple(widths)
+        self._widths = tuple(  # of groups of which nothing is known all channels stay
+            layer
+            if layer.name in tables.groups
+            else dataclasses.replace(layer, choices=layer.choices[-1:])
+            for layer in widths
+        )
         self._full = np.array([layer.choices[-1] for layer in widths], int)
         self._shares = dict(_shares(places, counted, self._widths))
 

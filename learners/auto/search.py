@@ -88,6 +88,9 @@ class Search:
 
         Returns:
             The smallest candidate inside; None where none is.
+
+        Raises:
+            InputError: a budget for bytes that is not met.
         """
         if max_drop is None:
             return self._fitted()
@@ -166,7 +169,11 @@ class Search:
             size = min(max(limit - self._rest, self.workshop.least), self.workshop.most)
         within = [c for c in self.candidates if self._is_within(c)]
         if not within:
-            return min(self.candidates, key=lambda c: c.trial.num_bytes)
+            smallest = min(c.trial.num_bytes for c in self.candidates)
+            raise InputError(
+                f"The budget {self._goal.text} was not met: the smallest of "
+                f"{len(self.candidates)} files has {smallest:,} bytes. Give it that many."
+            )
         return max(within, key=lambda c: c.trial.num_bytes)
 
     def _last(self, max_drop: float, most: float) -> Candidate | None:
