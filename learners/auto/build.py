@@ -86,8 +86,8 @@ def build(
         on_layer=on_layer,
     )
     for group in places.groups:
-        for layer, weight, axis, channels in read_axes(graph, group):
-            walk.zero(layer, weight, axis, dropped(channels, keep[group.name]))
+        for reader, weight, axis, channels in read_axes(graph, group):
+            walk.zero(reader, weight, axis, dropped(channels, keep[group.name]))
     kept = kept_kernels(graph, places.layers, keep)
     by_node = layers_by_node(places.layers)
     codes: dict[str, Code] = {}

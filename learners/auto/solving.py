@@ -129,7 +129,7 @@ def thinned_once(
     if grain is None or grain.why_not(layer):
         return kernel
     counts = [option.count(layer.size)]
-    ((_, found),) = thinned(moments, kernel, layer, counts, grain)
+    ((_, found),) = thinned(moments, kernel, layer, counts, grain, max_work=MAX_OWN_WORK)
     return found
 
 
