@@ -83,10 +83,13 @@ class Solved:
     Attributes:
         kernel: float32 [P, O], zero in what went.
         code: its grids, of the kernel that is left.
+        present: boolean, shaped like that kernel: False for weights that went, or were not there
+            before. Others that are zero were rounded to it.
     """
 
     kernel: np.ndarray
     code: Code
+    present: np.ndarray
 
 
 def part_of(moments: Moments, kept: Kept) -> Moments:
@@ -118,7 +121,8 @@ def solve(
     part, small = part_of(moments, kept), kernel[kept.index]
     small = thinned_once(part, small, kept.layer, option)
     settled, code = rounded(part, small, kept.layer, option.bits, coding)
-    return Solved(kept.widened(on_grid(kept.layer, code, settled), kernel.shape), code)
+    values = kept.widened(on_grid(kept.layer, code, settled), kernel.shape)
+    return Solved(values, code, small != 0)
 
 
 def thinned_once(
@@ -166,7 +170,7 @@ def nearest(kernel: np.ndarray, kept: Kept, option: Option, coding: Grids) -> So
     small = kernel[kept.index]
     code = coding.fit(kept.layer, small, option.bits, None)
     values = on_grid(kept.layer, code, nearest_values(small, code))
-    return Solved(kept.widened(values, kernel.shape), code)
+    return Solved(kept.widened(values, kernel.shape), code, small != 0)
 
 
 def on_grid(layer: KernelLayer, code: Code, values: np.ndarray) -> np.ndarray:
