@@ -2,7 +2,7 @@
 
 1. Rows and columns of channels that go are left out of the moments: what is solved for is the
    kernel of the cut network.
-2. Weights go one after the other, the rest at its best (`weight_sparsification/obs.py`).
+2. Weights go one after the other, the rest at its best (`learners/sparsity/obs.py`).
 3. What is left is rounded to its grids, zeros staying zeros (`low_bits/rounding.py`).
 
 Each step makes up for those before it: they share the moments, whose targets are the outputs of the
@@ -23,7 +23,7 @@ from learners.low_bits.coding import Code, Places
 from learners.low_bits.grids import GridCode, GridCoding
 from learners.low_bits.rounding import round_to_code
 from learners.low_bits.start import nearest_start, nearest_values
-from learners.weight_sparsification.obs import thinned
+from learners.sparsity.obs import thinned
 from utils.graph import Graph
 from utils.quantization.grid import Grid, calibrate, scale
 from utils.quantization.groups import Grouping
