@@ -1,8 +1,9 @@
 """A whole network made sparse in closed form, layer after layer, without training.
 
 On the walk (`learners/reconstruction/walk.py`) each layer loses its weights by
-`learners/sparsity/obs.py`: its inputs are those of the network as thinned so far, its targets the outputs before, so that it also makes up
-for the errors in front of it. Layers behind that lose nothing are refitted for the same reason.
+`learners/sparsity/obs.py`: its inputs are those of the network as thinned so far, its targets the
+outputs before, so that it also makes up for the errors in front of it. Layers behind that lose
+nothing are refitted for the same reason.
 Where a ReLU reads what a layer gives, the weights that stay are then fitted to what it lets through
 (`learners/reconstruction/clipped.py`).
 """
