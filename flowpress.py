@@ -5,7 +5,8 @@
 
 takes any Keras model; `compress(model, images, max_drop=1)` needs no labels. Every flag of the
 command line is a keyword, with or without its learner's prefix (`cpr_prune_ratio`, `prune_ratio`).
-For a training loop of one's own there are `FilterPruner`, `Pruning` and `Prune`. `load_fpq` and `save_fpq` read and write packed files.
+For a training loop of one's own there are `FilterPruner`, `Pruning` and `Prune`. `load_fpq` and
+`save_fpq` read and write packed files.
 """
 
 import contextlib

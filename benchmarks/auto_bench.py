@@ -1,7 +1,7 @@
 """Channels, zeros and bits chosen together, against each of them alone at equal bytes.
 
-CIFAR-10, the public ResNet-20 (dense 91.73 %) and ResNet-56, MobileNetV2 x0.25. All choices are made
-on held-out training images; accuracies are those of the deciding file on the 10,000 test images.
+CIFAR-10, the public ResNet-20 (dense 91.73 %) and ResNet-56, MobileNetV2 x0.25. All choices are
+made on held-out training images; accuracies are those of the deciding file on the test images.
 What each way alone loses is on the held-out images, as the report has it.
 """
 

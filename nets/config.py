@@ -65,8 +65,8 @@ class GivenDataConfig(KerasModelConfig):
     data_source: str | None = flag(
         None,
         "The data: a folder with a sub-folder of images per class (or train/ and val/ with such), "
-        "a folder of images without labels, a .npz, a .csv, a folder of idx or TFRecord files, a .py file with train_data() and "
-        "test_data(), or the name of a built-in data set.",
+        "a folder of images without labels, a .npz, a .csv, a folder of idx or TFRecord files, a "
+        ".py file with train_data() and test_data(), or the name of a built-in data set.",
         name="data",
     )
     scale: str | None = flag(

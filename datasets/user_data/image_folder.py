@@ -170,8 +170,8 @@ def read_plain_folder(path: Path) -> UserData:
     files = sorted(file for file in path.iterdir() if _is_image(file))
     if len(files) < _FEWEST_PLAIN:
         raise InputError(
-            f"{path}: {len(files)} images without labels are too few; some hundred serve well. Give "
-            f"{_FEWEST_PLAIN} or more."
+            f"{path}: {len(files)} images without labels are too few; some hundred serve well. "
+            f"Give {_FEWEST_PLAIN} or more."
         )
     for file in files:
         check_image(file)

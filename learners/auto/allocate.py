@@ -101,7 +101,12 @@ class Allocation:
     ) -> None:
         self._places, self._tables, self._load = places, tables, load
         self.scales = Scales()
-        self._widths = tuple(widths)
+        self._widths = tuple(  # of groups of which nothing is known all channels stay
+            layer
+            if layer.name in tables.groups
+            else dataclasses.replace(layer, choices=layer.choices[-1:])
+            for layer in widths
+        )
         self._full = np.array([layer.choices[-1] for layer in widths], int)
         self._shares = dict(_shares(places, counted, self._widths))
 
@@ -267,10 +272,7 @@ def _shares(
     found = {}
     for layer in places.layers:
         columns = [number[layer.layer, weight] for weight in layer.weights]
-
-        def count(rows: np.ndarray, columns: Sequence[int] = columns) -> np.ndarray:
-            return np.asarray(counted.per_weight(rows)["params"][:, columns].sum(axis=1))
-
+        count = functools.partial(_count, counted, columns)
         whole = float(count(full[None])[0])
         owners, num_rows = [], 1  # beyond, a layer of many groups is taken not to depend on them
         for owner in counted.owners(layer.layer):
@@ -286,6 +288,15 @@ def _shares(
         found[layer.name] = _Share(
             tuple(widths[owner].name for owner in owners),
             table.reshape(tuple(len(axis) for axis in axes)),
-            lambda values, count=count, whole=whole: float(count(values[None])[0]) / whole,
+            functools.partial(_share_at, count, whole),
         )
     return found
+
+
+def _count(counted: NetworkCost, columns: Sequence[int], rows: np.ndarray) -> np.ndarray:
+    """Count the entries of some weights for candidates [n, groups]: [n]."""
+    return np.asarray(counted.per_weight(rows)["params"][:, columns].sum(axis=1))
+
+
+def _share_at(count: Callable[[np.ndarray], np.ndarray], whole: float, values: np.ndarray) -> float:
+    return float(count(values[None])[0]) / whole

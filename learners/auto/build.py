@@ -35,12 +35,26 @@ class Built:
         layers: its kernels that lie on grids.
         codes: their grids, by layer name.
         errors: layer name -> relative squared error of its outputs on the samples.
+        present: layer name -> boolean [P', O'], see `Solved`.
     """
 
     graph: Graph
     layers: tuple[KernelLayer, ...]
     codes: Mapping[str, Code]
     errors: Mapping[str, float]
+    present: Mapping[str, np.ndarray]
+
+    def marks(self) -> Graph:
+        """Give the network with ones for the weights of these kernels that may be other than 0.
+
+        Training looks at it for zeros that stay; those that rounding made may come back.
+        """
+        params = {layer: dict(arrays) for layer, arrays in self.graph.params.items()}
+        for layer in self.layers:
+            ones = layer.tensors(self.present[layer.name].astype(np.float32))
+            for (name, weight), array in ones.items():
+                params[name][weight] = array
+        return self.graph.replace(params=params)
 
 
 def visited(places: Places) -> dict[str, bool]:
@@ -86,12 +100,13 @@ def build(
         on_layer=on_layer,
     )
     for group in places.groups:
-        for layer, weight, axis, channels in read_axes(graph, group):
-            walk.zero(layer, weight, axis, dropped(channels, keep[group.name]))
+        for reader, weight, axis, channels in read_axes(graph, group):
+            walk.zero(reader, weight, axis, dropped(channels, keep[group.name]))
     kept = kept_kernels(graph, places.layers, keep)
     by_node = layers_by_node(places.layers)
     codes: dict[str, Code] = {}
     errors: dict[str, float] = {}
+    present: dict[str, np.ndarray] = {}
     for node in walk:
         for layer in by_node.get(node, ()):
             work = _Solver(kept[layer.name], joint, coding)
@@ -101,9 +116,10 @@ def build(
             else:
                 walk.put(layer.tensors(work.nearest(layer.matrix(walk.params()))))
             codes[layer.name] = work.solved.code
+            present[layer.name] = work.solved.present
     small = cut(graph.replace(params=walk.params()), places.groups, keep)
     layers = tuple(kept[layer.name].layer for layer in places.layers)
-    return Built(graph=small, layers=layers, codes=codes, errors=errors)
+    return Built(graph=small, layers=layers, codes=codes, errors=errors, present=present)
 
 
 class _Solver:

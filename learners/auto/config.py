@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from learners.auto.offers import MICRO_FILE, PATTERNS, parse_patterns, runs_decoded
+from learners.auto.offers import MICRO_FILE, parse_patterns, runs_decoded
 from learners.channels.config import LatencyConfig
 from learners.learner_config import LearnerConfig, OwnTeacher
 from utils.errors import InputError
@@ -148,6 +148,3 @@ class AutoConfig(LearnerConfig):
                 "The learner auto runs in one process. Leave --enbl_multi_gpu out, or train with "
                 "several workers and --setting=setting.json."
             )
-
-
-__all__ = ["PATTERNS", "AutoConfig", "GoalConfig"]

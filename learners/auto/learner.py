@@ -123,7 +123,7 @@ class AutoLearner(AbstractLearner):
         schedule = fine_tune_schedule(self.fine_tune_lrn_rate, num_steps)
         inner = self.fine_tune_optimizer(schedule, model)
         unsafe = self.context.run.allow_unsafe
-        codes = list(tied(model, built.graph, built.layers, built.codes, allow_unsafe=unsafe))
+        codes = list(tied(model, built.marks(), built.layers, built.codes, allow_unsafe=unsafe))
         self.fit(
             FINE_TUNING if number == 1 else f"{FINE_TUNING}_{number}",
             model,

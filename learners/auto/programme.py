@@ -73,7 +73,7 @@ def least_sum(
         del left[name]
     values = _improved(open_terms, left)
     for name, joined in reversed(settled):
-        column = joined.table[(slice(None), *(values[each] for each in joined.names[1:]))]
+        column = joined.table.reshape(sizes[name], -1)[:, _place(joined, values)]
         values[name] = int(column.size - 1 - np.argmin(column[::-1]))
     return {name: values[name] for name in sizes}
 
@@ -105,6 +105,14 @@ def _joined(terms: Sequence[Term], names: tuple[str, ...], sizes: Mapping[str, i
         shape = tuple(sizes[name] if name in term.names else 1 for name in names)
         table += placed.reshape(shape)
     return Term(names, table)
+
+
+def _place(joined: Term, values: Mapping[str, int]) -> int:
+    """Say where in a table, flattened but for its first axis, given values of the others are."""
+    if len(joined.names) == 1:
+        return 0
+    at = tuple(values[name] for name in joined.names[1:])
+    return int(np.ravel_multi_index(at, joined.table.shape[1:]))
 
 
 def _improved(terms: Sequence[Term], left: Mapping[str, int]) -> dict[str, int]:

@@ -88,10 +88,13 @@ class Search:
 
         Returns:
             The smallest candidate inside; None where none is.
+
+        Raises:
+            InputError: a budget for bytes that is not met.
         """
         if max_drop is None:
             return self._fitted()
-        workshop, most = self.workshop, self.most
+        workshop = self.workshop
         for _ in range(self._goal.num_candidates):
             tried = [
                 Tried(size=c.trial.size, drop=c.trial.drop)
@@ -103,12 +106,12 @@ class Search:
                 max_drop,
                 first=FIRST_SHARE * workshop.most,
                 least=workshop.least,
-                most=most,
+                most=self.most,  # which follows from the last file
             )
             if size is None:
                 break
             self.make(size)
-        return self.best(max_drop) or self._last(max_drop, most)
+        return self.best(max_drop) or self._last(max_drop)
 
     def make(self, size: float) -> Candidate:
         """Make and keep the best joint choice of a size."""
@@ -155,24 +158,28 @@ class Search:
     def _fitted(self) -> Candidate:
         """Make the best choice within the budgets; with one for the bytes until its file fits."""
         limit = self._goal.max_bytes
-        size = self.workshop.most if limit is None else limit - self._rest
-        if limit is not None:
-            self._require_possible(limit)
+        size = self.most
         for _ in range(MAX_FITTINGS):
             candidate = self.make(size)
             found = candidate.trial.num_bytes
-            if limit is None or FIT * limit <= found <= limit or size >= self.workshop.most:
+            if limit is None or FIT * limit <= found <= limit or self.most == size:
                 break
-            size = min(max(limit - self._rest, self.workshop.least), self.workshop.most)
+            size = self.most
         within = [c for c in self.candidates if self._is_within(c)]
         if not within:
-            return min(self.candidates, key=lambda c: c.trial.num_bytes)
+            smallest = min(c.trial.num_bytes for c in self.candidates)
+            raise InputError(
+                f"The budget {self._goal.text} cannot be met: the smallest of "
+                f"{len(self.candidates)} files that were made has {smallest:,} bytes, the budget "
+                f"leaves {limit:,.0f}. Give it that many, a smaller --auto_bits_min, or "
+                "--auto_residual=joint."
+            )
         return max(within, key=lambda c: c.trial.num_bytes)
 
-    def _last(self, max_drop: float, most: float) -> Candidate | None:
+    def _last(self, max_drop: float) -> Candidate | None:
         """Try the largest that is allowed, where all that was tried lost too much."""
-        if all(c.trial.size < most for c in self.candidates):
-            self.make(most)
+        if all(c.trial.size < self.most for c in self.candidates):
+            self.make(self.most)
         return self.best(max_drop)
 
     @property
@@ -181,21 +188,11 @@ class Search:
         limit = self._goal.max_bytes
         if limit is None:
             return self.workshop.most
-        self._require_possible(limit)
         return min(self.workshop.most, max(limit - self._rest, self.workshop.least))
 
     def _is_within(self, candidate: Candidate) -> bool:
         limit = self._goal.max_bytes
         return limit is None or candidate.trial.num_bytes <= limit
-
-    def _require_possible(self, limit: float) -> None:
-        least = self.workshop.least + self._rest
-        if limit < least:
-            raise InputError(
-                f"The budget {self._goal.text} cannot be met: the smallest file that can be made "
-                f"has about {least:,.0f} bytes, the budget leaves {limit:,.0f}. Choose a larger "
-                "budget, a smaller --auto_bits_min, or --auto_residual=joint."
-            )
 
     def tell(self, trial: Trial) -> None:
         """Show what came of a candidate."""

@@ -2,7 +2,7 @@
 
 1. Rows and columns of channels that go are left out of the moments: what is solved for is the
    kernel of the cut network.
-2. Weights go one after the other, the rest at its best (`weight_sparsification/obs.py`).
+2. Weights go one after the other, the rest at its best (`learners/sparsity/obs.py`).
 3. What is left is rounded to its grids, zeros staying zeros (`low_bits/rounding.py`).
 
 Each step makes up for those before it: they share the moments, whose targets are the outputs of the
@@ -23,7 +23,7 @@ from learners.low_bits.coding import Code, Places
 from learners.low_bits.grids import GridCode, GridCoding
 from learners.low_bits.rounding import round_to_code
 from learners.low_bits.start import nearest_start, nearest_values
-from learners.weight_sparsification.obs import thinned
+from learners.sparsity.obs import thinned
 from utils.graph import Graph
 from utils.quantization.grid import Grid, calibrate, scale
 from utils.quantization.groups import Grouping
@@ -83,10 +83,13 @@ class Solved:
     Attributes:
         kernel: float32 [P, O], zero in what went.
         code: its grids, of the kernel that is left.
+        present: boolean, shaped like that kernel: False for weights that went, or were not there
+            before. Others that are zero were rounded to it.
     """
 
     kernel: np.ndarray
     code: Code
+    present: np.ndarray
 
 
 def part_of(moments: Moments, kept: Kept) -> Moments:
@@ -118,7 +121,8 @@ def solve(
     part, small = part_of(moments, kept), kernel[kept.index]
     small = thinned_once(part, small, kept.layer, option)
     settled, code = rounded(part, small, kept.layer, option.bits, coding)
-    return Solved(kept.widened(on_grid(kept.layer, code, settled), kernel.shape), code)
+    values = kept.widened(on_grid(kept.layer, code, settled), kernel.shape)
+    return Solved(values, code, small != 0)
 
 
 def thinned_once(
@@ -129,7 +133,7 @@ def thinned_once(
     if grain is None or grain.why_not(layer):
         return kernel
     counts = [option.count(layer.size)]
-    ((_, found),) = thinned(moments, kernel, layer, counts, grain)
+    ((_, found),) = thinned(moments, kernel, layer, counts, grain, max_work=MAX_OWN_WORK)
     return found
 
 
@@ -166,7 +170,7 @@ def nearest(kernel: np.ndarray, kept: Kept, option: Option, coding: Grids) -> So
     small = kernel[kept.index]
     code = coding.fit(kept.layer, small, option.bits, None)
     values = on_grid(kept.layer, code, nearest_values(small, code))
-    return Solved(kept.widened(values, kernel.shape), code)
+    return Solved(kept.widened(values, kernel.shape), code, small != 0)
 
 
 def on_grid(layer: KernelLayer, code: Code, values: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ from learners.reconstruction.statistics import LayerStatistics, row_channels
 from learners.reconstruction.walk import Walk
 from learners.search.calibration import along
 from learners.sparsity.masks import parse_granularity
-from learners.weight_sparsification.obs import LEAST_WEIGHT, thinned
+from learners.sparsity.obs import LEAST_WEIGHT, thinned
 from utils.graph import ChannelGroup, Ref
 
 PROBED_BITS = 3  # at which rounding is looked at together with zeros

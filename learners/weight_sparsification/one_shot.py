@@ -1,8 +1,9 @@
 """A whole network made sparse in closed form, layer after layer, without training.
 
-On the walk (`learners/reconstruction/walk.py`) each layer loses its weights by `obs.py`: its inputs
-are those of the network as thinned so far, its targets the outputs before, so that it also makes up
-for the errors in front of it. Layers behind that lose nothing are refitted for the same reason.
+On the walk (`learners/reconstruction/walk.py`) each layer loses its weights by
+`learners/sparsity/obs.py`: its inputs are those of the network as thinned so far, its targets the
+outputs before, so that it also makes up for the errors in front of it. Layers behind that lose
+nothing are refitted for the same reason.
 Where a ReLU reads what a layer gives, the weights that stay are then fitted to what it lets through
 (`learners/reconstruction/clipped.py`).
 """
@@ -21,8 +22,8 @@ from learners.reconstruction.sampling import Sampler, Samples
 from learners.reconstruction.statistics import LayerStatistics
 from learners.reconstruction.walk import Walk
 from learners.sparsity.masks import Granularity, make_mask
+from learners.sparsity.obs import PULL, goes_by_outputs, thinned
 from learners.sparsity.score import magnitude
-from learners.weight_sparsification.obs import PULL, goes_by_outputs, thinned
 from utils.graph import Graph
 
 MAX_SAMPLE_BYTES = 64 * 2**20  # of rows that are held for a layer behind which a ReLU stands

@@ -1,7 +1,7 @@
 """A layer at every sparsity: what the search of `optimal` looks up.
 
-The kernels are those of one elimination pass (`obs.py`), each weight that stays at its optimum:
-nearer to what training makes of them than kernels with holes.
+The kernels are those of one elimination pass (`learners/sparsity/obs.py`), each weight that stays
+at its optimum: nearer to what training makes of them than kernels with holes.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ import numpy as np
 from learners.kernels.layers import KernelLayer
 from learners.kernels.tables import Moments
 from learners.sparsity.masks import Granularity, make_mask
+from learners.sparsity.obs import thinned
 from learners.sparsity.score import magnitude
-from learners.weight_sparsification.obs import thinned
 
 # Of a layer's weights: closer together where the error rises faster.
 SHARES = (

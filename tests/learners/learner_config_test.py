@@ -73,3 +73,7 @@ def test_a_choice_that_is_made():
     config = learners.config_class("channel")
     assert config().choice() is None
     assert config(prune_option="list").choice() == Choice("cp_prune_option=list", "a list")
+
+
+def test_learners_are_for_no_file_of_their_own_unless_they_say_so():
+    assert LearnerConfig().files_for("tflm") == ()

@@ -37,6 +37,22 @@ def test_shapes_zeros_and_values(built, places):
     assert shapes == {"one": (3, 3, 3, 5), "two": (3, 3, 5, 5), "head": (5, 4)}
 
 
+def test_zeros_that_stay_are_those_that_went(built):
+    _, found = built
+    marks = found.marks()
+    kernels = {la.name: la.matrix(found.graph.params) for la in found.layers}
+    for layer in found.layers:
+        marked = layer.matrix(marks.params)
+        assert set(np.unique(marked)) <= {0.0, 1.0}
+        assert not kernels[layer.name][marked == 0].any()
+    assert layer_of(found, "head").matrix(marks.params).all()
+    assert np.count_nonzero(layer_of(found, "two").matrix(marks.params)) == round(0.6 * 225)
+
+
+def layer_of(found, name):
+    return next(layer for layer in found.layers if layer.name == name)
+
+
 def test_codes_give_the_kernels_back(built):
     _, found = built
     for layer in found.layers:

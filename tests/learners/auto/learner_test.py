@@ -54,7 +54,7 @@ def test_the_file_loses_no_more_than_is_allowed(
     assert 100 * (before - after) <= 6.0 + 1e-6
     (file,) = (row for row in found.files if row.network == "after" and row.kind == "fpq")
     assert file.file_bytes is not None
-    assert file.file_bytes < 0.25 * 4 * narrow_digits.count_params()
+    assert file.file_bytes < 0.5 * 4 * narrow_digits.count_params()  # conv3 stays as it is
 
 
 def test_the_report_has_every_candidate_and_each_way_alone(found: Report) -> None:
@@ -73,7 +73,7 @@ def test_the_report_has_every_candidate_and_each_way_alone(found: Report) -> Non
 def test_the_setting_can_be_edited_and_replayed(
     found: Report, narrow_digits: keras.Model, folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    document = json.loads((folder / "search" / "setting.json").read_text())
+    document = json.loads((folder / "setting.json").read_text())
     assert document["values"]["fc1/bits"] in range(2, 9)
     assert document["drop"] <= 6.0
     document["values"]["fc1/bits"] = 1
@@ -91,10 +91,10 @@ def test_the_setting_can_be_edited_and_replayed(
 def test_what_is_tuned_keeps_its_grids_and_is_checked_again(
     narrow_digits: keras.Model, tmp_path: pathlib.Path
 ) -> None:
-    report = run(narrow_digits, tmp_path, budget="bytes:0.2", nb_epochs=TWO_STEPS, auto_bits_min=8)
+    report = run(narrow_digits, tmp_path, budget="bytes:0.6", nb_epochs=TWO_STEPS, auto_bits_min=8)
     assert report.training[-1].step == 2
     (search,) = report.searches
     assert [row.label for row in search.compared] == ["tuned"]
-    assert search.compared[0].cost["bytes"] <= 0.2 * 4 * narrow_digits.count_params() * 1.02
+    assert search.compared[0].cost["bytes"] <= 0.6 * 4 * narrow_digits.count_params()
     kernel = np.asarray(report.model.get_layer("fc1").kernel)
     assert all(np.unique(column).size <= 256 for column in kernel.T)

@@ -45,7 +45,9 @@ def test_the_largest_is_tried_before_giving_up():
 
 def test_a_budget_that_cannot_be_met():
     search = search_of(falling, max_drop=None, max_bytes=120)
-    with pytest.raises(InputError, match="has about 150 bytes, the budget leaves 120"):
+    with pytest.raises(
+        InputError, match="1 files that were made has 150 bytes, the budget leaves 120"
+    ):
         search.run(None)
 
 

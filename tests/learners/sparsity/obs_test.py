@@ -6,7 +6,7 @@ import pytest
 from learners.kernels.layers import KernelLayer
 from learners.kernels.tables import Moments
 from learners.sparsity.masks import ELEMENT, parse_granularity
-from learners.weight_sparsification.obs import goes_by_outputs, thinned
+from learners.sparsity.obs import goes_by_outputs, thinned
 
 TINY = 1e-9  # a pull that does not count
 
