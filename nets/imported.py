@@ -21,7 +21,7 @@ class ModelHelper(network_on_data.ModelHelper):
     """A graph on data, see the module."""
 
     config_class: Any = ImportedConfig
-    config: ImportedConfig  # type: ignore[assignment]
+    config: ImportedConfig  # type: ignore[assignment, misc]
 
     def check_files(self) -> None:
         """Look for the files, then see the base class."""

@@ -308,7 +308,7 @@ class _Ready:
         self.compiled = network
 
     def _answered(
-        self, data: UserData, scale: str | None, ending: str, config: NetworkOnDataConfig
+        self, data: UserData, scale: str | None, ending: str, config: GivenDataConfig
     ) -> UserData:
         """Let the network's own answers be the labels."""
         if scale is None:

@@ -72,9 +72,9 @@ class Cluster:
             )
         left = num_workers
         hosts: dict[str, int] = {}
-        for host, slots in self.hosts.items():
+        for host, number in self.hosts.items():
             if left:
-                hosts[host] = min(slots, left)
+                hosts[host] = min(number, left)
                 left -= hosts[host]
         return dataclasses.replace(self, hosts=hosts)
 
