@@ -13,7 +13,9 @@ PAGE = (Path(main.__file__).resolve().parent / "docs" / "model_zoo.md").read_tex
 TINY = [
     "--nb_epochs=0.1,0",
     "--tflite=none",
+    "--ws_prune_ratio_prtl=uniform",
     "--ws_nb_smpls=100",
+    "--ws_nb_crops_per_smpl=2",
     "--nb_repts=1",
     "--nb_repts_warmup=0",
 ]
