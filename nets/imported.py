@@ -7,7 +7,7 @@ else is told from network and data, see `nets.network_on_data`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nets import network_on_data
 from nets.config import ImportedConfig
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class ModelHelper(network_on_data.ModelHelper):
     """A graph on data, see the module."""
 
-    config_class: Any = ImportedConfig
-    config: ImportedConfig  # type: ignore[assignment, misc]
+    config_class: ClassVar[Any] = ImportedConfig
+    config: ImportedConfig  # type: ignore[assignment]
 
     def check_files(self) -> None:
         """Look for the files, then see the base class."""
