@@ -29,6 +29,7 @@ from utils.frontends.source import (
 )
 from utils.frontends.values import Value
 from utils.graph.ir import unique_name
+from utils.graph.keras_reading import first_line
 from utils.graph.traceable import traceable_name
 
 Function = Callable[["Building", SourceNode], Value | Sequence[Value]]
@@ -128,8 +129,15 @@ class Building(Making):
         if self._offenders:
             raise ConversionError(self.network.name, self._offenders)
         outputs, output_orders = self._outputs()
+        if self._offenders:
+            raise ConversionError(self.network.name, self._offenders)
         single = [each[0] if len(each) == 1 else each for each in (inputs, outputs)]
-        model = keras.Model(*single, name=traceable_name(self.network.name))
+        try:
+            model = keras.Model(*single, name=traceable_name(self.network.name))
+        except Exception as error:  # a foreign file may connect nothing with anything
+            raise InputError(
+                f"{self.network.name}: Keras takes no such network ({first_line(error)})."
+            ) from error
         return Converted(model, input_orders, output_orders, tuple(self.notes))
 
     # What the functions of operators call.
@@ -288,14 +296,18 @@ class Building(Making):
 
     def _outputs(self) -> tuple[list[Any], dict[str, tuple[int, ...]]]:
         outputs, orders = [], {}
-        for name in self.network.outputs:
+        for name in dict.fromkeys(self.network.outputs):
             value = self.values[name]
             node = SourceNode(name, "output", (), (name,))
             if value.is_constant:
                 raise InputError(
                     f"{self.network.name}: its output {name!r} does not depend on any input."
                 )
-            tensor, order = self.in_order(node, value, self._output_order(value))
+            try:
+                tensor, order = self.in_order(node, value, self._output_order(value))
+            except NotConvertible as error:
+                self._offenders.append(Offender(name, node.op, str(error)))
+                continue
             if tensor is self._given(name):  # a model must not return its input itself
                 tensor = self.layer(node, keras.layers.Identity, tensor)
             outputs.append(tensor)

@@ -95,6 +95,13 @@ def test_a_batch_that_is_mixed_with_other_axes_is_fixed_and_said():
     assert any("batch size 1" in note for note in made.notes)
 
 
+def test_outputs_that_cannot_be_put_in_order_are_offenders():
+    node = ("r", "reshape", "x", {"shape": (99991, 64 * 1601, -1)})
+    source = network(node, shape=(None, None, None, 5), batch=None)
+    with pytest.raises(ConversionError, match=r"'r' \(output\): .*--input_shape"):
+        build(source, OPERATORS)
+
+
 def test_outputs_that_are_constants_or_inputs():
     constants = {"one": np.float32(1)}
     with pytest.raises(InputError, match="does not depend"):
