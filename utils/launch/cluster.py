@@ -65,9 +65,9 @@ class Cluster:
         if num_workers < 1:
             raise InputError(f"-n={num_workers}: the number of workers must be at least 1.")
         if num_workers > self.num_slots:
-            slots = ", ".join(f"{host}: {number}" for host, number in self.hosts.items())
+            said = ", ".join(f"{host}: {slots}" for host, slots in self.hosts.items())
             raise InputError(
-                f"-n={num_workers}: {source} has {self.num_slots} slots ({slots}). Ask for at most "
+                f"-n={num_workers}: {source} has {self.num_slots} slots ({said}). Ask for at most "
                 f"{self.num_slots} workers."
             )
         left = num_workers
