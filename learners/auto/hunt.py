@@ -57,7 +57,7 @@ def next_size(
     worst = max(outside, key=lambda each: each.size, default=None)
     if not inside:
         size = max(each.size for each in tried)
-        return None if size * NEAR >= most else min(size * STEP_UP, most)
+        return None if size >= most else min(size * STEP_UP, most)
     if worst is None:
         return None if best <= least * NEAR else max(best * STEP_DOWN, least)
     if best <= worst.size * NEAR:
