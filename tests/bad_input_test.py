@@ -681,7 +681,7 @@ TABLE = [
         ("`uqtf_calibration` must be one of", "'best'")),
     Bad("more bits than files of integers hold", f"{INTEGERS} --budget=bits:0.5",
         ("bits:0.5 cannot be met with 4 or 8 bits", "between 0.1250"), started=True),
-    Bad("equivalent bits without a search", f"{INTEGERS} --uqtf_equivalent_bits=5",
+    Bad("equivalent bits of integers without a search", f"{INTEGERS} --uqtf_equivalent_bits=5",
         ("`uqtf_equivalent_bits` has no effect without a search", "--uqtf_enbl_rl_agent")),
     Bad("more bits than codebooks have", f"{CODEBOOKS} --nuql_weight_bits=9",
         ("`nuql_weight_bits` must be in [1, 8]", "Received: 9")),
