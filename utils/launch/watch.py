@@ -7,13 +7,14 @@ the others write is kept, and shown only of the one that failed first.
 from __future__ import annotations
 
 import collections
+import contextlib
 import ctypes
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from utils.stopping import EXIT_INTERRUPTED, EXIT_TERMINATED
@@ -115,16 +116,18 @@ def run(call: Sequence[str], num_workers: int) -> int:
         143 where this process was asked to stop.
     """
     watch = Watch(sys.stdout, sys.stderr)
-    with subprocess.Popen(
-        call,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-    ) as child:
-        asked = _hand_on_signals(child)
+    with (
+        subprocess.Popen(
+            call,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        ) as child,
+        _signals_handed_on(child) as asked,
+    ):
         streams = [child.stdout, child.stderr]
         readers = [threading.Thread(target=_read, args=(each, watch)) for each in streams]
         for reader in readers:
@@ -145,7 +148,8 @@ def _read(stream: Any, watch: Watch) -> None:
         watch.line(line)
 
 
-def _hand_on_signals(child: subprocess.Popen[str]) -> list[int]:
+@contextlib.contextmanager
+def _signals_handed_on(child: subprocess.Popen[str]) -> Iterator[list[int]]:
     """Let horovodrun stop the workers, for which this process waits; give the signals that come."""
     asked: list[int] = []
 
@@ -154,9 +158,13 @@ def _hand_on_signals(child: subprocess.Popen[str]) -> list[int]:
         if child.poll() is None:
             child.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, hand_on)
-    return asked
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, hand_on) for number in numbers]
+    try:
+        yield asked
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _die_with_parent() -> None:

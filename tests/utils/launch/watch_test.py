@@ -1,6 +1,7 @@
 """Lines of horovodrun, and how a run ends; a stand-in takes the place of horovodrun."""
 
 import io
+import signal
 import sys
 
 import pytest
@@ -77,8 +78,10 @@ def test_workers_that_could_not_be_started(streams):
 def test_a_program_is_run_to_its_end(capfd):
     lines = ["[0]<stdout>:done", "[1]<stderr>:boom", "Process 1 exit with status code 139."]
     body = f"print({chr(10).join(lines)!r}); raise SystemExit(1)"
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert watch.run([sys.executable, "-c", body], 2) == 1
     seen = capfd.readouterr()
     assert seen.out == "done\n"
     assert "worker 1 of 2 ended with SIGSEGV" in seen.err
     assert seen.err.endswith("  boom\n")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
