@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
+from utils.errors import InputError
 from utils.stopping import EXIT_INTERRUPTED, EXIT_TERMINATED
 
 NUM_LINES = 12
@@ -114,20 +115,12 @@ def run(call: Sequence[str], num_workers: int) -> int:
     Returns:
         The exit status: worker 0's where that failed first, else 1 for a worker that died; 130 or
         143 where this process was asked to stop.
+
+    Raises:
+        InputError: if horovodrun itself cannot be started.
     """
     watch = Watch(sys.stdout, sys.stderr)
-    with (
-        subprocess.Popen(
-            call,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        ) as child,
-        _signals_handed_on(child) as asked,
-    ):
+    with _started(call) as child, _signals_handed_on(child) as asked:
         streams = [child.stdout, child.stderr]
         readers = [threading.Thread(target=_read, args=(each, watch)) for each in streams]
         for reader in readers:
@@ -141,6 +134,24 @@ def run(call: Sequence[str], num_workers: int) -> int:
     if text:
         sys.stderr.write(f"{text}\n")
     return code
+
+
+def _started(call: Sequence[str]) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            call,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+    except OSError as error:  # its first line may name a Python that was moved
+        raise InputError(
+            f"{call[0]} cannot be started: {error.strerror}. Install it anew: "
+            "scripts/install_horovod.sh."
+        ) from error
 
 
 def _read(stream: Any, watch: Watch) -> None:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from utils.errors import InputError
 from utils.launch import watch
 from utils.launch.watch import NUM_LINES, Watch
 
@@ -85,3 +86,11 @@ def test_a_program_is_run_to_its_end(capfd):
     assert "worker 1 of 2 ended with SIGSEGV" in seen.err
     assert seen.err.endswith("  boom\n")
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_horovodrun_whose_python_was_moved(tmp_path):
+    program = tmp_path / "horovodrun"
+    program.write_text("#!/nowhere/python\n")
+    program.chmod(0o755)
+    with pytest.raises(InputError, match=r"horovodrun cannot be started: .*install_horovod\.sh"):
+        watch.run([str(program)], 2)
