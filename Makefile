@@ -46,10 +46,12 @@ test: $(VENV)/installed
 test-distributed: $(VENV)/installed
 	scripts/install_horovod.sh
 	$(PY) -m pytest tests/distributed
+
 # A part of `make test`; the long form is `make bench TOPIC=faults`.
 test-faults: $(VENV)/installed
 	$(PY) -m pytest tests/benchmarks/faults tests/utils/ownership_test.py tests/utils/output_test.py \
 	  tests/utils/keras_loading_test.py tests/utils/archives_test.py tests/utils/atomic_test.py
+
 # PyTorch is fetched only for this: Flowpress reads and writes its networks, but runs without it.
 $(VENV)/installed-torch: $(VENV)/installed
 	@$(PIP) -c requirements.lock --extra-index-url https://download.pytorch.org/whl/cpu '.[torch]'

@@ -11,7 +11,6 @@ For a training loop of one's own there are `FilterPruner`, `Pruning` and `Prune`
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from utils import flags
 from utils.command import notes, quiet_tensorflow
 from utils.errors import InputError
 from utils.flag_texts import in_python
-from utils.folders import fresh_folder
+from utils.folders import fresh_folder, passing_folder
 from utils.horovod_calls import launched_rank
 from utils.one_voice import one_voice
 
@@ -149,8 +148,8 @@ def _folder(out_dir: str | os.PathLike[str] | None) -> Iterator[str]:
         yield str(out_dir)
         return
     if launched_rank():  # of several workers one has the new folder
-        with tempfile.TemporaryDirectory(prefix="flowpress_worker_") as temporary:
-            yield temporary
+        with passing_folder() as temporary:
+            yield str(temporary)
         return
     with fresh_folder(_OUT_DIR) as folder:
         yield str(folder)

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 PATIENCE = 60.0
 """Seconds within which a run must be over once one of its workers was killed."""
 
+_MOMENT = 10.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
@@ -62,7 +64,15 @@ def killed_run(
         seconds = time.perf_counter() - begin
     if not is_hit or run.returncode == 0:
         return None
-    return Kill(rank, run.returncode, seconds, said, tuple(workers_of(mark)))
+    return Kill(rank, run.returncode, seconds, said, _left(mark))
+
+
+def _left(mark: str) -> tuple[int, ...]:
+    """List what does not end by itself; a process that was ended needs a moment to go."""
+    end = time.perf_counter() + _MOMENT
+    while (found := workers_of(mark)) and time.perf_counter() < end:
+        time.sleep(0.1)
+    return tuple(found)
 
 
 def random_moments(seed: int, number: int, longest: float) -> list[tuple[int, float]]:

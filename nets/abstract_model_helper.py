@@ -27,6 +27,7 @@ from utils.causes import is_users
 from utils.digests import code_digest
 from utils.errors import InputError
 from utils.export.data_facts import DataFacts
+from utils.shards import counted
 
 if TYPE_CHECKING:
     import keras
@@ -114,7 +115,7 @@ class AbstractModelHelper(abc.ABC):
             batches = training.unbatch().take(nb_smpls).batch(self.config.batch_size_eval).cache()
             for _ in batches:
                 pass
-            self._calibration[nb_smpls] = batches
+            self._calibration[nb_smpls] = counted(batches)
         return self._calibration[nb_smpls]
 
     @contextlib.contextmanager

@@ -24,6 +24,7 @@ from pipeline.outcome import Outcome
 from pipeline.plan import Plan
 from pipeline.steps import ReportedError, Steps
 from utils import flags
+from utils.errors import InputError
 from utils.export.check import require_passed
 from utils.export.errors import ExportError
 from utils.files import save_keras_model
@@ -48,6 +49,8 @@ from utils.report import (
     network_facts,
 )
 from utils.training import Metric, Scores, evaluate
+from utils.training.callbacks import NotFiniteError
+from utils.training.divergence import DivergedError
 from utils.weight_facts import kernels, scattered_zeros
 
 
@@ -119,8 +122,13 @@ def follow(plan: Plan, helper: AbstractModelHelper, outcome: Outcome) -> keras.M
     """
     if plan.run.control:
         copy = copy_network(outcome.before, allow_unsafe=plan.run.allow_unsafe)
-        steps = Steps(debug=plan.run.debug)  # where it fails, worker 0 says so in the report
-        steps.run("control", lambda: train_control(plan, helper, outcome, copy), None)
+        try:
+            train_control(plan, helper, outcome, copy)
+        except InputError as error:
+            # What diverges does so in all workers, and worker 0 reports it. What fails here alone
+            # ends the run: worker 0 would wait for this one's gradients for ever.
+            if not isinstance(error.__cause__, (NotFiniteError, DivergedError)):
+                raise
     return outcome.after.model
 
 

@@ -15,7 +15,6 @@ import json
 import pathlib
 import platform
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 
 import keras
@@ -27,6 +26,7 @@ from nets.abstract_model_helper import AbstractModelHelper
 from pipeline.plan import Plan
 from utils import flags
 from utils.errors import InputError
+from utils.folders import passing_folder
 from utils.multi_gpu_wrapper import MultiGpuWrapper, alone
 from utils.report import Report
 from utils.training.agreement import choices_digest
@@ -113,8 +113,7 @@ def own_place(workers: MultiGpuWrapper, plan: Plan) -> Iterator[Plan]:
     if workers.is_chief:
         yield plan
         return
-    with tempfile.TemporaryDirectory(prefix="flowpress_worker_") as folder:
-        root = pathlib.Path(folder)
+    with passing_folder() as root:
         for name, content in received.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)

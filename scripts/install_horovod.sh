@@ -113,7 +113,8 @@ if [ "$rebuild" = 1 ] || [ -z "$(wheel)" ]; then
 fi
 digest=$("$python" -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$(wheel)")
 stamp=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/flowpress-horovod
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && "$python" -c 'import importlib.metadata as m; m.version("horovod")' 2>/dev/null; then
+# horovodrun names the Python that it was installed for: it does not run where that was moved.
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && "$(dirname "$python")/horovodrun" --version >/dev/null 2>&1; then
   echo "Horovod $version ($kind) is installed already."
   exit 0
 fi

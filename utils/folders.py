@@ -4,9 +4,15 @@ import contextlib
 import itertools
 import os
 import pathlib
+import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 from utils.errors import InputError
+from utils.processes import Process, this_process
+
+_PASSING = "flowpress_worker_"
 
 
 @contextlib.contextmanager
@@ -42,6 +48,28 @@ def fresh_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
             for empty in (folder, *made):
                 empty.rmdir()
         raise
+
+
+@contextlib.contextmanager
+def passing_folder() -> Iterator[pathlib.Path]:
+    """Make a folder for a worker that keeps nothing, gone in the end.
+
+    What workers left there that were killed, on this host, is removed first.
+
+    Yields:
+        The folder's path, in the system's place for temporary files.
+    """
+    for path in pathlib.Path(tempfile.gettempdir()).glob(f"{_PASSING}*"):
+        owner = re.fullmatch(rf"{_PASSING}(.+-\d+-\d+)\.\w+", path.name)
+        if owner is not None and _is_gone(Process.parsed(owner[1])):
+            shutil.rmtree(path, ignore_errors=True)  # another worker may be at it too
+    prefix = f"{_PASSING}{this_process().text()}."
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+        yield pathlib.Path(folder)
+
+
+def _is_gone(owner: Process) -> bool:
+    return owner.host == this_process().host and not owner.is_running()
 
 
 def nearest_folder(path: str | os.PathLike[str]) -> pathlib.Path:

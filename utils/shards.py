@@ -74,6 +74,22 @@ def shard(batches: Iterable[Any]) -> Shard:
     return Shard(dataset.shard(workers.size, workers.rank), workers)
 
 
+def counted(batches: Any) -> Any:
+    """Let a finite `tf.data.Dataset` of unknown length know it, so that `shard` divides it.
+
+    Several workers go through it once for that; one that is cached is kept by it.
+
+    Args:
+        batches: the same in every worker, at every pass.
+    """
+    import tensorflow as tf
+
+    if current().size == 1 or batches.cardinality() != tf.data.UNKNOWN_CARDINALITY:
+        return batches
+    number = sum(1 for _ in batches)
+    return batches.apply(tf.data.experimental.assert_cardinality(number))
+
+
 def _length(batches: Any) -> int:
     """Count the batches; below zero where that is not known, or there is no end."""
     if isinstance(batches, Sequence):

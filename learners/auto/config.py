@@ -9,6 +9,7 @@ from learners.learner_config import LearnerConfig, OwnTeacher
 from utils.errors import InputError
 from utils.export.exporters import package_is_there
 from utils.flags import flag, group
+from utils.horovod_calls import launched_size
 
 if TYPE_CHECKING:
     from learners.config import RunConfig
@@ -143,8 +144,8 @@ class AutoConfig(LearnerConfig):
                 "--setting and --max_drop contradict each other: the file says what stays of each "
                 "layer. Leave one out."
             )
-        if run.enbl_multi_gpu:
+        if run.enbl_multi_gpu or launched_size() > 1:
             raise InputError(
-                "The learner auto runs in one process. Leave --enbl_multi_gpu out, or train with "
-                "several workers and --setting=setting.json."
+                "The learner auto runs in one process. Leave -n and --enbl_multi_gpu out, or train "
+                "with several workers and --setting=setting.json."
             )

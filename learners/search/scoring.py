@@ -14,6 +14,7 @@ from learners.search.rewards import Score
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.errors import InputError
 from utils.graph import Graph, to_keras
+from utils.shards import counted
 from utils.training import BatchNormEstimator, Evaluator, Scores
 
 BATCH_SIZE = 250
@@ -54,7 +55,7 @@ def held_out_images(
         images = others if _has(others, BATCH_SIZE) else images
     else:
         images = images.take(num_search)
-    return images.batch(BATCH_SIZE).cache(), held_out
+    return counted(images.batch(BATCH_SIZE).cache()), held_out
 
 
 def _has(images: tf.data.Dataset, number: int) -> bool:
@@ -89,7 +90,7 @@ class NetworkScorer:
 
     def estimate_batch_norm(self, images: tf.data.Dataset) -> None:
         """Have every candidate's batch-norm statistics taken anew from these batches."""
-        estimator, batches = BatchNormEstimator(self.model), images.cache()
+        estimator, batches = BatchNormEstimator(self.model), counted(images.cache())
         num_batches = sum(1 for _ in batches)
         self._before.append(lambda masks: estimator(batches, num_batches))
 

@@ -26,7 +26,7 @@ exit $status
 
 @pytest.fixture
 def run(tmp_path):
-    (tmp_path / "main.py").write_text("import time\ntime.sleep(float(4))\n")
+    (tmp_path / "main.py").write_text("import time\ntime.sleep(40)\n")
     path = tmp_path / "run"
     path.write_text(RUN.format(python=sys.executable, folder=tmp_path))
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -38,7 +38,7 @@ def test_a_worker_is_killed_and_the_run_ends(run, tmp_path):
     kill = killed_run([str(run), mark], mark, rank=1, delay=0.2, environ=os.environ)
     assert kill.rank == 1
     assert kill.status == 137
-    assert kill.seconds < 3
+    assert kill.seconds < 20  # not the 40 that the other worker would have gone on
     assert "a worker ended with 137" in kill.said
     assert kill.orphans == ()
     assert workers_of(mark) == []

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 FOLDER = pathlib.Path(__file__).parent
+SECONDS = 1800  # of one test: some start ten runs, and workers share few cores
 
 
 def _reason():
@@ -25,5 +26,8 @@ def _reason():
 def pytest_collection_modifyitems(items):
     reason = _reason()
     for item in items:
-        if reason and FOLDER in item.path.parents:
+        if FOLDER not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.timeout(SECONDS))
+        if reason:
             item.add_marker(pytest.mark.skip(reason=reason))

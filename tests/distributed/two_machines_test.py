@@ -45,6 +45,15 @@ def ip(*words):
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
+def wait_for(address):
+    """Wait until the ssh server at an address answers."""
+    knock = ["ip", "netns", "exec", NAMES[0], "bash", "-c", f"</dev/tcp/{address}/{PORT}"]
+    end = time.perf_counter() + 60
+    while subprocess.run(knock, capture_output=True, check=False).returncode:
+        assert time.perf_counter() < end, f"no ssh server at {address}"
+        time.sleep(0.2)
+
+
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory):
     """Two namespaces joined by a cable; give the file `seven.yaml` of both."""
@@ -70,7 +79,8 @@ def machines(tmp_path_factory):
             ip("-n", name, "link", "set", "lo", "up")
             call = ["ip", "netns", "exec", name, SSHD, "-D", "-f", str(config)]
             servers.append(subprocess.Popen(call, stderr=subprocess.DEVNULL))
-        time.sleep(1)
+        for address in ADDRESSES:
+            wait_for(address)
         file = folder / "seven.yaml"
         file.write_text(
             f"hosts: {{{ADDRESSES[0]}: 1, {ADDRESSES[1]}: 1}}\nssh_port: {PORT}\n"

@@ -35,10 +35,10 @@ def test_scoring_and_further_workers_own_nothing(plan, tmp_path, monkeypatch):
     run = dataclasses.replace(plan.run, exec_mode="eval")
     with own_folders(dataclasses.replace(plan, run=run)):
         assert not (tmp_path / "out").exists()
-    run = dataclasses.replace(plan.run, enbl_multi_gpu=True)
+    assert not plan.run.enbl_multi_gpu  # a launcher needs no flag
     monkeypatch.setenv("HOROVOD_RANK", "1")
-    with own_folders(dataclasses.replace(plan, run=run)):
+    with own_folders(plan):
         assert not (tmp_path / "out").exists()
     monkeypatch.setenv("HOROVOD_RANK", "0")
-    with own_folders(dataclasses.replace(plan, run=run)):
+    with own_folders(plan):
         assert (tmp_path / "out").exists()

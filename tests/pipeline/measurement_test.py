@@ -1,10 +1,14 @@
 """Figures of a run; that a report is complete is in `tests/contract`."""
 
+import types
+
 import numpy as np
 import pytest
 
 from pipeline import measurement
 from tests.learners.runs import make_run
+from utils.errors import InputError
+from utils.training.callbacks import NotFiniteError
 from utils.training.metrics import Metric, scalar
 
 
@@ -48,3 +52,22 @@ def test_score_is_that_of_keras(trained_digits, tmp_path):
     right = np.argmax(trained_digits.predict(images, verbose=0), axis=-1) == labels
     assert scores["accuracy"] == pytest.approx(right.mean())
     assert len(labels) == 359
+
+
+@pytest.mark.parametrize(("cause", "ends"), [(NotFiniteError("loss", 3), False), (None, True)])
+def test_a_control_that_fails_in_one_worker_alone_ends_the_run(monkeypatch, cause, ends):
+    """Worker 0 would wait for it for ever; what diverges fails in all."""
+
+    def fail(*_):
+        raise InputError("it failed") from cause
+
+    monkeypatch.setattr(measurement, "train_control", fail)
+    monkeypatch.setattr(measurement, "copy_network", lambda *_, **__: None)
+    plan = types.SimpleNamespace(run=types.SimpleNamespace(control=True, allow_unsafe=False))
+    after = types.SimpleNamespace(model="the network")
+    outcome = types.SimpleNamespace(before=None, after=after)
+    if not ends:
+        assert measurement.follow(plan, None, outcome) == "the network"
+        return
+    with pytest.raises(InputError, match="it failed"):
+        measurement.follow(plan, None, outcome)

@@ -1,7 +1,6 @@
 """Places and files of a run of several workers; the workers are threads here."""
 
 import dataclasses
-import pathlib
 
 import keras
 import numpy as np
@@ -152,7 +151,13 @@ def test_all_get_the_report(monkeypatch):
     assert followed == [1]
 
 
-def test_sources_are_in_the_facts():
-    folder = pathlib.Path(module.__file__).parents[1]
-    assert (folder / "utils").is_dir()
-    assert module._sources_digest() == module._sources_digest()
+def test_sources_tell_checkouts_apart(tmp_path, monkeypatch):
+    file = tmp_path / "utils" / "deep" / "one.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("x = 1")
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "pipeline" / "workers.py"))
+    before = module._sources_digest()
+    (tmp_path / "notes.txt").write_text("no source")
+    assert module._sources_digest() == before
+    file.write_text("x = 2")
+    assert module._sources_digest() != before

@@ -1,11 +1,13 @@
 """Fresh folders; that calls at the same time get different ones is in `tests/users`."""
 
 import pathlib
+import tempfile
 
 import pytest
 
 from utils.errors import InputError
-from utils.folders import fresh_folder, nearest_folder
+from utils.folders import fresh_folder, nearest_folder, passing_folder
+from utils.processes import this_process
 
 
 def test_the_first_name_that_is_free(tmp_path):
@@ -56,3 +58,18 @@ def test_the_nearest_folder_exists(tmp_path):
     (tmp_path / "a" / "b").write_text("a file")
     with pytest.raises(InputError, match="is a file, not a folder"):
         nearest_folder(tmp_path / "a" / "b" / "c.txt")
+
+
+def test_a_workers_folder_goes_and_so_does_what_killed_ones_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    own = this_process()
+    left = tmp_path / f"flowpress_worker_{own.host}-{2**22 + 1}-7.x_1y"
+    kept = [f"flowpress_worker_{own.text()}.abc", "flowpress_worker_elsewhere-1-1.abc", "other"]
+    for folder in (left, *(tmp_path / name for name in kept)):
+        (folder / "0").mkdir(parents=True)
+        (folder / "0" / "state.keras").touch()
+    with passing_folder() as folder:
+        assert folder.parent == tmp_path
+        (folder / "state.keras").touch()
+        assert not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

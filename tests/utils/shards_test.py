@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.utils.several import run_workers
 from utils.multi_gpu_wrapper import MultiGpuWrapper, together
-from utils.shards import Shard, shard
+from utils.shards import Shard, counted, shard
 
 
 def numbered(batches, rank, size):
@@ -32,6 +32,21 @@ def test_too_few_or_uncounted_batches_are_not_divided():
             part = shard(batches)
         assert part.batches is batches
         assert part.workers.size == 1
+
+
+def test_batches_are_counted_so_that_they_can_be_divided():
+    batches = tf.data.Dataset.range(7).batch(2).unbatch().batch(1).cache()
+    assert counted(batches) is batches
+    found = []
+    for rank in range(2):
+        with together(MultiGpuWrapper(rank, 2)):
+            assert shard(batches).workers.size == 1
+            part = shard(counted(batches))
+            found += [number for number, _ in part.numbered()]
+            assert part.workers.size == 2
+            endless = tf.data.Dataset.range(2).repeat()
+            assert counted(endless) is endless
+    assert sorted(found) == list(range(7))
 
 
 def test_what_stands_for_the_batches_has_their_numbers():

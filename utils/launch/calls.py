@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from utils.launch.cluster import Cluster
 
+_CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+_IN_IMAGE = "/flowpress/"  # see Dockerfile
+
 # What horovodrun tells a worker; inside a container it is passed on by name.
 PASSED_ON = (
     *(f"HOROVOD_{name}" for name in ("HOSTNAME", "RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE")),
@@ -44,15 +47,38 @@ def horovodrun(program: str, cluster: Cluster, command: Sequence[str]) -> list[s
 
 
 def _in_container(cluster: Cluster, settings: Sequence[str], command: Sequence[str]) -> list[str]:
-    """Run a worker in a container that sees the network and the folder it is called in."""
-    folder = str(pathlib.Path.cwd())
+    """Run a worker in a container with the network, the folder it is called in, and the data."""
+    folder, data = str(pathlib.Path.cwd()), cluster.environment.get("FLOWPRESS_DATA", "")
     call = [cluster.engine, "run", "--rm", "--network=host", f"--volume={folder}:{folder}"]
+    if data.startswith("/"):
+        call.append(f"--volume={data}:{data}")
     call.append(f"--workdir={folder}")
     for setting in settings:
         call += ["--env", setting]
     for name in PASSED_ON:
         call += ["--env", name]
-    return [*call, str(cluster.image), *command]
+    return [*call, str(cluster.image), *in_image(command)]
+
+
+def in_image(command: Sequence[str], checkout: pathlib.Path = _CHECKOUT) -> list[str]:
+    """Name a checkout's Python and program as they are in the image of the `Dockerfile`.
+
+    Args:
+        command: what runs on this machine.
+        checkout: Flowpress here.
+
+    Example:
+        >>> in_image(["/my/.venv/bin/python", "/my/main.py", "--x=/my/y"], pathlib.Path("/my"))
+        ['/flowpress/.venv/bin/python', '/flowpress/main.py', '--x=/my/y']
+    """
+    here = f"{checkout}/"
+    program = [
+        f"{_IN_IMAGE}{word.removeprefix(here)}" if word.startswith(here) else word
+        for word in command[:2]
+    ]
+    if program[:1] == ["python3"]:  # the checkout has no environment
+        program[0] = f"{_IN_IMAGE}.venv/bin/python"
+    return [*program, *command[2:]]
 
 
 def ssh(cluster: Cluster, host: str, command: str, *, seconds: int) -> list[str]:

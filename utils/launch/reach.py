@@ -26,6 +26,12 @@ def require_reachable(cluster: Cluster, program: str) -> None:
         InputError: names the first machine and what is wrong.
     """
     others = [host for host in cluster.hosts if not is_here(host)]
+    folder = str(pathlib.Path.cwd())
+    if others and shlex.quote(folder) != folder:
+        raise InputError(
+            f"horovodrun cannot change to the folder {folder!r} on other machines. Begin in one "
+            "without spaces and special characters in its path."
+        )
     with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
         for said in pool.map(lambda host: _trouble(cluster, host, program), others):
             if said:

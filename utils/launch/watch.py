@@ -7,15 +7,17 @@ the others write is kept, and shown only of the one that failed first.
 from __future__ import annotations
 
 import collections
+import contextlib
 import ctypes
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
+from utils.errors import InputError
 from utils.stopping import EXIT_INTERRUPTED, EXIT_TERMINATED
 
 NUM_LINES = 12
@@ -113,18 +115,12 @@ def run(call: Sequence[str], num_workers: int) -> int:
     Returns:
         The exit status: worker 0's where that failed first, else 1 for a worker that died; 130 or
         143 where this process was asked to stop.
+
+    Raises:
+        InputError: if horovodrun itself cannot be started.
     """
     watch = Watch(sys.stdout, sys.stderr)
-    with subprocess.Popen(
-        call,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-    ) as child:
-        asked = _hand_on_signals(child)
+    with _started(call) as child, _signals_handed_on(child) as asked:
         streams = [child.stdout, child.stderr]
         readers = [threading.Thread(target=_read, args=(each, watch)) for each in streams]
         for reader in readers:
@@ -140,12 +136,31 @@ def run(call: Sequence[str], num_workers: int) -> int:
     return code
 
 
+def _started(call: Sequence[str]) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            call,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+    except OSError as error:  # its first line may name a Python that was moved
+        raise InputError(
+            f"{call[0]} cannot be started: {error.strerror}. Install it anew: "
+            "scripts/install_horovod.sh."
+        ) from error
+
+
 def _read(stream: Any, watch: Watch) -> None:
     for line in stream:
         watch.line(line)
 
 
-def _hand_on_signals(child: subprocess.Popen[str]) -> list[int]:
+@contextlib.contextmanager
+def _signals_handed_on(child: subprocess.Popen[str]) -> Iterator[list[int]]:
     """Let horovodrun stop the workers, for which this process waits; give the signals that come."""
     asked: list[int] = []
 
@@ -154,9 +169,13 @@ def _hand_on_signals(child: subprocess.Popen[str]) -> list[int]:
         if child.poll() is None:
             child.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, hand_on)
-    return asked
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, hand_on) for number in numbers]
+    try:
+        yield asked
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _die_with_parent() -> None:

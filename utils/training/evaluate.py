@@ -25,7 +25,8 @@ class Evaluator:
     """Scores a model again and again; the graph is traced once.
 
     Several workers each score a part of the batches, and all get the scores of the whole, to the
-    bit; where a metric cannot be put together from parts, every worker scores all.
+    bit (Keras metrics that sum fractions: to rounding); where a metric cannot be put together from
+    parts, every worker scores all.
 
     Args:
         network: a Keras model, run in inference mode, or a function of a batch of images.

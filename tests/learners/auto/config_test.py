@@ -41,9 +41,13 @@ def test_a_setting_says_everything_itself():
         config.check_run(RunConfig(setting="it.json"), counts_given=True, num_epochs=0)
 
 
-def test_one_process():
+@pytest.mark.parametrize("way", ["flag", "launcher"])
+def test_one_process(monkeypatch, way):
+    if way == "launcher":
+        monkeypatch.setenv("HOROVOD_SIZE", "2")
+    run = RunConfig(enbl_multi_gpu=way == "flag")
     with pytest.raises(InputError, match="runs in one process"):
-        AutoConfig().check_run(RunConfig(enbl_multi_gpu=True), counts_given=False, num_epochs=0)
+        AutoConfig().check_run(run, counts_given=False, num_epochs=0)
 
 
 def test_the_decoded_file_is_written_for_targets_that_run_it():

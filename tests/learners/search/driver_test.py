@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from learners.search import driver
 from learners.search.agents import AGENTS, problem_agent
 from learners.search.driver import Limits, SearchRun
 from learners.search.environment import BudgetEnvironment
@@ -10,6 +11,7 @@ from learners.search.harms import HARM_POINTS, harm_places
 from learners.search.journal import Journal
 from learners.search.rewards import Score
 from tests.learners.search.toy import ToyProblem
+from utils.multi_gpu_wrapper import MultiGpuWrapper
 
 
 def make_agent(name, problem, env, *, num_rollouts):
@@ -200,3 +202,22 @@ def test_equal_rewards_go_by_the_loss(tmp_path):
     run = search(tmp_path, Coarse(), num_rollouts=20, planned=20)
     trials = Journal(tmp_path, {"name": "random"}, resume=True).trials
     assert run.best.loss == min(trial.loss for trial in trials)
+
+
+@pytest.mark.parametrize(("error", "ends"), [(MemoryError("x"), True), (ValueError("x"), False)])
+def test_what_one_of_several_workers_lacks_ends_the_search(error, ends, tmp_path, monkeypatch):
+    """The others wait for its part; what is wrong with a candidate they all find."""
+
+    class Failing(ToyProblem):
+        def score(self, values):
+            raise error
+
+    run = SearchRun(
+        Failing(), lambda env: None, Journal(tmp_path, {}, resume=True), Limits(num_rollouts=1)
+    )
+    monkeypatch.setattr(driver, "current", lambda: MultiGpuWrapper(1, 2))
+    if ends:
+        with pytest.raises(MemoryError):
+            run._scored(np.array([4, 4, 4, 4]))
+    else:
+        assert run._scored(np.array([4, 4, 4, 4]))[2] == "ValueError: x"

@@ -1,7 +1,9 @@
 """Command lines, argument by argument."""
 
 import os
+import pathlib
 
+from utils.launch import calls
 from utils.launch.calls import PASSED_ON, horovodrun, ssh
 from utils.launch.cluster import Cluster
 
@@ -35,6 +37,17 @@ def test_workers_in_containers_know_their_place():
     assert "A=1" in call
     assert {"HOROVOD_RANK", "HOROVOD_GLOO_RENDEZVOUS_PORT"} <= set(PASSED_ON) <= set(call)
     assert call[-len(COMMAND) - 1 :] == ["img", *COMMAND]
+
+
+def test_containers_have_the_data_and_a_flowpress_of_their_own():
+    here = str(pathlib.Path(calls.__file__).parents[2])
+    cluster = Cluster(hosts={"a": 1}, environment={"FLOWPRESS_DATA": "/my data"}, image="img")
+    command = [f"{here}/.venv/bin/python", f"{here}/main.py", f"--out_dir={here}/runs"]
+    call = horovodrun("horovodrun", cluster, command)
+    assert "--volume=/my data:/my data" in call
+    own = ["/flowpress/.venv/bin/python", "/flowpress/main.py", f"--out_dir={here}/runs"]
+    assert call[call.index("img") + 1 :] == own
+    assert calls.in_image(["python3", "x.py"]) == ["/flowpress/.venv/bin/python", "x.py"]
 
 
 def test_ssh_never_asks():

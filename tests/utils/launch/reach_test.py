@@ -62,3 +62,11 @@ def test_without_ssh_it_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=r"ssh is not installed here"):
         require_reachable(CLUSTER, "python")
+
+
+def test_a_folder_that_horovodrun_does_not_quote_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "my work").mkdir()
+    monkeypatch.chdir(tmp_path / "my work")
+    require_reachable(Cluster(hosts={"localhost": 2}), "python")
+    with pytest.raises(InputError, match=r"cannot change to the folder '.*my work' on other"):
+        require_reachable(CLUSTER, "python")

@@ -1,10 +1,12 @@
 """Lines of horovodrun, and how a run ends; a stand-in takes the place of horovodrun."""
 
 import io
+import signal
 import sys
 
 import pytest
 
+from utils.errors import InputError
 from utils.launch import watch
 from utils.launch.watch import NUM_LINES, Watch
 
@@ -77,8 +79,18 @@ def test_workers_that_could_not_be_started(streams):
 def test_a_program_is_run_to_its_end(capfd):
     lines = ["[0]<stdout>:done", "[1]<stderr>:boom", "Process 1 exit with status code 139."]
     body = f"print({chr(10).join(lines)!r}); raise SystemExit(1)"
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert watch.run([sys.executable, "-c", body], 2) == 1
     seen = capfd.readouterr()
     assert seen.out == "done\n"
     assert "worker 1 of 2 ended with SIGSEGV" in seen.err
     assert seen.err.endswith("  boom\n")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_horovodrun_whose_python_was_moved(tmp_path):
+    program = tmp_path / "horovodrun"
+    program.write_text("#!/nowhere/python\n")
+    program.chmod(0o755)
+    with pytest.raises(InputError, match=r"horovodrun cannot be started: .*install_horovod\.sh"):
+        watch.run([str(program)], 2)

@@ -58,10 +58,10 @@ def test_a_sparse_bomb_is_refused_before_it_is_written_out():
     layout = sparsity([0, 1], [], [1 << 15, ([0] * ((1 << 15) + 1), [])])
     bomb = write([tensor("x", (1, 4)), tensor("w", (1 << 15, 1 << 15), 1, sparsity=layout)],
                  [np.zeros(1, np.float32)], [])  # fmt: skip
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match="no room for it"):
         parse(bomb)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_file_cannot_list_one_thing_again_and_again():
