@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from utils.atomic import atomic_path
 from utils.errors import InputError
 
 FILE = "auto.jsonl"
@@ -64,10 +65,10 @@ class Record:
         head = json.loads(json.dumps(shared))
         if resume and self._path.exists():
             self.trials = self._read(head)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = [head, *(dataclasses.asdict(trial) for trial in self.trials)]
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        self._path.write_text(text, encoding="utf-8")
+        with atomic_path(self._path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def find(self, label: str, values: Mapping[str, int]) -> Trial | None:
         """Look up what was tried already."""

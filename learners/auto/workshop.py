@@ -234,10 +234,20 @@ class Workshop:
         return max(loads) <= 1.0 + ACCEPTED_SHARE * tolerance
 
 
+def _step(size: int, round_to: int) -> int:
+    """Say how far apart the widths are that are told apart: multiples of `round_to`.
+
+    Example:
+        >>> _step(160, 8), _step(160, 1), _step(16, 8)
+        (16, 10, 8)
+    """
+    return -(-max(size, 1) // (NUM_WIDTHS * round_to)) * round_to
+
+
 def _layers(places: Places, tables: Tables, round_to: int) -> list[ChoiceLayer]:
     """Describe the groups with the counts that are told apart."""
     choices = [
-        count_choices(group.size, max(round_to, -(-group.size // NUM_WIDTHS)))
+        count_choices(group.size, _step(group.size, round_to))
         if group.name in tables.groups
         else (group.size,)
         for group in places.groups
