@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from utils.frontends.building import Building, Function
-from utils.frontends.onnx.folding import cast_type
+from utils.frontends.onnx.folding import cast_type, refuse_old_axis
 from utils.frontends.parts import pointwise
-from utils.frontends.source import SourceNode
+from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
 
 _NONNEGATIVE = frozenset(("Abs", "Sqrt", "Exp", "Softplus"))
@@ -39,6 +39,9 @@ def _activation(name: str, nonnegative: bool = False) -> Function:
 
 def _combination(kind: str) -> Function:
     def convert(build: Building, node: SourceNode) -> Value:
+        refuse_old_axis(node)
+        if node.attrs.get("fmod"):
+            raise NotConvertible("its remainder has the sign of the dividend (fmod)")
         values = [build.input(node, place) for place in range(len(node.inputs))]
         if len(values) == 1:
             return values[0]
@@ -63,7 +66,10 @@ def leaky_relu(build: Building, node: SourceNode) -> Value:
 
 def prelu(build: Building, node: SourceNode) -> Value:
     """`PRelu`."""
-    return pointwise.prelu(build, node, build.input(node, 0), build.constant(node, 1, "slope"))
+    value, slope = build.input(node, 0), build.constant(node, 1, "slope")
+    if int(node.attrs.get("opset", 7)) < 7 and slope.ndim == 1:  # then one for each channel
+        slope = slope.reshape(-1, *[1] * (value.rank - 2))
+    return pointwise.prelu(build, node, value, slope)
 
 
 def elu(build: Building, node: SourceNode) -> Value:
@@ -124,6 +130,13 @@ def gelu(build: Building, node: SourceNode) -> Value:
     return pointwise.unary(build, node, build.input(node, 0), keras.ops.gelu, approximate=is_tanh)
 
 
+def swish(build: Building, node: SourceNode) -> Value:
+    """`Swish` with slope 1."""
+    if float(node.attrs.get("alpha", 1.0)) != 1.0:
+        raise NotConvertible("its slope is not 1")
+    return _activation("silu")(build, node)  # type: ignore[return-value]
+
+
 def thresholded_relu(build: Building, node: SourceNode) -> Value:
     """`ThresholdedRelu`."""
     alpha = float(node.attrs.get("alpha", 1.0))
@@ -133,6 +146,8 @@ def thresholded_relu(build: Building, node: SourceNode) -> Value:
 def shrink(build: Building, node: SourceNode) -> Value:
     """`Shrink` without an offset, or with one as large as its limit."""
     limit, bias = float(node.attrs.get("lambd", 0.5)), float(node.attrs.get("bias", 0.0))
+    if bias not in (0.0, limit):
+        raise NotConvertible(f"its offset {bias:g} is neither 0 nor its limit {limit:g}")
     function = keras.ops.hard_shrink if bias == 0 else keras.ops.soft_shrink
     return pointwise.unary(build, node, build.input(node, 0), function, limit)
 
@@ -164,6 +179,7 @@ def cast_like(build: Building, node: SourceNode) -> Value:
 
 def power(build: Building, node: SourceNode) -> Value:
     """`Pow`: squares and roots by their own functions."""
+    refuse_old_axis(node)
     exponent = build.input(node, 1)
     if exponent.array is not None and exponent.array.size == 1:
         number = float(exponent.array.reshape(()))
@@ -255,7 +271,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "Softplus": _activation("softplus", nonnegative=True),
     "Softsign": _activation("softsign"),
     "HardSwish": _activation("hard_silu"),
-    "Swish": _activation("silu"),
+    "Swish": swish,
     "Mish": _activation("mish"),
     "HardSigmoid": hard_sigmoid,
     "Gelu": gelu,

@@ -1,6 +1,9 @@
 import numpy as np
+import pytest
 
-from tests.utils.frontends.onnx.one_graph import case, check, kinds
+from tests.utils.frontends.onnx.one_graph import case, check, kinds, network_of
+from utils.frontends.onnx.reader import convert
+from utils.frontends.source import ConversionError
 
 RANDOM = np.random.default_rng(0)
 IMAGE = (1, 3, 4, 5)
@@ -87,3 +90,24 @@ def test_softmax_of_both_meanings():
         ],
         opset=11,
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "opset", "words"),
+    [
+        (case("Shrink", IMAGE, lambd=0.5, bias=0.25), 18, "neither 0 nor its limit"),
+        (case("Mod", IMAGE, weights(5), fmod=1), 18, "sign of the dividend"),
+        (case("Add", IMAGE, weights(3), broadcast=1, axis=1), 6, "as before opset 7"),
+        (case("Div", IMAGE, np.array(2, np.int32), dtype="int32"), 18, "divides integers"),
+        (case("ArgMax", IMAGE, axis=1, select_last_index=1), 18, "the last of equal entries"),
+    ],
+)
+def test_settings_without_a_counterpart_are_named(tmp_path, one, opset, words):
+    path = tmp_path / "net.onnx"
+    network_of([one], path, opset=opset)
+    with pytest.raises(ConversionError, match=words):
+        convert(str(path))
+
+
+def test_shrinking_by_an_offset():
+    check([case("Shrink", IMAGE, lambd=0.5), case("Shrink", IMAGE, lambd=0.5, bias=0.5)])
