@@ -13,8 +13,10 @@ from typing import Any
 
 from utils.atomic import atomic_path
 from utils.errors import InputError
+from utils.regular_file import read_regular
 
 FILE = "auto.jsonl"
+_MAX_BYTES = 1 << 30
 _ANEW = "Start anew with --resume=False, or choose another --out_dir."
 
 
@@ -84,17 +86,36 @@ class Record:
             os.fsync(file.fileno())
 
     def _read(self, head: Mapping[str, Any]) -> list[Trial]:
-        lines = self._path.read_text(encoding="utf-8").splitlines()
+        content = read_regular(self._path, _MAX_BYTES)
         try:
+            lines = content.decode().splitlines()
             if not lines or json.loads(lines[0]) != head:
                 raise InputError(f"{self._path} is of another run. {_ANEW}")
             found = []
             for number, line in enumerate(lines[1:], start=2):
                 try:
-                    found.append(Trial(**json.loads(line)))
-                except ValueError:
+                    found.append(_trial(json.loads(line)))
+                except json.JSONDecodeError:
                     if number < len(lines):  # only the last can be torn
                         raise
             return found
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{self._path} is damaged ({error}). {_ANEW}") from error
+
+
+def _trial(row: Any) -> Trial:
+    """Read a line; numbers may be NaN, of training that went astray.
+
+    Raises:
+        ValueError: for another type.
+        TypeError: for other entries.
+    """
+    trial = Trial(**row)
+    numbers = [trial.size, trial.num_bytes, trial.drop, trial.value, trial.loss, trial.error]
+    numbers += [trial.predicted, trial.seconds]
+    sound = isinstance(trial.label, str) and isinstance(trial.values, dict)
+    if not sound or not all(type(number) in (int, float) for number in numbers):
+        raise ValueError(f"its line of {trial.label!r:.80} holds other types")
+    if not all(type(value) is int for value in trial.values.values()):
+        raise ValueError(f"the choice of {trial.label!r:.80} is not of whole numbers")
+    return trial
