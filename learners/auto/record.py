@@ -89,8 +89,9 @@ class Record:
         content = read_regular(self._path, _MAX_BYTES)
         try:
             lines = content.decode().splitlines()
-            if not lines or json.loads(lines[0]) != head:
-                raise InputError(f"{self._path} is of another run. {_ANEW}")
+            saved = json.loads(lines[0]) if lines else {}
+            if saved != head:
+                raise self._of_another(dict(saved), head)
             found = []
             for number, line in enumerate(lines[1:], start=2):
                 try:
@@ -99,8 +100,19 @@ class Record:
                     if number < len(lines):  # only the last can be torn
                         raise
             return found
+        except InputError:
+            raise
         except (ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{self._path} is damaged ({error}). {_ANEW}") from error
+
+    def _of_another(self, saved: Mapping[str, Any], head: Mapping[str, Any]) -> InputError:
+        changed = [name for name in head if saved.get(name) != head[name]]
+        listed = ", ".join(
+            f"{name} was {saved.get(name)!r:.80}, is {head[name]!r:.80}" for name in changed[:5]
+        )
+        return InputError(
+            f"{self._path} is of another run{f': {listed}' if listed else ''}. {_ANEW}"
+        )
 
 
 def _trial(row: Any) -> Trial:
