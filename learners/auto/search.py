@@ -212,16 +212,16 @@ def _rounded_up(drop: float) -> float:
     return max(-(-round(drop * 100, 6) // 1) / 100, 0.01)
 
 
-def sentences(search: Search, winner: Candidate, goal: Goal) -> list[str]:
-    """Say for the report what won, and why."""
+def sentences(search: Search, winner: Candidate, goal: Goal, *, held_out: bool = True) -> list[str]:
+    """Say for the report what won, and why; `held_out`: training does not see what decides."""
     trial, file = winner.trial, search.workshop.judge.file
     offer = search.workshop.offer
     counted = ", deflated" if offer.deflated else ""
     unit = "points" if file.before.deciding.is_share else "%"
     found = [
         f"auto: the {offer.kind} file has {trial.num_bytes:,} bytes{counted} and loses "
-        f"{trial.drop:.2f} {unit} of {file.before.deciding.name} on {file.num_images:,} held-out "
-        f"training images ({goal.text}); "
+        f"{trial.drop:.2f} {unit} of {file.before.deciding.name} on {file.num_images:,} "
+        f"{'held-out ' if held_out else ''}training images ({goal.text}); "
         f"{max(len(search.candidates), 1)} sizes were tried."
     ]
     if search.compared:
