@@ -44,18 +44,24 @@ def cast_type(code: int) -> Any:
     return _CASTS[code]
 
 
-def refuse_old_axis(node: SourceNode) -> None:
-    """Before opset 7 an operand could be told where to lie against the other; rarely it was.
+def axes_behind(node: SourceNode, rank: int, other_rank: int) -> int:
+    """Count the axes of size 1 that a second operand gets behind its own.
 
-    Raises:
-        NotConvertible: if it is.
+    Before opset 7 `axis` said on which axis of the first operand it begins to lie.
+
+    Args:
+        node: combines them.
+        rank: of the first operand.
+        other_rank: of the second.
     """
-    is_old = int(node.attrs.get("opset", 7)) < 7
-    if is_old and node.attrs.get("broadcast") and node.attrs.get("axis", -1) != -1:
-        raise NotConvertible(
-            "lays its operands against each other as before opset 7. Convert the file to a newer "
-            "opset with onnx.version_converter"
-        )
+    is_old = int(node.attrs.get("opset", 7)) < 7 and node.attrs.get("broadcast")
+    axis = int(node.attrs.get("axis", -1)) if is_old else -1
+    if axis == -1:
+        return 0
+    behind = rank - axis % rank - other_rank
+    if behind < 0:
+        raise NotConvertible(f"its second operand does not fit from axis {axis} on")
+    return behind
 
 
 def axes_of(node: SourceNode, arrays: Arrays, place: int = 1) -> list[int] | None:
@@ -104,8 +110,10 @@ def _unary(function: Callable[[Any], Any]) -> Callable[[SourceNode, Arrays], Arr
 
 def _binary(function: Callable[..., Any]) -> Callable[[SourceNode, Arrays], Arrays]:
     def fold(node: SourceNode, arrays: Arrays) -> Arrays:
-        refuse_old_axis(node)
         arrays = [array for array in arrays if array is not None]
+        if len(arrays) == 2:
+            behind = axes_behind(node, arrays[0].ndim, arrays[1].ndim)
+            arrays[1] = arrays[1].reshape((*arrays[1].shape, *[1] * behind))
         check_size(np.broadcast_shapes(*(array.shape for array in arrays)))
         made = arrays[0]
         for array in arrays[1:]:

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from utils.frontends.building import Building, Function
-from utils.frontends.onnx.folding import cast_type, refuse_old_axis
-from utils.frontends.parts import pointwise
+from utils.frontends.onnx.folding import axes_behind, cast_type
+from utils.frontends.parts import moving, pointwise
 from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
 
@@ -39,15 +39,28 @@ def _activation(name: str, nonnegative: bool = False) -> Function:
 
 def _combination(kind: str) -> Function:
     def convert(build: Building, node: SourceNode) -> Value:
-        refuse_old_axis(node)
         if node.attrs.get("fmod"):
             raise NotConvertible("its remainder has the sign of the dividend (fmod)")
         values = [build.input(node, place) for place in range(len(node.inputs))]
         if len(values) == 1:
             return values[0]
-        return pointwise.combine(build, node, values, kind)
+        return pointwise.combine(build, node, _laid_out(node, values), kind)
 
     return convert
+
+
+def _laid_out(node: SourceNode, values: list[Value]) -> list[Value]:
+    """Let operands broadcast as NumPy's do, also where the file is older than that."""
+    if len(values) != 2:
+        return values
+    first, second = values
+    behind = axes_behind(node, first.rank, second.rank)
+    if not behind:
+        return values
+    if second.array is not None:
+        shape = (*second.array.shape, *[1] * behind)
+        return [first, second.replace(array=second.array.reshape(shape), other=None)]
+    return [first, moving.unsqueeze(second, range(second.rank, second.rank + behind))]
 
 
 def relu(build: Building, node: SourceNode) -> Value:
@@ -179,7 +192,6 @@ def cast_like(build: Building, node: SourceNode) -> Value:
 
 def power(build: Building, node: SourceNode) -> Value:
     """`Pow`: squares and roots by their own functions."""
-    refuse_old_axis(node)
     exponent = build.input(node, 1)
     if exponent.array is not None and exponent.array.size == 1:
         number = float(exponent.array.reshape(()))
@@ -190,7 +202,8 @@ def power(build: Building, node: SourceNode) -> Value:
         if number in simple:
             return pointwise.unary(build, node, value, simple[number], nonnegative=True)
         return pointwise.unary(build, node, value, keras.ops.power, number)
-    return pointwise.combine(build, node, [build.input(node, 0), exponent], "power")
+    values = _laid_out(node, [build.input(node, 0), exponent])
+    return pointwise.combine(build, node, values, "power")
 
 
 def mean(build: Building, node: SourceNode) -> Value:
