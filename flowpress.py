@@ -136,6 +136,12 @@ def _without_labels(model: "keras.Model", images: Any) -> tuple["keras.Model", A
     from utils.graph.keras_reading import functional_model
 
     network = functional_model(model)
+    if len(network.outputs) != 1:
+        raise InputError(
+            "without labels a model must have one output, whose answers are compared. "
+            f"{model.name!r} has {len(network.outputs)}. Give `train_ds` and `eval_ds` of batches "
+            "with labels."
+        )
     plain = keras.Model(network.inputs, network.outputs[0], name=network.name)
     ending = endings(from_keras(plain, allow_unsafe=True))[0].kind
     return plain, *labelled_arrays(images, plain, ending)

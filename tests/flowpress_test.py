@@ -202,3 +202,11 @@ def test_images_without_labels():
 def test_images_that_do_not_fit(images):
     with pytest.raises(InputError, match="`images` must be"):
         compress(network("softmax"), images, out_dir="own", max_drop=1)
+
+
+def test_without_labels_one_output_is_compared():
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Flatten()(inputs)
+    two = keras.Model(inputs, [layers.Dense(4, activation="softmax")(x), layers.Dense(2)(x)])
+    with pytest.raises(InputError, match=r"must have one output.* has 2"):
+        compress(two, IMAGES, out_dir="own", max_drop=1)

@@ -53,7 +53,7 @@ class AutoConfig(LearnerConfig):
     goal: GoalConfig = group(GoalConfig)
     patterns: str | None = flag(
         None,
-        "Zeros that layers may have, separated by commas: dense, element (single weights), N:M "
+        "Zeros that layers may have, separated by commas: dense, element (single weights), N:4 "
         "such as 2:4. Without it those that the file gains from: element where the file is not for "
         "a device.",
     )

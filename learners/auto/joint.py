@@ -16,14 +16,14 @@ edited; `--setting` makes what they say.
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from learners.auto.offers import ELEMENT, Option
+from learners.auto.offers import ELEMENT, OF, Option
 from learners.kernels.layers import KernelLayer
 from learners.setting import Setting
 from utils.errors import InputError
 from utils.graph import ChannelGroup
 
 QUANTITY = "joint"
-_SIZES = {"percent": 100, "of_four": 4, "bits": 8}
+_SIZES = {"percent": 100, "of_four": OF, "bits": 8}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Joint:
             grain = option.grain
             is_pattern = grain is not None and grain.is_pattern
             found[f"{name}/percent"] = 100 if is_pattern else option.percent
-            found[f"{name}/of_four"] = grain.stay if is_pattern and grain is not None else 4
+            found[f"{name}/of_four"] = grain.stay if is_pattern and grain is not None else OF
             found[f"{name}/bits"] = option.bits
         return found
 
@@ -83,6 +83,12 @@ def from_setting(
             option = Option(
                 bits=bits, percent=round(100 * of_four / _SIZES["of_four"]), pattern=f"{of_four}:4"
             )
+            why_not = option.grain.why_not(layer) if option.grain is not None else ""
+            if why_not:
+                raise InputError(
+                    f"--setting={setting.path}: {layer.name!r} cannot have {of_four} of four: "
+                    f"{why_not}. Leave it at 4."
+                )
             if percent < _SIZES["percent"]:
                 raise InputError(
                     f"--setting={setting.path}: {layer.name!r} is given {of_four} of four and "

@@ -42,12 +42,13 @@ class AutoLearner(AbstractLearner):
     """Measure, hunt, tune."""
 
     config: AutoConfig
+    _held_out = True
 
     def train(self) -> Trained:
         """Carry out the recipe."""
         graph = from_keras(self.model, allow_unsafe=self.context.run.allow_unsafe)
         places, setup = places_of(graph, self.config), Setup(self.context, self.model)
-        self.context = setup.context
+        self.context, self._held_out = setup.context, setup.held_out
         if not setup.held_out:
             self.notes.append(
                 "auto: the helper holds no training images out, so files are checked on images "
@@ -151,7 +152,10 @@ class AutoLearner(AbstractLearner):
         folder = search_folder(self.context.stage.artefact_path)
         save_setting(winner.joint, workshop.places, folder, found)
         self.layers = facts(winner, workshop.places)
-        self.notes += [*workshop.remarks(winner.joint), *sentences(search, winner, goal)]
+        self.notes += [
+            *workshop.remarks(winner.joint),
+            *sentences(search, winner, goal, held_out=self._held_out),
+        ]
 
     def replayed(self, setup: Setup, places: Places, setting: Setting) -> Trained:
         """Make what a setting says."""
@@ -170,7 +174,7 @@ class AutoLearner(AbstractLearner):
         if self.fine_tune_steps():
             candidate, model = self.fine_tuned(search, candidate, 1)
         self.layers = facts(candidate, places)
-        self.notes += sentences(search, candidate, goal)
+        self.notes += sentences(search, candidate, goal, held_out=self._held_out)
         return Trained(model)
 
     @staticmethod

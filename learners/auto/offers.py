@@ -25,6 +25,7 @@ DENSE, ELEMENT = "dense", "element"
 PATTERNS = (DENSE, ELEMENT)
 #: Percent of the weights that stay of a layer that has zeros.
 PERCENTS = (75, 60, 50, 40, 30, 20, 12)
+OF = 4  # of so many neighbouring weights, a pattern lets some stay
 TABLE_BITS = 7  # the most that a table of TensorFlow Lite Micro has
 
 
@@ -53,7 +54,7 @@ class Option:
     Attributes:
         bits: of each weight, 1 to 8.
         percent: of the weights that stay, in (0, 100].
-        pattern: `dense`, `element`, or N:M.
+        pattern: `dense`, `element`, or N:4.
     """
 
     bits: int = 8
@@ -155,15 +156,15 @@ def parse_patterns(text: str) -> tuple[str, ...]:
     """
     found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     for part in found:
-        if part not in PATTERNS and not _is_n_of_m(part):
+        if part not in PATTERNS and not _is_n_of_four(part):
             raise ValueError(
-                "must be dense, element or N:M with N < M (2:4), several separated by commas."
+                "must be dense, element or N:4 with N < 4 (2:4), several separated by commas."
             )
     return found if DENSE in found else (DENSE, *found)
 
 
-def _is_n_of_m(text: str) -> bool:
+def _is_n_of_four(text: str) -> bool:
     try:
-        return parse_granularity(text).is_pattern
+        return parse_granularity(text).of == OF  # what a setting file has an entry for
     except ValueError:
         return False

@@ -11,9 +11,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from utils.atomic import atomic_path
 from utils.errors import InputError
+from utils.regular_file import read_regular
 
 FILE = "auto.jsonl"
+_MAX_BYTES = 1 << 30
 _ANEW = "Start anew with --resume=False, or choose another --out_dir."
 
 
@@ -64,10 +67,10 @@ class Record:
         head = json.loads(json.dumps(shared))
         if resume and self._path.exists():
             self.trials = self._read(head)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = [head, *(dataclasses.asdict(trial) for trial in self.trials)]
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        self._path.write_text(text, encoding="utf-8")
+        with atomic_path(self._path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def find(self, label: str, values: Mapping[str, int]) -> Trial | None:
         """Look up what was tried already."""
@@ -83,17 +86,48 @@ class Record:
             os.fsync(file.fileno())
 
     def _read(self, head: Mapping[str, Any]) -> list[Trial]:
-        lines = self._path.read_text(encoding="utf-8").splitlines()
+        content = read_regular(self._path, _MAX_BYTES)
         try:
-            if not lines or json.loads(lines[0]) != head:
-                raise InputError(f"{self._path} is of another run. {_ANEW}")
+            lines = content.decode().splitlines()
+            saved = json.loads(lines[0]) if lines else {}
+            if saved != head:
+                raise self._of_another(dict(saved), head)
             found = []
             for number, line in enumerate(lines[1:], start=2):
                 try:
-                    found.append(Trial(**json.loads(line)))
-                except ValueError:
+                    found.append(_trial(json.loads(line)))
+                except json.JSONDecodeError:
                     if number < len(lines):  # only the last can be torn
                         raise
             return found
-        except (ValueError, TypeError) as error:
+        except InputError:
+            raise
+        except (ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{self._path} is damaged ({error}). {_ANEW}") from error
+
+    def _of_another(self, saved: Mapping[str, Any], head: Mapping[str, Any]) -> InputError:
+        changed = [name for name in head if saved.get(name) != head[name]]
+        listed = ", ".join(
+            f"{name} was {saved.get(name)!r:.80}, is {head[name]!r:.80}" for name in changed[:5]
+        )
+        return InputError(
+            f"{self._path} is of another run{f': {listed}' if listed else ''}. {_ANEW}"
+        )
+
+
+def _trial(row: Any) -> Trial:
+    """Read a line; numbers may be NaN, of training that went astray.
+
+    Raises:
+        ValueError: for another type.
+        TypeError: for other entries.
+    """
+    trial = Trial(**row)
+    numbers = [trial.size, trial.num_bytes, trial.drop, trial.value, trial.loss, trial.error]
+    numbers += [trial.predicted, trial.seconds]
+    sound = isinstance(trial.label, str) and isinstance(trial.values, dict)
+    if not sound or not all(type(number) in (int, float) for number in numbers):
+        raise ValueError(f"its line of {trial.label!r:.80} holds other types")
+    if not all(type(value) is int for value in trial.values.values()):
+        raise ValueError(f"the choice of {trial.label!r:.80} is not of whole numbers")
+    return trial

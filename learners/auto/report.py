@@ -55,9 +55,10 @@ def make_search(
         goal: what was wanted, in words.
     """
     merit = search.workshop.judge.file.before.deciding.merit
-    made = [candidate.trial for candidate in (*search.candidates, *search.tuned)]
+    trials = [candidate.trial for candidate in (*search.candidates, *search.tuned)]
+    made = {(each.label, each.drop, *sorted(each.values.items())): each for each in trials}
     best, rollouts = None, []
-    for index, trial in enumerate({id(each): each for each in made}.values()):
+    for index, trial in enumerate(made.values()):  # one may have been the best of several sizes
         reward = merit(trial.value)
         best = reward if best is None else max(best, reward)
         rollouts.append(

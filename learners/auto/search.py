@@ -9,7 +9,7 @@
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from learners.auto.allocate import CHANNELS, Scales
 from learners.auto.hunt import Tried, next_size
@@ -99,7 +99,7 @@ class Search:
             tried = [
                 Tried(size=c.trial.size, drop=c.trial.drop)
                 for c in self.candidates
-                if self._is_within(c)
+                if self.is_within(c)
             ]
             size = next_size(
                 tried,
@@ -124,12 +124,12 @@ class Search:
 
     def best(self, max_drop: float) -> Candidate | None:
         """Give the smallest candidate that loses no more; None where none does."""
-        inside = [c for c in self.candidates if c.trial.drop <= max_drop and self._is_within(c)]
+        inside = [c for c in self.candidates if c.trial.drop <= max_drop and self.is_within(c)]
         return min(inside, key=lambda c: (c.trial.num_bytes, c.trial.drop), default=None)
 
     def nearest(self) -> Candidate:
         """Give the candidate within the budget for bytes that loses least."""
-        within = [c for c in self.candidates if self._is_within(c)] or self.candidates
+        within = [c for c in self.candidates if self.is_within(c)] or self.candidates
         return min(within, key=lambda c: c.trial.drop)
 
     def compare(self, winner: Candidate) -> None:
@@ -145,14 +145,24 @@ class Search:
 
     def refuse(self, max_drop: float) -> InputError:
         """Say what is the best that there is."""
-        done = [*self.tuned, self.nearest()]
+        done = [*filter(self.is_within, self.tuned), self.nearest()]
         best = min((c.trial for c in done), key=lambda trial: trial.drop)
         budget = " within the budget" if self._goal.max_bytes or self.workshop.budget else ""
+        trained = "more epochs" if self.tuned else "epochs to fine-tune it (--nb_epochs=1)"
         return InputError(
             f"`max_drop`: no file{budget} that was tried loses {max_drop:g} points or less. The "
             f"best loses {best.drop:.2f} with {best.num_bytes:,} bytes. Give "
             f"--max_drop={_rounded_up(best.drop):g}, "
-            f"{'a larger budget, ' if budget else ''}or epochs to fine-tune it (--nb_epochs=1)."
+            f"{'a larger budget, ' if budget else ''}or {trained}."
+        )
+
+    def unmet(self, made: Sequence[Candidate]) -> InputError:
+        """Say that none of some files keeps the budget for bytes."""
+        smallest = min(candidate.trial.num_bytes for candidate in made)
+        return InputError(
+            f"The budget {self._goal.text} cannot be met: the smallest of {len(made)} files that "
+            f"were made has {smallest:,} bytes, the budget leaves {self._goal.max_bytes:,.0f}. "
+            "Give it that many, a smaller --auto_bits_min, or --auto_residual=joint."
         )
 
     def _fitted(self) -> Candidate:
@@ -165,15 +175,9 @@ class Search:
             if limit is None or FIT * limit <= found <= limit or self.most == size:
                 break
             size = self.most
-        within = [c for c in self.candidates if self._is_within(c)]
+        within = [c for c in self.candidates if self.is_within(c)]
         if not within:
-            smallest = min(c.trial.num_bytes for c in self.candidates)
-            raise InputError(
-                f"The budget {self._goal.text} cannot be met: the smallest of "
-                f"{len(self.candidates)} files that were made has {smallest:,} bytes, the budget "
-                f"leaves {limit:,.0f}. Give it that many, a smaller --auto_bits_min, or "
-                "--auto_residual=joint."
-            )
+            raise self.unmet(self.candidates)
         return max(within, key=lambda c: c.trial.num_bytes)
 
     def _last(self, max_drop: float) -> Candidate | None:
@@ -190,7 +194,8 @@ class Search:
             return self.workshop.most
         return min(self.workshop.most, max(limit - self._rest, self.workshop.least))
 
-    def _is_within(self, candidate: Candidate) -> bool:
+    def is_within(self, candidate: Candidate) -> bool:
+        """Say whether a file keeps the budget for bytes."""
         limit = self._goal.max_bytes
         return limit is None or candidate.trial.num_bytes <= limit
 
@@ -207,16 +212,16 @@ def _rounded_up(drop: float) -> float:
     return max(-(-round(drop * 100, 6) // 1) / 100, 0.01)
 
 
-def sentences(search: Search, winner: Candidate, goal: Goal) -> list[str]:
-    """Say for the report what won, and why."""
+def sentences(search: Search, winner: Candidate, goal: Goal, *, held_out: bool = True) -> list[str]:
+    """Say for the report what won, and why; `held_out`: training does not see what decides."""
     trial, file = winner.trial, search.workshop.judge.file
     offer = search.workshop.offer
     counted = ", deflated" if offer.deflated else ""
     unit = "points" if file.before.deciding.is_share else "%"
     found = [
         f"auto: the {offer.kind} file has {trial.num_bytes:,} bytes{counted} and loses "
-        f"{trial.drop:.2f} {unit} of {file.before.deciding.name} on {file.num_images:,} held-out "
-        f"training images ({goal.text}); "
+        f"{trial.drop:.2f} {unit} of {file.before.deciding.name} on {file.num_images:,} "
+        f"{'held-out ' if held_out else ''}training images ({goal.text}); "
         f"{max(len(search.candidates), 1)} sizes were tried."
     ]
     if search.compared:

@@ -2,7 +2,7 @@
 
 The hunt allows `LOOSE` times as much before. What is tuned and still loses too much is followed by
 a larger one: between it and the smallest that was inside without training, the last try by that
-one itself.
+one itself. Where training makes a file outgrow the budget for bytes, a smaller one follows.
 """
 
 import math
@@ -14,6 +14,7 @@ from learners.auto.workshop import Candidate
 
 LOOSE = 6.0  # times max_drop: what may be lost before
 STEP_UP = 1.3  # in bytes, where none was inside without training
+EXCESS = 1.25  # of the bytes beyond the budget, that the next one has less
 
 Network = TypeVar("Network")
 Tune = Callable[[Candidate, int], tuple[Candidate, Network]]
@@ -35,18 +36,29 @@ def tuned(
         The one that is inside, and its network; the first where only budgets rule.
 
     Raises:
-        InputError: if none is; says what the best loses.
+        InputError: if none is, or none keeps the budget for bytes; says what the best loses.
     """
     max_drop = goal.max_drop
     candidate = search.run(None if max_drop is None else LOOSE * max_drop) or search.nearest()
     for number in range(1, num_tunings + 1):
         done, network = tune(candidate, number)
         search.tuned.append(done)
-        if max_drop is None or done.trial.drop <= max_drop:
+        is_within = search.is_within(done)
+        if is_within and (max_drop is None or done.trial.drop <= max_drop):
             return done, network
-        if number < num_tunings:
+        if number == num_tunings:
+            break
+        if is_within and max_drop is not None:
             candidate = _larger(search, candidate, max_drop, is_last=number == num_tunings - 1)
-    raise search.refuse(max_drop or 0.0)
+        else:
+            candidate = _smaller(search, candidate, done.trial.num_bytes - (goal.max_bytes or 0.0))
+    if max_drop is None or not any(map(search.is_within, search.tuned)):
+        raise search.unmet(search.tuned)
+    raise search.refuse(max_drop)
+
+
+def _smaller(search: Search, candidate: Candidate, excess: float) -> Candidate:
+    return search.make(max(candidate.trial.size - EXCESS * excess, search.workshop.least))
 
 
 def _larger(search: Search, candidate: Candidate, max_drop: float, *, is_last: bool) -> Candidate:

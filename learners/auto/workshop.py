@@ -163,6 +163,8 @@ class Workshop:
         joint = answer.joint
         known = self.judge.record.find(label, joint.values())
         if known is not None:
+            # The hunt goes on from the size that it asked for now.
+            known = dataclasses.replace(known, size=float(size))
             return Candidate(trial=known, joint=joint, built=None)
         start = time.perf_counter()
         built = self.build(joint)
@@ -234,10 +236,20 @@ class Workshop:
         return max(loads) <= 1.0 + ACCEPTED_SHARE * tolerance
 
 
+def _step(size: int, round_to: int) -> int:
+    """Say how far apart the widths are that are told apart: multiples of `round_to`.
+
+    Example:
+        >>> _step(160, 8), _step(160, 1), _step(16, 8)
+        (16, 10, 8)
+    """
+    return -(-max(size, 1) // (NUM_WIDTHS * round_to)) * round_to
+
+
 def _layers(places: Places, tables: Tables, round_to: int) -> list[ChoiceLayer]:
     """Describe the groups with the counts that are told apart."""
     choices = [
-        count_choices(group.size, max(round_to, -(-group.size // NUM_WIDTHS)))
+        count_choices(group.size, _step(group.size, round_to))
         if group.name in tables.groups
         else (group.size,)
         for group in places.groups

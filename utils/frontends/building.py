@@ -101,6 +101,7 @@ class Building(Making):
         self._open_batch = open_batch
         self._offenders: list[Offender] = []
         self._done: set[str] = set()  # tensors whose node another one has taken over
+        self._wanted = set(network.outputs)
         self._nodes = ordered(network)
         self._readers: dict[str, list[SourceNode]] = {}
         for node in self._nodes:
@@ -186,7 +187,11 @@ class Building(Making):
     def only_reader(self, name: str) -> SourceNode | None:
         """The one node that reads a tensor, if there is but one and it is no output."""
         found = self.readers(name)
-        return found[0] if len(found) == 1 and name not in self.network.outputs else None
+        return found[0] if len(found) == 1 and not self.is_output(name) else None
+
+    def is_output(self, name: str) -> bool:
+        """Whether a tensor is an output: of the network, or of a branch that was chosen."""
+        return name in self._wanted
 
     def take_over(self, node: SourceNode) -> str:
         """Say that the present node does a later one's work too; returns that one's output."""
@@ -201,6 +206,7 @@ class Building(Making):
         """
         for name, array in network.constants.items():
             self.values[name] = Value(array=array)
+        self._wanted.update(network.outputs)
         nodes = ordered(network)
         for node in nodes:
             for name in node.inputs:

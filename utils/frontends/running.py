@@ -41,10 +41,16 @@ def tflite(path: str, **_: Any) -> Run:
 
 
 def tensorflow(path: str, **_: Any) -> Run:
-    """Run a SavedModel or a frozen graph in a session."""
+    """Run a SavedModel or a frozen graph in a session.
+
+    Raises:
+        InputError: if it would do more than compute.
+    """
     import tensorflow as tf
 
+    from utils.frontends.tensorflow.harmless import check_graph, check_saved_model
     from utils.frontends.tensorflow.reader import read_graph
+    from utils.frontends.tensorflow.saved_model import served
 
     target = pathlib.Path(path)
     target = target.parent if target.name == "saved_model.pb" else target
@@ -52,17 +58,20 @@ def tensorflow(path: str, **_: Any) -> Run:
     session = tf.compat.v1.Session(graph=graph)
     with graph.as_default():
         if target.is_dir():
+            meta, signature = served(target)
+            check_saved_model(meta, [info.name for info in signature.outputs.values()])
             with quiet_native():
-                meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], os.fspath(target))
-            signatures = meta.signature_def
-            chosen = signatures.get("serving_default") or next(iter(signatures.values()))
-            sources = {name: info.name for name, info in chosen.inputs.items()}
-            ends = {name: info.name for name, info in chosen.outputs.items()}
+                tf.compat.v1.saved_model.loader.load(
+                    session, list(meta.meta_info_def.tags), os.fspath(target)
+                )
+            sources = {name: info.name for name, info in signature.inputs.items()}
+            ends = {name: info.name for name, info in signature.outputs.items()}
         else:
             definition = tf.compat.v1.GraphDef()
             definition.ParseFromString(target.read_bytes())
-            tf.import_graph_def(definition, name="")
             found = read_graph(target)
+            check_graph(definition, found.outputs)
+            tf.import_graph_def(definition, name="")
             sources = {name: f"{node}:{i}" for name, (node, i) in found.inputs.items()}
             ends = {name: f"{name}:0" for name in found.outputs}
 

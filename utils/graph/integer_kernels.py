@@ -106,6 +106,7 @@ POINTWISE: dict[str, IntegerRule] = {
     },
     **{f"keras.layers.GlobalAveragePooling{rank}D": _averaged for rank in (1, 2)},
     "keras.layers.Resizing": _padded,
+    "keras.src.ops.image.Resize": _padded,
     "keras.src.ops.nn.AveragePool": _padded,
     "keras.src.ops.nn.MaxPool": _padded,
 }

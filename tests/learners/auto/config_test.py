@@ -31,7 +31,7 @@ def test_a_drop_that_cannot_be(value):
 
 
 def test_patterns_that_cannot_be_read():
-    with pytest.raises(InputError, match="`auto_patterns` must be dense, element or N:M"):
+    with pytest.raises(InputError, match="`auto_patterns` must be dense, element or N:4"):
         AutoConfig(patterns="blocks")
 
 

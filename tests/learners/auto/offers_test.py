@@ -45,9 +45,9 @@ def test_patterns_that_are_asked_for():
     assert min(option.bits for option in offer.options) == 4
 
 
-@pytest.mark.parametrize("text", ["4:2", "1x4", "", "sparse"])
+@pytest.mark.parametrize("text", ["4:2", "4:8", "1:2", "1x4", "", "sparse"])
 def test_patterns_that_cannot_be(text):
-    with pytest.raises(ValueError, match="must be dense, element or N:M"):
+    with pytest.raises(ValueError, match="must be dense, element or N:4"):
         parse_patterns(text)
 
 

@@ -49,3 +49,24 @@ def test_another_run_or_damage_is_refused(tmp_path, damage):
     (tmp_path / FILE).write_text(damage)
     with pytest.raises(InputError, match="Start anew with --resume=False"):
         Record(tmp_path, SHARED, resume=True)
+
+
+@pytest.mark.parametrize("change", [{"drop": "0.5"}, {"values": {"conv/bits": 2.5}}, {"label": 1}])
+def test_lines_of_other_types_are_refused(tmp_path, change):
+    Record(tmp_path, SHARED, resume=True).add(dataclasses.replace(TRIAL, **change))
+    with pytest.raises(InputError, match="is damaged"):
+        Record(tmp_path, SHARED, resume=True).add(TRIAL)
+
+
+def test_what_another_run_differs_in_is_named(tmp_path):
+    Record(tmp_path, SHARED, resume=True)
+    with pytest.raises(InputError, match="of another run: seed was 0, is 1") as raised:
+        Record(tmp_path, SHARED | {"seed": 1}, resume=True)
+    assert "damaged" not in str(raised.value)
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    Record(tmp_path, SHARED, resume=True)
+    (tmp_path / FILE).write_bytes(bytes([0xFF, 0xFE, 0x0A]))
+    with pytest.raises(InputError, match="is damaged"):
+        Record(tmp_path, SHARED, resume=True)

@@ -64,3 +64,18 @@ def test_budgets_alone_take_the_first():
     done, network = tuned(search, goal(None), tuning(1.0, []), 3)
     assert network == "network 1"
     assert done.trial.size == pytest.approx(1000.0)
+
+
+def test_a_file_that_outgrows_its_budget_is_followed_by_a_smaller_one():
+    search = search_of(falling, max_drop=None, max_bytes=700)
+    aim = Goal(max_drop=None, max_bytes=700, num_candidates=20, text="bytes:700")
+
+    def tune(candidate, number):
+        trial = dataclasses.replace(candidate.trial, num_bytes=candidate.trial.num_bytes + 30)
+        return dataclasses.replace(candidate, trial=trial), f"network {number}"
+
+    done, network = tuned(search, aim, tune, 3)
+    assert network == "network 2"
+    assert 650 <= done.trial.num_bytes <= 700
+    with pytest.raises(InputError, match="budget the goal cannot be met: the smallest of 1 files"):
+        tuned(search_of(falling, max_drop=None, max_bytes=700), aim, tune, 1)

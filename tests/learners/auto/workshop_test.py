@@ -58,6 +58,7 @@ def test_a_candidate_is_made_once(workshop, places, tables, sampler):
     assert first.trial.predicted == pytest.approx(answer.error)
     again = workshop.make(answer, "joint", 10.0)
     assert again.trial == first.trial
+    assert workshop.make(answer, "joint", 20.0).trial.size == 20.0  # where the hunt goes on from
     assert workshop.judge.file.made == 1
     with pytest.raises(ValueError, match="earlier session"):
         _ = again.network

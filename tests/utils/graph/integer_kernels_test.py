@@ -24,6 +24,7 @@ def form_of(layer):
         (lambda x: layers.Dropout(0.1)(x), "same"),
         (lambda x: keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [1, 1]]), "same"),
         (lambda x: x[:, ::2], "same"),
+        (lambda x: keras.ops.image.resize(x, (8, 8)), "same"),
         (lambda x: layers.LeakyReLU()(x), "own"),
         (lambda x: layers.ReLU(negative_slope=0.1)(x), "own"),
     ],

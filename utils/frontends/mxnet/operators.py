@@ -134,6 +134,8 @@ def softmax_output(build: Building, node: SourceNode) -> Value:
     """`SoftmaxOutput` and `SoftmaxActivation`: over channels, or over all but the batch."""
     value = build.input(node, 0)
     by_channel = node.attrs.get("multi_output") or node.attrs.get("mode") == "channel"
+    if node.attrs.get("preserve_shape") and not by_channel:
+        return pointwise.softmax(build, node, value, [value.rank - 1])
     over = [1] if by_channel or value.rank == 2 else list(range(1, value.rank))
     return pointwise.softmax(build, node, value, over)
 

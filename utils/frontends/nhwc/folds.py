@@ -56,10 +56,12 @@ def _slice(node: SourceNode, arrays: Arrays) -> Arrays:
 
 
 def _concatenate(node: SourceNode, arrays: Arrays) -> Arrays:
+    check_size((sum(array.size for array in arrays),))
     return [np.concatenate(arrays, int(node.attrs["axis"]))]
 
 
 def _pack(node: SourceNode, arrays: Arrays) -> Arrays:
+    check_size((sum(array.size for array in arrays),))
     return [np.stack(arrays, int(node.attrs["axis"]))]
 
 

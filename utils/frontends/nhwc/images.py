@@ -19,8 +19,8 @@ _ops = keras.ops
 def resized(b: Building, node: SourceNode, size: tuple[int, int], method: str) -> Value:
     """Resize an image.
 
-    What Keras' own layer does not do is written out along each axis, as picked rows and shares of
-    them: channels stay apart, so that they can be cut.
+    What Keras' own function does not do is written out along each axis, as picked rows and shares
+    of them: channels stay apart, so that they can be cut.
 
     Args:
         b: the network.
@@ -39,8 +39,15 @@ def resized(b: Building, node: SourceNode, size: tuple[int, int], method: str) -
     grows = all(new % before == 0 for new, before in zip(size, old, strict=True))
     is_usual = (halves and not corners) if method == "bilinear" else (grows and not corners)
     if is_usual:
-        settings: dict[str, Any] = {"height": size[0], "width": size[1], "interpolation": method}
-        tensor = b.layer(node, keras.layers.Resizing, tensor, **settings)
+        # Not the layer `Resizing`, see `utils.frontends.parts.resizing`.
+        tensor = b.op(
+            node,
+            _ops.image.resize,
+            tensor,
+            size,
+            interpolation=method,
+            data_format="channels_last",
+        )
     else:
         for axis, (new, before) in enumerate(zip(size, old, strict=True), start=1):
             where = places(new, before, corners, halves, method)

@@ -9,7 +9,7 @@ import keras
 from utils.frontends.building import Building
 from utils.frontends.nhwc.activations import activated
 from utils.frontends.parts import pointwise as parts
-from utils.frontends.source import SourceNode
+from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
 
 Function = Callable[[Building, SourceNode], Value]
@@ -25,6 +25,9 @@ BINARY = frozenset(
     "logical_or maximum minimum mod multiply not_equal power subtract".split()
 )
 """Functions of two tensors, likewise."""
+
+
+_BY_ROWS = ("Select", "SELECT")  # their condition may be a vector: one entry for each row
 
 
 def unary(name: str) -> Function:
@@ -45,6 +48,9 @@ def add_all(b: Building, node: SourceNode) -> Value:
 
 def where(b: Building, node: SourceNode) -> Value:
     """Choose between two tensors by a third."""
+    condition, *others = operands(b, node)
+    if node.op in _BY_ROWS and 0 < condition.rank < max(value.rank for value in others):
+        raise NotConvertible("chooses whole rows")
     return parts.combine(b, node, operands(b, node), "where", keras.ops.where)
 
 

@@ -135,6 +135,8 @@ def unpack(b: Building, node: SourceNode) -> list[Value]:
 def strided_slice(b: Building, node: SourceNode) -> Value:
     """Take a strided slice; masks are TensorFlow's."""
     value = b.input(node, 0)
+    if node.attrs.get("offset"):
+        raise NotConvertible("counts its ends from its beginnings")
     bounds = [b.constant(node, place, "bounds", is_shape=True) for place in (1, 2, 3)]
     found = strided(node, value.shape, bounds)
     return _cut(b, node, value, found.slices, found.shape)

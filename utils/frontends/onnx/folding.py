@@ -44,6 +44,26 @@ def cast_type(code: int) -> Any:
     return _CASTS[code]
 
 
+def axes_behind(node: SourceNode, rank: int, other_rank: int) -> int:
+    """Count the axes of size 1 that a second operand gets behind its own.
+
+    Before opset 7 `axis` said on which axis of the first operand it begins to lie.
+
+    Args:
+        node: combines them.
+        rank: of the first operand.
+        other_rank: of the second.
+    """
+    is_old = int(node.attrs.get("opset", 7)) < 7 and node.attrs.get("broadcast")
+    axis = int(node.attrs.get("axis", -1)) if is_old else -1
+    if axis == -1:
+        return 0
+    behind = rank - axis % rank - other_rank
+    if behind < 0:
+        raise NotConvertible(f"its second operand does not fit from axis {axis} on")
+    return behind
+
+
 def axes_of(node: SourceNode, arrays: Arrays, place: int = 1) -> list[int] | None:
     """Axes that stand in an attribute or, in newer files, in an input."""
     if len(arrays) > place and arrays[place] is not None:
@@ -91,6 +111,9 @@ def _unary(function: Callable[[Any], Any]) -> Callable[[SourceNode, Arrays], Arr
 def _binary(function: Callable[..., Any]) -> Callable[[SourceNode, Arrays], Arrays]:
     def fold(node: SourceNode, arrays: Arrays) -> Arrays:
         arrays = [array for array in arrays if array is not None]
+        if len(arrays) == 2:
+            behind = axes_behind(node, arrays[0].ndim, arrays[1].ndim)
+            arrays[1] = arrays[1].reshape((*arrays[1].shape, *[1] * behind))
         check_size(np.broadcast_shapes(*(array.shape for array in arrays)))
         made = arrays[0]
         for array in arrays[1:]:
@@ -113,11 +136,17 @@ def _divide(one: Any, other: Any) -> Any:
     return one / other
 
 
+def _remainder(node: SourceNode, arrays: Arrays) -> Arrays:
+    return _binary(np.fmod if node.attrs.get("fmod") else np.mod)(node, arrays)
+
+
 def _reduce(function: Callable[..., Any]) -> Callable[[SourceNode, Arrays], Arrays]:
     def fold(node: SourceNode, arrays: Arrays) -> Arrays:
         axes = axes_of(node, arrays)
         keeps = bool(node.attrs.get("keepdims", 1))
-        made = function(arrays[0], axis=None if axes is None else tuple(axes), keepdims=keeps)
+        if not axes and node.attrs.get("noop_with_empty_axes"):
+            return [arrays[0]]
+        made = function(arrays[0], axis=tuple(axes) if axes else None, keepdims=keeps)
         return [np.asarray(made).astype(arrays[0].dtype)]
 
     return fold
@@ -209,7 +238,8 @@ def _pad(node: SourceNode, arrays: Arrays) -> Arrays:
     mode = node.attrs.get("mode", "constant")
     if mode != "constant":
         return [np.pad(arrays[0], widths, mode=mode)]
-    fill = arrays[2] if len(arrays) > 2 and arrays[2] is not None else np.zeros(1)
+    given = arrays[2] if len(arrays) > 2 else None
+    fill = np.asarray(node.attrs.get("value", 0.0)) if given is None else given
     return [np.pad(arrays[0], widths, constant_values=fill.reshape(()).item())]
 
 
@@ -266,11 +296,14 @@ def _cumsum(node: SourceNode, arrays: Arrays) -> Arrays:
 
 def _argmax(node: SourceNode, arrays: Arrays) -> Arrays:
     axis, keeps = int(node.attrs.get("axis", 0)), bool(node.attrs.get("keepdims", 1))
+    if node.attrs.get("select_last_index"):
+        raise NotConvertible("picks the last of equal entries")
     return [np.argmax(arrays[0], axis=axis, keepdims=keeps)]
 
 
 def _flatten(node: SourceNode, arrays: Arrays) -> Arrays:
-    axis = int(node.attrs.get("axis", 1)) % (arrays[0].ndim + 1)
+    axis = int(node.attrs.get("axis", 1))
+    axis = axis + arrays[0].ndim if axis < 0 else axis
     return [arrays[0].reshape(math.prod(arrays[0].shape[:axis]), -1)]
 
 
@@ -330,7 +363,7 @@ _ALL: Mapping[str, Fold] = {
     "Mul": _binary(np.multiply),
     "Div": _binary(_divide),
     "Pow": _binary(_power),
-    "Mod": _binary(np.mod),
+    "Mod": _remainder,
     "Min": _binary(np.minimum),
     "Max": _binary(np.maximum),
     "Sum": _binary(np.add),

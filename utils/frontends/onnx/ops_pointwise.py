@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from utils.frontends.building import Building, Function
-from utils.frontends.onnx.folding import cast_type
-from utils.frontends.parts import pointwise
-from utils.frontends.source import SourceNode
+from utils.frontends.onnx.folding import axes_behind, cast_type
+from utils.frontends.parts import moving, pointwise
+from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
 
 _NONNEGATIVE = frozenset(("Abs", "Sqrt", "Exp", "Softplus"))
@@ -39,12 +39,28 @@ def _activation(name: str, nonnegative: bool = False) -> Function:
 
 def _combination(kind: str) -> Function:
     def convert(build: Building, node: SourceNode) -> Value:
+        if node.attrs.get("fmod"):
+            raise NotConvertible("its remainder has the sign of the dividend (fmod)")
         values = [build.input(node, place) for place in range(len(node.inputs))]
         if len(values) == 1:
             return values[0]
-        return pointwise.combine(build, node, values, kind)
+        return pointwise.combine(build, node, _laid_out(node, values), kind)
 
     return convert
+
+
+def _laid_out(node: SourceNode, values: list[Value]) -> list[Value]:
+    """Let operands broadcast as NumPy's do, also where the file is older than that."""
+    if len(values) != 2:
+        return values
+    first, second = values
+    behind = axes_behind(node, first.rank, second.rank)
+    if not behind:
+        return values
+    if second.array is not None:
+        shape = (*second.array.shape, *[1] * behind)
+        return [first, second.replace(array=second.array.reshape(shape), other=None)]
+    return [first, moving.unsqueeze(second, range(second.rank, second.rank + behind))]
 
 
 def relu(build: Building, node: SourceNode) -> Value:
@@ -63,7 +79,10 @@ def leaky_relu(build: Building, node: SourceNode) -> Value:
 
 def prelu(build: Building, node: SourceNode) -> Value:
     """`PRelu`."""
-    return pointwise.prelu(build, node, build.input(node, 0), build.constant(node, 1, "slope"))
+    value, slope = build.input(node, 0), build.constant(node, 1, "slope")
+    if int(node.attrs.get("opset", 7)) < 7 and slope.ndim == 1:  # then one for each channel
+        slope = slope.reshape(-1, *[1] * (value.rank - 2))
+    return pointwise.prelu(build, node, value, slope)
 
 
 def elu(build: Building, node: SourceNode) -> Value:
@@ -124,6 +143,13 @@ def gelu(build: Building, node: SourceNode) -> Value:
     return pointwise.unary(build, node, build.input(node, 0), keras.ops.gelu, approximate=is_tanh)
 
 
+def swish(build: Building, node: SourceNode) -> Value:
+    """`Swish` with slope 1."""
+    if float(node.attrs.get("alpha", 1.0)) != 1.0:
+        raise NotConvertible("its slope is not 1")
+    return _activation("silu")(build, node)  # type: ignore[return-value]
+
+
 def thresholded_relu(build: Building, node: SourceNode) -> Value:
     """`ThresholdedRelu`."""
     alpha = float(node.attrs.get("alpha", 1.0))
@@ -133,6 +159,8 @@ def thresholded_relu(build: Building, node: SourceNode) -> Value:
 def shrink(build: Building, node: SourceNode) -> Value:
     """`Shrink` without an offset, or with one as large as its limit."""
     limit, bias = float(node.attrs.get("lambd", 0.5)), float(node.attrs.get("bias", 0.0))
+    if bias not in (0.0, limit):
+        raise NotConvertible(f"its offset {bias:g} is neither 0 nor its limit {limit:g}")
     function = keras.ops.hard_shrink if bias == 0 else keras.ops.soft_shrink
     return pointwise.unary(build, node, build.input(node, 0), function, limit)
 
@@ -174,7 +202,8 @@ def power(build: Building, node: SourceNode) -> Value:
         if number in simple:
             return pointwise.unary(build, node, value, simple[number], nonnegative=True)
         return pointwise.unary(build, node, value, keras.ops.power, number)
-    return pointwise.combine(build, node, [build.input(node, 0), exponent], "power")
+    values = _laid_out(node, [build.input(node, 0), exponent])
+    return pointwise.combine(build, node, values, "power")
 
 
 def mean(build: Building, node: SourceNode) -> Value:
@@ -255,7 +284,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "Softplus": _activation("softplus", nonnegative=True),
     "Softsign": _activation("softsign"),
     "HardSwish": _activation("hard_silu"),
-    "Swish": _activation("silu"),
+    "Swish": swish,
     "Mish": _activation("mish"),
     "HardSigmoid": hard_sigmoid,
     "Gelu": gelu,

@@ -50,7 +50,7 @@ def layer(build: Building, node: SourceNode) -> list[Value]:
 
 
 def _is_used(build: Building, name: str) -> bool:
-    return bool(build.readers(name)) or name in build.network.outputs
+    return bool(build.readers(name)) or build.is_output(name)
 
 
 def _placed(

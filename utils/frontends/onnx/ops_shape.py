@@ -234,7 +234,7 @@ def _is_broadcast_anyway(build: Building, node: SourceNode, shape: tuple[int, ..
             other is not None and not other.parts and other.shape == shape for other in others
         ):
             return False
-    return bool(readers) and node.outputs[0] not in build.network.outputs
+    return bool(readers) and not build.is_output(node.outputs[0])
 
 
 def tile(build: Building, node: SourceNode) -> Value:
@@ -264,6 +264,8 @@ def _reduction(function: Any, prepare: Any = None, finish: Any = None) -> Functi
 def argmax(build: Building, node: SourceNode) -> Value:
     """`ArgMax` and `ArgMin`."""
     value = build.input(node, 0)
+    if node.attrs.get("select_last_index"):
+        raise NotConvertible("picks the last of equal entries")
     axis = int(node.attrs.get("axis", 0)) % value.rank
     function = keras.ops.argmax if node.op == "ArgMax" else keras.ops.argmin
     keeps = bool(node.attrs.get("keepdims", 1))
@@ -318,7 +320,10 @@ def _new_sizes(
     chosen = [axis % value.rank for axis in node.ints("axes", tuple(range(value.rank)))]
     if given is not None and len(given):
         factors = {axis: float(factor) for axis, factor in zip(chosen, given, strict=True)}
-        sizes = {axis: math.floor(value.shape[axis] * f) for axis, f in factors.items()}
+        sizes = {  # in float32, as ONNX Runtime does: 10 * 0.7 is 7
+            axis: math.floor(np.float32(value.shape[axis]) * np.float32(f))
+            for axis, f in factors.items()
+        }
         if any(f <= 0 for f in factors.values()):
             raise NotConvertible("its scales are not positive")
         return sizes, factors

@@ -24,6 +24,8 @@ from utils.frontends.source import SourceInput, SourceNetwork, SourceNode
 _DOMAINS = ("", "ai.onnx")
 _MAX_FILE_BYTES = 2 << 30  # of one protocol buffer
 _MAX_NESTING = 16
+_MAX_NODES = 1_000_000  # with functions written out
+_MAX_CALLS = 100  # of functions inside functions
 _TYPES = {
     TensorProto.FLOAT: "float32",
     TensorProto.DOUBLE: "float32",
@@ -137,11 +139,37 @@ def _parse(target: pathlib.Path) -> onnx.ModelProto:
     if model.functions:
         from onnx import inliner
 
+        if _written_out(model) > _MAX_NODES:
+            raise refused(
+                target, f"its functions, written out, have more than {_MAX_NODES:,} nodes"
+            )
         try:
             model = inliner.inline_local_functions(model)
         except (RuntimeError, ValueError) as error:
             raise damaged(target, f"its functions cannot be dissolved ({error})") from error
     return model
+
+
+def _written_out(model: onnx.ModelProto) -> int:
+    """Count the nodes of a network whose functions are written out, without writing them out.
+
+    Functions that call themselves count as more than is allowed.
+    """
+    bodies = {(each.domain, each.name, each.overload): each.node for each in model.functions}
+    counts: dict[tuple[str, str, str], int] = {}
+
+    def count(nodes: Iterable[onnx.NodeProto], depth: int) -> int:
+        total = 0
+        for node in nodes if depth < _MAX_CALLS else ():
+            key = node.domain, node.op_type, node.overload
+            if key in bodies and key not in counts:
+                counts[key] = _MAX_NODES + 1  # while it is open
+                counts[key] = count(bodies[key], depth + 1)
+            total += counts.get(key, 1)
+            total += sum(count(item.g.node, depth + 1) for item in node.attribute)
+        return total if depth < _MAX_CALLS else _MAX_NODES + 1
+
+    return count(model.graph.node, 0)
 
 
 class _Reading:

@@ -117,6 +117,8 @@ def combine(
         for value in values[1:]:
             partial = combine(build, node, [partial, value], kind)
         return partial
+    if kind == "divide" and all(_is_whole(value) for value in values):
+        raise NotConvertible("divides integers, which Keras does not round as the source does")
     parts, layout = together(build, node, values)
     call = function or getattr(keras.ops, kind)
     if function is None and kind in _MERGES and _can_merge(values, parts):
@@ -125,6 +127,12 @@ def combine(
         tensor = build.op(node, call, *parts)
     sign = kind in _KEEP_SIGN and all(_is_nonnegative(value) for value in values)
     return Value(tensor=tensor, layout=layout, nonnegative=sign)
+
+
+def _is_whole(value: Value) -> bool:
+    if value.array is not None:
+        return value.array.dtype.kind in "iu"
+    return "int" in value.tensor.dtype
 
 
 def _can_merge(values: Sequence[Value], parts: Sequence[Any]) -> bool:

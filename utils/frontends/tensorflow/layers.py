@@ -133,6 +133,7 @@ def dilated(b: Building, node: SourceNode) -> Value:
         or last.op != "BatchToSpaceND"
         or inner.attrs["padding"] != "valid"
         or int(inner.attrs["channel_axis"]) != 3
+        or max(*inner.ints("strides", 1), *inner.ints("dilations", 1)) != 1
     ):
         raise NotConvertible("does not stand in front of a convolution that it dilates")
     block = tuple(int(each) for each in b.constant(node, 1, "blocks").reshape(-1))

@@ -137,6 +137,7 @@ def _erfc(b: Building, node: SourceNode) -> Value:
 
 
 def _constant_concat(node: SourceNode, arrays: Arrays) -> Arrays:
+    check_size((sum(array.size for array in arrays),))
     return [np.concatenate(arrays[:-1], _number(arrays[-1]))]
 
 

@@ -37,6 +37,27 @@ def read_saved_model(folder: pathlib.Path) -> TfGraph:
     Raises:
         InputError: if a file is missing, damaged or too large, or nothing is served.
     """
+    meta, signature = served(folder)
+    inputs = {name: _named(info) for name, info in sorted(signature.inputs.items())}
+    outputs = {name: _named(info) for name, info in sorted(signature.outputs.items())}
+    variables = _Checkpoint(folder / "variables").values(meta)
+    nodes, constants, found = flattened(
+        meta.graph_def, outputs.values(), Allowance((folder / GRAPH_FILE).stat().st_size), variables
+    )
+    return TfGraph(
+        nodes=nodes,
+        constants=constants,
+        inputs={name: source for name, source in inputs.items() if source[0] in nodes},
+        outputs=dict(zip(outputs, found, strict=True)),
+    )
+
+
+def served(folder: pathlib.Path) -> tuple[Any, Any]:
+    """Read what a SavedModel serves: its MetaGraphDef, and the signature that is taken of it.
+
+    Raises:
+        InputError: see `read_saved_model`.
+    """
     path = folder / GRAPH_FILE
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
@@ -49,20 +70,7 @@ def read_saved_model(folder: pathlib.Path) -> TfGraph:
     graphs = [each for each in model.meta_graphs if _SERVE in each.meta_info_def.tags]
     if not graphs:
         raise InputError(f"{path}: holds no graph with the tag {_SERVE!r}. Export it for serving.")
-    meta = graphs[0]
-    signature = _signature(meta)
-    inputs = {name: _named(info) for name, info in sorted(signature.inputs.items())}
-    outputs = {name: _named(info) for name, info in sorted(signature.outputs.items())}
-    variables = _Checkpoint(folder / "variables").values(meta)
-    nodes, constants, found = flattened(
-        meta.graph_def, outputs.values(), Allowance(size), variables
-    )
-    return TfGraph(
-        nodes=nodes,
-        constants=constants,
-        inputs={name: source for name, source in inputs.items() if source[0] in nodes},
-        outputs=dict(zip(outputs, found, strict=True)),
-    )
+    return graphs[0], _signature(graphs[0])
 
 
 def _signature(meta: Any) -> Any:

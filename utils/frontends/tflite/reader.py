@@ -103,6 +103,8 @@ def _node(
             "zero_point": stored.zero_point,
             "quantized_axis": stored.quantized_axis,
         }
+    if operator.name == "CAST" and operator.outputs and operator.outputs[0] >= 0:
+        attrs["dtype"] = found.tensors[operator.outputs[0]].dtype  # what the interpreter goes by
     outputs = tuple(names[index] if index >= 0 else "" for index in operator.outputs)
     if not any(outputs):
         raise InputError(f"operator {number} ({operator.name}) makes nothing.")

@@ -35,9 +35,9 @@ def test_the_nearest_entry_is_that_of_tensorflow(corners, halves):
             np.testing.assert_array_equal(found, np.ravel(wanted), err_msg=f"{old} to {new}")
 
 
-def test_the_usual_way_is_a_layer():
+def test_the_usual_way_is_one_operation():
     model = converted(function((12, 8), "bilinear"), [X], half_pixel_centers=True).model
-    assert [type(layer).__name__ for layer in model.layers[1:]] == ["Resizing"]
+    assert [type(each).__name__ for each in model.operations[1:]] == ["Resize"]
 
 
 def test_blocks():

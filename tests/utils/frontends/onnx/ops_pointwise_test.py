@@ -1,6 +1,16 @@
 import numpy as np
+import pytest
 
-from tests.utils.frontends.onnx.one_graph import case, check, kinds
+from tests.utils.frontends.onnx.one_graph import (
+    case,
+    check,
+    kinds,
+    network_of,
+    random_feeds,
+    run_built,
+)
+from utils.frontends.onnx.reader import convert
+from utils.frontends.source import ConversionError
 
 RANDOM = np.random.default_rng(0)
 IMAGE = (1, 3, 4, 5)
@@ -87,3 +97,43 @@ def test_softmax_of_both_meanings():
         ],
         opset=11,
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "opset", "words"),
+    [
+        (case("Shrink", IMAGE, lambd=0.5, bias=0.25), 18, "neither 0 nor its limit"),
+        (case("Mod", IMAGE, weights(5), fmod=1), 18, "sign of the dividend"),
+        (case("Add", IMAGE, weights(3), broadcast=1, axis=4), 6, "do not broadcast"),
+        (case("Div", IMAGE, np.array(2, np.int32), dtype="int32"), 18, "divides integers"),
+        (case("ArgMax", IMAGE, axis=1, select_last_index=1), 18, "the last of equal entries"),
+    ],
+)
+def test_settings_without_a_counterpart_are_named(tmp_path, one, opset, words):
+    path = tmp_path / "net.onnx"
+    network_of([one], path, opset=opset)
+    with pytest.raises(ConversionError, match=words):
+        convert(str(path))
+
+
+def test_shrinking_by_an_offset():
+    check([case("Shrink", IMAGE, lambd=0.5), case("Shrink", IMAGE, lambd=0.5, bias=0.5)])
+
+
+def test_operands_of_old_files_lie_where_their_axis_says(tmp_path):
+    bias, slope = weights(3), weights(3)
+    cases = [
+        case("Add", IMAGE, bias, broadcast=1, axis=1),
+        case("Mul", IMAGE, weights(4, 5), broadcast=1),
+        case("PRelu", IMAGE, slope),
+    ]
+    path = tmp_path / "net.onnx"
+    network_of(cases, path, opset=6)
+    converted = convert(str(path))
+    feeds = random_feeds(converted)
+    added, scaled, bent = run_built(converted, feeds).values()
+    first, second, third = feeds.values()
+    np.testing.assert_allclose(added, first + bias[:, None, None], rtol=1e-6)
+    np.testing.assert_allclose(scaled, second * cases[1].inputs[1], rtol=1e-6)
+    wanted = np.where(third > 0, third, third * slope[:, None, None])
+    np.testing.assert_allclose(bent, wanted, rtol=1e-6)

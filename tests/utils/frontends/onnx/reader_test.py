@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from tests.utils.frontends.onnx.one_graph import case, compare, kinds, network_of, run_built, save
 from utils.errors import InputError
-from utils.frontends.onnx.reader import convert, read_network
+from utils.frontends.onnx.reader import _MAX_NODES, _written_out, convert, read_network
 
 WEIGHTS = np.ones((4, 3, 3, 3), np.float32)
 
@@ -113,24 +113,51 @@ def test_weights_elsewhere_are_refused(tmp_path, tensor, words):
         convert(with_weights(tensor, tmp_path / "net.onnx"))
 
 
+def with_functions(called, functions):
+    graph = helper.make_graph(
+        [helper.make_node(called, ["x"], ["y"], domain="own")],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])],
+    )
+    return helper.make_model(
+        graph, functions=functions,
+        opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("own", 1)],
+    )  # fmt: skip
+
+
 def test_functions_of_the_file_are_dissolved(tmp_path):
     function = helper.make_function(
         "own", "Double", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])],
         [helper.make_opsetid("", 18)],
     )  # fmt: skip
-    graph = helper.make_graph(
-        [helper.make_node("Double", ["x"], ["y"], domain="own")],
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])],
-    )
-    model = helper.make_model(
-        graph, functions=[function],
-        opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("own", 1)],
-    )  # fmt: skip
+    model = with_functions("Double", [function])
     path = tmp_path / "net.onnx"
     onnx.save(model, path)
     assert kinds(convert(str(path))) == ["InputLayer", "Add"]
+
+
+def test_functions_that_grow_are_refused_before_they_are_written_out(tmp_path):
+    def calls(name, body):
+        return helper.make_function(
+            "own", name, ["a"], ["c"],
+            [helper.make_node(body, ["a"], ["b"], domain="own"),
+             helper.make_node(body, ["b"], ["c"], domain="own")],
+            [helper.make_opsetid("own", 1)],
+        )  # fmt: skip
+
+    for functions in (
+        [calls(f"F{depth}", f"F{depth + 1}") for depth in range(12)],  # 2^12: allowed
+        [calls("F0", "F0")],
+        [calls(f"F{depth}", f"F{depth + 1}") for depth in range(40)],
+    ):
+        model = with_functions("F0", functions)
+        is_small = len(functions) == 12
+        assert (_written_out(model) == 2**12) if is_small else (_written_out(model) > _MAX_NODES)
+        if not is_small:
+            onnx.save(model, tmp_path / "net.onnx")
+            with pytest.raises(InputError, match="its functions, written out, have more than"):
+                convert(str(tmp_path / "net.onnx"))
 
 
 def test_operators_of_other_domains_are_named(tmp_path):
