@@ -419,7 +419,10 @@ class _Ready:
         choice, count, data = self.choice, len(self._tried), self._data
         reached = _reached(self.task, choice.scores[choice.scale], count)
         size = " x ".join(map(str, self._shape))
-        scaled = "" if data.train.inputs.white is None else f", values {choice.scale}"
+        white = data.train.inputs.white
+        scaled = "" if white is None else f", values {choice.scale}"
+        if white is not None and choice.scale != RAW and white not in (1.0, 255.0):
+            scaled += f" ({white:g} in the data is taken for white)"
         lines = [
             f"{name} on {data.name}: {len(data.train):,} training and {len(data.test):,} test "
             f"samples of {size}{scaled}; before anything is done {reached}."

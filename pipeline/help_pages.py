@@ -31,7 +31,7 @@ Usage: python main.py --model=net.keras --data=DATA [--flag=value …]
   python main.py --model=net.keras --data=DATA --exec_mode=eval          only score the network
   python main.py --model_helper=my_net.py --learner=full-prec,chn-pruned-rmt    train, then cut
 
-  --model         the trained network, .keras or .h5
+  --model         the trained network: .keras, .h5, .onnx, .tflite, .pb, a PyTorch module
   --data          a folder with a sub-folder of images per class, a .npz, .csv or .py file, a folder
                   of idx or TFRecord files, or digits, mnist, fmnist, cifar10, fsdd
   --budget        what may stay: flops:0.5, params:0.5, bytes:100k, nonzeros:0.2, bits:4, …

@@ -94,7 +94,9 @@ def _check_network(model: str) -> None:
     if not model.endswith(NETWORK_ENDINGS):
         check_network_path("model", model)
     elif not pathlib.Path(model).is_file():
-        raise InputError(f"`model`: there is no file {model!r}. Give a trained network, .keras.")
+        raise InputError(
+            f"`model`: there is no file {model!r}. Give the path of a trained network."
+        )
 
 
 def _folder(model: str, budget: str | None) -> str:

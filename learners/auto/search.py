@@ -201,8 +201,10 @@ class Search:
 
     def tell(self, trial: Trial) -> None:
         """Show what came of a candidate."""
+        counted = " deflated" if self.workshop.offer.deflated else ""
+        change = f"{'gains' if trial.drop < 0 else 'loses'} {abs(trial.drop):.2f}"
         self._say(
-            f"{trial.label}: {trial.num_bytes:,} bytes, loses {trial.drop:.2f} points "
+            f"{trial.label}: {trial.num_bytes:,} bytes{counted}, {change} points "
             f"({trial.seconds:.0f} s)"
         )
 

@@ -26,7 +26,10 @@ from utils.graph import ChannelGroup, Graph, to_keras
 
 CALIBRATION_RATIOS = (0.0, 0.35, 0.7)  # uniform networks that predictions are fitted to
 VECTOR_WIDTH = 8  # channels; kernels of CPUs and phones compute whole multiples of it
-_HINT = "let more layers be pruned (--{prefix}residual=joint, fewer --{prefix}skip_*)"
+_HINT = (
+    "let more be cut: --{prefix}residual=joint, where the network has residual additions, or fewer "
+    "--{prefix}skip_* flags"
+)
 
 
 def count_choices(size: int, step: int) -> tuple[int, ...]:

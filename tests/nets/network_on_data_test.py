@@ -86,6 +86,13 @@ def test_batches_of_all_samples_where_there_are_few(network, arrays):
     assert len(labels_of(made.build_dataset_train().take(1))) == 40
 
 
+def test_what_is_taken_for_white_is_told_where_it_is_neither_1_nor_255(network, tmp_path, capsys):
+    sixteenths = IMAGES // 16
+    np.savez(tmp_path / "d.npz", x=sixteenths, y=LABELS)
+    helper(network, tmp_path / "d.npz").build_model()
+    assert "values -1..1 (15 in the data is taken for white)" in capsys.readouterr().err
+
+
 def test_a_wrong_scale_is_kept_and_told(network, arrays, capsys):
     helper(network, arrays, scale="0..1").build_model()
     assert "with --scale=-1..1 it would be right on 100.0% instead of" in capsys.readouterr().err

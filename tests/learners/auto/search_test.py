@@ -74,3 +74,15 @@ def test_each_way_is_compared_at_the_bytes_of_the_winner():
     )))  # fmt: skip
     assert "of accuracy on 10 held-out training images (max_drop:1)" in said
     assert "channels alone" in said
+
+
+@pytest.mark.parametrize(
+    ("drop", "deflated", "told"),
+    [(0.5, True, "640 bytes deflated, loses 0.50"), (-0.5, False, "640 bytes, gains 0.50")],
+)
+def test_what_came_of_a_candidate_is_told(drop, deflated, told):
+    search, sentences_told = search_of(lambda size: drop), []
+    search._say = sentences_told.append
+    search.workshop.offer.deflated = deflated
+    search.tell(search.make(590).trial)
+    assert f"joint: {told} points (1 s)" in sentences_told
