@@ -67,7 +67,10 @@ class AutoLearner(AbstractLearner):
             winner, model = self.found(search, goal)
         if self.config.compare:
             with self.timed("comparison"):
-                search.compare(winner)
+                better = search.compare(winner)
+                if better is not winner:
+                    winner = self._complete(search, better)
+                    model = to_keras(winner.network.graph)
         self.report(search, goal, winner)
         return Trained(model)
 

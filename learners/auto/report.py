@@ -19,12 +19,15 @@ _WORDS = {"channels": "channels alone", "zeros": "zeros alone", "bits": "bits al
 
 
 def compared_rows(search: Search, winner: Candidate) -> tuple[reports.Compared, ...]:
-    """Give the winner, and what each way alone reaches at its bytes."""
-    label = "tuned" if winner.trial.label == "tuned" else "together"
-    own = [_row(search, winner.trial, label, kept=True)]
+    """Give the joint choice, what each way alone reaches at its bytes, and which of them won."""
+    together, kept = search.together or winner.trial, winner.trial
+    label = "tuned" if together.label == "tuned" else "together"
     return (
-        *own,
-        *(_row(search, trial, _WORDS[way]) for way, trial in search.compared.items()),
+        _row(search, together, label, kept=together is kept),
+        *(
+            _row(search, trial, _WORDS[way], kept=trial is kept)
+            for way, trial in search.compared.items()
+        ),
     )
 
 

@@ -5,7 +5,8 @@
 2. Sizes are bisected (`hunt.py`): of each the best joint choice is made, and its file run on
    held-out images. The smallest that loses no more than is allowed wins; with a budget for the
    bytes nothing larger is tried.
-3. At the bytes of the winner the best choices of each way alone are made, for comparison.
+3. At the bytes of the winner the best choices of each way alone are made, for comparison. One that
+   turns out smaller, and is inside too, wins instead.
 """
 
 import dataclasses
@@ -56,6 +57,7 @@ class Search:
         candidates: joint choices that were made, in order.
         tuned: those that were fine-tuned, as they were then.
         compared: way -> the candidate that was made in that way alone.
+        together: the joint choice that these are compared with; None before.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Search:
         self.candidates: list[Candidate] = []
         self.tuned: list[Candidate] = []
         self.compared: dict[str, Trial] = {}
+        self.together: Trial | None = None
 
     def calibrate(self) -> None:
         """Try each way by itself and scale the tables' errors."""
@@ -132,16 +135,33 @@ class Search:
         within = [c for c in self.candidates if self.is_within(c)] or self.candidates
         return min(within, key=lambda c: c.trial.drop)
 
-    def compare(self, winner: Candidate) -> None:
-        """Make, at the bytes of the winner, the best choice of each way alone."""
-        workshop = self.workshop
-        size = winner.trial.num_bytes - self._rest
+    def compare(self, winner: Candidate) -> Candidate:
+        """Make, at the bytes of the winner, the best choice of each way alone.
+
+        Returns:
+            What is best of all: the winner, or one of those where `max_drop` is wanted, that is
+            inside, and the file smaller. What was fine-tuned is not held against what was not.
+        """
+        workshop, self.together = self.workshop, winner.trial
+        size, best = winner.trial.num_bytes - self._rest, winner
         for way in workshop.ways if len(workshop.ways) > 1 else ():
             if workshop.budget is not None and way != CHANNELS:
                 continue  # other budgets are met by channels alone
             answer = workshop.answer_of_size(size, way)
-            self.compared[way] = workshop.make(answer, way, size).trial
-            self.tell(self.compared[way])
+            candidate = workshop.make(answer, way, size)
+            self.compared[way] = candidate.trial
+            self.tell(candidate.trial)
+            if self._is_better(candidate, best):
+                best = candidate
+        return best
+
+    def _is_better(self, candidate: Candidate, best: Candidate) -> bool:
+        wanted = self._goal.max_drop
+        if wanted is None or self.tuned:
+            return False
+        trial = candidate.trial
+        inside = trial.drop <= wanted and self.is_within(candidate)
+        return inside and trial.num_bytes < best.trial.num_bytes
 
     def refuse(self, max_drop: float) -> InputError:
         """Say what is the best that there is."""
@@ -226,13 +246,16 @@ def sentences(search: Search, winner: Candidate, goal: Goal, *, held_out: bool =
         f"{'held-out ' if held_out else ''}training images ({goal.text}); "
         f"{max(len(search.candidates), 1)} sizes were tried."
     ]
+    together = search.together or trial
     if search.compared:
         others = ", ".join(
             f"{way} alone {other.drop:.2f} ({other.num_bytes:,} bytes)"
             for way, other in search.compared.items()
         )
         found.append(
-            f"auto: chosen together, channels, zeros and bits lose {trial.drop:.2f} {unit} there; "
-            f"of that size {others}."
+            f"auto: chosen together, channels, zeros and bits lose {together.drop:.2f} {unit} "
+            f"with {together.num_bytes:,} bytes; of that size {others}."
         )
+    if trial.label in search.compared:
+        found.append(f"auto: the file with fewer {trial.label} alone is the smallest, and kept.")
     return found

@@ -1,5 +1,6 @@
 """What the report says of a hunt, on made-up candidates."""
 
+import dataclasses
 import json
 import types
 
@@ -35,6 +36,7 @@ def search(winner, places):
         candidates=[winner, winner],
         tuned=[],
         compared={"bits": trial("bits", 3.0)},
+        together=winner.trial,
     )
 
 
@@ -49,6 +51,12 @@ def test_candidates_and_comparison(search, winner):
     assert found.rollouts[0].cost == {"bytes": 100.0}
     assert found.winner is not None
     assert set(found.winner.setting.values()) == {2.0}  # half of the weights, 4 bits each
+
+
+def test_a_way_alone_that_won_is_the_row_that_is_kept(search, winner):
+    alone = dataclasses.replace(winner, trial=search.compared["bits"])
+    rows = compared_rows(search, alone)
+    assert [(row.label, row.kept) for row in rows] == [("together", False), ("bits alone", True)]
 
 
 def test_facts_and_bits(winner, places):

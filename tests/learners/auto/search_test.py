@@ -1,5 +1,7 @@
 """The hunt on made-up candidates: no network is made."""
 
+import dataclasses
+
 import pytest
 
 from learners.auto.search import Goal, sentences
@@ -63,7 +65,7 @@ def test_each_way_is_compared_at_the_bytes_of_the_winner():
     search = search_of(falling)
     winner = search.run(1.0)
     assert winner is not None
-    search.compare(winner)
+    assert search.compare(winner) is winner  # the others are no smaller
     assert set(search.compared) == {"channels", "bits"}
     assert all(
         trial.num_bytes == pytest.approx(winner.trial.num_bytes, rel=0.02)
@@ -74,6 +76,40 @@ def test_each_way_is_compared_at_the_bytes_of_the_winner():
     )))  # fmt: skip
     assert "of accuracy on 10 held-out training images (max_drop:1)" in said
     assert "channels alone" in said
+
+
+@pytest.mark.parametrize(("drop", "wins"), [(0.9, True), (1.1, False)])
+def test_a_way_alone_that_is_smaller_and_inside_wins(drop, wins):
+    search = search_of(falling)
+    winner = search.run(1.0)
+    assert winner is not None
+    make = search.workshop.make
+
+    def smaller(answer, label, size):
+        made = make(answer, label, size)
+        if label != "bits":
+            return made
+        num_bytes = made.trial.num_bytes // 2
+        return dataclasses.replace(
+            made, trial=dataclasses.replace(made.trial, num_bytes=num_bytes, drop=drop)
+        )
+
+    search.workshop.make = smaller
+    best = search.compare(winner)
+    assert (best.trial.label == "bits") == wins and (best is winner) != wins
+    goal = Goal(max_drop=1.0, max_bytes=None, num_candidates=1, text="max_drop:1")
+    said = " ".join(sentences(search, best, goal))
+    assert ("the file with fewer bits alone is the smallest" in said) == wins
+
+
+def test_what_was_tuned_is_not_held_against_what_was_not():
+    search = search_of(falling)
+    winner = search.run(1.0)
+    search.tuned.append(winner)
+    search.workshop.make = lambda answer, label, size: dataclasses.replace(
+        winner, trial=dataclasses.replace(winner.trial, label=label, num_bytes=1, drop=0.0)
+    )
+    assert search.compare(winner) is winner
 
 
 @pytest.mark.parametrize(
