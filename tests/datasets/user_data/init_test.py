@@ -16,7 +16,7 @@ def test_every_form_is_found_by_what_lies_there(tmp_path):
         made[name] = find_form(str(tmp_path / name))
     for folder, inside in (
         ("records", "a.tfrecord"), ("idx", "train-images-idx3-ubyte.gz"), ("table", "train.csv"),
-        ("photos", "note.txt"),
+        ("pictures", "a.png"), ("photos", "note.txt"),
     ):  # fmt: skip
         (tmp_path / folder).mkdir()
         (tmp_path / folder / inside).write_text("")
