@@ -15,7 +15,8 @@ SAVE = """
 import sys, keras
 from utils.files import save_keras_model
 keras.utils.set_random_seed(0)
-layers = [keras.Input((3,)), keras.layers.Dense(2, name="a"), keras.layers.Dense(2, name="b")]
+dense = keras.layers.Dense
+layers = [keras.Input((3,), name="x"), dense(2, name="a"), dense(2, name="b")]
 save_keras_model(keras.Sequential(layers, name="net"), sys.argv[1])
 """
 

@@ -23,7 +23,7 @@ def test_tables_describe_every_entry():
         assert f"| `{name}` |" in tables
     assert "| `top1` | number, in [0, 1], or null |" in tables
     assert "| `layers` | list of [Layer](#layer) |" in tables
-    assert "| `quantity` | text, `channels` or `bits` or `sparsity` |" in tables
+    assert "| `quantity` | text, `channels` or `bits` or `sparsity` or `joint` |" in tables
     assert "| any other | number or null |" in tables
 
 
