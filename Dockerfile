@@ -13,6 +13,6 @@ RUN python -m venv .venv \
  && .venv/bin/python -m pip install --no-cache-dir --upgrade pip \
  && .venv/bin/python -m pip install --no-cache-dir -c requirements.lock '.[search,onnx]'
 COPY scripts/install_horovod.sh scripts/
-RUN scripts/install_horovod.sh && rm -rf /root/.cache
+RUN scripts/install_horovod.sh && rm -rf ~/.cache
 
 COPY . .

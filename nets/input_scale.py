@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from utils.errors import InputError
+
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
     from utils.graph import Graph
@@ -218,3 +221,24 @@ def _near(score: float, chance: float, num_samples: int) -> bool:
         return True
     error = math.sqrt(max(chance * (1 - chance), 1 / num_samples) / num_samples)
     return score <= chance + 2 * error
+
+
+def input_shape(network: keras.Model) -> tuple[int, ...]:
+    """Give the shape of a network's only input, without the batch.
+
+    Raises:
+        InputError: for several inputs, or open sizes.
+    """
+    if len(network.inputs) != 1:
+        raise InputError(
+            f"--data gives one input; the network has {len(network.inputs)}: "
+            f"{', '.join(tensor.name for tensor in network.inputs)}. Give a my_data.py whose "
+            "functions return batches, see docs/your_data.md."
+        )
+    shape = tuple(network.inputs[0].shape[1:])
+    if None in shape:
+        raise InputError(
+            f"the network takes inputs of open size {shape}. Build it for one size: "
+            "keras.Input((224, 224, 3)), the same weights, and save it again."
+        )
+    return shape

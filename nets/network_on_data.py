@@ -29,9 +29,10 @@ from nets.input_scale import (
     affine,
     candidates,
     choose,
+    input_shape,
     scale_of_layers,
 )
-from nets.own_labels import labelled
+from nets.own_labels import answered
 from nets.task import VALUES, Task, find_task
 from utils.command import notes
 from utils.errors import InputError
@@ -278,13 +279,13 @@ class _Ready:
         from utils.graph import endings, from_keras
 
         self._network, self._data = network, data
-        shape = _input_shape(network)
+        shape = input_shape(network)
         graph = from_keras(network, allow_unsafe=allow_unsafe)
         ending = endings(graph)[0].kind
         self._shape = fitting_shape(data.train.inputs.shape, shape, data.name)
         if data.unlabelled:
             scale = config.scale or scale_of_layers(graph)
-            self._data = data = self._answered(data, scale, ending, config)
+            self._data = data = answered(data, network, self._shape, scale, ending, config.data)
             config = dataclasses.replace(config, scale=scale)
         parts = [part for part in (data.train, data.test, data.val) if part is not None]
         self.task = find_task(network.outputs, ending, parts, data.classes, data.name)
@@ -306,28 +307,6 @@ class _Ready:
         self.val = None if data.val is None else self._labelled(data.val)
         network.compile(**self.task.compile_arguments())
         self.compiled = network
-
-    def _answered(
-        self, data: UserData, scale: str | None, ending: str, config: GivenDataConfig
-    ) -> UserData:
-        """Let the network's own answers be the labels."""
-        if scale is None:
-            raise InputError(
-                f"{data.name} has no labels by which the scale of the images could be told, and "
-                "the network does not begin with a Rescaling. Say on which it was trained: "
-                f"--scale={'|'.join(name for name in SCALES if name != 'standard')}."
-            )
-        for part in (data.train, data.test, data.val):
-            if part is not None:
-                part.inputs.check(self._shape)
-        facts = {"num_threads": config.data.nb_threads, "prefetch": config.data.prefetch_size}
-        if scale == "standard":
-            raise InputError(
-                f"--scale=standard is told from labelled images; {data.name} has no labels. Give "
-                "the scale that the network was trained on."
-            )
-        feed = Feed(shape=self._shape, scaled=affine(scale, white=data.train.inputs.white), **facts)
-        return labelled(data, self._network, feed, ending)
 
     def _labelled(self, part: Part) -> Part:
         return Part(inputs=part.inputs, labels=self.task.labels(part.labels))
@@ -462,20 +441,3 @@ def _reached(task: Task, score: float, count: int) -> str:
     if task.kind == VALUES:
         return f"it explains {score:.1%} of the variance of {count} training samples"
     return f"it is right on {round(score * count)} of {count} training samples ({score:.1%})"
-
-
-def _input_shape(network: keras.Model) -> tuple[int, ...]:
-    """Give the shape of an input, without the batch."""
-    if len(network.inputs) != 1:
-        raise InputError(
-            f"--data gives one input; the network has {len(network.inputs)}: "
-            f"{', '.join(tensor.name for tensor in network.inputs)}. Give a my_data.py whose "
-            "functions return batches, see docs/your_data.md."
-        )
-    shape = tuple(network.inputs[0].shape[1:])
-    if None in shape:
-        raise InputError(
-            f"the network takes inputs of open size {shape}. Build it for one size: "
-            "keras.Input((224, 224, 3)), the same weights, and save it again."
-        )
-    return shape

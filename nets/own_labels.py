@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from datasets.config import DataConfig
+from datasets.user_data.batches import Feed
 from datasets.user_data.parts import Part, UserData
+from nets.input_scale import SCALES, affine
 from utils.errors import InputError
 
 if TYPE_CHECKING:
     import keras
-
-    from datasets.user_data.batches import Feed
 
 TEST_SHARE = 0.2  # of images that are given as arrays
 FEWEST = 20
@@ -47,6 +48,46 @@ def answers(outputs: np.ndarray, ending: str, name: str) -> np.ndarray:
         f"{', '.join(map(str, outputs.shape[1:]))}] are no classes whose agreement could be "
         "counted. Give data with labels, see docs/your_data.md."
     )
+
+
+def answered(
+    data: UserData,
+    network: keras.Model,
+    shape: tuple[int, ...],
+    scale: str | None,
+    ending: str,
+    config: DataConfig,
+) -> UserData:
+    """Let a network's own answers be the labels of images that have none.
+
+    Args:
+        data: the images.
+        network: answers.
+        shape: of its input, without the batch.
+        scale: that it was trained on, of `nets.input_scale.SCALES`.
+        ending: see `answers`.
+        config: how images are read.
+
+    Raises:
+        InputError: for a scale that cannot be told; images of another size; see `answers`.
+    """
+    if scale is None:
+        raise InputError(
+            f"{data.name} has no labels by which the scale of the images could be told, and "
+            "the network does not begin with a Rescaling. Say on which it was trained: "
+            f"--scale={'|'.join(name for name in SCALES if name != 'standard')}."
+        )
+    for part in (data.train, data.test, data.val):
+        if part is not None:
+            part.inputs.check(shape)
+    if scale == "standard":
+        raise InputError(
+            f"--scale=standard is told from labelled images; {data.name} has no labels. Give "
+            "the scale that the network was trained on."
+        )
+    scaled = affine(scale, white=data.train.inputs.white)
+    facts = {"num_threads": config.nb_threads, "prefetch": config.prefetch_size}
+    return labelled(data, network, Feed(shape=shape, scaled=scaled, **facts), ending)
 
 
 def labelled(data: UserData, network: keras.Model, feed: Feed, ending: str) -> UserData:

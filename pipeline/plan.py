@@ -203,8 +203,7 @@ def _for_target(config: LearnerConfig, target: str | None, notices: list[str]) -
 def _check_paths(plan: Plan) -> None:
     """Refuse stages that would write over each other or over what they start from."""
     initial = [] if plan.initial_path is None else [plan.initial_path]
-    inputs = [*initial, *plan.teacher_paths]
-    taken = {path.resolve(): "the run starts from it" for path in inputs}
+    taken = {path.resolve(): "the run starts from it" for path in (*initial, *plan.teacher_paths)}
     for stage in plan.stages:
         for path in (stage.state_path, stage.artefact_path):
             if path.resolve() in taken:
@@ -444,9 +443,8 @@ def _initial_path(run: RunConfig, first: str, notices: list[str]) -> pathlib.Pat
                 f"takes another ({others})."
             )
         return newest
-    tried = " or ".join(map(str, places))
     raise InputError(
-        f"The learner {first} starts from a trained network: none at {tried} (--save_path). Train "
-        f"one first (--learner={trainers[0]}, or --learner={trainers[0]},{first}), or give "
-        "--pretrained_path."
+        f"The learner {first} starts from a trained network: none at "
+        f"{' or '.join(map(str, places))} (--save_path). Train one first (--learner={trainers[0]}, "
+        f"or --learner={trainers[0]},{first}), or give --pretrained_path."
     )

@@ -13,6 +13,7 @@ from utils.reconstructors import (
     ops_pointwise,
     ops_quantized,
     ops_recurrent,
+    ops_reductions,
     ops_shape,
     ops_spatial,
     ops_weighted,
@@ -27,6 +28,7 @@ TABLE: Mapping[str, Callable[[Rebuilding, Node], None]] = {
     **ops_quantized.ROWS,
     **ops_normalization.ROWS,
     **ops_spatial.ROWS,
+    **ops_reductions.ROWS,
     **ops_shape.ROWS,
 }
 

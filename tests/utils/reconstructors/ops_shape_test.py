@@ -44,7 +44,6 @@ def test_a_channel_shuffle_is_one_transposition():
     ("function", "reason"),
     [
         (lambda x: ops.take(x, ops.cast(x[:, 0, 0, 0], "int32"), axis=1), "indices are a tensor"),
-        (lambda x: ops.max(x, axis=1, initial=0.0), "starts from `initial`"),
     ],
 )
 def test_what_is_refused(function, reason):

@@ -119,7 +119,7 @@ def compare(path, tolerance=1e-5, lows=None, batch=2, **options):
     return converted
 
 
-def check(cases, opset=18, batch="N", **options):
+def assert_agrees(cases, opset=18, batch="N", **options):
     """Convert the graph of all cases and compare every output."""
     with tempfile.TemporaryDirectory() as folder:
         path = network_of(cases, pathlib.Path(folder) / "cases.onnx", opset, batch)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.utils.frontends.onnx.one_graph import case, check, kinds
+from tests.utils.frontends.onnx.one_graph import assert_agrees, case, kinds
 from utils.frontends.source import ConversionError
 
 RANDOM = np.random.default_rng(0)
@@ -13,7 +13,7 @@ def weights(*shape):
 
 def test_convolutions():
     image = (1, 6, 9, 8)
-    converted = check(
+    converted = assert_agrees(
         [
             case("Conv", image, weights(4, 6, 3, 3), weights(4), pads=[1, 1, 1, 1]),
             case("Conv", image, weights(4, 6, 3, 3), pads=[1, 1, 1, 1], strides=[2, 2]),
@@ -37,7 +37,7 @@ def test_convolutions():
 def test_transposed_convolutions():
     image = (1, 4, 5, 6)
     two = {"strides": [2, 2]}
-    check(
+    assert_agrees(
         [
             case("ConvTranspose", image, weights(4, 3, 2, 2), weights(3), **two),
             case("ConvTranspose", image, weights(4, 3, 4, 4), pads=[1, 1, 1, 1], **two),
@@ -80,14 +80,14 @@ def test_pooling():
         case("GlobalMaxPool", image),
         case("GlobalAveragePool", (1, 3, 9)),
     ]
-    converted = check(cases)
+    converted = assert_agrees(cases)
     assert not {"Permute", "Transpose"} & set(kinds(converted))
 
 
 def test_normalization():
     image = (1, 6, 5, 4)
     positive = np.abs(weights(6)) + 0.5
-    check(
+    assert_agrees(
         [
             case(
                 "BatchNormalization", image, weights(6), weights(6), weights(6), positive,
@@ -102,13 +102,13 @@ def test_normalization():
 
 
 def test_group_normalization_of_the_newer_form():
-    check(
+    assert_agrees(
         [case("GroupNormalization", (1, 6, 5, 4), weights(6), weights(6), num_groups=3)], opset=21
     )
 
 
 def test_products():
-    check(
+    assert_agrees(
         [
             case("Gemm", (1, 6), weights(4, 6), weights(4), transB=1),
             case("Gemm", (1, 6), weights(6, 4), weights(1, 4), alpha=0.5, beta=2.0),
@@ -124,7 +124,7 @@ def test_products():
 
 def test_what_is_computed_or_wrong_is_named():
     with pytest.raises(ConversionError) as caught:
-        check(
+        assert_agrees(
             [
                 case("Conv", (1, 3, 5, 5), (3, 3, 3, 3)),
                 case("Conv", (1, 3, 5, 5), weights(4, 2, 3, 3)),

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.utils.frontends.onnx.one_graph import (
+    assert_agrees,
     case,
-    check,
     kinds,
     network_of,
     random_feeds,
@@ -25,7 +25,7 @@ def test_functions_of_one_tensor():
         "Abs Neg Exp Erf Floor Ceil Sign Sin Cos Relu Sigmoid Tanh Softplus Softsign HardSwish "
         "Mish Elu Selu LeakyRelu HardSigmoid Celu Reciprocal"
     ).split()
-    check(
+    assert_agrees(
         [
             *(case(name, IMAGE) for name in names),
             *(case(name, IMAGE, lowest=0.1) for name in ("Sqrt", "Log")),
@@ -48,11 +48,11 @@ def test_functions_of_one_tensor():
 
 
 def test_gelu():
-    check([case("Gelu", IMAGE), case("Gelu", IMAGE, approximate="tanh")], opset=20)
+    assert_agrees([case("Gelu", IMAGE), case("Gelu", IMAGE, approximate="tanh")], opset=20)
 
 
 def test_functions_of_several_tensors_broadcast():
-    converted = check(
+    converted = assert_agrees(
         [
             *(case(name, IMAGE, IMAGE) for name in ("Add", "Sub", "Mul", "Min", "Max")),
             case("Div", IMAGE, IMAGE, lowest=0.5),
@@ -72,7 +72,7 @@ def test_functions_of_several_tensors_broadcast():
 
 
 def test_comparisons_and_choices():
-    check(
+    assert_agrees(
         [
             case("Greater", IMAGE, np.float32(0)),
             case("LessOrEqual", IMAGE, IMAGE),
@@ -82,14 +82,14 @@ def test_comparisons_and_choices():
 
 
 def test_softmax_of_both_meanings():
-    check(
+    assert_agrees(
         [
             case("Softmax", IMAGE, axis=1),
             case("Softmax", IMAGE),
             case("LogSoftmax", (1, 7), axis=-1),
         ]
     )
-    check(
+    assert_agrees(
         [
             case("Softmax", IMAGE),  # over all but the batch
             case("Softmax", IMAGE, axis=3),
@@ -117,7 +117,7 @@ def test_settings_without_a_counterpart_are_named(tmp_path, one, opset, words):
 
 
 def test_shrinking_by_an_offset():
-    check([case("Shrink", IMAGE, lambd=0.5), case("Shrink", IMAGE, lambd=0.5, bias=0.5)])
+    assert_agrees([case("Shrink", IMAGE, lambd=0.5), case("Shrink", IMAGE, lambd=0.5, bias=0.5)])
 
 
 def test_operands_of_old_files_lie_where_their_axis_says(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.utils.frontends.onnx.one_graph import case, check, kinds
+from tests.utils.frontends.onnx.one_graph import assert_agrees, case, kinds
 from utils.frontends.source import ConversionError
 
 RANDOM = np.random.default_rng(0)
@@ -28,7 +28,7 @@ def layer(op, directions=1, bias=True, outputs=1, **attrs):
 
 
 def test_all_layers_in_both_directions():
-    check(
+    assert_agrees(
         [
             layer("LSTM", outputs=3),
             layer("LSTM", directions=2, outputs=3),
@@ -46,9 +46,11 @@ def test_all_layers_in_both_directions():
 
 def test_what_keras_has_not_is_named():
     with pytest.raises(ConversionError, match="limits its cell") as caught:
-        check([layer("LSTM", clip=1.0), layer("GRU", activations=["Affine", "Tanh"])], batch=3)
+        assert_agrees(
+            [layer("LSTM", clip=1.0), layer("GRU", activations=["Affine", "Tanh"])], batch=3
+        )
     assert len(caught.value.offenders) == 2
 
 
 def test_sequence_and_states_come_from_one_layer():
-    assert kinds(check([layer("LSTM", outputs=3)], batch=3)).count("LSTM") == 1
+    assert kinds(assert_agrees([layer("LSTM", outputs=3)], batch=3)).count("LSTM") == 1

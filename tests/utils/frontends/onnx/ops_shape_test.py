@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from tests.utils.frontends.onnx.one_graph import case, check, compare, kinds, save
+from tests.utils.frontends.onnx.one_graph import assert_agrees, case, compare, kinds, save
 from utils.frontends.source import ConversionError
 
 RANDOM = np.random.default_rng(0)
@@ -18,7 +18,7 @@ def weights(*shape):
 
 
 def test_shapes_and_places():
-    check(
+    assert_agrees(
         [
             case("Reshape", IMAGE, ints(0, -1)),
             case("Reshape", IMAGE, ints(0, 3, 2, 32)),
@@ -53,7 +53,7 @@ def test_shapes_and_places():
 
 def test_padding_and_reductions():
     around = ints(0, 0, 1, 2, 0, 0, 0, 1)
-    check(
+    assert_agrees(
         [
             case("Pad", IMAGE, around),
             case("Pad", IMAGE, around, np.float32(1.5)),
@@ -93,13 +93,13 @@ def test_resizing_with_every_rule_of_coordinates(mode):
         ]
     if mode != "nearest":  # ONNX Runtime takes no cubic resizing of one axis
         cases = cases[:-1]
-    check(cases, batch=2)
+    assert_agrees(cases, batch=2)
 
 
 def test_usual_resizing_is_tensorflows():
     factors = np.array([1, 1, 2, 2], np.float32)
     floor = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    converted = check(
+    converted = assert_agrees(
         [
             case("Resize", IMAGE, None, factors, mode="nearest", **floor),
             case("Resize", IMAGE, None, factors, mode="linear"),
@@ -157,7 +157,7 @@ def test_branches_with_a_known_condition(tmp_path):
 
 def test_embeddings():
     table = weights(4, 5)
-    check([case("Gather", table, (1, 7), dtype="int32")])
+    assert_agrees([case("Gather", table, (1, 7), dtype="int32")])
 
 
 def test_a_flatten_becomes_the_order_of_the_rows(tmp_path):

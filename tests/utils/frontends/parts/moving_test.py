@@ -10,7 +10,7 @@ from utils.frontends.values import Value
 IMAGE = (None, 6, 4, 5)
 
 
-def check(random, function, expected, shape=IMAGE):
+def assert_gives(random, function, expected, shape=IMAGE):
     x = random.normal(size=(2, *shape[1:])).astype(np.float32)
     made = built(function, shape)
     np.testing.assert_allclose(run(made, x), expected(x), atol=1e-6)
@@ -19,12 +19,16 @@ def check(random, function, expected, shape=IMAGE):
 
 def test_places_are_the_sources(random):
     cut = {1: slice(1, 5, 2), 3: slice(None, -1)}
-    check(random, lambda b, n, v: moving.slices(b, n, v, cut), lambda x: x[:, 1:5:2, :, :-1])
-    check(random, lambda b, n, v: moving.take(b, n, v, np.array([4, 0]), 1), lambda x: x[:, [4, 0]])
-    check(random, lambda b, n, v: moving.take(b, n, v, np.array(-1), 2), lambda x: x[:, :, -1])
-    found = check(random, lambda b, n, v: moving.take(b, n, v, np.arange(6), 1), lambda x: x)
+    assert_gives(random, lambda b, n, v: moving.slices(b, n, v, cut), lambda x: x[:, 1:5:2, :, :-1])
+    assert_gives(
+        random, lambda b, n, v: moving.take(b, n, v, np.array([4, 0]), 1), lambda x: x[:, [4, 0]]
+    )
+    assert_gives(
+        random, lambda b, n, v: moving.take(b, n, v, np.array(-1), 2), lambda x: x[:, :, -1]
+    )
+    found = assert_gives(random, lambda b, n, v: moving.take(b, n, v, np.arange(6), 1), lambda x: x)
     assert found == ["InputLayer"]
-    check(
+    assert_gives(
         random,
         lambda b, n, v: moving.unsqueeze(moving.take(b, n, v, np.array(0), 1), [1]),
         lambda x: x[:, :1],
@@ -40,7 +44,7 @@ def test_joined_and_cut(random):
     def expected(x):
         return np.concatenate([x[:, 2:], np.full((2, 1, 4, 5), 3), x[:, :2]], 1)
 
-    check(random, halves, expected)
+    assert_gives(random, halves, expected)
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "edge", "symmetric", "wrap"])
@@ -49,11 +53,13 @@ def test_padding(random, mode):
         widths = [(0, 0), (1, 0), (0, 0), (2, 1)]
         return np.pad(x, widths, mode=mode)
 
-    check(random, lambda b, n, v: moving.pad(b, n, v, {1: (1, 0), 3: (2, 1)}, mode), expected)
+    assert_gives(
+        random, lambda b, n, v: moving.pad(b, n, v, {1: (1, 0), 3: (2, 1)}, mode), expected
+    )
 
 
 def test_padding_around_positions_is_a_layer(random):
-    found = check(
+    found = assert_gives(
         random,
         lambda b, n, v: moving.pad(b, n, v, {2: (1, 0), 3: (-1, 1)}, "constant"),
         lambda x: np.pad(x[:, :, :, 1:], [(0, 0), (0, 0), (1, 0), (0, 1)]),
@@ -62,13 +68,13 @@ def test_padding_around_positions_is_a_layer(random):
 
 
 def test_reductions(random):
-    found = check(
+    found = assert_gives(
         random,
         lambda b, n, v: moving.reduce(b, n, v, keras.ops.mean, [2, 3], keeps=False),
         lambda x: x.mean((2, 3)),
     )
     assert found == ["InputLayer", "GlobalAveragePooling2D"]
-    check(
+    assert_gives(
         random,
         lambda b, n, v: moving.reduce(b, n, v, keras.ops.max, [-2], keeps=True),
         lambda x: x.max(2, keepdims=True),
@@ -76,7 +82,7 @@ def test_reductions(random):
 
 
 def test_repetition(random):
-    check(random, lambda b, n, v: moving.tile(b, n, v, [1, 2, 1, 3]),
+    assert_gives(random, lambda b, n, v: moving.tile(b, n, v, [1, 2, 1, 3]),
           lambda x: np.tile(x, (1, 2, 1, 3)))  # fmt: skip
 
 
