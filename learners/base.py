@@ -61,11 +61,14 @@ class Trained:
             quantization inside, say); None for `model` itself.
         simulated: what the accuracy of the result is taken from, where that is another network: one
             with activations of few bits, which no file for devices can hold; None for `model`.
+        packed: whether the choice was made by the bytes of the packed file, which is then written
+            even where no kernel has few bits.
     """
 
     model: keras.Model
     deployed: keras.Model | None = None
     simulated: keras.Model | None = None
+    packed: bool = False
 
     @property
     def scored(self) -> keras.Model:

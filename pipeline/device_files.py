@@ -74,7 +74,9 @@ def measure_files(
     after = outcome.after
     exported = [
         Exported(name=BEFORE, model=outcome.before, is_result=False),
-        Exported(name=AFTER, model=after.model, deployed=after.deployed),
+        Exported(
+            name=AFTER, model=after.model, deployed=after.deployed, packed=after.packed
+        ),
     ]
     kinds = config.kinds()
     none: dict[tuple[str, str], Conversion] = {}

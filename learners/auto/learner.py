@@ -19,7 +19,7 @@ import keras
 
 from learners.auto.config import AutoConfig
 from learners.auto.joint import from_setting
-from learners.auto.offers import Option
+from learners.auto.offers import PACKED_FILE, Offer, Option
 from learners.auto.places import Places
 from learners.auto.report import compared_rows, facts, make_search, save_setting
 from learners.auto.search import Goal, Search, sentences
@@ -72,7 +72,7 @@ class AutoLearner(AbstractLearner):
                     winner = self._complete(search, better)
                     model = to_keras(winner.network.graph)
         self.report(search, goal, winner)
-        return Trained(model)
+        return self._left(model, offer)
 
     @classmethod
     def check(
@@ -178,7 +178,12 @@ class AutoLearner(AbstractLearner):
             candidate, model = self.fine_tuned(search, candidate, 1)
         self.layers = facts(candidate, places)
         self.notes += sentences(search, candidate, goal, held_out=self._held_out)
-        return Trained(model)
+        return self._left(model, offer)
+
+    @staticmethod
+    def _left(model: keras.Model, offer: Offer) -> Trained:
+        """Ask for the packed file where it decided."""
+        return Trained(model, packed=offer.kind == PACKED_FILE)
 
     @staticmethod
     def _complete(search: Search, candidate: Candidate) -> Candidate:

@@ -116,7 +116,7 @@ class ConvertConfig:
     packed: str = flag(
         "auto",
         "Whether the packed file, model.fpq, is written: auto (where a kernel has fewer than 8 "
-        "bits), always, never.",
+        "bits, or its bytes decided what was chosen), always, never.",
         choices=("auto", "always", "never"),
     )
     tflite_minutes: float = flag(

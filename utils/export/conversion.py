@@ -57,12 +57,14 @@ class Exported:
         deployed: the same for the device, with all ranges inside, where the learner made one: files
             that compute in integers are made of it.
         is_result: whether kinds that are optional are made of it.
+        packed: whether the packed file is made of it even where no kernel has few bits.
     """
 
     name: str
     model: keras.Model
     deployed: keras.Model | None = None
     is_result: bool = True
+    packed: bool = False
 
     def source(self, row: Exporter) -> keras.Model:
         """Give the network that a kind of file is made of."""
@@ -130,7 +132,8 @@ def convert_all(
 
 def _kinds_of(network: Exported, kinds: Sequence[str], config: ConvertConfig) -> tuple[str, ...]:
     """Add the packed file where `ConvertConfig.packed` says so."""
-    packed = config.packed == "always" or (config.packed == "auto" and is_low_bit(network.model))
+    wanted = network.packed or is_low_bit(network.model)
+    packed = config.packed == "always" or (config.packed == "auto" and wanted)
     return (*kinds, *(["fpq"] if packed else []))
 
 
