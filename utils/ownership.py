@@ -13,6 +13,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import time
 from collections.abc import Iterable, Iterator
 
 from utils.atomic import sweep
@@ -28,6 +29,7 @@ except ImportError:  # no Unix
 
 LOCK_FILE = ".flowpress.lock"
 _MAX_BYTES = 4096
+_PATIENCE = 1.0  # seconds
 _KIND = Fields({"host": Text(256), "pid": Whole(0), "began": Whole(0)})
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -110,8 +112,20 @@ def _lock(path: pathlib.Path, descriptor: int) -> bool:
             return False
         if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
             raise
-        raise _taken(path, _owner(descriptor)) from None
+        raise _taken(path, _holder(descriptor)) from None
     return True
+
+
+def _holder(descriptor: int) -> Process | None:
+    """Read who holds a lock; its text follows the lock, so that may be a moment later."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        owner = _owner(descriptor)
+        if owner is not None and (owner.host != this_process().host or owner.is_running()):
+            return owner
+        if time.monotonic() > until:
+            return None
+        time.sleep(_PATIENCE / 20)
 
 
 def _refuse_if_held(path: pathlib.Path, descriptor: int) -> None:

@@ -1,10 +1,12 @@
 """One owner for each folder."""
 
+import fcntl
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -45,6 +47,23 @@ def test_another_run_is_refused_and_named(tmp_path):
         child.kill()
         child.wait()
         child.stdout.close()
+
+
+@pytest.mark.parametrize("text", ["", '{"host": "HOST", "pid": 4194305, "began": 5}\n'])
+def test_who_has_just_locked_it_is_named_all_the_same(tmp_path, text):
+    """The text follows the lock; until then the file is empty or a killed run's."""
+    path = tmp_path / LOCK_FILE
+    path.write_text(text.replace("HOST", this_process().host))
+    descriptor = os.open(path, os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    writer = threading.Timer(0.2, ownership._write_owner, [descriptor])
+    writer.start()
+    try:
+        with pytest.raises(InputError, match=f"process {os.getpid()} on"), owned([tmp_path]):
+            pytest.fail("must not be reached")
+    finally:
+        writer.join()
+        os.close(descriptor)
 
 
 def test_what_a_killed_run_left_is_no_obstacle(tmp_path):
