@@ -48,7 +48,7 @@ _WEIGHTS = {
 }
 _HEAD_BYTES = 16
 #: Bytes that a decoded tensor costs besides its own: two tensors and an operator.
-_OVERHEAD_BYTES = 192
+_OVERHEAD_BYTES = 128
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,13 +83,26 @@ def with_decode(content: bytes) -> tuple[bytes, tuple[DecodedTensor, ...]]:
 
     Returns:
         The file with `DECODE` operators, and the tensors that they decode; the file as it was
-        where there are none.
+        where there are none. Tensors inside, whose names would take flash and are not read there,
+        have none.
     """
     model = read_model(content)
     rewriting = _Rewriting(model)
     found = [rewriting.rewrite(subgraph) for subgraph in model.subgraphs]
     decoded = tuple(tensor for tensors in found for tensor in tensors)
-    return (write_model(model), decoded) if decoded else (content, ())
+    if not decoded:
+        return content, ()
+    for subgraph in model.subgraphs:
+        _leave_out_names(subgraph)
+    return write_model(model), decoded
+
+
+def _leave_out_names(subgraph: Any) -> None:
+    """Keep the names at the border, which whoever uses the file looks for."""
+    border = {int(number) for number in (*subgraph.inputs, *subgraph.outputs)}
+    for number, tensor in enumerate(subgraph.tensors):
+        if number not in border:
+            tensor.name = b""
 
 
 @dataclasses.dataclass(frozen=True)

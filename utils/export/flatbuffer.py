@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import Any
 
 import flatbuffers
@@ -181,7 +182,7 @@ def _tensor(model, tensor) -> Tensor:  # type: ignore[no-untyped-def]
     quantization = tensor.Quantization()
     scaled = quantization is not None and quantization.ScaleLength() > 0
     return Tensor(
-        name=tensor.Name().decode(),
+        name=(tensor.Name() or b"").decode(),
         shape=tuple(map(int, tensor.ShapeAsNumpy())) if tensor.ShapeLength() else (),
         dtype=_TYPES[tensor.Type()],
         constant=model.Buffers(tensor.Buffer()).DataLength() > 0,
@@ -224,12 +225,41 @@ def write_model(model: Any) -> bytes:
         model: a `schema.ModelT`; its constants come to lie at multiples of 16 bytes.
 
     Returns:
-        The content. Equal objects give equal bytes.
+        The content. Equal objects give equal bytes; equal scales, zero points, shapes and names
+        stand in it once.
     """
     model.buffers = [_AlignedBuffer(buffer) for buffer in model.buffers]
-    builder = flatbuffers.Builder(1 << 20)
+    builder = _SharingBuilder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes equal vectors of numbers and equal texts once: those who refer to them share them.
+
+    A file has a scale and a zero point of 8 bytes for each channel of a kernel, of its bias and of
+    what is decoded to it.
+    """
+
+    def __init__(self, initial_size: int) -> None:
+        super().__init__(initial_size)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+        """Write an array, or give the place of an equal one."""
+        return self._once((x.dtype.str, x.tobytes()), super().CreateNumpyVector, x)
+
+    def CreateString(  # noqa: N802
+        self, s: str | bytes, encoding: str = "utf-8", errors: str = "strict"
+    ) -> int:
+        """Write a text, or give the place of an equal one."""
+        content = s.encode(encoding, errors) if isinstance(s, str) else bytes(s)
+        return self._once(("text", content), super().CreateString, content)
+
+    def _once(self, key: tuple[str, bytes], write: Callable[[Any], int], value: Any) -> int:
+        if key not in self._written:
+            self._written[key] = write(value)
+        return self._written[key]
 
 
 class _AlignedBuffer:

@@ -50,6 +50,14 @@ def test_each_reader_has_a_decode_just_before_it(decoded):
         assert encoded.dtype == "uint8" and encoded.constant and not graph.tensors[output].constant
 
 
+def test_only_tensors_at_the_border_have_names(low_bit_file, decoded):
+    before, after = read_graph(low_bit_file), read_graph(decoded[0])
+    border = {*after.input_order, *after.output_order}
+    assert (after.inputs, after.outputs) == (before.inputs, before.outputs)
+    for number, tensor in enumerate(after.tensors):
+        assert tensor.name == (before.tensors[number].name if number in border else "")
+
+
 def test_constants_are_aligned(decoded):
     content = decoded[0]
     model = schema.Model.GetRootAs(content, 0)

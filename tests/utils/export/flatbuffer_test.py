@@ -1,10 +1,13 @@
+import flatbuffers
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from utils.export.flatbuffer import floored_ranges, read_graph
+from utils.export import flatbuffer
+from utils.export.flatbuffer import floored_ranges, read_graph, read_model, write_model
+from utils.export.runner import TFLiteRunner
 from utils.export.saved_model import write_saved_model
 from utils.export.tflite import convert
 
@@ -29,6 +32,33 @@ def test_operators_follow_their_inputs(contents):
         assert set(operator.inputs) <= known
         known |= set(operator.outputs)
     assert set(graph.outputs.values()) <= known
+
+
+def test_what_is_equal_is_written_once_and_computes_the_same(contents, monkeypatch):
+    content = contents["int8"]
+    written = write_model(read_model(content))
+    monkeypatch.setattr(flatbuffer, "_SharingBuilder", flatbuffers.Builder)
+    assert len(written) < len(write_model(read_model(content)))
+    zeros = {
+        tensor.Quantization()._tab.Vector(tensor.Quantization()._tab.Offset(10))
+        for tensor in _tensors(written)
+        if tensor.Quantization() and tensor.Quantization().ZeroPointLength() == 12
+    }
+    assert len(zeros) == 1  # a kernel of 12 channels and its bias
+    old, new = read_graph(content), read_graph(written)
+    assert (old.operators, old.inputs, old.outputs) == (new.operators, new.inputs, new.outputs)
+    for one, other in zip(old.tensors, new.tensors, strict=True):
+        assert (one.name, one.shape, one.dtype) == (other.name, other.shape, other.dtype)
+        np.testing.assert_array_equal(one.scale, other.scale)
+        np.testing.assert_array_equal(one.zero_point, other.zero_point)
+    first, second = TFLiteRunner(content), TFLiteRunner(written)
+    images = np.random.default_rng(0).random((4, *old.tensors[old.input_order[0]].shape[1:]))
+    np.testing.assert_array_equal(first(images.astype("f4")), second(images.astype("f4")))
+
+
+def _tensors(content):
+    main = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    return [main.Tensors(number) for number in range(main.TensorsLength())]
 
 
 def test_kinds(contents):
