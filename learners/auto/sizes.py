@@ -15,7 +15,7 @@ from learners.auto.offers import INT8_FILE, MICRO_FILE, TABLE_BITS, Offer, Optio
 from learners.kernels.layers import KernelLayer
 
 _STEPS = 127  # of int8 on either side of zero
-_DECODE_BYTES = 208  # of an operator that decodes a tensor, and what describes both
+_DECODE_BYTES = 144  # of an operator that decodes a tensor, and what describes both
 _SCALE_BYTES = 6  # a float32 and the integer that a channel's levels begin with
 _BYTE = 8
 
