@@ -3,6 +3,10 @@
 CIFAR-10, the public ResNet-20 (dense 91.73 %) and ResNet-56, MobileNetV2 x0.25. All choices are
 made on held-out training images; accuracies are those of the deciding file on the test images.
 What each way alone loses is on the held-out images, as the report has it.
+
+The public networks were trained on the images that are held out here (99.9 % right), so that a file
+loses more there than on the test images, and the more the further training takes it away. So the
+rows with epochs ask for bytes or time, and say what that loses; those without ask for `max_drop`.
 """
 
 from __future__ import annotations
@@ -15,8 +19,9 @@ from benchmarks.cifar_runs import cifar_run, mobilenet_run
 
 SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
 
-AUTO = ("--learner=auto", "--max_drop=0.5")
-UNTRAINED = ("--nb_epochs=0",)
+AUTO = "--learner=auto"
+UNTRAINED = ("--nb_epochs=0", "--max_drop=0.5")
+TENTH = ("--nb_epochs=4", "--budget=bytes:0.1")
 FEW = ("--auto_nb_smpls=500",)
 MICRO = ("--target=tflm",)
 _INT8, _MICRO = "int8", "tflm"
@@ -57,18 +62,17 @@ def figures(report: Mapping[str, Any], kind: str) -> dict[str, object]:
 
 def resnet(context: Context, *options: str, kind: str = _INT8, size: int = 20) -> dict[str, object]:
     """Run on a public ResNet."""
-    return figures(cifar_run(context, context.seed, *AUTO, *options, size=size), kind)
+    return figures(cifar_run(context, context.seed, AUTO, *options, size=size), kind)
 
 
 def mobilenet(context: Context, *options: str) -> dict[str, object]:
     """Run on MobileNetV2 x0.25."""
-    return figures(mobilenet_run(context, context.seed, *AUTO, *options), _INT8)
+    return figures(mobilenet_run(context, context.seed, AUTO, *options), _INT8)
 
 
 def timed(context: Context) -> dict[str, object]:
-    """Ask for half the time of the float32 file, at most a point lost."""
-    options = ("--learner=auto", "--max_drop=1", "--budget=latency:0.5", "--nb_epochs=4")
-    report = cifar_run(context, context.seed, *options)
+    """Ask for half the time of the float32 file."""
+    report = cifar_run(context, context.seed, AUTO, "--budget=latency:0.5", "--nb_epochs=4")
     files = {(row["network"], row["kind"]): row for row in report["files"]}
     return {
         **figures(report, _INT8),
@@ -118,14 +122,14 @@ ROWS = (
     _row(
         "resnet20-4-epochs",
         resnet,
-        ("--nb_epochs=4",),
+        TENTH,
         {"share": "<= 0.1", "lost": "<= 0.5"},
-        "ResNet-20, 4 epochs with distillation",
+        "a tenth of the bytes, 4 epochs with distillation",
     ),
     _row(
         "resnet20-4-epochs-tflm",
         resnet,
-        ("--nb_epochs=4", *MICRO),
+        (*TENTH, *MICRO),
         {"share": "<= 0.1", "lost": "<= 0.5"},
         "the same as tflite-micro runs it",
         kind=_MICRO,
@@ -134,7 +138,7 @@ ROWS = (
         name="resnet20-half-the-time",
         run=timed,
         target={"latency_kept": "<= 0.525", "lost": "<= 1.0"},
-        about="latency:0.5 and at most a point lost, 4 epochs",
+        about="half the time of the float32 file, 4 epochs with distillation",
     ),
     _row(
         "resnet56-untrained",
