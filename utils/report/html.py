@@ -87,6 +87,7 @@ def render_html(report: Report, folder: str | os.PathLike[str] | None = None) ->
             link=functools.partial(_link, folder),
             changed_flags={name: report.config[name] for name in report.changed_flags},
             tensors=_tensors(report),
+            digests=_digests(report),
         )
     )
 
@@ -129,6 +130,16 @@ def _tensors(report: Report) -> list[tuple[str, str, Tensor]]:
         if file.network == "after"
         for way, tensors in (("input", file.inputs), ("output", file.outputs))
         for tensor in tensors
+    ]
+
+
+def _digests(report: Report) -> list[tuple[str, str]]:
+    """List the files that were written with their SHA-256, by name."""
+    networks = [network for network in (report.before, report.after, report.control) if network]
+    return [
+        (pathlib.PurePath(each.path).name, each.sha256)
+        for each in (*networks, *report.files)
+        if each.path and each.sha256
     ]
 
 
