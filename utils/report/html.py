@@ -136,11 +136,9 @@ def _tensors(report: Report) -> list[tuple[str, str, Tensor]]:
 def _digests(report: Report) -> list[tuple[str, str]]:
     """List the files that were written with their SHA-256, by name."""
     networks = [network for network in (report.before, report.after, report.control) if network]
-    return [
-        (pathlib.PurePath(each.path).name, each.sha256)
-        for each in (*networks, *report.files)
-        if each.path and each.sha256
-    ]
+    written = [(each.path, each.sha256) for each in networks]
+    written += [(each.path, each.sha256) for each in report.files]
+    return [(pathlib.PurePath(path).name, digest) for path, digest in written if path and digest]
 
 
 def _tiles(report: Report) -> list[Tile]:
