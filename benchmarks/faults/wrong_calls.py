@@ -133,7 +133,7 @@ def generate_huge(folder: pathlib.Path) -> Iterator[Call]:
             if spec.name in seen:
                 continue
             seen.add(spec.name)
-            for value in filter(lambda text, spec=spec: _is_beyond(spec, float(text)), _HUGE):
+            for value in _beyond(spec):
                 arguments = (
                     f"--learner={name}",
                     f"--out_dir={folder}/out",
@@ -142,11 +142,11 @@ def generate_huge(folder: pathlib.Path) -> Iterator[Call]:
                 yield Call(arguments, "a huge number")
 
 
-def _is_beyond(spec: FlagSpec, value: float) -> bool:
-    """Whether a number is wrong for a flag, by its declaration: what has no bound ends at 1e9."""
+def _beyond(spec: FlagSpec) -> list[str]:
+    """List the huge numbers that a flag's declaration excludes; what has no bound ends at 1e9."""
     lower, upper = spec.info.lower, spec.info.upper
     least, most = -1e9 if lower is None else lower, 1e9 if upper is None else upper
-    return not least <= value <= most
+    return [text for text in _HUGE if not least <= float(text) <= most]
 
 
 def judge(call: Call) -> Verdict:
@@ -235,8 +235,7 @@ def _out_of_bounds(rng: random.Random, name: str, folder: pathlib.Path) -> list[
 
 def _huge_number(rng: random.Random, name: str, folder: pathlib.Path) -> list[str]:
     spec = rng.choice(_numbers(name))
-    values = [text for text in _HUGE if _is_beyond(spec, float(text))]
-    return [f"--{spec.name}={rng.choice(values)}"]
+    return [f"--{spec.name}={rng.choice(_beyond(spec))}"]
 
 
 def _no_number(rng: random.Random, name: str, folder: pathlib.Path) -> list[str]:
