@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 
 import keras
-import numpy as np
+import tensorflow as tf
 
 from nets.abstract_model_helper import AbstractModelHelper
 from pipeline.plan import Plan
@@ -73,8 +73,8 @@ def _amounts(config: object, model: keras.Model) -> Iterator[tuple[str, int, int
 
 def _image_bytes(model: keras.Model) -> int:
     return sum(
-        math.prod(size or 1 for size in tensor.shape) * np.dtype(tensor.dtype).itemsize
-        for tensor in model.inputs
+        math.prod(size or 1 for size in tensor.shape) * tf.as_dtype(tensor.dtype).size
+        for tensor in getattr(model, "inputs", None) or ()
     )
 
 

@@ -55,5 +55,20 @@ def test_images_that_cannot_be_counted_are_not_refused(tmp_path, monkeypatch, ne
     memory.refuse_too_many_samples(plan, Uncounted(), network)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "uint8"])
+def test_inputs_of_any_type(dtype, tmp_path, monkeypatch):
+    inputs = keras.Input((1000,), dtype=dtype)
+    network = keras.Model(inputs, inputs)
+    refused(monkeypatch, tmp_path, network, megabytes=10_000, cpr_nb_smpls=5000)
+    with pytest.raises(InputError, match=r"^`nb_smpls_calib`: 1,438 samples"):
+        refused(monkeypatch, tmp_path, network, megabytes=1, nb_smpls_calib=2000)
+
+
+def test_texts_have_no_known_size(tmp_path, monkeypatch):
+    inputs = keras.Input((1000,), dtype="string")
+    network = keras.Model(inputs, inputs)
+    refused(monkeypatch, tmp_path, network, megabytes=1, nb_smpls_calib=2000)
+
+
 def test_this_machine_has_memory():
     assert memory.machine_bytes() is None or memory.machine_bytes() > 10**8
