@@ -155,7 +155,7 @@ def _folder(out_dir: str | os.PathLike[str] | None) -> Iterator[str]:
         return
     if launched_rank():  # of several workers one has the new folder
         with passing_folder() as temporary:
-            yield str(temporary)
+            yield temporary
         return
     with fresh_folder(_OUT_DIR) as folder:
         yield str(folder)

@@ -220,6 +220,7 @@ class RunConfig:
         "A search ends after this time.",
         unit="minutes",
         lower=0.0,
+        upper=525_600.0,
         lower_open=True,
         resumable=True,
     )

@@ -10,12 +10,15 @@ from utils.flags import flag, group
 class HelperConfig:
     """Batch sizes, learning rate and loss, and the flags about data."""
 
-    batch_size: int = flag(128, "Training images per step and worker.", lower=1)
-    batch_size_eval: int = flag(100, "Images per evaluation step.", lower=1, resumable=True)
+    batch_size: int = flag(128, "Training images per step and worker.", lower=1, upper=1_000_000)
+    batch_size_eval: int = flag(
+        100, "Images per evaluation step.", lower=1, upper=1_000_000, resumable=True
+    )
     nb_epochs_rat: float = flag(
         1.0,
         "Training epochs as a multiple of the helper's own number; --nb_epochs sets them outright.",
         lower=0.0,
+        upper=10_000.0,
     )
     lrn_rate_init: float = flag(
         0.1,
@@ -25,7 +28,11 @@ class HelperConfig:
         lower_open=True,
     )
     batch_size_norm: float = flag(
-        128.0, "Batch size for which `lrn_rate_init` is meant.", lower=0.0, lower_open=True
+        128.0,
+        "Batch size for which `lrn_rate_init` is meant.",
+        lower=0.0,
+        upper=1e6,
+        lower_open=True,
     )
     momentum: float = flag(0.9, "Momentum of SGD.", lower=0.0, upper=1.0, upper_open=True)
     loss_w_dcy: float = flag(
@@ -79,11 +86,13 @@ class GivenDataConfig(KerasModelConfig):
     label_column: str | None = flag(
         None, "Column of a .csv with the labels. Not given: label, class, target or y."
     )
-    batch_size: int = flag(64, "Training samples per step and worker, at most all.", lower=1)
+    batch_size: int = flag(
+        64, "Training samples per step and worker, at most all.", lower=1, upper=1_000_000
+    )
     lrn_rate_init: float = flag(
         0.01, "Initial learning rate of full-prec.", lower=0.0, lower_open=True
     )
-    batch_size_norm: float = flag(64.0, "Batch size for `lrn_rate_init`.", lower=1.0)
+    batch_size_norm: float = flag(64.0, "Batch size for `lrn_rate_init`.", lower=1.0, upper=1e6)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

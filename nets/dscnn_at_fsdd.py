@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class DscnnAtFsddConfig(HelperConfig):
     """The shared flags with this pair's defaults, and who is held out."""
 
-    batch_size: int = flag(64, "Training images per step and worker.", lower=1)
+    batch_size: int = flag(64, "Training images per step and worker.", lower=1, upper=1_000_000)
     lrn_rate_init: float = flag(0.1, "Initial learning rate.", lower=0.0, lower_open=True)
-    batch_size_norm: float = flag(64.0, "Batch size for `lrn_rate_init`.", lower=1.0)
+    batch_size_norm: float = flag(64.0, "Batch size for `lrn_rate_init`.", lower=1.0, upper=1e6)
     data: FsddDataConfig = group(FsddDataConfig)
 
 

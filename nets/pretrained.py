@@ -7,7 +7,6 @@ first weight, in the network's order, that does not fit.
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from utils.files import (
     load_keras_model,
     load_npz,
 )
+from utils.folders import passing_folder
 from utils.frontends import check_network_path, framework_of
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _load_archive(model: keras.Model, path: str, allow_unsafe: bool) -> None:
     try:
         source = load_keras_model(path, allow_unsafe)
     except InputError as error:  # unknown classes, code: the network is known without them
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(path) as archive, passing_folder() as folder:
             if WEIGHTS_ENTRY not in archive.namelist():
                 raise
             try:
@@ -226,7 +226,7 @@ def _load_h5(model: keras.Model, path: str) -> None:
     """Load Keras' weights file after comparing its shapes with one written from the network."""
     import h5py
 
-    with tempfile.TemporaryDirectory() as folder:
+    with passing_folder() as folder:
         own = str(Path(folder) / "own.weights.h5")
         model.save_weights(own)
         expected, names = _h5_contents(own)
@@ -241,7 +241,7 @@ def _load_h5(model: keras.Model, path: str) -> None:
     with h5py.File(path, "r") as file:
         for place in places:
             _refuse_nan(path, labels[place], file[place][()])
-    with tempfile.TemporaryDirectory() as folder:
+    with passing_folder() as folder:
         named = str(Path(folder) / "own.weights.h5")  # Keras goes by the ending
         os.symlink(Path(path).resolve(), named)
         try:

@@ -16,6 +16,7 @@ from pipeline.short_form import PEEKED, expanded, is_short_form
 from utils import flags
 from utils.command import guarded, notes, out
 from utils.export.quiet import quiet_native
+from utils.folders import own_temporary_place
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.one_voice import one_voice
 
@@ -78,7 +79,7 @@ def _run(argv: Sequence[str]) -> int:
     helper = helper_class(configs[helper_class.config_class], seed=plan.run.seed)
     helper.allow_unsafe = plan.run.allow_unsafe
     helper.check_files()
-    with own_folders(plan):
+    with own_folders(plan), own_temporary_place():
         with quiet_native():  # TensorFlow greets on standard error whatever its log level
             from pipeline import stages  # only now are its seconds worth it
 

@@ -60,6 +60,7 @@ def _row(result: CheckResult, before: CheckResult | None, files: DeviceFiles) ->
         error=_finite(result.error),
         file_bytes=result.file_bytes or None,
         file_bytes_deflated=result.file_bytes_deflated or None,
+        sha256=result.sha256 or None,
         latency_ms_p50=None if timing is None else timing.p50,
         latency_ms_p95=None if timing is None else timing.p95,
         latency_ratio=_latency_ratio(timing, other),

@@ -13,6 +13,7 @@ from learners.context import StageContext
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.pretrained import load_pretrained
 from pipeline import measurement
+from pipeline.memory import refuse_too_many_samples
 from pipeline.outcome import Outcome
 from pipeline.plan import Plan
 from pipeline.rehearsal import try_batches, try_files, try_training
@@ -131,6 +132,7 @@ def compress(
         _refuse_opaque(model, plan.run.allow_unsafe)
     try_batches(helper, model)
     with explained():
+        refuse_too_many_samples(plan, helper, model)
         _check_stages(plan, helper, model)
         rate = _first_rate(plan, helper)
         if rate is not None:

@@ -113,7 +113,8 @@ def own_place(workers: MultiGpuWrapper, plan: Plan) -> Iterator[Plan]:
     if workers.is_chief:
         yield plan
         return
-    with passing_folder() as root:
+    with passing_folder() as folder:
+        root = pathlib.Path(folder)
         for name, content in received.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from utils.errors import InputError
 from utils.flags import nearest
 from utils.json_reader import parse_json
 from utils.regular_file import read_text
+from utils.schema import brief
 
 _MAX_BYTES = 2**20
 
@@ -32,11 +33,11 @@ class Section:
     def __init__(self, source: str, place: str, value: Any, keys: Sequence[str]) -> None:
         self.source, self.place = source, place
         if not isinstance(value, Mapping):
-            self.refuse("", f"must be a mapping of {', '.join(keys)}. Received: {value!r}")
+            self.refuse("", f"must be a mapping of {', '.join(keys)}. Received: {brief(value)}")
         self._values: Mapping[Any, Any] = value
         for key in value:
             if key not in keys:
-                self.refuse("", f"unknown key {key!r}. {nearest(str(key), keys).rstrip('.')}")
+                self.refuse("", f"unknown key {brief(key)}. {nearest(str(key), keys).rstrip('.')}")
 
     def refuse(self, key: str, what: str) -> NoReturn:
         """Raise.
@@ -59,9 +60,9 @@ class Section:
         """Give a string; without a default it must be there."""
         value = self._values.get(key, default)
         if not isinstance(value, str) or not value:
-            self.refuse(key, f"must be a text. Received: {value!r}")
+            self.refuse(key, f"must be a text. Received: {brief(value)}")
         if choices and value not in choices:
-            self.refuse(key, f"is {value!r}. {nearest(value, choices).rstrip('.')}")
+            self.refuse(key, f"is {brief(value)}. {nearest(value, choices).rstrip('.')}")
         return value
 
     def number(
@@ -75,16 +76,16 @@ class Section:
         if isinstance(value, str):  # YAML reads 1e-1, which has no point, as a text
             value = _number(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            self.refuse(key, f"must be a number in [{low:g}, {high:g}). Received: {value!r}")
+            self.refuse(key, f"must be a number in [{low:g}, {high:g}). Received: {brief(value)}")
         if not low <= value < high:
-            self.refuse(key, f"must be in [{low:g}, {high:g}). Received: {value!r}")
+            self.refuse(key, f"must be in [{low:g}, {high:g}). Received: {brief(value)}")
         return float(value)
 
     def items(self, key: str) -> list[Any]:
         """Give a list that is not empty."""
         value = self._values.get(key)
         if not isinstance(value, list) or not value:
-            self.refuse(key, f"must be a list. Received: {value!r}")
+            self.refuse(key, f"must be a list. Received: {brief(value)}")
         return value
 
 

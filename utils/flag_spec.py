@@ -10,7 +10,7 @@ from utils.errors import InputError
 from utils.schema import brief
 
 # More than any count or rate can mean; what would take memory or time declares less.
-_LARGEST: Mapping[type, float] = {int: 2**31 - 1, float: 1e9}
+_LARGEST: Mapping[type, float] = {int: 10**9, float: 1e9}
 _LONGEST_NAME, _LONGEST_PATH = 255, 3_800  # bytes, characters; files beside it have longer ones
 _LONGEST = 32_768  # characters of a text; 32 KiB are more than a command line is ever given
 
@@ -112,10 +112,13 @@ class FlagSpec:
         if isinstance(value, str):
             self._check_text(value)
         most = _LARGEST.get(self.type)
-        if most is not None and abs(value) > most:
-            low = -most if self.info.lower is None else self.info.lower
+        if most is None:
+            return
+        low = -most if self.info.lower is None else self.info.lower
+        high = most if self.info.upper is None else self.info.upper
+        if not low <= value <= high:
             raise InputError(
-                f"`{self.name}` must be in [{_number(low)}, {_number(most)}]. Received: "
+                f"`{self.name}` must be in [{_number(low)}, {_number(high)}]. Received: "
                 f"{brief(value)}."
             )
 

@@ -15,7 +15,6 @@ import os
 import pathlib
 import re
 import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ import numpy as np
 from utils import own_objects
 from utils.archives import CONFIG_ENTRY, WEIGHTS_ENTRY
 from utils.errors import InputError
+from utils.folders import passing_folder
 from utils.json_reader import parse_json
 
 _Path = str | os.PathLike[str]
@@ -175,7 +175,7 @@ def _known_lambdas(path: _Path, allow_unsafe: bool) -> Iterator[tuple[_Path, dic
         return
     with (
         zipfile.ZipFile(path) as archive,
-        tempfile.TemporaryDirectory(prefix="flowpress-") as folder,
+        passing_folder() as folder,
     ):
         copy = pathlib.Path(folder) / "model.keras"
         with zipfile.ZipFile(copy, "w") as written:

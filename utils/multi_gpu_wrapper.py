@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from utils import horovod_calls
+from utils.causes import explanation
 from utils.errors import InputError
 
 
@@ -197,6 +198,30 @@ class MultiGpuWrapper:
                 "packages."
             )
 
+    @contextlib.contextmanager
+    def failing_together(self) -> Iterator[None]:
+        """Let what fails in one worker fail in all: they would wait for it in the next exchange.
+
+        For each worker's own part of a work. Inside nothing is exchanged.
+
+        Raises:
+            InputError: in the workers that did their part; names the first that did not, and why.
+        """
+        if self.size == 1:
+            yield
+            return
+        failure: Exception | None = None
+        try:
+            yield
+        except Exception as error:  # whatever a part of the data does to it
+            failure = error
+        reasons = self.gather(_reason(failure))
+        if failure is not None:
+            raise failure
+        for rank, reason in enumerate(reasons):
+            if reason is not None:
+                raise InputError(f"worker {rank}: {reason}")
+
     def mean_metrics(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """Average metrics over the workers.
 
@@ -226,6 +251,12 @@ class MultiGpuWrapper:
     def is_own(self, number: int) -> bool:
         """Whether a piece of work, counted from 0, is this worker's."""
         return number % self.size == self.rank
+
+
+def _reason(failure: Exception | None) -> str | None:
+    if failure is None or isinstance(failure, InputError):
+        return None if failure is None else str(failure)
+    return explanation(failure)
 
 
 _current = MultiGpuWrapper()

@@ -51,6 +51,9 @@ def finish(status):
     # type: (int) -> None
     """End the process with an exit status, whatever became of its streams; nothing interrupts it.
 
+    Of several workers one that failed ends at once: Horovod's own end waits for the others, and
+    the launcher stops those only when this one is gone.
+
     Args:
         status: of the command.
     """
@@ -63,7 +66,16 @@ def finish(status):
         except (OSError, ValueError):  # else Python complains, and ends with a status of its own
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, number)
+    if status and _is_one_of_several():
+        os._exit(status)
     sys.exit(status)
+
+
+def _is_one_of_several():
+    # type: () -> bool
+    from utils.horovod_calls import launched_size
+
+    return launched_size() > 1
 
 
 def _open_missing_streams():

@@ -16,6 +16,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -25,6 +26,7 @@ from pipeline import command
 from utils.command import out, quiet_tensorflow
 
 OUT = "out"
+TEMPORARY = "tmp"
 _FAST = ("--nb_repts=2", "--nb_repts_warmup=0", "--nb_smpls_calib=20", "--summ_step=1000")
 TRAINING = (
     "--learner=full-prec",
@@ -95,6 +97,9 @@ def _child(
         for stream in (1, 2):
             os.dup2(descriptor, stream)
         os.chdir(folder)
+        os.makedirs(TEMPORARY, exist_ok=True)
+        os.environ["TMPDIR"] = str(pathlib.Path(TEMPORARY).absolute())
+        tempfile.tempdir = None  # what was found out before
         crash.arm()
         status = command.run([*argv, f"--out_dir={OUT}"])
         log.with_suffix(".points").write_text(str(crash.count))
@@ -105,9 +110,10 @@ def _child(
 def results(folder: pathlib.Path) -> dict[str, bytes]:
     """Read what a run must have in common with every other of its kind.
 
-    States hold the seconds that were spent, reports too: of them the names count.
+    States hold the seconds that were spent, reports too: of them the names count, as of what it
+    left in the system's place for temporary files.
     """
-    found = {}
+    found = {f"{TEMPORARY}/{name}": b"" for name in contents(folder / TEMPORARY)}
     for name, content in contents(folder / OUT).items():
         if name.startswith("logs/"):
             continue

@@ -21,6 +21,7 @@ from learners.search.journal import Journal, Trial
 from learners.setting import Setting
 from utils.command import out
 from utils.files import atomic_path, save_npz
+from utils.folders import passing_folder
 from utils.ownership import owned
 
 Scene = Callable[[pathlib.Path], None]
@@ -58,7 +59,20 @@ def _trial(index: int) -> Trial:
     )  # fmt: skip
 
 
-SCENES: Mapping[str, Scene] = {"arrays": _arrays, "texts": _texts, "search": _search}
+def _passing(folder: pathlib.Path) -> None:
+    for number in range(2):
+        with passing_folder(folder) as place:
+            for name in ("network.tflite", "samples.npz"):
+                pathlib.Path(place, name).write_bytes(bytes(100))
+            save_npz({"a": np.arange(10.0) + number}, folder / "weights.npz")
+
+
+SCENES: Mapping[str, Scene] = {
+    "arrays": _arrays,
+    "texts": _texts,
+    "search": _search,
+    "passing": _passing,
+}
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:

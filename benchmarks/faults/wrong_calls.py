@@ -59,6 +59,9 @@ _LEARNERS = (
 _HELPERS = ("", "resnet", "none.py", "nets", "..", "/dev/null", "/dev/zero.py", "😀.py", "a b.py")
 
 
+_HUGE = ("1e23", str(2**31 - 1), "nan", "-1")
+
+
 class AcceptedError(Exception):
     """The command would have begun the run."""
 
@@ -115,6 +118,37 @@ def generate(count: int, folder: pathlib.Path, seed: int = 0) -> Iterator[Call]:
         yield Call((f"--learner={name}", f"--out_dir={folder}/out", *arguments), mistake)
 
 
+def generate_huge(folder: pathlib.Path) -> Iterator[Call]:
+    """Give every numeric flag that there is values that are too large, too small and no number.
+
+    Args:
+        folder: for the paths in the calls.
+
+    Yields:
+        For each flag once, with a learner that has it, the calls that are wrong.
+    """
+    seen = set()
+    for name in learners.LEARNERS:
+        for spec in _numbers(name):
+            if spec.name in seen:
+                continue
+            seen.add(spec.name)
+            for value in _beyond(spec):
+                arguments = (
+                    f"--learner={name}",
+                    f"--out_dir={folder}/out",
+                    f"--{spec.name}={value}",
+                )
+                yield Call(arguments, "a huge number")
+
+
+def _beyond(spec: FlagSpec) -> list[str]:
+    """List the huge numbers that a flag's declaration excludes; what has no bound ends at 1e9."""
+    lower, upper = spec.info.lower, spec.info.upper
+    least, most = -1e9 if lower is None else lower, 1e9 if upper is None else upper
+    return [text for text in _HUGE if not least <= float(text) <= most]
+
+
 def judge(call: Call) -> Verdict:
     """Give a call to the command, in this process, and look at the answer.
 
@@ -159,6 +193,7 @@ def _makers() -> list[tuple[str, _Maker]]:
     return [
         ("a number out of bounds", _out_of_bounds),
         ("no number", _no_number),
+        ("a huge number", _huge_number),
         ("no switch", _no_switch),
         ("no such choice", _no_choice),
         ("a misspelled flag", _misspelled),
@@ -196,6 +231,11 @@ def _out_of_bounds(rng: random.Random, name: str, folder: pathlib.Path) -> list[
             beyond = [bound + away * step for step in (1, 7, 1000)]
             values += [str(spec.type(value)) for value in [*beyond, *([bound] if is_open else [])]]
     return [f"--{spec.name}={rng.choice(values)}"]
+
+
+def _huge_number(rng: random.Random, name: str, folder: pathlib.Path) -> list[str]:
+    spec = rng.choice(_numbers(name))
+    return [f"--{spec.name}={rng.choice(_beyond(spec))}"]
 
 
 def _no_number(rng: random.Random, name: str, folder: pathlib.Path) -> list[str]:

@@ -70,17 +70,26 @@ class AutoConfig(LearnerConfig):
         choices=("inner", "joint"),
     )
     round_to: int = flag(
-        1, "Keep multiples of this many channels where the size allows.", unit="channels", lower=1
+        1,
+        "Keep multiples of this many channels where the size allows.",
+        unit="channels",
+        lower=1,
+        upper=4_096,
     )
     skip_op_names: str | None = flag(
         None, "Layers whose name contains one of these comma-separated parts are left as they are."
     )
-    nb_smpls: int = flag(1000, "Training images that closed forms are taken from.", lower=1)
+    nb_smpls: int = flag(
+        1000, "Training images that closed forms are taken from.", lower=1, upper=1_000_000
+    )
     nb_crops_per_smpl: int = flag(
-        10, "Random output positions taken from each image and layer.", lower=1
+        10, "Random output positions taken from each image and layer.", lower=1, upper=1_000
     )
     nb_smpls_check: int = flag(
-        2000, "Held-out training images that files of candidates are run on.", lower=1
+        2000,
+        "Held-out training images that files of candidates are run on.",
+        lower=1,
+        upper=1_000_000,
     )
     nb_candidates: int = flag(
         6, "Candidates of different sizes that are made and checked, at most.", lower=1, upper=50
@@ -91,7 +100,10 @@ class AutoConfig(LearnerConfig):
         "alone and fewer bits alone, for the report.",
     )
     nb_tunings: int = flag(
-        3, "With epochs: candidates that are fine-tuned until one is inside max_drop.", lower=1
+        3,
+        "With epochs: candidates that are fine-tuned until one is inside max_drop.",
+        lower=1,
+        upper=100,
     )
     channel_search: LatencyConfig = group(LatencyConfig)
 

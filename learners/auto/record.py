@@ -13,6 +13,7 @@ from typing import Any
 
 from utils.atomic import atomic_path
 from utils.errors import InputError
+from utils.json_reader import parse_json
 from utils.regular_file import read_regular
 
 FILE = "auto.jsonl"
@@ -89,13 +90,13 @@ class Record:
         content = read_regular(self._path, _MAX_BYTES)
         try:
             lines = content.decode().splitlines()
-            saved = json.loads(lines[0]) if lines else {}
+            saved = parse_json(lines[0], constants=True) if lines else {}
             if saved != head:
                 raise self._of_another(dict(saved), head)
             found = []
             for number, line in enumerate(lines[1:], start=2):
                 try:
-                    found.append(_trial(json.loads(line)))
+                    found.append(_trial(parse_json(line, constants=True)))
                 except json.JSONDecodeError:
                     if number < len(lines):  # only the last can be torn
                         raise

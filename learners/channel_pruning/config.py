@@ -110,13 +110,14 @@ class ChannelPrunedConfig(LearnerConfig):
         "Keep multiples of this many channels where the ratio allows.",
         unit="channels",
         lower=1,
+        upper=4_096,
         name="round_to",
     )
     nb_points_per_layer: int = flag(
-        10, "Random output positions taken from each image and layer.", lower=1
+        10, "Random output positions taken from each image and layer.", lower=1, upper=1_000
     )
     nb_batches: int = flag(
-        30, "Batches of training images that the statistics are taken from.", lower=1
+        30, "Batches of training images that the statistics are taken from.", lower=1, upper=100_000
     )
     residual: str = flag(
         "inner",

@@ -70,11 +70,16 @@ class ChannelPrunedGpuConfig(LearnerConfig):
         lower_open=True,
     )
     nb_iters_layer: int = flag(
-        1000, "Iterations of proximal gradient descent for each layer, then of Adam.", lower=1
+        1000,
+        "Iterations of proximal gradient descent for each layer, then of Adam.",
+        lower=1,
+        upper=1_000_000,
     )
-    nb_smpls: int = flag(5000, "Training images that the statistics are taken from.", lower=1)
+    nb_smpls: int = flag(
+        5000, "Training images that the statistics are taken from.", lower=1, upper=1_000_000
+    )
     nb_crops_per_smpl: int = flag(
-        10, "Random output positions taken from each image and layer.", lower=1
+        10, "Random output positions taken from each image and layer.", lower=1, upper=1_000
     )
     residual: str = flag(
         "inner",
@@ -84,7 +89,11 @@ class ChannelPrunedGpuConfig(LearnerConfig):
         choices=("inner", "joint", "gather"),
     )
     round_to: int = flag(
-        1, "Keep multiples of this many channels where the ratio allows.", unit="channels", lower=1
+        1,
+        "Keep multiples of this many channels where the ratio allows.",
+        unit="channels",
+        lower=1,
+        upper=4_096,
     )
     skip_op_names: str | None = flag(
         None, "Layers whose name contains one of these comma-separated parts are left alone."

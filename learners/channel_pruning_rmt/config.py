@@ -45,9 +45,11 @@ class ChannelPrunedRmtConfig(LearnerConfig):
     skip_op_names: str | None = flag(
         None, "Layers whose name contains one of these comma-separated parts are left alone."
     )
-    nb_smpls: int = flag(5000, "Training images that the statistics are taken from.", lower=1)
+    nb_smpls: int = flag(
+        5000, "Training images that the statistics are taken from.", lower=1, upper=1_000_000
+    )
     nb_crops_per_smpl: int = flag(
-        10, "Random output positions taken from each image and layer.", lower=1
+        10, "Random output positions taken from each image and layer.", lower=1, upper=1_000
     )
     criterion: str = flag(
         "backward",
@@ -68,7 +70,9 @@ class ChannelPrunedRmtConfig(LearnerConfig):
         lower_open=True,
         inert="the step is one over the largest eigenvalue of the Gram matrix.",
     )
-    ista_nb_iters: int = flag(100, "Iterations of ISTA for each lambda of lasso.", lower=1)
+    ista_nb_iters: int = flag(
+        100, "Iterations of ISTA for each lambda of lasso.", lower=1, upper=1_000_000
+    )
     lstsq_lrn_rate: float = flag(
         1e-3,
         "Adam's learning rate for least squares.",
@@ -93,7 +97,11 @@ class ChannelPrunedRmtConfig(LearnerConfig):
         choices=("inner", "joint", "gather"),
     )
     round_to: int = flag(
-        1, "Keep multiples of this many channels where the ratio allows.", unit="channels", lower=1
+        1,
+        "Keep multiples of this many channels where the ratio allows.",
+        unit="channels",
+        lower=1,
+        upper=4_096,
     )
     searching: RolloutConfig = group(RolloutConfig)
     channel_search: ChannelSearchConfig = group(ChannelSearchConfig)

@@ -15,6 +15,7 @@ class LatencyConfig:
         "their steps; of a quarter of the group where it is smaller than four steps.",
         unit="channels",
         lower=1,
+        upper=4_096,
     )
 
 
@@ -34,4 +35,5 @@ class ChannelSearchConfig(LatencyConfig):
         "Training steps of the whole network in each roll-out before it is scored; undone after. "
         "Layer by layer every roll-out is tuned by least squares, in closed form.",
         lower=0,
+        upper=1_000_000,
     )

@@ -41,6 +41,7 @@ class DisChnPrunedConfig(LearnerConfig):
         "Additional losses inside the network, which cut it into one stage more. 0: the network's "
         "own loss alone, which every task has.",
         lower=0,
+        upper=100,
     )
     lrn_rate_adam: float = flag(
         1e-3,
@@ -49,13 +50,17 @@ class DisChnPrunedConfig(LearnerConfig):
         lower_open=True,
     )
     nb_iters_block: int = flag(
-        10000, "Iterations of the network's fine-tuning in each stage; see scale_iters.", lower=1
+        10000,
+        "Iterations of the network's fine-tuning in each stage; see scale_iters.",
+        lower=1,
+        upper=1_000_000,
     )
     nb_iters_layer: int = flag(
         500,
         "Iterations for each layer that is pruned: half of them shared out over the greedy choice, "
         "half for layer-wise fine-tuning; see scale_iters.",
         lower=1,
+        upper=1_000_000,
     )
     scale_iters: bool = flag(
         True,
@@ -69,7 +74,10 @@ class DisChnPrunedConfig(LearnerConfig):
         lower=0.0,
     )
     nb_smpls: int = flag(
-        2000, "Training images that channels are chosen and kernels tuned with.", lower=1
+        2000,
+        "Training images that channels are chosen and kernels tuned with.",
+        lower=1,
+        upper=1_000_000,
     )
     skip_frst_layer: bool = flag(True, "Leave the first layer's input channels alone.")
     skip_last_layer: bool = flag(False, "Leave the last layer's input channels alone.")
@@ -83,7 +91,11 @@ class DisChnPrunedConfig(LearnerConfig):
         choices=("inner", "joint"),
     )
     round_to: int = flag(
-        1, "Keep multiples of this many channels where the ratio allows.", unit="channels", lower=1
+        1,
+        "Keep multiples of this many channels where the ratio allows.",
+        unit="channels",
+        lower=1,
+        upper=4_096,
     )
     latency_step: int = flag(
         16,
@@ -91,6 +103,7 @@ class DisChnPrunedConfig(LearnerConfig):
         "group where it is smaller than four steps.",
         unit="channels",
         lower=1,
+        upper=4_096,
     )
 
     @property

@@ -82,11 +82,20 @@ class FilterPrunedConfig(LearnerConfig):
         "their filters.",
     )
     round_to: int = flag(
-        1, "Keep multiples of this many filters where the ratio allows.", unit="filters", lower=1
+        1,
+        "Keep multiples of this many filters where the ratio allows.",
+        unit="filters",
+        lower=1,
+        upper=4_096,
     )
-    nb_smpls: int = flag(1000, "Training images that the criteria taylor and obs look at.", lower=1)
+    nb_smpls: int = flag(
+        1000, "Training images that the criteria taylor and obs look at.", lower=1, upper=1_000_000
+    )
     nb_crops_per_smpl: int = flag(
-        10, "With obs: random output positions taken from each image and layer.", lower=1
+        10,
+        "With obs: random output positions taken from each image and layer.",
+        lower=1,
+        upper=1_000,
     )
     latency_step: int = flag(
         16,
@@ -94,6 +103,7 @@ class FilterPrunedConfig(LearnerConfig):
         "their steps; of a quarter of the group where it is smaller than four steps.",
         unit="filters",
         lower=1,
+        upper=4_096,
     )
 
     @functools.cached_property

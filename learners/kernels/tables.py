@@ -26,6 +26,7 @@ from learners.reconstruction.readings import Reading, find_readings
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics
 from learners.reconstruction.walk import Walk
+from utils.folders import passing_folder
 from utils.graph import Graph, to_keras_with_tensors
 
 MAX_MOMENT_BYTES = 512 * 2**20  # of layers that are sampled in one pass
@@ -294,7 +295,7 @@ class _Store:
             self._kept[key] = pair
             return
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="flowpress_kernels_")
+            self._folder = passing_folder()
         path = pathlib.Path(self._folder.name) / f"{len(self._filed)}.npz"
         np.savez(path, kernel=pair[0], offset=pair[1])
         self._filed[key] = path

@@ -132,7 +132,12 @@ class LowBitConfig(LearnerConfig):
         needs=_BUCKETS,
     )
     bucket_size: int = flag(
-        256, "Weights of a bucket of bucket_type=split.", unit="weights", lower=2, needs=_BUCKETS
+        256,
+        "Weights of a bucket of bucket_type=split.",
+        unit="weights",
+        lower=2,
+        upper=1_000_000,
+        needs=_BUCKETS,
     )
     quantize_all_layers: bool = flag(
         False,
@@ -143,14 +148,17 @@ class LowBitConfig(LearnerConfig):
         "Epochs of training with quantized weights, where --nb_epochs gives none; 0 for none.",
         unit="epochs",
         lower=0,
+        upper=1_000_000,
         aliases=("{prefix}quant_epoch",),
     )
     skip_op_names: str | None = flag(
         None, "Layers whose name contains one of these comma-separated parts are left alone."
     )
-    nb_smpls: int = flag(5000, "Training images that the statistics are taken from.", lower=1)
+    nb_smpls: int = flag(
+        5000, "Training images that the statistics are taken from.", lower=1, upper=1_000_000
+    )
     nb_crops_per_smpl: int = flag(
-        10, "Random output positions taken from each image and layer.", lower=1
+        10, "Random output positions taken from each image and layer.", lower=1, upper=1_000
     )
     learn_ranges: bool = flag(
         True,

@@ -78,10 +78,11 @@ def importance(
 
     sums: dict[str, list[np.ndarray]] = {name: [] for name in cuts}
     outputs: dict[str, Any] = dict.fromkeys(cuts, 0.0)
-    for number, images in part.numbered():
-        for name, found in zip(cuts, squares(images, tf.constant(number)), strict=True):
-            sums[name].append(found.numpy().sum(axis=1))
-            outputs[name] = outputs[name] + found.numpy().sum(axis=0, dtype=np.float64)
+    with part.workers.failing_together():
+        for number, images in part.numbered():
+            for name, found in zip(cuts, squares(images, tf.constant(number)), strict=True):
+                sums[name].append(found.numpy().sum(axis=1))
+                outputs[name] = outputs[name] + found.numpy().sum(axis=0, dtype=np.float64)
     return {name: _of(sums[name], outputs[name], part.workers) for name in cuts}
 
 

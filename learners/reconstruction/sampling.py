@@ -231,10 +231,12 @@ class Sampler:
 
         total = LayerStatistics.empty(*item.kernel.shape)
         pairs = zip(batches, targets, strict=True)
-        for index, (number, (images, target)) in enumerate(self.part.numbered(pairs)):
-            weight = np.ones(len(target), np.float32) if weights is None else weights[index]
-            parts = moments(images, tf.constant(number), tf.constant(target), tf.constant(weight))
-            total += LayerStatistics(*(part.numpy().astype(np.float64) for part in parts))
+        with self.part.workers.failing_together():
+            for index, (number, (images, target)) in enumerate(self.part.numbered(pairs)):
+                weight = np.ones(len(target), np.float32) if weights is None else weights[index]
+                given = [tf.constant(each) for each in (number, target, weight)]
+                parts = moments(images, *given)
+                total += LayerStatistics(*(part.numpy().astype(np.float64) for part in parts))
         sums = [total.moment, total.cross, total.target_squares]
         return LayerStatistics(*self.part.workers.sum_arrays(sums))
 
@@ -271,14 +273,15 @@ class Sampler:
 
         found: list[tuple[np.ndarray, ...]] = []
         pairs = zip(batches, targets, strict=True)
-        for index, (number, (images, target)) in enumerate(self.part.numbered(pairs)):
-            # All batches but the last are of one size: the same ones are taken, whoever has them.
-            num_rows = number * len(targets[0]) + len(target)
-            if number and 4 * num_rows * item.kernel.shape[0] > max_bytes:
-                break
-            seen, shortcut = (part.numpy() for part in cut(images, tf.constant(number)))
-            weight = np.ones(len(target), np.float32) if weights is None else weights[index]
-            found.append((seen, target - shortcut, shortcut, weight))
+        with self.part.workers.failing_together():
+            for index, (number, (images, target)) in enumerate(self.part.numbered(pairs)):
+                # All batches but the last are of one size: the same are taken, whoever has them.
+                num_rows = number * len(targets[0]) + len(target)
+                if number and 4 * num_rows * item.kernel.shape[0] > max_bytes:
+                    break
+                seen, shortcut = (part.numpy() for part in cut(images, tf.constant(number)))
+                weight = np.ones(len(target), np.float32) if weights is None else weights[index]
+                found.append((seen, target - shortcut, shortcut, weight))
         return Samples(*map(np.concatenate, zip(*self.part.gathered(found), strict=True)))
 
     def places(self, key: int) -> Cut:
@@ -314,9 +317,10 @@ class Sampler:
             return found
 
         totals = [np.zeros([item.kernel.shape[0] + 1] * 2) for item in layers]
-        for number, images in self.part.numbered():
-            for total, part in zip(totals, moments(images, tf.constant(number)), strict=True):
-                total += part.numpy()
+        with self.part.workers.failing_together():
+            for number, images in self.part.numbered():
+                for total, part in zip(totals, moments(images, tf.constant(number)), strict=True):
+                    total += part.numpy()
         totals = self.part.workers.sum_arrays(totals)
         return [
             LayerStatistics.of_kernel(total, item.kernel)

@@ -8,13 +8,13 @@ proportion. No layer is taken to be missed much less than others by the same err
 say of a small rise is noise.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from learners.search.choices import ChoiceLayer, untouched
+from learners.search.failing import loss_of
 from learners.search.problem import Problem
 from utils.command import notes
 
@@ -36,7 +36,7 @@ def calibrated_errors(problem: Problem) -> list[np.ndarray]:
     layers, errors = problem.layers, problem.errors()
     notes.print(f"measuring the scale of the errors of {len(layers)} layers")
     whole = untouched(layers)
-    before = _loss(problem, whole)
+    before = loss_of(problem, whole)
     curves, slopes = [], []
     for index, (layer, column) in enumerate(zip(layers, errors, strict=True)):
         places = calibration_places(layer, len(layers))
@@ -44,7 +44,7 @@ def calibrated_errors(problem: Problem) -> list[np.ndarray]:
         for number, place in enumerate(places):
             values = whole.copy()
             values[index] = layer.choices[place]
-            rises[number] = _loss(problem, values) - before
+            rises[number] = loss_of(problem, values) - before
         curves.append(along(column, column[places], rises))
         slopes += [curves[-1][place] / column[place] for place in places if column[place] > 0.0]
     slope = float(np.median(slopes)) if slopes else 0.0
@@ -52,13 +52,6 @@ def calibrated_errors(problem: Problem) -> list[np.ndarray]:
         return errors
     pairs = zip(curves, errors, strict=True)
     return [np.maximum(curve, LEAST_SHARE * slope * column) for curve, column in pairs]
-
-
-def _loss(problem: Problem, values: np.ndarray) -> float:
-    try:
-        return problem.score(values).loss
-    except Exception:  # as in a roll-out: one failure is not the end
-        return math.nan
 
 
 def calibration_places(layer: ChoiceLayer, num_layers: int) -> list[int]:

@@ -20,12 +20,13 @@ class RolloutConfig:
     search: bool = flag(
         False, "Let an agent choose for each layer, within --budget, instead of one ratio for all."
     )
-    nb_rlouts: int = flag(200, "Roll-outs: candidates that are tried.", lower=1)
+    nb_rlouts: int = flag(200, "Roll-outs: candidates that are tried.", lower=1, upper=100_000)
     nb_rlouts_min: int = flag(
         50,
         "Roll-outs before the search may end early, which it does once the best has not improved "
         "for half of nb_rlouts.",
         lower=1,
+        upper=100_000,
     )
     reward_type: str = flag(
         "single-obj",
@@ -46,5 +47,5 @@ class RolloutConfig:
         upper=1.0,
     )
     nb_smpls_search: int = flag(
-        1000, "Held-out training images that a roll-out is scored on.", lower=1
+        1000, "Held-out training images that a roll-out is scored on.", lower=1, upper=1_000_000
     )

@@ -6,17 +6,15 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 
 from learners.search.environment import BudgetEnvironment
+from learners.search.failing import raise_if_alone
 from learners.search.journal import Journal, Trial
 from learners.search.problem import Problem
 from learners.search.rewards import Score
 from rl_agents.base import Agent
 from utils.multi_gpu_wrapper import current
 
-# What fails in one of several workers, while others score the same candidate.
-_OF_ONE_WORKER = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 MAX_FAILURES = 20  # a search whose first roll-outs all fail, this many, has nothing to find
 
 
@@ -155,8 +153,7 @@ class SearchRun:
             score = self._scores[key]
             return score, self._problem.reward(score, values), "the score is not finite"
         except Exception as error:  # whatever a trial raises: the others go on
-            if current().size > 1 and isinstance(error, _OF_ONE_WORKER):
-                raise  # the others wait for what this one would have scored
+            raise_if_alone(error)
             return None, math.nan, f"{type(error).__name__}: {error}"
 
 

@@ -4,13 +4,13 @@ A few choices of each layer are scored like roll-outs, the others interpolated.
 """
 
 import functools
-import math
 from collections.abc import Callable
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from learners.search.choices import ChoiceLayer
+from learners.search.failing import loss_of
 from learners.search.problem import Problem
 from utils.command import notes
 
@@ -33,10 +33,7 @@ def measured_harms(problem: Problem, around: np.ndarray) -> list[np.ndarray]:
     def loss(index: int, value: int) -> float:
         values = around.copy()
         values[index] = value
-        try:
-            return problem.score(values).loss
-        except Exception:  # as in a roll-out: one failure is not the end
-            return math.nan
+        return loss_of(problem, values)
 
     num_points = harm_points(len(problem.layers))
     return [

@@ -35,7 +35,10 @@ class SoftPrunedConfig(LearnerConfig):
         upper=1.0,
     )
     max_retrains: int = flag(
-        2, "How often training is repeated for one threshold while too many come back.", lower=0
+        2,
+        "How often training is repeated for one threshold while too many come back.",
+        lower=0,
+        upper=1_000,
     )
     frequency: int = flag(
         0,

@@ -116,9 +116,11 @@ class UniformQuantTFConfig(LearnerConfig):
     allow_float: bool = flag(
         False, "Leave operators without an int8 kernel in float instead of refusing the network."
     )
-    nb_smpls: int = flag(1000, "Training images that ranges and moments are taken from.", lower=1)
+    nb_smpls: int = flag(
+        1000, "Training images that ranges and moments are taken from.", lower=1, upper=1_000_000
+    )
     nb_crops_per_smpl: int = flag(
-        10, "Random output positions taken from each image and layer.", lower=1
+        10, "Random output positions taken from each image and layer.", lower=1, upper=1_000
     )
     searching: IntegerSearchConfig = group(IntegerSearchConfig)
 

@@ -143,10 +143,13 @@ class WeightSparseConfig(LearnerConfig):
         only_with=_STEP,
     )
     nb_smpls: int = flag(
-        5000, "Training images for ws_criterion=obs, gradients, and the search.", lower=1
+        5000,
+        "Training images for ws_criterion=obs, gradients, and the search.",
+        lower=1,
+        upper=1_000_000,
     )
     nb_crops_per_smpl: int = flag(
-        16, "Random output positions taken from each image and layer.", lower=1
+        16, "Random output positions taken from each image and layer.", lower=1, upper=1_000
     )
     lrn_rate_rg: float = flag(
         3e-2, "Rate of the layer-wise regression in a roll-out.", lower=0.0, inert=f"{_TABLES}."

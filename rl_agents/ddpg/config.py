@@ -32,7 +32,7 @@ class DdpgConfig:
     record_step: int = flag(
         1, "Every n-th step of a roll-out goes into the replay buffer.", unit="steps", lower=1
     )
-    batch_size: int = flag(64, "Transitions per update.", unit="transitions", lower=1)
+    batch_size: int = flag(64, "Transitions per update.", unit="transitions", lower=1, upper=65_536)
     enbl_bsln_func: bool = flag(
         True, "Subtract a running average of the roll-outs' rewards from each reward."
     )
@@ -43,12 +43,20 @@ class DdpgConfig:
         upper=1.0,
         upper_open=True,
     )
-    actor_depth: int = flag(2, "Hidden blocks of the actor.", unit="blocks", lower=1)
-    actor_width: int = flag(64, "Units of each of the actor's blocks.", unit="units", lower=1)
-    critic_depth: int = flag(
-        2, "Hidden blocks of the critic after the action has joined.", unit="blocks", lower=1
+    actor_depth: int = flag(2, "Hidden blocks of the actor.", unit="blocks", lower=1, upper=32)
+    actor_width: int = flag(
+        64, "Units of each of the actor's blocks.", unit="units", lower=1, upper=4_096
     )
-    critic_width: int = flag(64, "Units of each of the critic's blocks.", unit="units", lower=1)
+    critic_depth: int = flag(
+        2,
+        "Hidden blocks of the critic after the action has joined.",
+        unit="blocks",
+        lower=1,
+        upper=32,
+    )
+    critic_width: int = flag(
+        64, "Units of each of the critic's blocks.", unit="units", lower=1, upper=4_096
+    )
     noise_type: str = flag(
         "action",
         "What is disturbed to explore: the actor's parameters, once per roll-out, or each action.",

@@ -1,5 +1,6 @@
 """Float and int8, before and after: four files, each compared with its own kind."""
 
+import hashlib
 import pathlib
 import zlib
 
@@ -56,6 +57,16 @@ def test_sizes_and_accuracies_are_those_of_the_file(network, kind, report, outpu
     expected = wilson_interval(int(hits.sum()), 200)
     assert (file.top1_interval.low, file.top1_interval.high) == pytest.approx(expected)
     assert 0 < file.latency_ms_p50 <= file.latency_ms_p95
+
+
+def test_digests_are_those_of_the_files_and_equal_runs_have_equal_ones(report, tmp_path):
+    for written in (report.before, report.after, *report.files):
+        content = pathlib.Path(written.path).read_bytes()
+        assert written.sha256 == hashlib.sha256(content).hexdigest()
+    again = short(trained(), tmp_path / "again", tflite="none", nb_epochs=1)
+    assert again.before.sha256 == report.before.sha256
+    assert again.after.sha256 == report.after.sha256
+    assert again.after.sha256 != again.before.sha256
 
 
 @pytest.mark.parametrize("kind", KINDS)

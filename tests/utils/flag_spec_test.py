@@ -14,11 +14,19 @@ def spec(kind, **info):
     return FlagSpec("x", kind, False, None, FlagInfo("help", **info), ("x",))
 
 
-@pytest.mark.parametrize("value", [10**23, -(10**23), 2**31])
+@pytest.mark.parametrize("value", [10**23, -(10**23), 2**31 - 1])
 def test_every_whole_number_is_bounded(value):
-    with pytest.raises(InputError, match=r"`x` must be in \[-?\d+, 2147483647\]"):
+    with pytest.raises(InputError, match=r"`x` must be in \[-?\d+, 1000000000\]"):
         spec(int).check(value)
-    spec(int).check(2**31 - 1)
+    spec(int).check(10**9)
+
+
+def test_a_bound_of_its_own_may_be_larger():
+    spec(int, lower=0, upper=2**31 - 1).check(2**31 - 1)
+    with pytest.raises(InputError, match=r"`x` must be in \(-inf, 2147483647\]"):
+        spec(int, upper=2**31 - 1).check(2**31)
+    with pytest.raises(InputError, match=r"`x` must be in \[-1000000000, 2147483647\]"):
+        spec(int, upper=2**31 - 1).check(-(2**31))
 
 
 def test_every_number_is_bounded():

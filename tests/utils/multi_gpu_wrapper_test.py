@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -108,3 +110,43 @@ def test_alone_and_together_end_also_after_an_error() -> None:
         assert current() == others
         raise ValueError("x")
     assert current() is before
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("image 3 is no image"), r"^worker 1: ValueError: image 3 is no image\."),
+        (InputError("x.csv: no such file."), r"^worker 1: x\.csv: no such file\.$"),
+    ],
+)
+def test_what_fails_in_one_worker_fails_in_all_by_its_name(monkeypatch, error, said) -> None:
+    def work(workers):
+        with workers.failing_together():
+            if workers.rank == 1:
+                raise error
+        return workers.gather("behind")
+
+    zero, one, two = run_workers(monkeypatch, 3, work)
+    assert one is error
+    for other in (zero, two):
+        assert isinstance(other, InputError)
+        assert re.search(said, str(other))
+
+
+def test_what_fails_in_all_is_each_workers_own(monkeypatch) -> None:
+    def work(workers):
+        with workers.failing_together():
+            raise InputError("all find it")
+
+    assert [str(found) for found in run_workers(monkeypatch, 2, work)] == ["all find it"] * 2
+
+
+def test_parts_that_are_done_go_on(monkeypatch) -> None:
+    def work(workers):
+        with workers.failing_together():
+            part = workers.rank
+        return workers.gather(part)
+
+    assert run_workers(monkeypatch, 2, work) == [[0, 1]] * 2
+    with pytest.raises(KeyError), MultiGpuWrapper().failing_together():
+        raise KeyError("one worker")

@@ -103,6 +103,18 @@ def test_the_status_is_the_commands_whatever_becomes_of_its_output():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(("size", "status"), [(2, 2), (2, 0), (1, 2)])
+def test_one_of_several_workers_that_failed_waits_for_nobody(size, status):
+    done = ended(
+        "import atexit, os\n"
+        f"os.environ['HOROVOD_SIZE'] = '{size}'\n"
+        "atexit.register(lambda: os.write(2, b'waited'))\n"
+        f"print('said', end=''); start.finish({status})"
+    )
+    waited = "" if size > 1 and status else "waited"
+    assert (done.returncode, done.stdout, done.stderr) == (status, "said", waited)
+
+
 def test_closed_streams_are_opened():
     code = f"{BEGUN}import os; print(os.open('/dev/null', 0))"
     done = subprocess.run(

@@ -42,7 +42,11 @@ class InferenceTimeConfig:
         "The .keras, .h5 or .tflite file; several are separated by commas and called in turns.",
     )
     batch_size: int = flag(
-        1, "Samples per call. A .tflite file of Flowpress runs with 1.", unit="samples", lower=1
+        1,
+        "Samples per call. A .tflite file of Flowpress runs with 1.",
+        unit="samples",
+        lower=1,
+        upper=1_000_000,
     )
     allow_unsafe: bool = flag(False, "Load a model that holds Python code (Lambda layers).")
     latency: LatencyConfig = group(LatencyConfig)

@@ -19,7 +19,6 @@ import dataclasses
 import pathlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ from utils.errors import InputError
 from utils.export.quiet import quiet_native
 from utils.files import check_writable
 from utils.flags import Parsed, flag
+from utils.folders import passing_folder
 from utils.frontends import ALIASES, find_frontend
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def write(
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".compile-") as temporary:
+        with passing_folder(folder) as temporary:
             made = pathlib.Path(temporary)
             read = {}
             for name, graph in graphs.items():

@@ -74,10 +74,12 @@ class QuantizeModelConfig:
         "int8", "What the .tflite file takes and gives.", choices=("int8", "float32")
     )
     tflite_minutes: float = flag(
-        20.0, "Time limit for making the file.", lower=0.0, lower_open=True
+        20.0, "Time limit for making the file.", lower=0.0, upper=525_600.0, lower_open=True
     )
     compare: bool = flag(False, "Print the accuracy of every strategy; write no file.")
-    nb_smpls_eval: int = flag(1000, "Samples that networks are compared on.", lower=1)
+    nb_smpls_eval: int = flag(
+        1000, "Samples that networks are compared on.", lower=1, upper=100_000
+    )
     allow_float: bool = flag(False, "Leave operators that have no int8 form in float.")
     output_node: str | None = flag(None, "The output's node and its number, name:0; only checked.")
     input_node: str | None = flag(None, "The input's node and its number, name:0; only checked.")

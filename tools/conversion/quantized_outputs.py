@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from utils.errors import InputError
 from utils.files import atomic_path, check_writable
+from utils.folders import passing_prefix
 
 if TYPE_CHECKING:
     from learners.post_training.recipe import PostTrained
@@ -82,7 +83,7 @@ def _saved_model(model: Any, path: pathlib.Path) -> tuple[pathlib.Path, Callable
 
     from utils.export.saved_model import write_saved_model
 
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=passing_prefix(path.parent), dir=path.parent))
     folder.chmod(0o755)
     try:
         write_saved_model(model, folder)

@@ -48,6 +48,7 @@ class CheckResult:
             the worst of several outputs. None where it was not compared.
         file_bytes: size of the file; 0 where there is none.
         file_bytes_deflated: its size after deflate (zlib level 9), as in an app package.
+        sha256: SHA-256 of the file, in hexadecimal digits; empty while it is not written.
         metric: name of the metric that decides.
         value: of it, for the file.
         keras_value: of it, for the Keras model.
@@ -74,6 +75,7 @@ class CheckResult:
     error: float | None = None
     file_bytes: int = 0
     file_bytes_deflated: int = 0
+    sha256: str = ""
     metric: str = ""
     value: float | None = None
     keras_value: float | None = None

@@ -40,8 +40,8 @@ def parse_kinds(text: str) -> tuple[str, ...]:
 class LatencyConfig:
     """How latency is measured."""
 
-    nb_repts_warmup: int = flag(100, "Calls before the clock starts.", lower=0)
-    nb_repts: int = flag(100, "Timed calls of each file.", lower=1)
+    nb_repts_warmup: int = flag(100, "Calls before the clock starts.", lower=0, upper=100_000)
+    nb_repts: int = flag(100, "Timed calls of each file.", lower=1, upper=100_000)
     latency_threads: int = flag(1, "Threads that a timed call may use.", lower=1, upper=256)
 
 
@@ -83,6 +83,7 @@ class ConvertConfig:
         100,
         "Training samples, without augmentation, that the int8 ranges are taken from.",
         lower=1,
+        upper=100_000,
     )
     tflite_io: str = flag(
         "int8",
@@ -124,6 +125,7 @@ class ConvertConfig:
         "A file that takes longer to convert and run once has failed.",
         unit="minutes",
         lower=0.0,
+        upper=525_600.0,
         lower_open=True,
     )
 

@@ -42,6 +42,7 @@ from utils.export.packed import is_low_bit
 from utils.export.saved_model import looping_layers, write_saved_model
 from utils.export.tflite import Calibration, calibration_samples, explain, quiet_converter
 from utils.files import save_npz
+from utils.folders import passing_folder
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _START_SECONDS = 120.0  # for Python and TensorFlow to start on a busy machine
@@ -120,7 +121,7 @@ def convert_all(
         (network, kind) -> content, or why there is none. Nothing is raised but `InputError` for a
         `config` that cannot be.
     """
-    with tempfile.TemporaryDirectory(prefix="flowpress-") as folder:
+    with passing_folder() as folder:
         work = _Work(pathlib.Path(folder), config, calibration, facts)
         return {
             (network.name, kind): work.convert(network, kind)

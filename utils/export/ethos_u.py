@@ -22,12 +22,12 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 
 from utils.errors import InputError
 from utils.export.targets import ACCELERATORS
 from utils.flags import nearest
+from utils.folders import passing_folder
 
 #: `vela` takes seconds; a file on which it takes longer is given up.
 MAX_SECONDS = 600.0
@@ -182,7 +182,7 @@ def estimate(content: bytes, target: Target, *, seconds: float = MAX_SECONDS) ->
             takes too long, or finds nothing in the file that an Ethos-U can run.
     """
     require_vela()
-    with tempfile.TemporaryDirectory(prefix="flowpress-") as name:
+    with passing_folder() as name:
         folder = pathlib.Path(name)
         (folder / "network.tflite").write_bytes(content)
         said = _compile(folder, target, seconds)

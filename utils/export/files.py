@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -154,7 +155,7 @@ def write_files(
             `array_paths`.
 
     Returns:
-        The results, with the paths of what was written: all or, on an error, nothing.
+        The results, with the paths and digests of what was written: all or, on an error, nothing.
 
     Raises:
         InputError: if a file cannot be written.
@@ -172,6 +173,7 @@ def write_files(
                     texts = c_array(content, path.stem)
                     for place, text in zip(array_paths(path), texts, strict=True):
                         stack.enter_context(atomic_path(place)).write_text(text, encoding="utf-8")
-                result = dataclasses.replace(result, path=str(path))
+                sha256 = hashlib.sha256(content).hexdigest()
+                result = dataclasses.replace(result, path=str(path), sha256=sha256)
             written.append(result)
     return written

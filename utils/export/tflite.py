@@ -12,7 +12,6 @@ import dataclasses
 import logging
 import pathlib
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -32,6 +31,7 @@ from utils.export.flatbuffer import floored_ranges, read_graph
 from utils.export.quiet import quiet_native
 from utils.export.saved_model import input_specs, write_saved_model
 from utils.export.targets import find_target
+from utils.folders import passing_folder
 
 #: Batches of inputs: arrays [batch, …], or a list, tuple or dict of them for several inputs.
 Calibration = Iterable[Any]
@@ -83,7 +83,7 @@ def convert(
     row = EXPORTERS[kind]
     input_specs(model)
     samples = calibration_samples(model, calibration) if row.calibrated else []
-    with tempfile.TemporaryDirectory(prefix="flowpress-") as folder, quiet_converter():
+    with passing_folder() as folder, quiet_converter():
         try:
             write_saved_model(model, folder, unroll=not row.loops)
             source = Source(

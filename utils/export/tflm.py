@@ -31,6 +31,7 @@ from utils.export.flatbuffer import FileGraph, Tensor, read_graph
 from utils.export.runner import Inputs, arrange, dequantize, quantize
 from utils.export.targets import TARGETS
 from utils.export.tflite import int8_file
+from utils.folders import passing_folder
 
 NUM_RANDOM, NUM_SAMPLES = 16, 32  # inputs that both files must give equal outputs for
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -198,10 +199,11 @@ class _Process:
     def __init__(self, content: bytes, graph: FileGraph) -> None:
         self._outputs = [graph.tensors[number] for number in graph.output_order]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  as long as the process
-        with tempfile.NamedTemporaryFile(suffix=".tflite", delete=False) as file:
-            file.write(content)
+        folder = passing_folder()
+        file = pathlib.Path(folder.name) / "network.tflite"
+        file.write_bytes(content)
         numbers = {"inputs": len(graph.input_order), "arena": _arena_bytes(content, graph)}
-        request = json.dumps({"file": file.name, "outputs": len(self._outputs), **numbers})
+        request = json.dumps({"file": str(file), "outputs": len(self._outputs), **numbers})
         self._process = subprocess.Popen(
             [sys.executable, "-m", "utils.export.tflm_child", request],
             cwd=_ROOT,
@@ -210,7 +212,7 @@ class _Process:
             stderr=self._errors,
             start_new_session=True,  # it ends with its input
         )
-        self.close = weakref.finalize(self, _end, self._process, self._errors, file.name)
+        self.close = weakref.finalize(self, _end, self._process, self._errors, folder)
 
     def run(self, samples: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         """Run samples one after the other."""
@@ -262,14 +264,18 @@ class _Process:
         return f"{last.rstrip('. ')} (status {status})"
 
 
-def _end(process: subprocess.Popen[bytes], errors: IO[bytes], file: str) -> None:
+def _end(
+    process: subprocess.Popen[bytes],
+    errors: IO[bytes],
+    folder: tempfile.TemporaryDirectory[str],
+) -> None:
     process.kill()
     process.wait()
     for stream in (process.stdin, process.stdout, errors):
         if stream is not None:
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
-    os.unlink(file)
+    folder.cleanup()
 
 
 def _arena_bytes(content: bytes, graph: FileGraph) -> int:

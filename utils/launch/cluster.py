@@ -9,12 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import yaml
-
+from utils.document import load
 from utils.errors import InputError
+from utils.schema import brief
 
-MAX_BYTES = 1 << 20
-_HOST = re.compile(r"[A-Za-z0-9_.-]+")
+_HOST = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")  # no option of ssh's
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -89,8 +88,8 @@ def read_cluster(path: pathlib.Path) -> Cluster:
         The machines.
 
     Raises:
-        InputError: where the file is missing, no YAML, or has unknown keys or wrong values; names
-            the key, what was received and what is allowed.
+        InputError: where the file is missing, no YAML, uses a part twice, or has unknown keys or
+            wrong values; names the key, what was received and what is allowed.
     """
     document = _document(path)
     known = {field.name for field in dataclasses.fields(Cluster)}
@@ -99,7 +98,7 @@ def read_cluster(path: pathlib.Path) -> Cluster:
             near = difflib.get_close_matches(str(key), known, n=1)
             meant = f"Did you mean {near[0]}? " if near else ""
             raise InputError(
-                f"{path}: unknown key {key!r}. {meant}Known: {', '.join(sorted(known))}."
+                f"{path}: unknown key {brief(key)}. {meant}Known: {', '.join(sorted(known))}."
             )
     given = {key: value for key, value in document.items() if value is not None}
     checks: dict[str, Callable[[str, Any], Any]] = {
@@ -127,13 +126,7 @@ def _document(path: pathlib.Path) -> dict[Any, Any]:
             f"there is no file {str(path)!r}. Copy seven.yaml.template to seven.yaml and list your "
             "machines."
         )
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path} has more than {MAX_BYTES} bytes: it is no list of machines.")
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        said = " ".join(str(error).split())
-        raise InputError(f"{path} is no YAML: {said}") from error
+    document = load(path, str(path))
     if not isinstance(document, dict):
         raise InputError(
             f"{path} must have keys and values, such as `hosts:`. Received: "
@@ -144,42 +137,48 @@ def _document(path: pathlib.Path) -> dict[Any, Any]:
 
 def _hosts(where: str, value: Any) -> dict[str, int]:
     if not isinstance(value, dict) or not value:
-        raise InputError(f"{where} must be slots by host, such as gpu-1: 4. Received: {value!r}.")
+        raise InputError(
+            f"{where} must be slots by host, such as gpu-1: 4. Received: {brief(value)}."
+        )
     for host, slots in value.items():
         if not isinstance(host, str) or not _HOST.fullmatch(host):
-            raise InputError(f"{where}: {host!r} is no host's name or address.")
+            raise InputError(f"{where}: {brief(host)} is no host's name or address.")
         if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
             raise InputError(
                 f"{where}: the slots of {host} must be a whole number of at least 1. "
-                f"Received: {slots!r}."
+                f"Received: {brief(slots)}."
             )
     return dict(value)
 
 
 def _environment(where: str, value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise InputError(f"{where} must be values by variable. Received: {value!r}.")
+        raise InputError(f"{where} must be values by variable. Received: {brief(value)}.")
     for name, each in value.items():
         if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
-            raise InputError(f"{where}: {name!r} is no variable's name.")
+            raise InputError(f"{where}: {brief(name)} is no variable's name.")
         if not isinstance(each, (str, int, float)) or isinstance(each, bool):
-            raise InputError(f"{where}: {name} must be a text or a number. Received: {each!r}.")
+            raise InputError(
+                f"{where}: {name} must be a text or a number. Received: {brief(each)}."
+            )
     return {name: str(each) for name, each in value.items()}
 
 
 def _text(where: str, value: Any) -> str:
     if not isinstance(value, str) or not value or value.startswith("-"):
-        raise InputError(f"{where} must be a text. Received: {value!r}.")
+        raise InputError(f"{where} must be a text. Received: {brief(value)}.")
     return value
 
 
 def _engine(where: str, value: Any) -> str:
     if value not in ("docker", "podman"):
-        raise InputError(f"{where} must be docker or podman. Received: {value!r}.")
+        raise InputError(f"{where} must be docker or podman. Received: {brief(value)}.")
     return str(value)
 
 
 def _port(where: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
-        raise InputError(f"{where} must be a whole number from 1 to 65535. Received: {value!r}.")
+        raise InputError(
+            f"{where} must be a whole number from 1 to 65535. Received: {brief(value)}."
+        )
     return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 import zipfile
 from typing import Any
 
@@ -14,6 +13,7 @@ import keras
 
 from utils.archives import CONFIG_ENTRY, WEIGHTS_ENTRY
 from utils.errors import InputError
+from utils.folders import passing_folder
 from utils.graph.keras_io import without_memory
 from utils.graph.keras_reading import first_line
 from utils.legacy_keras import hard_sigmoid
@@ -51,7 +51,7 @@ def load_archive(path: _Path, *, allow_unsafe: bool = False) -> keras.Model:
     Raises:
         InputError: if the installed Keras cannot build it or its weights don't fit.
     """
-    with tempfile.TemporaryDirectory(prefix="flowpress-") as folder, naming(path):
+    with passing_folder() as folder, naming(path):
         with zipfile.ZipFile(path) as archive:
             if WEIGHTS_ENTRY not in archive.namelist():
                 raise InputError(f"lacks {WEIGHTS_ENTRY!r}. Save the model anew.")

@@ -10,14 +10,13 @@ import dataclasses
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from utils.errors import InputError
-from utils.folders import nearest_folder
+from utils.folders import nearest_folder, passing_folder
 from utils.frontends import parity
 from utils.graph import Graph, to_keras, traceable
 from utils.graph.ir import leaves
@@ -233,7 +232,7 @@ def rebuild(
     stem = pathlib.Path(save_path).name if save_path else f"network{target.ending}"
     parent = pathlib.Path(save_path).absolute().parent if save_path else None
     where = nearest_folder(save_path) if save_path else None
-    with tempfile.TemporaryDirectory(prefix=".flowpress-", dir=where) as folder:
+    with passing_folder(where) as folder:
         run = target.make(graph, pathlib.Path(folder) / stem, channels_last)
         found = run_at_border(target, graph, run, given, channels_last=channels_last)
         near = distance(found, expected)

@@ -1,6 +1,6 @@
 """The report of a run: `report.json`, `report.html`, the table on the console."""
 
-from utils.report.build import deflated_size, network_facts
+from utils.report.build import deflated_size, file_sha256, network_facts
 from utils.report.console import print_summary
 from utils.report.environment import Machine, library_versions, this_machine
 from utils.report.file_schema import Bounds, Estimate, File, OnDevice, Tensor
@@ -37,6 +37,7 @@ __all__ = [
     "Tensor",
     "TrainingPoint",
     "deflated_size",
+    "file_sha256",
     "library_versions",
     "network_facts",
     "print_summary",

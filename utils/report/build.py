@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pathlib
 import zlib
@@ -32,6 +33,19 @@ def deflated_size(path: str | os.PathLike[str]) -> int:
     return size + len(deflate.flush())
 
 
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Digest a file as `sha256sum` does.
+
+    Args:
+        path: the file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def network_facts(
     weights: Sequence[np.ndarray],
     *,
@@ -44,7 +58,7 @@ def network_facts(
     Args:
         weights: all its arrays.
         flops: multiply-adds, when they could be counted.
-        path: its `.keras` file, when saved; it is read for its two sizes.
+        path: its `.keras` file, when saved; it is read for its sizes and its digest.
         **figures: further entries of `Network`: accuracy, latency …
 
     Returns:
@@ -59,6 +73,7 @@ def network_facts(
         flops=flops,
         file_bytes=None if path is None else pathlib.Path(path).stat().st_size,
         file_bytes_deflated=None if path is None else deflated_size(path),
+        sha256=None if path is None else file_sha256(path),
         path=None if path is None else os.fspath(path),
         **figures,
     )

@@ -140,6 +140,9 @@ class File(Record):
     file_bytes_deflated: int | None = entry(
         "its size after zlib at level 9", unit="bytes", lower=0, default=None
     )
+    sha256: str | None = entry(
+        "SHA-256 of the file, 64 hexadecimal digits; null where it was not written", default=None
+    )
     latency_ms_p50: float | None = entry(
         "median time of one sample", unit="ms", lower=0, default=None
     )

@@ -87,6 +87,7 @@ def render_html(report: Report, folder: str | os.PathLike[str] | None = None) ->
             link=functools.partial(_link, folder),
             changed_flags={name: report.config[name] for name in report.changed_flags},
             tensors=_tensors(report),
+            digests=_digests(report),
         )
     )
 
@@ -130,6 +131,14 @@ def _tensors(report: Report) -> list[tuple[str, str, Tensor]]:
         for way, tensors in (("input", file.inputs), ("output", file.outputs))
         for tensor in tensors
     ]
+
+
+def _digests(report: Report) -> list[tuple[str, str]]:
+    """List the files that were written with their SHA-256, by name."""
+    networks = [network for network in (report.before, report.after, report.control) if network]
+    written = [(each.path, each.sha256) for each in networks]
+    written += [(each.path, each.sha256) for each in report.files]
+    return [(pathlib.PurePath(path).name, digest) for path, digest in written if path and digest]
 
 
 def _tiles(report: Report) -> list[Tile]:

@@ -87,6 +87,10 @@ class Network(Record):
     file_bytes_deflated: int | None = entry(
         "its size after zlib at level 9", unit="bytes", lower=0, default=None
     )
+    sha256: str | None = entry(
+        "SHA-256 of the `.keras` file, 64 hexadecimal digits; equal runs give equal files",
+        default=None,
+    )
     latency_ms_p50: float | None = entry(
         "median time of one sample through its float32 file, all files in turns",
         unit="ms",

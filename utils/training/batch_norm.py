@@ -64,7 +64,11 @@ class BatchNormEstimator:
         num_images, totals = 0, [tf.zeros(variable.shape, tf.float64) for variable in self._moving]
         batches = dataset.take(num_batches)
         part = Shard(batches, current()) if is_own else shard(batches)
-        with _momentum_free(self._layers), _dropout_off(self._model):
+        with (
+            part.workers.failing_together(),
+            _momentum_free(self._layers),
+            _dropout_off(self._model),
+        ):
             for element in part.batches:
                 images = element[0] if isinstance(element, tuple) else element
                 size = len(keras.tree.flatten(images)[0])

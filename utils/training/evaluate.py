@@ -76,11 +76,12 @@ class Evaluator:
         collector = self._scorer.collector(is_whole=is_whole)
         divides = collector is None and self._tally.is_additive
         part = shard(dataset) if divides else Shard(dataset, MultiGpuWrapper())
-        for images, labels in part.batches:
-            outputs, values = self._run(images, labels)
-            self._tally.add(values, len(keras.tree.flatten(images)[0]))
-            if collector is not None:
-                collector.add(labels, outputs)
+        with part.workers.failing_together():
+            for images, labels in part.batches:
+                outputs, values = self._run(images, labels)
+                self._tally.add(values, len(keras.tree.flatten(images)[0]))
+                if collector is not None:
+                    collector.add(labels, outputs)
         if part.workers.size > 1:
             self._tally.add_up(part.workers)
         return self._tally.scores(None if collector is None else collector.result())

@@ -10,6 +10,7 @@ from typing import Any
 
 from utils.errors import InputError
 from utils.files import atomic_path
+from utils.json_reader import read_json
 
 JSON_FILE, TABLE_FILE = "checklist.json", "checklist.md"
 _MAX_BYTES = 16 << 20
@@ -66,11 +67,9 @@ def read(folder: pathlib.Path) -> tuple[Row, ...]:
     if not path.exists():
         return ()
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError("it is too large")
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path, max_bytes=_MAX_BYTES)
         return tuple(_row(each) for each in content)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path} is no checklist ({reason}). Move it away: it is written anew from the next "

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import pathlib
-import tempfile
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from utils.errors import InputError
+from utils.folders import passing_folder
 from utils.graph import Complexity, Graph, complexity, to_keras
 from utils.graph.fold import fold
 from utils.reconstructors import targets
@@ -69,7 +69,7 @@ def run_passes(graph: Graph, folder: pathlib.Path, write_graphs: WriteGraphs) ->
             )
 
     write_graphs({RECONSTRUCT: graph, FUSED: fold(graph)}, folder, check)
-    with tempfile.TemporaryDirectory(prefix="flowpress-") as made:
+    with passing_folder() as made:
         torch, frozen = (
             targets.rebuild(graph, kind, pathlib.Path(made) / name, inputs=inputs)
             for kind, name in (("torch", "net.py"), ("pb", "net.pb"))

@@ -14,13 +14,12 @@ import dataclasses
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 from utils.errors import InputError
 from utils.files import load_keras_model
-from utils.folders import nearest_folder
+from utils.folders import nearest_folder, passing_folder
 from utils.graph import Graph, from_keras
 from utils.zoo import checklist
 from utils.zoo.checklist import Row
@@ -77,7 +76,7 @@ def publish(run: Run, place: Place, date: str, write_graphs: WriteGraphs) -> tup
             f"{place.folder / name} exists already. Give another --date, or remove it."
         )
     where = nearest_folder(place.folder / name)
-    with tempfile.TemporaryDirectory(prefix=".publish-", dir=where) as temporary:
+    with passing_folder(where) as temporary:
         made = pathlib.Path(temporary)
         original = _assemble(run.before, before, made / ORIGINAL, place.model, write_graphs)
         stem = f"{place.model}_sparse_{rate:g}"

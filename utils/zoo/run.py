@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
+import re
 
 from utils.errors import InputError
-from utils.report import File, Network, Report
+from utils.json_reader import read_json
+from utils.report import File, Network, Report, file_sha256
+from utils.schema import brief
 
 REPORT_FILE = "report.json"
 _MAX_BYTES = 256 << 20
 _QUANTIZED = "int8"
+_KIND = re.compile(r"\w+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,10 +67,8 @@ def read_run(folder: pathlib.Path) -> Run:
             "--out_dir)."
         )
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError("it is too large")
-        report = Report.from_dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, RecursionError) as error:
+        report = Report.from_dict(read_json(path, max_bytes=_MAX_BYTES))
+    except ValueError as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{path} is no report that can be read: {reason}") from error
     return Run(
@@ -85,10 +86,16 @@ def _side(folder: pathlib.Path, report: Report, name: str) -> Side:
             f"the run in {str(folder)!r} saved no network {name} itself: its report names none."
         )
     files = [file for file in report.files if file.network == name and file.path]
+    for file in files:
+        if not _KIND.fullmatch(file.kind):  # it becomes a part of a file's name
+            raise InputError(
+                f"the report in {str(folder)!r} names a file of the kind {brief(file.kind)}, which "
+                "Flowpress does not write."
+            )
     return Side(
         facts=facts,
-        network=_found(folder, facts.path),
-        files={file.kind: _found(folder, str(file.path)) for file in files},
+        network=_found(folder, facts.path, facts.sha256),
+        files={file.kind: _found(folder, str(file.path), file.sha256) for file in files},
         quantized_accuracy=next((_score(file) for file in files if file.kind == _QUANTIZED), None),
     )
 
@@ -102,13 +109,21 @@ def score(facts: Network) -> float | None:
     return facts.top1 if facts.top1 is not None else next(iter(facts.metrics.values()), None)
 
 
-def _found(folder: pathlib.Path, path: str) -> pathlib.Path:
+def _found(folder: pathlib.Path, path: str, sha256: str | None) -> pathlib.Path:
     """Find a file that a report names: in its folder, which may have been moved, or where it was.
 
+    What lies elsewhere is taken only where the report knows its content: a report from anywhere
+    must not be able to have any file of this machine published.
+
     Raises:
-        InputError: if it is in neither.
+        InputError: if it is in neither, or was changed.
     """
-    for place in (folder / pathlib.Path(path).name, pathlib.Path(path)):
-        if place.is_file():
-            return place
-    raise InputError(f"the report names {path!r}, which is missing. Publish the whole folder.")
+    beside, there = folder / pathlib.Path(path).name, pathlib.Path(path)
+    found = beside if beside.is_file() or sha256 is None else there
+    if not found.is_file():
+        raise InputError(
+            f"the report names {path!r}, which is missing in its folder. Publish the whole folder."
+        )
+    if sha256 is not None and file_sha256(found) != sha256:
+        raise InputError(f"{found} has been changed since its report was written. Run it again.")
+    return found

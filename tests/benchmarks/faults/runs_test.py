@@ -25,13 +25,14 @@ argv = ["--learner=full-prec", "--nb_epochs=0.09", "--save_step=1", "--tflite=fl
         "--nb_repts=2", "--nb_repts_warmup=0"]
 whole = runs.run(argv, folder / "whole")()
 killed = runs.run(argv, folder / "killed", CrashPoints(whole.points * 2 // 3, after=True))()
+passing = [name for name in runs.results(folder / "killed") if name.startswith(runs.TEMPORARY)]
 (folder / "beside").mkdir()
 (folder / "beside" / "out").symlink_to(folder / "killed" / "out")
 both = [runs.run(argv, folder / "killed"), runs.run(argv, folder / "beside")]
 ended = sorted((end() for end in both), key=lambda end: end.status)
 print(json.dumps({
     "whole": whole.status, "killed": killed.status, "resumed": [end.status for end in ended],
-    "said": ended[1].said, "points": whole.points,
+    "passing": passing, "said": ended[1].said, "points": whole.points,
     "equal": runs.results(folder / "whole") == runs.results(folder / "killed"),
 }))
 """
@@ -44,6 +45,8 @@ def test_a_killed_run_is_resumed_to_the_bit_and_owned_by_one(tmp_path):
     found = json.loads(done.stdout)
     assert found["points"] > 20
     assert (found["whole"], found["killed"]) == (0, -signal.SIGKILL)
+    assert found["passing"]  # and "equal" says that it is gone
+    assert all(name.startswith(f"{runs.TEMPORARY}/flowpress-") for name in found["passing"])
     assert found["resumed"] == [0, 2]
     assert found["equal"]
     assert "is in use by the run of process" in found["said"]

@@ -1,6 +1,7 @@
 """What was tried is found again, and only by the run that tried it."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -56,6 +57,16 @@ def test_lines_of_other_types_are_refused(tmp_path, change):
     Record(tmp_path, SHARED, resume=True).add(dataclasses.replace(TRIAL, **change))
     with pytest.raises(InputError, match="is damaged"):
         Record(tmp_path, SHARED, resume=True).add(TRIAL)
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "[" * 5000])
+def test_numbers_and_depths_that_nobody_wrote_are_refused(tmp_path, number):
+    Record(tmp_path, SHARED, resume=True).add(TRIAL)
+    lines = (tmp_path / FILE).read_text().splitlines()
+    changed = re.sub(r'"drop": [^,]+', f'"drop": {number}', lines[1])
+    (tmp_path / FILE).write_text("\n".join([lines[0], changed, lines[1]]) + "\n")
+    with pytest.raises(InputError, match="is damaged"):
+        Record(tmp_path, SHARED, resume=True)
 
 
 def test_what_another_run_differs_in_is_named(tmp_path):

@@ -1,16 +1,20 @@
+import dataclasses
 import math
+import threading
 
 import numpy as np
 import pytest
 
-from learners.search import driver
+from learners.search import driver, failing
 from learners.search.agents import AGENTS, problem_agent
+from learners.search.calibration import calibrated_errors
 from learners.search.driver import Limits, SearchRun
 from learners.search.environment import BudgetEnvironment
-from learners.search.harms import HARM_POINTS, harm_places
+from learners.search.harms import HARM_POINTS, harm_places, measured_harms
 from learners.search.journal import Journal
 from learners.search.rewards import Score
 from tests.learners.search.toy import ToyProblem
+from tests.utils.several import run_workers
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 
 
@@ -215,9 +219,59 @@ def test_what_one_of_several_workers_lacks_ends_the_search(error, ends, tmp_path
     run = SearchRun(
         Failing(), lambda env: None, Journal(tmp_path, {}, resume=True), Limits(num_rollouts=1)
     )
-    monkeypatch.setattr(driver, "current", lambda: MultiGpuWrapper(1, 2))
+    monkeypatch.setattr(failing, "current", lambda: MultiGpuWrapper(1, 2))
     if ends:
         with pytest.raises(MemoryError):
             run._scored(np.array([4, 4, 4, 4]))
     else:
         assert run._scored(np.array([4, 4, 4, 4]))[2] == "ValueError: x"
+
+
+def test_what_fails_in_one_workers_part_fails_for_all_and_the_search_goes_on(tmp_path, monkeypatch):
+    """Nobody waits for ever: the exchange behind the parts is left out by all, or by nobody."""
+
+    class Divided(ToyProblem):
+        def __init__(self, workers):
+            super().__init__()
+            self.workers = workers
+
+        def score(self, values):
+            with self.workers.failing_together():
+                if self.workers.rank == 1 and values[0] % 2:
+                    raise ValueError("an image of this part")
+            (total,) = self.workers.sum_arrays([np.ones(1)])
+            return dataclasses.replace(super().score(values), loss=float(total[0]))
+
+    def work(workers):
+        own.workers = workers
+        search(tmp_path / str(workers.rank), Divided(workers))
+        return Journal(tmp_path / str(workers.rank), {"name": "random"}, resume=True).trials
+
+    own = threading.local()
+    monkeypatch.setattr(driver, "current", lambda: own.workers)
+    monkeypatch.setattr(failing, "current", lambda: own.workers)
+    zero, one = run_workers(monkeypatch, 2, work)
+    assert len(zero) == len(one) == 12
+    failed = [trial.index for trial in zero if trial.choices["layer0"] % 2]
+    for trials in (zero, one):
+        assert [trial.index for trial in trials if trial.reward is None] == failed != []
+        assert {trial.loss for trial in trials if trial.index not in failed} == {2.0}
+    assert zero[failed[0]].error.startswith("InputError: worker 1: ValueError: an image of this")
+    assert one[failed[0]].error == "ValueError: an image of this part"
+
+
+@pytest.mark.parametrize(("error", "raised"), [(MemoryError, True), (ValueError, False)])
+def test_measured_losses_go_by_the_same_rule(error, raised, monkeypatch):
+    class Failing(ToyProblem):
+        def score(self, values):
+            raise error
+
+    for measure in (calibrated_errors, lambda problem: measured_harms(problem, np.full(4, 8))):
+        monkeypatch.setattr(failing, "current", lambda: MultiGpuWrapper(1, 2))
+        if raised:
+            with pytest.raises(MemoryError):
+                measure(Failing())
+        else:
+            assert np.isfinite(measure(Failing())).all()
+        monkeypatch.setattr(failing, "current", MultiGpuWrapper)
+        assert np.isfinite(measure(Failing())).all()

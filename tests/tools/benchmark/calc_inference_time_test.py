@@ -60,7 +60,7 @@ def test_repeated_flag_and_older_flags(folder, capsys):
         (["--model_file={}/none.tflite"], "`model_file`: there is no file"),
         (["--model_file={0}/a.keras,{0}/a.keras"], "`model_file` must name each file once"),
         (["--model_file={}/broken.tflite"], "{}/broken.tflite cannot be run:"),
-        (["--model_file={}/a.keras", "--nb_repts=0"], "`nb_repts` must be in [1, inf)"),
+        (["--model_file={}/a.keras", "--nb_repts=0"], "`nb_repts` must be in [1, 100000]"),
         (["--model_fiel={}/a.keras"], "Unknown flag --model_fiel. Did you mean --model_file?"),
     ],
 )

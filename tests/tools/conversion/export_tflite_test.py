@@ -84,7 +84,7 @@ def test_a_failed_check_shows_the_layers_and_writes_the_others(model_file, image
         (["--kinds=float32", "--model_file=none.keras"], "none.keras: no such file"),
         (["--kinds=float32", "--batch_size=3"], "Unknown flag --batch_size."),
         (["--calibration_file=none.npz"], "none.npz: no such file"),
-        (["--nb_smpls_calib=0"], "`nb_smpls_calib` must be in [1, inf). Received: 0."),
+        (["--nb_smpls_calib=0"], "`nb_smpls_calib` must be in [1, 100000]. Received: 0."),
         (["--kinds=float32", "--out_dir=/dev/null/x"], "cannot write '/dev/null/x/net_float32"),
     ],
 )

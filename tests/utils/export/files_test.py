@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 
 import pytest
 
@@ -28,6 +29,7 @@ def test_writes_checked_files_beside_the_model(tmp_path, network, data, contents
         path = tmp_path / "new" / f"net_{result.kind}.tflite"
         assert result.path == str(path) and result.passed
         assert path.read_bytes() == contents[result.kind]
+        assert result.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert len(list((tmp_path / "new").iterdir())) == 3
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import main
 from utils.errors import InputError
-from utils.launch.cluster import MAX_BYTES, Cluster, read_cluster
+from utils.launch.cluster import Cluster, read_cluster
 
 TEMPLATE = pathlib.Path(main.__file__).resolve().parent / "seven.yaml.template"
 
@@ -42,6 +42,12 @@ def test_everything_may_be_said(tmp_path):
     )
 
 
+# Written out, the last of these lines is a list of 9 ** 12 numbers.
+BOMB = "a0: &a0 [1]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 13)
+) + "hosts: *a12"  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -61,6 +67,9 @@ def test_everything_may_be_said(tmp_path):
         ("hosts: {a: 1}\nengine: rkt", "`engine` must be docker or podman. Received: 'rkt'"),
         ("hosts: {a: 1}\nimage: --privileged", "`image` must be a text"),
         ("hosts: {a: 1", "is no YAML: "),
+        ("hosts: {a: 1}\nhosts: {b: 1}", "`hosts` stands twice (line 2)"),
+        ("hosts: {-v: 1}", "'-v' is no host's name"),
+        (BOMB, "is used again by an alias (*). Write it out."),
         ("!!python/object/apply:os.system [ls]", "is no YAML: "),
         ("- a", "must have keys and values, such as `hosts:`. Received: list"),
         ("", "must have keys and values"),
@@ -76,8 +85,8 @@ def test_what_is_wrong_is_named(tmp_path, text, message):
 def test_missing_and_huge_files_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"there is no file .*Copy seven.yaml.template"):
         read_cluster(tmp_path / "seven.yaml")
-    with pytest.raises(InputError, match="it is no list of machines"):
-        read(tmp_path, "#" * (MAX_BYTES + 1))
+    with pytest.raises(InputError, match=r"seven\.yaml.*1,048,576"):
+        read(tmp_path, "#" * ((1 << 20) + 1))
 
 
 def test_fewer_workers_than_slots_are_taken_from_the_front():

@@ -173,6 +173,19 @@ def test_a_bare_report():
         assert heading not in text
 
 
+def test_digests_stand_folded_and_whole():
+    digest = "0123456789abcdef" * 4
+    files = (samples.file(sha256=digest), samples.file("float32", path=None, sha256=None))
+    after = samples.replaced(samples.AFTER, sha256=digest[::-1])
+    page = render_html(samples.report(after=after, files=files))
+    assert f"SHA-256 of 2 files model.keras {digest[::-1]} model_int8.tflite {digest}" in visible(
+        page
+    )
+    folded = page[page.index("<details><summary>SHA-256") :]
+    assert folded.index(digest) < folded.index("</details>")
+    assert "SHA-256" not in render_html(samples.report())
+
+
 def test_failed_and_unchecked_files():
     reasons = ("accuracy 0.80 against 0.90 (--tflite_max_gap=0.01)",)
     files = (

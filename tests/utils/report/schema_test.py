@@ -45,13 +45,15 @@ def test_report_json_has_the_documented_entries():
         "peak_activations",
         "file_bytes",
         "file_bytes_deflated",
+        "sha256",
     ]
     network += ["latency_ms_p50", "latency_ms_p95", "path"]
     assert list(document["before"]) == list(document["after"]) == network
     file = ["network", "kind", "path", "failed", "passed", "reasons", "worst_layers"]
     file += ["num_samples", "top1", "top1_interval", "change", "metrics", "agreement", "gap"]
-    file += ["gap_interval", "error", "file_bytes", "file_bytes_deflated", "latency_ms_p50"]
+    file += ["gap_interval", "error", "file_bytes", "file_bytes_deflated", "sha256"]
     file += [
+        "latency_ms_p50",
         "latency_ms_p95",
         "latency_ratio",
         "float_operators",
@@ -74,6 +76,15 @@ def test_report_json_has_the_documented_entries():
 def test_json_round_trip():
     report = samples.full_report()
     assert Report.from_dict(json.loads(json.dumps(report.to_dict(), allow_nan=False))) == report
+
+
+def test_a_report_from_before_digests_is_read():
+    document = samples.full_report().to_dict()
+    for part in (document["before"], document["after"], *document["files"]):
+        del part["sha256"]
+    report = Report.from_dict(document)
+    assert report.after.sha256 is None
+    assert [file.sha256 for file in report.files] == [None] * len(report.files)
 
 
 def test_a_new_report_knows_time_versions_and_machine():

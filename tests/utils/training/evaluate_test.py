@@ -104,6 +104,19 @@ def test_workers_that_share_the_batches_have_the_scores_of_one(monkeypatch, num_
     assert sum(seen) == (21 if num_images == 21 else 3 * 8)
 
 
+def test_a_batch_that_only_one_worker_cannot_score_stops_all_by_name(monkeypatch) -> None:
+    def outputs(images: Any) -> Any:
+        if float(np.sum(images)) == bad:
+            raise ValueError("no such picture")
+        return np.zeros([len(images), 10], np.float32)
+
+    data = _images(21, 4)
+    bad = float(np.sum(list(data.as_numpy_iterator())[2][0]))  # the third batch is worker 2's
+    found = run_workers(monkeypatch, 3, lambda workers: evaluate(outputs, data, calc_loss))
+    assert [type(each) for each in found] == [InputError, InputError, ValueError]
+    assert str(found[0]).startswith("worker 2: ValueError: no such picture.")
+
+
 def test_metrics_that_are_no_sums_are_computed_by_all(monkeypatch) -> None:
     model, data = network(), _images(21, 4)
     for metric, divides in ((keras.metrics.MeanSquaredError, True), (keras.metrics.R2Score, False)):

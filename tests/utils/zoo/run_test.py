@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 
@@ -60,3 +61,42 @@ def test_missing_files_are_named(finished, tmp_path):
     (tmp_path / "report.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="saved no network after"):
         read_run(tmp_path)
+
+
+def reported(folder, **changes):
+    """Write a report whose int8 file of the network after is another one."""
+    content = json.loads((folder / "report.json").read_text())
+    content["files"][1] |= changes
+    (folder / "report.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def test_a_report_cannot_have_a_file_from_elsewhere_published(copied, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"private key")
+    for sha256, message in ((None, "missing in its folder"), ("0" * 64, "has been changed since")):
+        reported(copied, path=str(secret), sha256=sha256)
+        with pytest.raises(InputError, match=message):
+            read_run(copied)
+    reported(copied, sha256=hashlib.sha256(b"private key").hexdigest())  # who knows it, has it
+    assert read_run(copied).after.files == {"int8": secret}
+
+
+def test_a_file_that_was_changed_since_is_refused(copied):
+    reported(copied, sha256=hashlib.sha256(b"after").hexdigest())
+    assert read_run(copied).after.files == {"int8": copied / "model_int8.tflite"}
+    (copied / "model_int8.tflite").write_bytes(b"another")
+    with pytest.raises(InputError, match=r"model_int8\.tflite has been changed since its report"):
+        read_run(copied)
+
+
+def test_a_kind_that_leads_elsewhere_is_refused(copied):
+    reported(copied, kind="/../../int8")
+    with pytest.raises(
+        InputError, match=r"of the kind '/\.\./\.\./int8', which Flowpress does not"
+    ):
+        read_run(copied)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from utils.files import save_keras_model
-from utils.report import File, Report, network_facts
+from utils.report import File, Report, file_sha256, network_facts
 
 
 def network(seed=0, zeros=0.0):
@@ -33,7 +33,8 @@ def write_run(folder, seed=0, zeros=0.5, **changes):
         sides[name] = network_facts(weights, path=path, top1=0.9 if name == "before" else 0.875)
         exported = folder / f"{path.stem}_int8.tflite"
         exported.write_bytes(name.encode())
-        files.append(File(network=name, kind="int8", path=str(exported), top1=0.86))
+        facts = {"path": str(exported), "sha256": file_sha256(exported), "top1": 0.86}
+        files.append(File(network=name, kind="int8", **facts))
     report = Report(
         learner=("weight-sparse",),
         model_helper="mine",

@@ -13,7 +13,6 @@ import logging
 import os
 import pathlib
 import re
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from utils.archives import open_archive
 from utils.causes import explanation
 from utils.errors import InputError
 from utils.export.quiet import quiet_native
+from utils.folders import passing_folder
 from utils.frontends.convert import Converted
 from utils.frontends.onnx.reader import convert_network, read_network
 from utils.frontends.shapes import Shapes, parse_shapes
@@ -241,7 +241,7 @@ def exported(module: torch.nn.Module, sizes: Sequence[tuple[int, ...]], name: st
         InputError: if it cannot be exported.
     """
     inputs = example_inputs(module, sizes)
-    with tempfile.TemporaryDirectory() as folder:
+    with passing_folder() as folder:
         path = os.path.join(folder, "network.onnx")
         _export(module, inputs, path)
         network = with_module_names(read_network(path), path)
