@@ -74,9 +74,7 @@ def measure_files(
     after = outcome.after
     exported = [
         Exported(name=BEFORE, model=outcome.before, is_result=False),
-        Exported(
-            name=AFTER, model=after.model, deployed=after.deployed, packed=after.packed
-        ),
+        Exported(name=AFTER, model=after.model, deployed=after.deployed, packed=after.packed),
     ]
     kinds = config.kinds()
     none: dict[tuple[str, str], Conversion] = {}
