@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 
 from utils.errors import InputError
+from utils.json_reader import read_json
 from utils.report import File, Network, Report
+from utils.schema import Anything, MapOf
 
 REPORT_FILE = "report.json"
 _MAX_BYTES = 256 << 20
@@ -63,13 +64,13 @@ def read_run(folder: pathlib.Path) -> Run:
             f"{str(folder)!r} holds no {REPORT_FILE}. Give the folder of a finished run (its "
             "--out_dir)."
         )
+    advice = "Give the folder of a finished run, as it was left."
+    content = read_json(path, MapOf(Anything()), max_bytes=_MAX_BYTES, advice=advice)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError("it is too large")
-        report = Report.from_dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, RecursionError) as error:
+        report = Report.from_dict(content)
+    except ValueError as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{path} is no report that can be read: {reason}") from error
+        raise InputError(f"{path} is no report that can be read: {reason} {advice}") from error
     return Run(
         report=path,
         date=report.created[:10].replace("-", ""),
