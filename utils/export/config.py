@@ -135,8 +135,9 @@ class ExportConfig:
     tflite: str = flag(
         "float32,int8",
         "Kinds of .tflite files, separated by commas: float32, dynamic (int8 weights, float "
-        "computation where no integer kernel is), int8 (integers only), int16x8 (the same with "
-        "activations of 16 bits), tflm (int8, weights of few values decoded from tables by "
+        "computation where no integer kernel is), int8 (integers only), int8-litert (the same, "
+        "made by litert-quantizer of the ranges and weights that uniform-tf found), int16x8 (int8 "
+        "with activations of 16 bits), tflm (int8, weights of few values decoded from tables by "
         "TensorFlow Lite Micro); none for no file.",
     )
     export_sparse: bool = flag(

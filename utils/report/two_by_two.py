@@ -79,10 +79,10 @@ def _file(file: File | None, deflated: bool) -> tuple[str, ...]:
         facts.append(formats.milliseconds(file.latency_ms_p50))
     if file.passed is False:
         facts.append("failed its check")
-    lines = (_quality(file), ", ".join(facts))
+    lines = [_quality(file), ", ".join(facts)]
     if deflated and file.file_bytes_deflated is not None:
-        lines += (f"{formats.size(file.file_bytes_deflated)} deflated",)
-    return lines
+        lines.append(f"{formats.size(file.file_bytes_deflated)} deflated")
+    return tuple(lines)
 
 
 def _device_rows(report: Report) -> list[GridRow]:

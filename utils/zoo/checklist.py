@@ -57,7 +57,7 @@ class Row:
 
 
 def _kind(type_name: str) -> Kind:
-    kinds = {"str": Text(), "int": Whole(0), "float": Number()}
+    kinds: dict[str, Kind] = {"str": Text(), "int": Whole(0), "float": Number()}
     kind = kinds[type_name.removesuffix(" | None")]
     return Maybe(kind) if type_name.endswith("None") else kind
 
