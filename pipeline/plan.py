@@ -14,7 +14,6 @@ from learners.search.checks import check_search
 from learners.setting import Setting
 from nets.pretrained import check_pretrained_path
 from utils.errors import InputError
-from utils.export.exporters import EXPORTERS
 from utils.export.targets import find_target
 from utils.export.targets_cost import check_known
 from utils.files import NETWORK_ENDINGS, check_writable
@@ -131,8 +130,7 @@ def make_plan(
     names = learners.canonical_names(run.learner)
     notices: list[str] = []
     run = _with_own_files(run, stage_configs, notices)
-    run.export.require_possible()
-    _check_deployed(run, names[-1])
+    run.export.require_possible(deploys=learners.LEARNERS[names[-1]].deploys)
     budget = _budget(run, names)
     setting = check_search(run, [learners.LEARNERS[name] for name in names], stage_configs)
     plan = Plan(
@@ -151,17 +149,6 @@ def make_plan(
         _check_control(plan)
         _check_files(plan)
     return plan
-
-
-def _check_deployed(run: RunConfig, last: str) -> None:
-    """Refuse kinds of files that are made of ranges in the network where none will be there."""
-    kinds = [kind for kind in run.export.kinds() if EXPORTERS[kind].deployed]
-    if kinds and not learners.LEARNERS[last].deploys:
-        able = " or ".join(name for name, entry in learners.LEARNERS.items() if entry.deploys)
-        raise InputError(
-            f"a file of the kind {kinds[0]} is made of the ranges that {able} finds. Received: "
-            f"--learner={run.learner}. End it with {able}, or leave {kinds[0]} out of --tflite."
-        )
 
 
 def _with_own_files(

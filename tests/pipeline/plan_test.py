@@ -420,9 +420,7 @@ def test_scoring_what_is_not_there(tmp_path):
 
 def test_files_of_ranges_that_no_learner_finds_are_refused(monkeypatch):
     monkeypatch.setattr("utils.export.exporters.package_is_there", lambda kind: True)
-    with pytest.raises(
-        InputError, match=r"ranges that uniform-tf finds\. Received: --learner=full"
-    ):
+    with pytest.raises(InputError, match=r"the ranges that uniform-tf finds, and --learner ends"):
         plan_of(learner="full-prec", export=ExportConfig(tflite="int8,int8-litert"))
     plan_of(learner="uniform-tf", export=ExportConfig(tflite="int8,int8-litert"))
 
