@@ -3,10 +3,11 @@
     report = compress(model, train_ds, eval_ds, learner="chn-pruned-rmt", prune_ratio=0.5)
     report.model.save("smaller.keras")
 
-takes any Keras model; `compress(model, images, max_drop=1)` needs no labels. Every flag of the
-command line is a keyword, with or without its learner's prefix (`cpr_prune_ratio`, `prune_ratio`).
-For a training loop of one's own there are `FilterPruner`, `Pruning` and `Prune`. `load_fpq` and
-`save_fpq` read and write packed files.
+takes any Keras model, or the file of a network of any framework (`load_network`);
+`compress(model, images, max_drop=1)` needs no labels. Every flag of the command line is a keyword,
+with or without its learner's prefix (`cpr_prune_ratio`, `prune_ratio`). For a training loop of
+one's own there are `FilterPruner`, `Pruning` and `Prune`. `load_fpq` and `save_fpq` read and write
+packed files.
 """
 
 import contextlib
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import learners
 from learners.config import RunConfig
 from learners.learner_config import LearnerConfig
-from nets.config import KerasModelConfig as HelperConfig
+from nets.config import GivenNetworkConfig as HelperConfig
+from nets.network_file import check_network, read_network
 from pipeline.folders import own_folders
 from pipeline.plan import make_plan
 from utils import flags
@@ -34,11 +36,20 @@ if TYPE_CHECKING:
     from learners.filters.pruner import FilterPruner
     from learners.filters.soft import Pruning
     from learners.sparsity.prune import Prune
+    from nets.own_labels import LabelledArrays
     from utils.quantization.packed import load_packed as load_fpq
     from utils.quantization.packed import save_packed as save_fpq
     from utils.report import Report
 
-__all__ = ["compress", "FilterPruner", "Prune", "Pruning", "load_fpq", "save_fpq"]
+__all__ = [
+    "compress",
+    "FilterPruner",
+    "Prune",
+    "Pruning",
+    "load_fpq",
+    "load_network",
+    "save_fpq",
+]
 
 # Imported when they are asked for: they load TensorFlow.
 _OBJECTS = {
@@ -50,7 +61,9 @@ _OBJECTS = {
 }
 
 # Flags about what compress() is given as arguments.
-_NOT_OPTIONS = frozenset({"learner", "model_helper", "exec_mode", "pretrained_path", "debug"})
+_NOT_OPTIONS = frozenset(
+    {"learner", "model_helper", "model", "exec_mode", "pretrained_path", "debug"}
+)
 _OUT_DIR = "runs/compress"
 
 
@@ -61,8 +74,41 @@ def __getattr__(name: str) -> Any:
     return learners.load_class(_OBJECTS[name])
 
 
+def load_network(
+    path: str | os.PathLike[str],
+    *,
+    input_shape: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    allow_unsafe: bool = False,
+) -> "keras.Model":
+    """Load a trained network of any framework as a Keras model.
+
+    Args:
+        path: what `--model` takes: .keras, .h5, .onnx, .tflite, .pb, .fpq, a SavedModel's folder,
+            MXNet's -symbol.json, or a PyTorch module as `net.py:make_net`.
+        input_shape: sizes that the file leaves open, batch included, as `"1,3,224,224"`.
+        weights: PyTorch: the state dict. MXNet: the .params file, where there are several.
+        allow_unsafe: also load Python code in Keras files. It runs: only for files you trust.
+
+    Returns:
+        A plain Functional or Sequential model, uncompiled; images are NHWC.
+
+    Raises:
+        InputError: if there is no such file, or it cannot be read or converted.
+    """
+    quiet_tensorflow()
+    with one_voice(), _words_of_python():
+        check_network(os.fspath(path))
+        return read_network(
+            os.fspath(path),
+            input_shape=input_shape,
+            weights=None if weights is None else os.fspath(weights),
+            allow_unsafe=allow_unsafe,
+        )
+
+
 def compress(
-    model: "keras.Model",
+    model: "keras.Model | str | os.PathLike[str]",
     train_ds: Any,
     eval_ds: Any = None,
     *,
@@ -70,11 +116,12 @@ def compress(
     out_dir: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> "Report":
-    """Compress a trained Keras model.
+    """Compress a trained network.
 
     Args:
-        model: any Keras model. Compiled, its loss and metrics are used as `evaluate` uses them;
-            else cross-entropy by the shape of the labels. It is not changed.
+        model: any Keras model, or a file of any framework, see `load_network`, whose `input_shape`
+            and `weights` are options here. A compiled model's loss and metrics are used as
+            `evaluate` uses them; else cross-entropy by the shape of the labels. It is not changed.
         train_ds: arrays (x, y) or (x, y, sample_weights), a tf.data.Dataset of such batches, or a
             keras.utils.PyDataset; each epoch goes through it once. Without `eval_ds` images alone,
             an array or a tf.data.Dataset of batches: no labels are needed.
@@ -105,12 +152,17 @@ def compress(
         for notice in flags.notices(classes, values):
             notes.print(f"note: {in_python(notice, _specs())}", markup=False)
         run = configs[RunConfig]
+        plan = make_plan(run, [configs[cls] for cls in stage_classes], starts_from_file=False)
+        network = _network(model, configs[HelperConfig], run.allow_unsafe)
         from nets.keras_model_helper import KerasModelHelper
 
+        num_held_out = 0
         if eval_ds is None:
-            model, train_ds, eval_ds = _without_labels(model, train_ds)
-        helper = KerasModelHelper(model, train_ds, eval_ds, configs[HelperConfig], seed=run.seed)
-        plan = make_plan(run, [configs[cls] for cls in stage_classes], starts_from_file=False)
+            network, found = _without_labels(network, train_ds)
+            train_ds, num_held_out, eval_ds = found.train, found.num_held_out, found.test
+        helper = KerasModelHelper(
+            network, train_ds, eval_ds, configs[HelperConfig], run.seed, num_held_out
+        )
         from pipeline import stages  # imports TensorFlow: after the options are checked
         from pipeline.workers import joined
 
@@ -123,7 +175,22 @@ def compress(
                 return stages.compress(own, helper, helper.build_model(), workers=workers)
 
 
-def _without_labels(model: "keras.Model", images: Any) -> tuple["keras.Model", Any, Any]:
+def _network(model: Any, config: HelperConfig, allow_unsafe: bool) -> "keras.Model":
+    """Give a model as it is, and load one that is named by its file."""
+    given = {"weights": config.weights, "input_shape": config.input_shape}
+    if isinstance(model, str | os.PathLike):
+        check_network(os.fspath(model))
+        return read_network(os.fspath(model), allow_unsafe=allow_unsafe, **given)
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"`{name}` is about a network's file. Received: {name}={value!r} beside a "
+                f"{type(model).__name__}. Leave it out, or give the file as `model`."
+            )
+    return model
+
+
+def _without_labels(model: "keras.Model", images: Any) -> "tuple[keras.Model, LabelledArrays]":
     """Let a model's own answers be the labels; give it as it is, but for what it was compiled with.
 
     Raises:
@@ -144,7 +211,7 @@ def _without_labels(model: "keras.Model", images: Any) -> tuple["keras.Model", A
         )
     plain = keras.Model(network.inputs, network.outputs[0], name=network.name)
     ending = endings(from_keras(plain, allow_unsafe=True))[0].kind
-    return plain, *labelled_arrays(images, plain, ending)
+    return plain, labelled_arrays(images, plain, ending)
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ class Entry:
         quantity: what it chooses for each layer: `channels`, `sparsity`, `bits`, or all of them,
             `joint`; None for nothing.
         budgets: the kinds of budget that it can meet.
+        deploys: whether it leaves a network with the ranges of its files in it.
     """
 
     learner: str
@@ -42,6 +43,7 @@ class Entry:
     ends_before: bool
     quantity: Literal["channels", "sparsity", "bits", "joint"] | None = None
     budgets: tuple[str, ...] = ()
+    deploys: bool = False
 
 
 LEARNERS: dict[str, Entry] = {
@@ -146,6 +148,7 @@ LEARNERS: dict[str, Entry] = {
         ends_before=True,
         quantity="bits",
         budgets=("bits",),
+        deploys=True,
     ),
     "non-uniform": Entry(
         "learners.non_uniform_quantization.learner:NonUniformQuantLearner",

@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from utils.errors import InputError
+
+Hint = str | Callable[[], str]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,14 +97,15 @@ class Budget:
         return {limit.kind: limit.target(full[limit.kind]) for limit in self.limits}
 
     def check_reachable(
-        self, full: Mapping[str, float], least: Mapping[str, float], *, hint: str = ""
+        self, full: Mapping[str, float], least: Mapping[str, float], *, hint: Hint = ""
     ) -> None:
         """Refuse a budget that no choice meets.
 
         Args:
             full: kind -> what the uncompressed network costs.
             least: kind -> what the smallest network costs.
-            hint: what else can be done, to follow "Choose a target in that range, or ".
+            hint: what else can be done, to follow "Choose a target in that range, or "; a function
+                gives it, where that takes work, once it is needed.
 
         Raises:
             InputError: gives the reachable range of the kind that cannot be met, or of all kinds
@@ -120,14 +123,15 @@ class Budget:
         kinds: tuple[str, ...],
         full: Mapping[str, float],
         least: Mapping[str, float],
-        hint: str,
+        hint: Hint,
     ) -> str:
+        text = hint if isinstance(hint, str) else hint()
         ranges = "; ".join(
             f"{kind} between {least[kind] / full[kind]:.3f} ({describe(kind, least[kind])}) and "
             f"1.000 ({describe(kind, full[kind])})"
             for kind in kinds
         )
-        advice = f"Choose a target in that range{', or ' if hint else ''}{hint}."
+        advice = f"Choose a target in that range{', or ' if text else ''}{text}."
         return f"The budget {self.text} cannot be met: this network can keep {ranges}. {advice}"
 
 

@@ -96,8 +96,8 @@ class GivenDataConfig(KerasModelConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NetworkOnDataConfig(GivenDataConfig):
-    """The same for the file of a network and data that lie somewhere."""
+class NetworkFileConfig:
+    """The file of a network of any framework, and what such a file does not say."""
 
     model: str | None = flag(
         None,
@@ -119,6 +119,16 @@ class NetworkOnDataConfig(GivenDataConfig):
     def weights_file(self) -> str | None:
         """The network's own file."""
         return self.model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkOnDataConfig(NetworkFileConfig, GivenDataConfig):
+    """The same for the file of a network and data that lie somewhere."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GivenNetworkConfig(NetworkFileConfig, KerasModelConfig):
+    """The same for a network and data that Python gives."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

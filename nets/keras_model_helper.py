@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from datasets.given import read_given, unpacked
+from datasets.given import Given, read_given, unpacked
 from nets.abstract_model_helper import AbstractModelHelper
 from nets.compile_arguments import compile_arguments, output_meanings
 from nets.compiled_scores import CompiledMetrics, CompiledScores
@@ -17,6 +17,7 @@ from utils.digests import arrays_digest
 from utils.errors import InputError
 from utils.graph import copy_network, traceable
 from utils.graph.keras_reading import functional_model
+from utils.shards import counted
 
 
 class KerasModelHelper(AbstractModelHelper):
@@ -29,6 +30,8 @@ class KerasModelHelper(AbstractModelHelper):
         eval_data: likewise.
         config: the flags' values.
         seed: of the order of the training data.
+        num_held_out: samples at the end of the arrays (x, y) `train_data` that are held out where
+            training is asked for without some; 0 for none, as of batches.
 
     Raises:
         InputError: if the model has no graph, the data do not fit it, or the loss cannot be told.
@@ -41,19 +44,25 @@ class KerasModelHelper(AbstractModelHelper):
         eval_data: Any,
         config: HelperConfig,
         seed: int,
+        num_held_out: int = 0,
     ) -> None:
-
         super().__init__(config, seed)
         network = functional_model(model)
         # A Sequential's own graph has another name than the model.
         self._source = model if isinstance(model, keras.Sequential) else network
-        self._train, self._eval = (
-            read_given(name, data, _input_shapes(network), batch_size=size, seed=seed)
-            for name, data, size in (
-                ("train_ds", train_data, config.batch_size),
-                ("eval_ds", eval_data, config.batch_size_eval),
-            )
-        )
+        parts = {
+            "train_ds": (train_data, config.batch_size),
+            "eval_ds": (eval_data, config.batch_size_eval),
+        }
+        if num_held_out:
+            parts["kept"] = _rows(train_data, slice(None, -num_held_out)), config.batch_size
+            parts["held out"] = _rows(train_data, slice(-num_held_out, None)), parts["eval_ds"][1]
+        given = {
+            name: read_given(name, data, _input_shapes(network), batch_size=size, seed=seed)
+            for name, (data, size) in parts.items()
+        }
+        self._train, self._eval = given["train_ds"], given["eval_ds"]
+        self._kept, self._held_out = given.get("kept"), given.get("held out")
         self._data_digest = _digest(train_data, eval_data)
         labels = self._eval.batches.element_spec[1]
         _check_same_form(self._train.batches.element_spec[1], labels)
@@ -75,10 +84,35 @@ class KerasModelHelper(AbstractModelHelper):
         """Copy the model, so that the caller's stays as it is."""
         return traceable(copy_network(self._source, allow_unsafe=True))  # asked for on reading it
 
-    # The short form that helpers may have; the base class does the rest.
-    def build_dataset_train(self, *, first_step: int = 0) -> "tf.data.Dataset":  # type: ignore[override]
-        """Give the training batches, without end, from a step on."""
-        return self._train.training(first_step)
+    def build_dataset_train(
+        self, enbl_trn_val_split: bool = False, *, first_step: int = 0
+    ) -> "tf.data.Dataset | tuple[tf.data.Dataset, tf.data.Dataset]":
+        """Give the training batches, without end, from a step on.
+
+        Raises:
+            InputError: if some are to be held out, and none can be.
+        """
+        if not enbl_trn_val_split:
+            return self._of_worker(self._train, first_step)
+        if self._kept is None or self._held_out is None:
+            raise InputError(
+                "of `train_ds` no samples can be held out for a search. Write a ModelHelper whose "
+                "build_dataset_train does, see docs/self_defined_models.md."
+            )
+        return self._of_worker(self._kept, first_step), self._held_out.batches
+
+    def _of_worker(self, given: Given, first_step: int) -> "tf.data.Dataset":
+        """Give training batches, of every step's the one of this worker."""
+        rank, num_workers = self.worker
+        training = given.training(first_step * num_workers)
+        return training if num_workers == 1 else training.shard(num_workers, rank)
+
+    def build_dataset_calibration(self, nb_smpls: int) -> "tf.data.Dataset":
+        """Give training samples, none of them held out."""
+        if self._kept is None:
+            return super().build_dataset_calibration(nb_smpls)
+        samples = self._kept.batches.unbatch().take(nb_smpls)
+        return counted(samples.batch(self.config.batch_size_eval).cache())
 
     def build_dataset_eval(self) -> "tf.data.Dataset":
         """Give the held-out batches."""
@@ -111,6 +145,11 @@ class KerasModelHelper(AbstractModelHelper):
 
     def _output_meanings(self) -> Sequence[str | None]:
         return self._meanings
+
+
+def _rows(data: tuple[Any, Any], rows: slice) -> tuple[Any, Any]:
+    inputs, labels = data
+    return inputs[rows], labels[rows]
 
 
 def _digest(*splits: Any) -> str | None:

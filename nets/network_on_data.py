@@ -32,6 +32,7 @@ from nets.input_scale import (
     input_shape,
     scale_of_layers,
 )
+from nets.network_file import read_network
 from nets.own_labels import answered
 from nets.task import VALUES, Task, find_task
 from utils.command import notes
@@ -86,17 +87,12 @@ class ModelHelper(AbstractModelHelper):
 
     def _load(self) -> keras.Model:
         """Load the network's file."""
-        from utils.frontends.loading import load_network
-
-        model, found = load_network(
+        return read_network(
             str(self.config.model),
             input_shape=self.config.input_shape,
             weights=self.config.weights,
             allow_unsafe=self.allow_unsafe,
         )
-        for note in found:
-            notes.print(f"note: {note}", markup=False)
-        return model
 
     @property
     def _file(self) -> Path:

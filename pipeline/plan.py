@@ -130,7 +130,7 @@ def make_plan(
     names = learners.canonical_names(run.learner)
     notices: list[str] = []
     run = _with_own_files(run, stage_configs, notices)
-    run.export.require_possible()
+    run.export.require_possible(deploys=learners.LEARNERS[names[-1]].deploys)
     budget = _budget(run, names)
     setting = check_search(run, [learners.LEARNERS[name] for name in names], stage_configs)
     plan = Plan(

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import learners
 import nets
 from learners.budget import parse_budget
+from nets.network_file import check_network
 from utils import flags
 from utils.errors import InputError
-from utils.files import NETWORK_ENDINGS
-from utils.frontends import check_network_path
 
 PEEKED = (
     "learner",
@@ -64,7 +63,7 @@ def expanded(argv: Sequence[str], chosen: Mapping[str, str | None]) -> list[str]
             f"--model={model} needs data. Give --data=FOLDER, with a sub-folder of images per "
             "class, or another form, see docs/your_data.md."
         )
-    _check_network(model)
+    check_network(model)
     added = {
         "learner": learner_for(chosen["budget"]),
         "pretrained_path": model,
@@ -88,15 +87,6 @@ def learner_for(budget: str | None) -> str:
     if kinds <= {*learners.LEARNERS[usual].budgets}:
         return usual
     return next(able, usual)
-
-
-def _check_network(model: str) -> None:
-    if not model.endswith(NETWORK_ENDINGS):
-        check_network_path("model", model)
-    elif not pathlib.Path(model).is_file():
-        raise InputError(
-            f"`model`: there is no file {model!r}. Give the path of a trained network."
-        )
 
 
 def _folder(model: str, budget: str | None) -> str:

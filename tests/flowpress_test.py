@@ -161,6 +161,59 @@ def test_import_is_light():
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
 
+# --- files of networks ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tflite(folder):
+    model = network("softmax")
+    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    (folder / "net.tflite").write_bytes(content)
+    return model
+
+
+def test_a_file_of_another_framework(tflite, folder):
+    labels = np.asarray(tflite(IMAGES)).argmax(axis=1)
+    data = batches(labels)
+    report = compress("net.tflite", data, data, prune_ratio=0.5, out_dir="own", **QUICK)
+    assert report.before.top1 == 1.0  # it is that network
+    assert report.before.params == flowpress.load_network("net.tflite").count_params()
+    assert report.after.params < report.before.params
+    assert (folder / "own" / "model.keras").exists()
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5", "tflite", "saved_model"])
+def test_networks_are_loaded_for_own_loops(tflite, folder, ending):
+    path = folder / f"net.{ending}"
+    if ending == "saved_model":
+        tflite.export(path, verbose=False)
+    elif ending != "tflite":
+        tflite.save(path)
+    loaded = flowpress.load_network(path)
+    np.testing.assert_allclose(loaded(IMAGES), tflite(IMAGES), atol=1e-5)
+    assert flowpress.FilterPruner(loaded, 0.5).groups
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "message"),
+    [
+        ("gone.keras", {}, r"`model`: there is no file 'gone.keras'"),
+        ("gone.onnx", {}, r"`model`: there is no file 'gone.onnx'"),
+        ("net.txt", {}, r"`model` must end in \.keras, \.h5"),
+        ("net.tflite", {"weights": "w.params"}, r"`weights` does not apply to tflite networks"),
+        (None, {"weights": "w.pth"}, r"`weights` is about a network's file\. .*Functional"),
+        (None, {"input_shape": "1,8,8,1"}, r"`input_shape` is about a network's file"),
+    ],
+)
+def test_files_that_are_refused(tflite, folder, path, options, message):
+    with pytest.raises(InputError, match=message):
+        compress(path or tflite, batches(), batches(), **options)
+    if path is not None:
+        with pytest.raises(InputError, match=message):
+            flowpress.load_network(path, **options)
+    assert [file.name for file in folder.iterdir()] == ["net.tflite"]
+
+
 # --- own training loops ---------------------------------------------------------------------------
 
 
@@ -177,7 +230,7 @@ def test_objects_for_own_loops_are_imported_when_asked_for():
     )
     filters = ["learners.filters.pruner", "learners.filters.soft"]
     assert done.stdout.split() == [*filters, "learners.sparsity.prune"]
-    files = {"load_fpq", "save_fpq"}
+    files = {"load_fpq", "load_network", "save_fpq"}
     assert {"FilterPruner", "Prune", "Pruning", "compress"} | files == set(flowpress.__all__)
     assert flowpress.load_fpq.__module__ == "utils.quantization.packed"
     with pytest.raises(AttributeError, match="has no attribute 'Pruner'"):
@@ -196,6 +249,17 @@ def test_images_without_labels():
     assert report.before.top1 == 1.0  # agreement with itself
     assert report.after.top1 is not None
     assert report.after.flops <= 0.62 * report.before.flops
+
+
+def test_without_labels_what_decides_is_not_trained_on():
+    values = {
+        "auto_nb_smpls": 16, "auto_nb_crops_per_smpl": 2, "auto_patterns": "dense",
+        "auto_bits_min": 8, "auto_compare": False, "nb_epochs": 1, "max_drop": 100,
+    }  # fmt: skip
+    report = compress(network("softmax"), IMAGES, out_dir="own", **QUICK | values)
+    (said,) = [note for note in report.notes if "sizes were tried" in note]
+    assert "on 19 held-out training images" in said  # 30 % of 64
+    assert not any("training sees" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("images", [IMAGES[:, :4], IMAGES[:5], "photos"])

@@ -85,6 +85,8 @@ def make_search(
         ),
         kept="winner",
         compared=tuple(rows),
+        deflated=search.workshop.offer.deflated,
+        scales=search.scales,
     )
 
 

@@ -58,6 +58,7 @@ class Search:
         tuned: those that were fine-tuned, as they were then.
         compared: way -> the candidate that was made in that way alone.
         together: the joint choice that these are compared with; None before.
+        scales: way -> what the tables' errors of it count; empty before, and with one way only.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Search:
         self.tuned: list[Candidate] = []
         self.compared: dict[str, Trial] = {}
         self.together: Trial | None = None
+        self.scales: dict[str, float] = {}
 
     def calibrate(self) -> None:
         """Try each way by itself and scale the tables' errors."""
@@ -75,13 +77,12 @@ class Search:
         if len(ways) < 2:
             return
         level = workshop.answer_of_size(FIRST_SHARE * workshop.most, ways[-1]).error
-        scales = {}
         for way in ways:
             answer = workshop.answer_of_error(level, way)
             trial = workshop.make(answer, f"{PROBE}{way}", answer.bytes).trial
             self.tell(trial)
-            scales[way] = max(trial.error, _TINY) / max(trial.predicted, _TINY)
-        workshop.scales = Scales(**scales)
+            self.scales[way] = max(trial.error, _TINY) / max(trial.predicted, _TINY)
+        workshop.scales = Scales(**self.scales)
 
     def run(self, max_drop: float | None) -> Candidate | None:
         """Hunt.
@@ -255,6 +256,12 @@ def sentences(search: Search, winner: Candidate, goal: Goal, *, held_out: bool =
         found.append(
             f"auto: chosen together, channels, zeros and bits lose {together.drop:.2f} {unit} "
             f"with {together.num_bytes:,} bytes; of that size {others}."
+        )
+    if search.scales:
+        counted = ", ".join(f"{factor:.3g} for {way}" for way, factor in search.scales.items())
+        found.append(
+            f"auto: the tables' errors were scaled by {counted}: so much more or less the outputs "
+            "of a network made in that way alone erred."
         )
     if trial.label in search.compared:
         found.append(f"auto: the file with fewer {trial.label} alone is the smallest, and kept.")

@@ -18,13 +18,13 @@ from learners.auto.solving import rounded_graph
 from learners.auto.tables import Tables, measure
 from learners.auto.workshop import Judge, Workshop
 from learners.budget import Budget
-from learners.channels.budget import ChannelBudget
+from learners.channels.budget import ChannelBudget, joint_words
 from learners.context import StageContext
 from learners.reconstruction.sampling import Sampler, training_sampler
 from learners.search.journal import search_folder
 from learners.search.scoring import held_out_images
 from utils.errors import InputError
-from utils.graph import Graph, to_keras
+from utils.graph import ChannelGroup, Graph, to_keras
 from utils.progress import WorkProgress
 
 
@@ -171,17 +171,23 @@ def width_budget(places: Places, config: AutoConfig, budget: Budget | None) -> C
     if not left:
         return None
     text = ",".join(each for each, _ in left)
+    wanted = Budget(text, tuple(limit for _, limit in left), budget.target)
+
+    def wider() -> tuple[ChannelGroup, ...]:
+        return places_of(places.graph, dataclasses.replace(config, residual="joint")).groups
+
     if not places.groups:
+        joint = joint_words(places.graph, wider(), wanted, config.round_to, config.PREFIX)
         raise InputError(
             f"The budget {text} cannot be met: no channels of {places.graph.name} can go. Give a "
-            "budget for bytes, or --auto_residual=joint."
+            f"budget for bytes{', or ' if joint else ''}{joint}."
         )
-    limits = tuple(limit for _, limit in left)
     return ChannelBudget(
         places.graph,
         places.groups,
-        Budget(text, limits, budget.target),
+        wanted,
         round_to=config.round_to,
         latency_step=config.channel_search.latency_step,
         prefix=config.PREFIX,
+        wider=wider if config.residual == "inner" else None,
     )

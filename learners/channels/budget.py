@@ -3,11 +3,11 @@
 import os
 import pathlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from learners.budget import Budget
+from learners.budget import Budget, describe
 from learners.channels.cost import STORED, NetworkCost
 from learners.channels.latency_table import LatencyTable
 from learners.channels.measured import (
@@ -26,10 +26,8 @@ from utils.graph import ChannelGroup, Graph, to_keras
 
 CALIBRATION_RATIOS = (0.0, 0.35, 0.7)  # uniform networks that predictions are fitted to
 VECTOR_WIDTH = 8  # channels; kernels of CPUs and phones compute whole multiples of it
-_HINT = (
-    "let more be cut: --{prefix}residual=joint, where the network has residual additions, or fewer "
-    "--{prefix}skip_* flags"
-)
+_COUNTED = ("flops", "params")  # kinds that need no file
+Wider = Callable[[], Sequence[ChannelGroup]]
 
 
 def count_choices(size: int, step: int) -> tuple[int, ...]:
@@ -104,6 +102,8 @@ class ChannelBudget(ChoiceBudget):
         latency_step: with a latency budget, they are multiples of this where `round_to` is 1.
         measurements_path: keeps what was measured for a resumed run; None in memory.
         prefix: of the learner's flags, for messages.
+        wider: gives the groups that `residual=joint` would prune, for the message about a budget
+            out of reach; None where that is not the learner's choice.
 
     Raises:
         InputError: the budget cannot be met; gives the reachable range.
@@ -119,6 +119,7 @@ class ChannelBudget(ChoiceBudget):
         latency_step: int = 16,
         measurements_path: pathlib.Path | None = None,
         prefix: str = "cpr_",
+        wider: Wider | None = None,
     ) -> None:
         timed = "latency" in budget.kinds and round_to == 1
         choices = [
@@ -129,9 +130,49 @@ class ChannelBudget(ChoiceBudget):
         ]
         layers = channel_layers(graph, groups, choices)
         cost = cost_model(NetworkCost(graph, groups), layers, budget, measurements_path)
-        super().__init__(
-            "channels", layers, cost, budget, step=VECTOR_WIDTH, hint=_HINT.format(prefix=prefix)
-        )
+
+        def hint() -> str:
+            joint = "" if wider is None else joint_words(graph, wider(), budget, round_to, prefix)
+            fewer = f"fewer --{prefix}skip_* flags"
+            return f"let more be cut: {joint}, or {fewer}" if joint else f"let more be cut: {fewer}"
+
+        super().__init__("channels", layers, cost, budget, step=VECTOR_WIDTH, hint=hint)
+
+
+def joint_words(
+    graph: Graph, wider: Sequence[ChannelGroup], budget: Budget, round_to: int, prefix: str
+) -> str:
+    """Say what cutting residual streams, too, would reach.
+
+    Args:
+        graph: the whole network.
+        wider: the groups that can go then.
+        budget: its kinds are counted, where that needs no file.
+        round_to: counts are multiples of this.
+        prefix: of the learner's flags.
+
+    Returns:
+        Such as "--cpr_residual=joint, which reaches flops:0.012 (493 k)"; empty where the network
+        has no streams that could go.
+    """
+    if not any(group.is_stream for group in wider):
+        return ""
+    counted = NetworkCost(graph, wider)
+    smallest = [count_choices(group.size, round_to)[0] for group in wider]
+    least, full = (
+        counted(np.array([values])) for values in (smallest, [group.size for group in wider])
+    )
+    reached = " and ".join(
+        f"{kind}:{_up(least[kind][0] / full[kind][0])} ({describe(kind, least[kind][0])})"
+        for kind in budget.kinds
+        if kind in _COUNTED
+    )
+    return f"--{prefix}residual=joint{', which reaches ' if reached else ''}{reached}"
+
+
+def _up(share: float) -> str:
+    """Write a share that can be asked for: with three digits, none of them rounded down."""
+    return f"{np.ceil(share * 1000) / 1000:.3f}"
 
 
 def cost_model(

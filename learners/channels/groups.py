@@ -1,7 +1,9 @@
 """Which channel groups are pruned, and how many channels of each stay."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from learners.budget import Budget, keep_count
 from learners.channels.budget import ChannelBudget
@@ -110,6 +112,8 @@ def channel_budget(
     measurements_path: pathlib.Path | None = None,
 ) -> ChannelBudget:
     """Set a budget up for the groups, with the counts that the flags allow."""
+    inner = getattr(config, "residual", "") == "inner"
+    joint: Any = dataclasses.replace(config, residual="joint") if inner else None  # type: ignore[type-var]
     return ChannelBudget(
         graph,
         groups,
@@ -118,6 +122,7 @@ def channel_budget(
         latency_step=config.channel_search.latency_step,
         measurements_path=measurements_path,
         prefix=config.PREFIX,
+        wider=None if joint is None else lambda: prunable_groups(graph, joint),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from learners.budget import KINDS, Budget, describe
+from learners.budget import KINDS, Budget, Hint, describe
 from learners.quantity import QUANTITIES
 from learners.search.choices import (
     CEILING,
@@ -70,7 +70,7 @@ class ChoiceBudget:
         budget: Budget,
         *,
         step: int = 1,
-        hint: str = "",
+        hint: Hint = "",
     ) -> None:
         self.quantity = quantity
         self.budget = budget

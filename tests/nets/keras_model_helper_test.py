@@ -241,3 +241,26 @@ def test_workers_take_batches_in_turns():
             helper.build_dataset_train().take(4).as_numpy_iterator()
         ):
             np.testing.assert_array_equal(images, expected[2 * step + rank][0])
+
+
+def test_samples_that_are_held_out():
+    """The last 24 of 64 are neither trained on nor sampled where some are held out."""
+    data = (IMAGES, LABELS)
+    config = KerasModelConfig(batch_size=10, batch_size_eval=7)
+    helper = KerasModelHelper(network(), data, data, config, seed=3, num_held_out=24)
+    training, held_out = helper.build_dataset_train(True)
+    seen = np.concatenate([images for images, _ in training.take(4).as_numpy_iterator()])
+    assert {row.tobytes() for row in seen} == {row.tobytes() for row in IMAGES[:40]}
+    images, labels = (np.concatenate(part) for part in zip(*held_out, strict=True))
+    np.testing.assert_array_equal(images, IMAGES[40:])
+    np.testing.assert_array_equal(labels, LABELS[40:])
+    sampled = helper.build_dataset_calibration(50).unbatch().as_numpy_iterator()
+    np.testing.assert_array_equal([image for image, _ in sampled], IMAGES[:40])
+    everything = helper.build_dataset_train().take(helper.steps_per_epoch).unbatch()
+    assert sum(1 for _ in everything) == 64
+
+
+def test_nothing_is_held_out_where_nobody_says_so():
+    helper = KerasModelHelper(network(), (IMAGES, LABELS), batches(), KerasModelConfig(), seed=0)
+    with pytest.raises(InputError, match="no samples can be held out"):
+        helper.build_dataset_train(True)

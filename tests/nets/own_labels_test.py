@@ -29,13 +29,13 @@ def test_outputs_without_classes_are_refused(shape):
 
 def test_images_are_divided_and_labelled(network):
     images = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    (train, own), (test, theirs) = labelled_arrays(images, network, "linear")
-    assert (len(train), len(test)) == (40, 10)
-    for part, labels in ((train, own), (test, theirs)):
+    found = labelled_arrays(images, network, "linear")
+    assert (len(found.train[0]), found.num_held_out, len(found.test[0])) == (40, 15, 10)
+    for part, labels in (found.train, found.test):
         np.testing.assert_array_equal(labels, np.asarray(network(part)).argmax(axis=1))
     batches = tf.data.Dataset.from_tensor_slices(images).batch(16)
     again = labelled_arrays(batches, network, "linear")
-    np.testing.assert_array_equal(again[0][0], train)
+    np.testing.assert_array_equal(again.train[0], found.train[0])
 
 
 @pytest.mark.parametrize("images", [np.zeros((50, 5)), np.zeros((3, 4)), "folder", [object()]])

@@ -416,3 +416,16 @@ def test_scoring_what_is_not_there(tmp_path):
         check_saved(plan)
     plan.saved_path.touch()
     check_saved(plan)
+
+
+def test_files_of_ranges_that_no_learner_finds_are_refused(monkeypatch):
+    monkeypatch.setattr("utils.export.exporters.package_is_there", lambda kind: True)
+    with pytest.raises(InputError, match=r"the ranges that uniform-tf finds, and --learner ends"):
+        plan_of(learner="full-prec", export=ExportConfig(tflite="int8,int8-litert"))
+    plan_of(learner="uniform-tf", export=ExportConfig(tflite="int8,int8-litert"))
+
+
+def test_the_package_that_a_kind_needs_is_named(monkeypatch):
+    monkeypatch.setattr("utils.export.exporters.package_is_there", lambda kind: False)
+    with pytest.raises(InputError, match=r"int8-litert needs the package litert_quantizer"):
+        plan_of(learner="uniform-tf", export=ExportConfig(tflite="int8-litert"))

@@ -6,7 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from utils.errors import InputError
@@ -77,39 +77,48 @@ def other_than_tflite(trained: PostTrained, path: pathlib.Path) -> tuple[Any, Ca
 
 
 def _saved_model(model: Any, path: pathlib.Path) -> tuple[pathlib.Path, Callable[[Any], Any]]:
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
     from utils.export.saved_model import write_saved_model
+    from utils.frontends import running
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix=passing_prefix(path.parent), dir=path.parent))
     folder.chmod(0o755)
     try:
         write_saved_model(model, folder)
-        loaded = tf.saved_model.load(str(folder))
+        serve = running.tensorflow(str(folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    return folder, _by_samples(serve, [tensor.name for tensor in model.inputs])
+
+
+def _by_samples(serve: Callable[..., Any], names: Sequence[str]) -> Callable[[Any], Any]:
+    """Run what takes one sample, by the names of its inputs, on batches as the network takes them.
+
+    Args:
+        serve: gives outputs [1, …] by name.
+        names: of the inputs, in the network's order.
+    """
+    import keras
+    import numpy as np
 
     def run(inputs: Any) -> Any:
-        flat = keras.tree.flatten(inputs)
-        if isinstance(inputs, dict):
-            flat = [inputs[tensor.name] for tensor in keras.tree.flatten(model.input)]
-        parts = [
-            keras.tree.flatten(
-                loaded.serve(
-                    keras.tree.pack_sequence_as(
-                        model.input, [tf.constant(each[row : row + 1]) for each in flat]
-                    )
-                )
-            )
+        by_name = isinstance(inputs, dict)
+        flat = [inputs[name] for name in names] if by_name else keras.tree.flatten(inputs)
+        made = [
+            serve({name: part[row : row + 1] for name, part in zip(names, flat, strict=True)})
             for row in range(len(flat[0]))
         ]
-        joined = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        ends = sorted(made[0], key=_place)
+        joined = [np.concatenate([sample[name] for sample in made]) for name in ends]
         return joined[0] if len(joined) == 1 else joined
 
-    return folder, run
+    return run
+
+
+def _place(name: str) -> tuple[str, int]:
+    """Order outputs as the network does: `output_10` behind `output_9`, others by name."""
+    stem, _, number = name.rpartition("_")
+    return (stem, int(number)) if stem == "output" and number.isdigit() else (name, 0)
 
 
 def discard(content: Any) -> None:

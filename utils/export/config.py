@@ -137,8 +137,9 @@ class ExportConfig:
     tflite: str = flag(
         "float32,int8",
         "Kinds of .tflite files, separated by commas: float32, dynamic (int8 weights, float "
-        "computation where no integer kernel is), int8 (integers only), int16x8 (the same with "
-        "activations of 16 bits), tflm (int8, weights of few values decoded from tables by "
+        "computation where no integer kernel is), int8 (integers only), int8-litert (the same, "
+        "made by litert-quantizer of the ranges and weights that uniform-tf found), int16x8 (int8 "
+        "with activations of 16 bits), tflm (int8, weights of few values decoded from tables by "
         "TensorFlow Lite Micro); none for no file.",
     )
     export_sparse: bool = flag(
@@ -154,8 +155,11 @@ class ExportConfig:
         """List the kinds of `tflite`, see `parse_kinds`; with `export_sparse` that one too."""
         return parse_kinds(f"{self.tflite},{'sparse' if self.export_sparse else ''}")
 
-    def require_possible(self) -> None:
+    def require_possible(self, *, deploys: bool = True) -> None:
         """Refuse what could not be written or estimated in the end.
+
+        Args:
+            deploys: whether the run leaves a network with the ranges of its files in it.
 
         Raises:
             InputError: for an unknown kind, or one whose package is not installed; for a target
@@ -163,6 +167,12 @@ class ExportConfig:
         """
         kinds = self.kinds()
         for kind in kinds:
+            if EXPORTERS[kind].deployed and not deploys:
+                raise InputError(
+                    f"a file of the kind {kind} is made of the ranges that uniform-tf finds, and "
+                    f"--learner ends with another. End it with uniform-tf, or leave {kind} out of "
+                    "--tflite."
+                )
             require_package(kind)
         self._check_target(kinds)
 

@@ -127,7 +127,7 @@ def convert_all(
             (network.name, kind): work.convert(network, kind)
             for network in networks
             for kind in _kinds_of(network, kinds, config)
-            if network.is_result or not EXPORTERS[kind].optional
+            if network.is_result or not (EXPORTERS[kind].optional or EXPORTERS[kind].deployed)
         }
 
 
@@ -168,7 +168,7 @@ class _Work:
     def _made(self, network: Exported, kind: str) -> Conversion:
         row = EXPORTERS[kind]
         if row.keras:
-            return _made_here(network, kind, row)
+            return self._made_here(network, kind, row)
         try:
             _check_needs(network, kind, row)
             folder, unrolled = self._saved_model(network, row)
@@ -196,6 +196,32 @@ class _Work:
             return dataclasses.replace(found, notes=(*found.notes, note))
         return found
 
+    def _made_here(self, network: Exported, kind: str, row: Exporter) -> Conversion:
+        """Make a file in this process, where the network's own classes are."""
+        try:
+            _check_needs(network, kind, row)
+            source = Source(
+                model=network.source(row),
+                samples=self._drawn(network) if row.calibrated else (),
+                io_format=self._config.tflite_io,
+            )
+            made: Made = load_function(row.make)(source)
+        except ExportError as error:
+            return Conversion(failed=str(error))
+        except InputError as error:
+            asked = row.ending == ".tflite"
+            advice = f"Leave {kind} out of --tflite." if asked else "Leave it out: --packed=never."
+            return Conversion(failed=f"{str(error).rstrip('. ')}. {advice}")
+        except Exception as error:  # what a layer's get_config raises
+            return Conversion(failed=explain(network.model.name, kind, error))
+        return Conversion(content=made.content, notes=made.notes)
+
+    def _drawn(self, network: Exported) -> list[dict[str, np.ndarray]]:
+        """Take a network's calibration samples."""
+        if self._batches is None and self._calibration is not None:
+            self._batches = list(self._calibration)  # perhaps it can be read only once
+        return calibration_samples(network.model, self._batches)
+
     def _with_facts(self, made: Conversion, network: Exported, kind: str) -> Conversion:
         """Put what is known of the data into a `.tflite` file."""
         wanted = self._config.tflite_metadata and EXPORTERS[kind].ending == ".tflite"
@@ -221,26 +247,13 @@ class _Work:
         """Write a network's calibration samples where the row needs them."""
         if not row.calibrated or network.has_ranges(row):
             return {"samples": None, "inputs": []}
-        if self._batches is None and self._calibration is not None:
-            self._batches = list(self._calibration)  # perhaps it can be read only once
-        samples = calibration_samples(network.model, self._batches)
+        samples = self._drawn(network)
         names = list(samples[0])
         path = self._folder / f"samples_{network.name}.npz"
         if not path.exists():
             columns = [np.concatenate([sample[name] for sample in samples]) for name in names]
             save_npz({f"input_{number}": a for number, a in enumerate(columns)}, path)
         return {"samples": str(path), "inputs": names}
-
-
-def _made_here(network: Exported, kind: str, row: Exporter) -> Conversion:
-    """Make a file in this process, where the network's own classes are."""
-    try:
-        made: Made = load_function(row.make)(Source(model=network.model))
-    except InputError as error:
-        return Conversion(failed=f"{str(error).rstrip('. ')}. Leave it out: --packed=never.")
-    except Exception as error:  # what a layer's get_config raises
-        return Conversion(failed=explain(network.model.name, kind, error))
-    return Conversion(content=made.content, notes=made.notes)
 
 
 def _check_needs(network: Exported, kind: str, row: Exporter) -> None:

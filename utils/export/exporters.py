@@ -119,6 +119,17 @@ EXPORTERS: dict[str, Exporter] = {
         on_device=True,
         loops=False,
     ),
+    "int8-litert": Exporter(
+        "integers only, by litert-quantizer: of the ranges and weights that a learner found",
+        make="utils.export.litert_quantizer:litert_file",
+        ranks="utils.export.layer_errors:rank_layers",
+        calibrated=True,
+        keras=True,
+        deployed=True,
+        on_device=True,
+        package="litert_quantizer",
+        extra="litert",
+    ),
     "int16x8": Exporter(
         "integers only, activations of 16 bits",
         make="utils.export.tflite:int16_file",

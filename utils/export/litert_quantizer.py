@@ -20,10 +20,13 @@ import numpy as np
 
 from utils.errors import InputError
 from utils.export.errors import ExportError
+from utils.export.exporters import Made, Source
 from utils.export.flatbuffer import FileGraph, read_graph
 from utils.export.quiet import quiet_native
 
 PACKAGE, EXTRA = "litert_quantizer", "litert"
+NUM_SAMPLES = 8  # that are run; all ranges are given
+FEW_BITS = 4
 _SIGNATURE = "serving_default"
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -97,6 +100,29 @@ def quantized_file(
         reason = str(error).splitlines()[0]
         raise ExportError(f"litert-quantizer cannot quantize the network: {reason}") from error
     return result
+
+
+def litert_file(source: Source) -> Made:
+    """Make the file of a network that holds all ranges, see `utils.export.exporters`."""
+    from utils.export.tflite import convert
+    from utils.graph import from_keras, to_keras
+    from utils.quantization.fake_quant_graph import without_quantizers
+
+    if source.io_format != "int8":
+        raise InputError(
+            "files by litert-quantizer take and give int8. Received: --tflite_io="
+            f"{source.io_format}."
+        )
+    found = without_quantizers(from_keras(source.model, allow_unsafe=True))
+    few = set(found.bits.values()) == {FEW_BITS}
+    content = quantized_file(
+        convert(to_keras(found.graph), "float32"),
+        found.ranges,
+        list(source.samples)[:NUM_SAMPLES],
+        outputs=[ref.node for ref in found.graph.outputs],
+        weight_bits=FEW_BITS if few else 8,
+    )
+    return Made(content=content)
 
 
 def _give(

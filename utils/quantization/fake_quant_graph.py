@@ -6,6 +6,7 @@ training, or from a table.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from utils.graph.fold import Origins
 from utils.graph.insertion import Insertion, insert
-from utils.graph.ir import Graph, Node, Ref
+from utils.graph.ir import Graph, Node, Ref, rename_inputs, rename_refs
 from utils.quantization.bias_room import input_steps, limit_with_room
 from utils.quantization.fake_quant import KERNEL_OP, RANGE_OP, Update, on_grid
 from utils.quantization.integers import Ends, IntegerPlan, RangePlace, WeightPlace
@@ -108,6 +109,56 @@ def deployed_graph(
             own = limit_with_room(own, graph.params[layer]["bias"], steps[layer], bits)
         params[layer] = {"limit": own.reshape((-1,) if place.axes else ()), **graph.params[layer]}
     return graph.replace(nodes=nodes, params=params)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TakenOut:
+    """A network without its quantizers, and what they held.
+
+    Attributes:
+        graph: the network, its kernels as they were.
+        ranges: node -> least and greatest value of its output.
+        bits: layer -> bits of a weight of its kernel.
+    """
+
+    graph: Graph
+    ranges: Mapping[str, Ends]
+    bits: Mapping[str, int]
+
+
+def without_quantizers(graph: Graph) -> TakenOut:
+    """Undo `deployed_graph`.
+
+    Args:
+        graph: made by it.
+    """
+    renamed: dict[Ref, Ref] = {}
+    ranges: dict[str, Ends] = {}
+    bits: dict[str, int] = {}
+    nodes, params = [], dict(graph.params)
+    for node in graph.nodes:
+        own = params.get(node.layer, {})
+        if node.op == RANGE_OP:
+            (source,) = node.inputs
+            source = renamed.get(source, source)
+            renamed[Ref(node.name)] = source
+            held = graph.params[node.layer]
+            ranges[source.node] = (float(held["least"]), float(held["greatest"]))
+            params.pop(node.layer, None)
+            continue
+        if node.op == KERNEL_OP:
+            layer = node.attrs["layer"]
+            bits[node.layer] = int(node.attrs["bits"])
+            op = f"{layer['module']}.{layer['class_name']}"
+            node = node.replace(op=op, attrs=layer["config"])
+            params[node.layer] = {name: held for name, held in own.items() if name != "limit"}
+        nodes.append(rename_inputs(node, renamed))
+    plain = graph.replace(
+        nodes=tuple(nodes),
+        params=params,
+        output_structure=rename_refs(graph.output_structure, renamed),
+    )
+    return TakenOut(graph=plain, ranges=ranges, bits=bits)
 
 
 def _with_kernel(node: Node, place: WeightPlace, bits: int) -> Node:

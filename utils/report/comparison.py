@@ -123,6 +123,11 @@ def file_rows(report: Report, kind: str) -> list[Row]:
     return _known(rows)
 
 
+def decided_deflated(report: Report) -> bool:
+    """Whether a run looked for the smallest deflated file: the bytes as they lie say less then."""
+    return any(search.deflated for search in report.searches)
+
+
 def deployed_file(report: Report) -> File | None:
     """Choose the exported file to ship: the smallest that did not fail its check.
 

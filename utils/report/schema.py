@@ -276,6 +276,17 @@ class Search(Record):
         "the winner and what other ways reach at its bytes; empty where nothing else was tried",
         factory=tuple,
     )
+    deflated: bool = entry(
+        "whether the bytes that decided are those of the deflated file, as in an app package",
+        default=False,
+    )
+    scales: Mapping[str, float] = entry(
+        "what the tables' errors of channels, zeros and bits counted in the choice, each as often "
+        "as the outputs of a network made in that way alone erred by; empty where nothing was "
+        "scaled",
+        lower=0,
+        factory=dict,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import dataclasses
 import html
 
 from utils.report import formats
-from utils.report.comparison import NOTABLE_SPARSITY
+from utils.report.comparison import NOTABLE_SPARSITY, decided_deflated
 from utils.report.file_schema import OnDevice
 from utils.report.schema import File, Network, Report
 from utils.report.verdict import verdict
@@ -50,8 +50,13 @@ def grid(report: Report) -> list[GridRow]:
     Returns:
         A row per kind, the network itself where there are no files, and what it computes.
     """
+    deflated = decided_deflated(report)
     rows = [
-        GridRow(kind, _file(report.file(kind, "before")), _file(report.file(kind)))
+        GridRow(
+            kind,
+            _file(report.file(kind, "before"), deflated),
+            _file(report.file(kind), deflated),
+        )
         for kind in report.kinds
     ]
     rows += _device_rows(report)
@@ -64,7 +69,7 @@ def grid(report: Report) -> list[GridRow]:
     return [*rows, GridRow("network", _counts(before), _counts(after))]
 
 
-def _file(file: File | None) -> tuple[str, ...]:
+def _file(file: File | None, deflated: bool) -> tuple[str, ...]:
     if file is None:
         return (formats.MISSING,)
     if file.failed is not None:
@@ -74,7 +79,10 @@ def _file(file: File | None) -> tuple[str, ...]:
         facts.append(formats.milliseconds(file.latency_ms_p50))
     if file.passed is False:
         facts.append("failed its check")
-    return (_quality(file), ", ".join(facts))
+    lines = [_quality(file), ", ".join(facts)]
+    if deflated and file.file_bytes_deflated is not None:
+        lines.append(f"{formats.size(file.file_bytes_deflated)} deflated")
+    return tuple(lines)
 
 
 def _device_rows(report: Report) -> list[GridRow]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pathlib
 
 from utils.report import formats
-from utils.report.comparison import NOTABLE_SPARSITY, SIZE_NOISE, deployed_file
+from utils.report.comparison import (
+    NOTABLE_SPARSITY,
+    SIZE_NOISE,
+    decided_deflated,
+    deployed_file,
+)
 from utils.report.file_schema import File
 from utils.report.schema import Report
 
@@ -68,9 +73,20 @@ def _cost(report: Report, file: File | None) -> str:
     return f"{abs(lost):,} of {number:,} samples {'lost' if lost > 0 else 'gained'}{chance}"
 
 
+def _sizes(report: Report, file: File) -> str:
+    """Write the bytes of the file to ship; with those that decided, now and before."""
+    text = formats.size(file.file_bytes)
+    if not decided_deflated(report) or file.file_bytes_deflated is None:
+        return text
+    old = report.file(file.kind, "before")
+    before = None if old is None else old.file_bytes_deflated
+    was = "" if before is None else f", {formats.size(before)} before"
+    return f"{text} ({formats.size(file.file_bytes_deflated)} deflated{was})"
+
+
 def _advice(report: Report, file: File | None) -> str:
     if report.failures:
         return f"the step {report.failures[0].step} failed, see below"
     if file is not None and file.path is not None:
-        return f"ship {pathlib.PurePath(file.path).name}, {formats.size(file.file_bytes)}"
+        return f"ship {pathlib.PurePath(file.path).name}, {_sizes(report, file)}"
     return "no exported file passed its check" if report.files else "no file was exported"

@@ -6,11 +6,10 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
-from utils.errors import InputError
 from utils.files import atomic_path
 from utils.json_reader import read_json
+from utils.schema import Fields, Kind, ListOf, Maybe, Number, Text, Whole
 
 JSON_FILE, TABLE_FILE = "checklist.json", "checklist.md"
 _MAX_BYTES = 16 << 20
@@ -57,6 +56,16 @@ class Row:
     weights: str
 
 
+def _kind(type_name: str) -> Kind:
+    kinds: dict[str, Kind] = {"str": Text(), "int": Whole(0), "float": Number()}
+    kind = kinds[type_name.removesuffix(" | None")]
+    return Maybe(kind) if type_name.endswith("None") else kind
+
+
+_SCHEMA = ListOf(Fields({each.name: _kind(str(each.type)) for each in dataclasses.fields(Row)}))
+_MOVED = "Move it away: it is written anew from the next publication on."
+
+
 def read(folder: pathlib.Path) -> tuple[Row, ...]:
     """Read a model's checklist; none is an empty one.
 
@@ -66,27 +75,8 @@ def read(folder: pathlib.Path) -> tuple[Row, ...]:
     path = folder / JSON_FILE
     if not path.exists():
         return ()
-    try:
-        content = read_json(path, max_bytes=_MAX_BYTES)
-        return tuple(_row(each) for each in content)
-    except (ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{path} is no checklist ({reason}). Move it away: it is written anew from the next "
-            "publication on."
-        ) from error
-
-
-def _row(content: Any) -> Row:
-    row = Row(**content)
-    for field in dataclasses.fields(Row):
-        value, wanted = getattr(row, field.name), str(field.type)
-        if value is None and "None" in wanted:
-            continue
-        allowed = {"str": (str,), "int": (int,)}.get(wanted, (int, float))
-        if not isinstance(value, allowed) or isinstance(value, bool):
-            raise ValueError(f"{field.name} is {value!r:.80}")
-    return row
+    content = read_json(path, _SCHEMA, max_bytes=_MAX_BYTES, advice=_MOVED)
+    return tuple(Row(**each) for each in content)
 
 
 def write(folder: pathlib.Path, rows: Sequence[Row]) -> None:

@@ -9,7 +9,7 @@ import re
 from utils.errors import InputError
 from utils.json_reader import read_json
 from utils.report import File, Network, Report, file_sha256
-from utils.schema import brief
+from utils.schema import Anything, MapOf, brief
 
 REPORT_FILE = "report.json"
 _MAX_BYTES = 256 << 20
@@ -66,11 +66,13 @@ def read_run(folder: pathlib.Path) -> Run:
             f"{str(folder)!r} holds no {REPORT_FILE}. Give the folder of a finished run (its "
             "--out_dir)."
         )
+    advice = "Give the folder of a finished run, as it was left."
+    content = read_json(path, MapOf(Anything()), max_bytes=_MAX_BYTES, advice=advice)
     try:
-        report = Report.from_dict(read_json(path, max_bytes=_MAX_BYTES))
+        report = Report.from_dict(content)
     except ValueError as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{path} is no report that can be read: {reason}") from error
+        raise InputError(f"{path} is no report that can be read: {reason} {advice}") from error
     return Run(
         report=path,
         date=report.created[:10].replace("-", ""),

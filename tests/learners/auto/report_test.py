@@ -32,7 +32,12 @@ def search(winner, places):
     deciding = types.SimpleNamespace(is_share=True, merit=lambda value: value)
     file = types.SimpleNamespace(before=types.SimpleNamespace(deciding=deciding))
     return types.SimpleNamespace(
-        workshop=types.SimpleNamespace(judge=types.SimpleNamespace(file=file), places=places),
+        workshop=types.SimpleNamespace(
+            judge=types.SimpleNamespace(file=file),
+            places=places,
+            offer=types.SimpleNamespace(deflated=True),
+        ),
+        scales={"channels": 1.5, "bits": 0.5},
         candidates=[winner, winner],
         tuned=[],
         compared={"bits": trial("bits", 3.0)},
@@ -49,6 +54,8 @@ def test_candidates_and_comparison(search, winner):
     found = make_search(search, winner, rows, "max_drop:1")
     assert len(found.rollouts) == 1  # the same candidate, tried for two sizes
     assert found.rollouts[0].cost == {"bytes": 100.0}
+    assert found.deflated
+    assert found.scales == {"channels": 1.5, "bits": 0.5}
     assert found.winner is not None
     assert set(found.winner.setting.values()) == {2.0}  # half of the weights, 4 bits each
 

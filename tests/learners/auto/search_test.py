@@ -55,7 +55,9 @@ def test_a_budget_that_cannot_be_met():
 
 def test_each_way_is_tried_alone_and_scaled():
     search = search_of(falling)
+    assert search.scales == {}
     search.calibrate()
+    assert search.scales == pytest.approx({"channels": 3.0, "bits": 0.5})
     assert search.workshop.scales["channels"] == pytest.approx(3.0)
     assert search.workshop.scales["bits"] == pytest.approx(0.5)
     assert [label for label, _ in search.workshop.made] == ["probe of channels", "probe of bits"]
@@ -63,6 +65,7 @@ def test_each_way_is_tried_alone_and_scaled():
 
 def test_each_way_is_compared_at_the_bytes_of_the_winner():
     search = search_of(falling)
+    search.calibrate()
     winner = search.run(1.0)
     assert winner is not None
     assert search.compare(winner) is winner  # the others are no smaller
@@ -76,6 +79,7 @@ def test_each_way_is_compared_at_the_bytes_of_the_winner():
     )))  # fmt: skip
     assert "of accuracy on 10 held-out training images (max_drop:1)" in said
     assert "channels alone" in said
+    assert "scaled by 3 for channels, 0.5 for bits" in said
 
 
 @pytest.mark.parametrize(("drop", "wins"), [(0.9, True), (1.1, False)])

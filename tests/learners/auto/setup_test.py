@@ -1,14 +1,18 @@
 """What a run works with: images that do not overlap, budgets that follow from channels."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from learners.auto.config import AutoConfig, GoalConfig
-from learners.auto.setup import Setup, width_budget
+from learners.auto.setup import Setup, places_of, width_budget
 from learners.budget import parse_budget
 from learners.context import StageContext
+from tests.learners import networks
 from tests.learners.runs import make_run
 from utils.errors import InputError
+from utils.graph import from_keras
 
 
 def setup_of(tmp_path, model, budget=None, **values):
@@ -60,3 +64,14 @@ def test_budgets_that_channels_meet(places):
     assert found.budget.kinds == ("flops",)
     with pytest.raises(InputError, match="cannot be met: this network can keep flops between"):
         width_budget(places, config, parse_budget("flops:0.001"))
+
+
+def test_what_narrower_streams_would_reach_is_said():
+    config = AutoConfig(goal=GoalConfig())
+    places = places_of(from_keras(networks.residual()), config)
+    words = r"cannot be met.*--auto_residual=joint, which reaches flops:0\.\d+ \("
+    with pytest.raises(InputError, match=words):
+        width_budget(places, config, parse_budget("flops:0.001"))
+    nowhere = dataclasses.replace(places, groups=())
+    with pytest.raises(InputError, match=rf"no channels of .* can go.*{words[17:]}"):
+        width_budget(nowhere, config, parse_budget("flops:0.5"))

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from learners.channels.budget import (
     latency_choices,
 )
 from learners.channels.cost import NetworkCost
-from learners.channels.groups import prunable_groups
+from learners.channels.groups import channel_budget, prunable_groups
 from learners.channels.measured import MeasuredCost
 from learners.search.choices import smallest, untouched
 from tests.learners import networks
@@ -88,9 +90,34 @@ def test_bytes_are_met_by_the_exported_file():
 
 
 def test_a_budget_out_of_reach_says_the_range_and_which_flags_help():
-    message = r"flops:0.001 cannot be met: .* flops between 0\.0.*--dcp_residual=joint"
+    message = (
+        r"flops:0.001 cannot be met: .* flops between 0\.0.* let more be cut: fewer --dcp_skip"
+    )
     with pytest.raises(InputError, match=message):
         make("flops:0.001", prefix="dcp_")
+
+
+@pytest.mark.parametrize("kind", ["flops", "params"])
+def test_what_cutting_streams_too_would_reach_can_be_asked_for(kind):
+    graph, config = from_keras(networks.residual()), ChannelPrunedRmtConfig(residual="inner")
+    with pytest.raises(InputError) as told:
+        channel_budget(graph, prunable_groups(graph, config), config, parse_budget(f"{kind}:0.001"))
+    found = re.search(rf"--cpr_residual=joint, which reaches ({kind}:0\.\d+) \(", str(told.value))
+    assert found is not None
+    joint = ChannelPrunedRmtConfig(residual="joint")
+    groups = prunable_groups(graph, joint)
+    reached = channel_budget(graph, groups, joint, parse_budget(found[1]))
+    assert reached.measured(smallest(reached.layers))[kind] <= reached.load.targets[kind] * 1.001
+    with pytest.raises(InputError) as told:
+        channel_budget(graph, groups, joint, parse_budget(f"{kind}:0.001"))
+    assert "residual=joint" not in str(told.value)
+
+
+def test_streams_that_are_not_there_are_not_advised():
+    graph, config = from_keras(networks.vgg()), ChannelPrunedRmtConfig(residual="inner")
+    with pytest.raises(InputError, match="cannot be met") as told:
+        channel_budget(graph, prunable_groups(graph, config), config, parse_budget("flops:0.001"))
+    assert "residual=joint" not in str(told.value)
 
 
 def test_the_nearest_reachable_point_is_stated():

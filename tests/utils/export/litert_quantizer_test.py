@@ -1,5 +1,7 @@
 """Ranges that we chose, in files that litert-quantizer makes."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ from learners.post_training.config import PostTrainingConfig
 from learners.post_training.recipe import quantize
 from utils.errors import InputError
 from utils.export import litert_quantizer
+from utils.export.exporters import Source
 from utils.export.flatbuffer import read_graph
 from utils.export.runner import TFLiteRunner
-from utils.export.tflite import convert
+from utils.export.saved_model import write_saved_model
+from utils.export.tflite import convert, int8_file, quiet_converter
 from utils.graph import from_keras, to_keras
 
 
@@ -40,6 +44,37 @@ def test_tensors_have_the_ranges_they_are_given(bits: int, strategy: str) -> Non
     outputs = np.asarray(TFLiteRunner(content)(images))
     simulated = np.asarray(to_keras(trained.simulated())(images))
     assert np.abs(outputs - simulated).max() <= 3 * expected[-1]
+
+
+def test_both_ways_make_the_same_of_what_a_learner_found(tmp_path: pathlib.Path) -> None:
+    """Ranges and weights of a network with fake quantization inside, through both makers."""
+    pytest.importorskip(litert_quantizer.PACKAGE, reason="the extra `litert` is not installed")
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="conv")(inputs)
+    x = keras.layers.DepthwiseConv2D(3, activation="relu6", name="deep")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+    graph = from_keras(keras.Model(inputs, keras.layers.Dense(5, name="fc")(x)))
+    images = np.random.default_rng(0).normal(size=(64, 8, 8, 3)).astype(np.float32)
+    model = to_keras(quantize(graph, PostTrainingConfig(), [images]).deployed())
+    samples = [{"image": images[:1]}]
+    ours = litert_quantizer.litert_file(Source(model=model, samples=samples)).content
+    with quiet_converter():
+        write_saved_model(model, tmp_path)
+        other = int8_file(Source(saved_model=tmp_path, ranges_inside=True)).content
+    files = [read_graph(content) for content in (ours, other)]
+    assert [file.kind() for file in files] == ["int8", "int8"]
+    first, second = (file.tensors[next(iter(file.outputs.values()))] for file in files)
+    step = float(first.scale[0])
+    assert step == pytest.approx(float(second.scale[0]), rel=1e-3)
+    found = [np.asarray(TFLiteRunner(content)(images)) for content in (ours, other)]
+    assert np.ptp(found[0]) > 50 * step  # there is something to agree on
+    assert np.abs(found[0] - found[1]).max() <= 1.01 * step
+
+
+def test_other_integers_than_int8_are_refused() -> None:
+    with pytest.raises(InputError, match=r"take and give int8\. Received: --tflite_io=uint8"):
+        litert_quantizer.litert_file(Source(io_format="uint8"))
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

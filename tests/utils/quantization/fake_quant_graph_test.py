@@ -22,6 +22,7 @@ from utils.quantization.fake_quant_graph import (
     floored_limit,
     weight_limit,
     with_ranges,
+    without_quantizers,
 )
 from utils.quantization.integers import integer_plan
 from utils.quantization.observation import observe
@@ -81,6 +82,17 @@ def test_quantizers_that_pass_all_change_nothing() -> None:
     idle = with_ranges(form, places, [(0.0, 1.0)] * len(places), bits=NO_BITS, origins=origins)
     assert len(idle.nodes) == len(form.nodes) + sum(len(place.refs) for place in places)
     np.testing.assert_array_equal(to_keras(idle)(images()), to_keras(form)(images()))
+
+
+def test_quantizers_are_taken_out_again(deployed) -> None:
+    fused, _ = inference_form(integer_form(from_keras(mobile())))
+    plan = integer_plan(fused)
+    found = without_quantizers(from_keras(deployed[0]))
+    assert [node.op for node in found.graph.nodes] == [node.op for node in fused.nodes]
+    np.testing.assert_array_equal(to_keras(found.graph)(images()), to_keras(fused)(images()))
+    assert len(found.ranges) == sum(len(place.refs) for place in plan.activations)
+    assert all(least <= 0 < greatest for least, greatest in found.ranges.values())
+    assert found.bits == {place.layer: 8 for place in plan.weights}
 
 
 def test_limits() -> None:

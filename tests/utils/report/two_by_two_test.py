@@ -50,6 +50,18 @@ def test_files_that_are_not_there():
     assert found["int8"][1][1].endswith("failed its check")
 
 
+def test_bytes_that_decided_are_shown_where_they_are_those_of_deflated_files():
+    files = (
+        samples.file_before(file_bytes_deflated=251_000),
+        samples.file(file_bytes_deflated=63_000),
+    )
+    search = samples.replaced(samples.search(), quantity="joint", deflated=True)
+    found = rows(samples.report(files=files, searches=(search,)))
+    assert [part[-1] for part in found["int8"]] == ["251 kB deflated", "63.0 kB deflated"]
+    without = rows(samples.report(files=files, searches=(samples.search(),)))
+    assert not any("deflated" in line for part in without["int8"] for line in part)
+
+
 def test_zeros_and_bits_are_counted():
     after = samples.AFTER.to_dict() | {"sparsity": 0.5, "bits": 4.25}
     report = samples.report(after=type(samples.AFTER).from_dict(after))

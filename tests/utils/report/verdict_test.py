@@ -39,6 +39,18 @@ def test_bits():
     assert verdict(report).startswith("3.25 bits a weight instead of 32; ")
 
 
+def test_the_bytes_that_decided_are_those_of_the_deflated_file():
+    files = (
+        samples.file_before(file_bytes_deflated=251_000),
+        samples.file(file_bytes_deflated=63_000),
+    )
+    search = samples.replaced(samples.search(), quantity="joint", deflated=True)
+    said = verdict(samples.report(files=files, searches=(search,)))
+    assert said.endswith(f"; {SHIP} (63.0 kB deflated, 251 kB before).")
+    alone = verdict(samples.report(files=files[1:], searches=(search,)))
+    assert alone.endswith(f"; {SHIP} (63.0 kB deflated).")
+
+
 def test_a_change_that_may_be_chance_says_so():
     change = Estimate(value=-0.0001, low=-0.001, high=0.0008)
     files = samples.pair(top1=0.9172, change=change)

@@ -45,17 +45,19 @@ def test_written_and_read_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "said"),
     [
-        "{",
-        "[1]",
-        "[{}]",
-        json.dumps([{**dataclasses.asdict(ROW), "nnz": "many"}]),
-        json.dumps([{**dataclasses.asdict(ROW), "more": 1}]),
-        "[" * 99_999,
+        ("{", "is not JSON"),
+        ("{}", "it must be a list"),
+        ("[1]", r"`\[0\]` must be an object"),
+        ("[{}]", "lacks `model`"),
+        (json.dumps([{**dataclasses.asdict(ROW), "nnz": "many"}]), "nnz` must be a whole number"),
+        (json.dumps([{**dataclasses.asdict(ROW), "nnz": None}]), "nnz` must be a whole number"),
+        (json.dumps([{**dataclasses.asdict(ROW), "more": 1}]), "unknown entry 'more'"),
+        ("[" * 99_999, "nested too deeply"),
     ],
 )
-def test_what_is_no_checklist_is_refused(content, tmp_path):
+def test_what_is_no_checklist_is_refused(content, said, tmp_path):
     (tmp_path / "checklist.json").write_text(content)
-    with pytest.raises(InputError, match="is no checklist"):
+    with pytest.raises(InputError, match=rf"checklist\.json: .*{said}.* Move it away"):
         checklist.read(tmp_path)

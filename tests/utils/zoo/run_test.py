@@ -38,7 +38,8 @@ def test_without_an_accuracy_the_first_metric_counts():
     ("spoil", "message"),
     [
         (lambda folder: (folder / "report.json").unlink(), "holds no report.json"),
-        (lambda folder: (folder / "report.json").write_text("[" * 99_999), "no report that can"),
+        (lambda folder: (folder / "report.json").write_text("[" * 99_999), "nested too deeply"),
+        (lambda folder: (folder / "report.json").write_text("[]"), "report.json: it must be an ob"),
         (lambda folder: (folder / "report.json").write_text("{}"), "no report that can be read"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import json
 import pathlib
 import re
 from typing import Any
@@ -17,9 +16,22 @@ from utils.frontends.mxnet.operators import LOSSES, OPERATORS
 from utils.frontends.mxnet.params import read_params
 from utils.frontends.shapes import Shapes, with_shapes
 from utils.frontends.source import SourceInput, SourceNetwork, SourceNode
+from utils.json_reader import read_json
+from utils.schema import Anything, Fields, ListOf, MapOf, Maybe, Text, Whole
 
 _SYMBOL = "-symbol.json"
 _MAX_NODES = 1 << 20
+_ANEW = "Copy or create the file anew."
+_TENSOR = ListOf(Whole(0), longest=3)  # its node, which of the outputs, in newer files a version
+_SETTINGS = Maybe(MapOf(Anything()))
+_NODE = Fields(
+    {"name": Text(), "op": Text(), "inputs": ListOf(_TENSOR, _MAX_NODES)},
+    dict.fromkeys(("attrs", "attr", "param"), _SETTINGS),
+    further=True,
+)
+_SCHEMA = Fields(
+    {"nodes": ListOf(_NODE, _MAX_NODES), "heads": ListOf(_TENSOR, _MAX_NODES)}, further=True
+)
 
 
 def convert(
@@ -180,15 +192,12 @@ def _output_names(entry: dict[str, Any], index: int) -> dict[int, str]:
 
 def _parse(target: pathlib.Path) -> tuple[list[dict[str, Any]], list[tuple[int, int]]]:
     """Nodes, each with name, op, attrs and inputs, and the outputs of the network."""
-    if target.stat().st_size > MAX_CONFIG_BYTES:
-        raise InputError(f"{target}: has more than {MAX_CONFIG_BYTES:,} bytes.")
+    data = read_json(target, _SCHEMA, max_bytes=MAX_CONFIG_BYTES, advice=_ANEW)
     try:
-        data = json.loads(target.read_bytes())
-        raw, heads = data["nodes"], data["heads"]
-        entries = [_entry(node, index) for index, node in enumerate(raw)]
-        outputs = [(int(head[0]), int(head[1])) for head in heads]
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-        raise damaged(target, "is no MXNet symbol file") from error
+        entries = [_entry(node, index) for index, node in enumerate(data["nodes"])]
+        outputs = [(head[0], head[1]) for head in data["heads"]]
+    except IndexError as error:
+        raise damaged(target, "a tensor is named by fewer than two numbers") from error
     names = [entry["name"] for entry in entries]
     if not entries or not outputs or len(names) > _MAX_NODES or len(set(names)) < len(names):
         raise damaged(target, "has no nodes, no outputs, or two nodes of one name")
@@ -203,10 +212,10 @@ def _parse(target: pathlib.Path) -> tuple[list[dict[str, Any]], list[tuple[int, 
 def _entry(node: dict[str, Any], index: int) -> dict[str, Any]:
     attrs = node.get("attrs") or node.get("param") or node.get("attr") or {}
     return {
-        "name": str(node["name"]) or f"node_{index}",
-        "op": str(node["op"]),
-        "attrs": {str(key): _value(str(value)) for key, value in attrs.items()},
-        "inputs": [(int(item[0]), int(item[1])) for item in node["inputs"]],
+        "name": node["name"] or f"node_{index}",
+        "op": node["op"],
+        "attrs": {key: _value(str(value)) for key, value in attrs.items()},
+        "inputs": [(item[0], item[1]) for item in node["inputs"]],
     }
 
 

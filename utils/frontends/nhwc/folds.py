@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from utils.frontends.arithmetic import POINTWISE
 from utils.frontends.nhwc.slices import strided
 from utils.frontends.source import NotConvertible, SourceNode, check_size
 
@@ -112,12 +113,16 @@ def _pad(node: SourceNode, arrays: Arrays) -> Arrays:
 
 
 def _split(node: SourceNode, arrays: Arrays) -> Arrays:
-    parts, axis = node.attrs["parts"], int(node.attrs["axis"])
-    array = arrays[int(node.attrs.get("split_input", 0))]
-    if np.ndim(parts) == 0:
-        check_size((int(parts),))
-        return list(np.split(array, int(parts), axis))
-    return list(np.split(array, np.cumsum(parts)[:-1], axis))
+    axis, array = arrays
+    (count,) = check_size((int(node.attrs["num_split"]),))
+    return list(np.split(array, count, int(axis.reshape(()))))
+
+
+def _split_sizes(node: SourceNode, arrays: Arrays) -> Arrays:
+    array, sizes, axis = arrays
+    place, sizes = int(axis.reshape(())), sizes.reshape(-1).astype(int)
+    rest = array.shape[place] - sizes[sizes != -1].sum()
+    return list(np.split(array, np.cumsum(np.where(sizes == -1, rest, sizes))[:-1], place))
 
 
 def _reverse(node: SourceNode, arrays: Arrays) -> Arrays:
@@ -133,69 +138,33 @@ def _reduced(function: Callable[..., np.ndarray]) -> Fold:
     return fold
 
 
-def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Divide as TensorFlow does: integers towards zero."""
-    if a.dtype.kind == "f":
-        return a / b
-    if not np.all(b):
-        raise NotConvertible("divides integers by 0")
-    return np.trunc(a / b).astype(a.dtype)
-
-
 FOLDS: dict[str, Fold] = {
-    "abs": one(np.abs),
-    "add": one(np.add),
+    **{name: one(function) for name, function in POINTWISE.items()},
     "all": _reduced(np.all),
     "any": _reduced(np.any),
     "broadcast": _broadcast,
     "cast": _cast,
-    "ceil": one(np.ceil),
     "concatenate": _concatenate,
-    "divide": one(_quotient),
-    "equal": one(np.equal),
-    "exp": one(np.exp),
     "expand": _expand,
     "fill": _fill,
-    "floor": one(np.floor),
-    "floor_divide": one(np.floor_divide),
     "gather": _gather,
-    "greater": one(np.greater),
-    "greater_equal": one(np.greater_equal),
-    "less": one(np.less),
-    "less_equal": one(np.less_equal),
-    "log": one(np.log),
-    "logical_and": one(np.logical_and),
-    "logical_not": one(np.logical_not),
-    "logical_or": one(np.logical_or),
     "max": _reduced(np.max),
-    "maximum": one(np.maximum),
     "mean": _reduced(np.mean),
     "min": _reduced(np.min),
-    "minimum": one(np.minimum),
-    "mod": one(np.mod),
-    "multiply": one(np.multiply),
-    "negative": one(np.negative),
-    "not_equal": one(np.not_equal),
     "pack": _pack,
     "pad": _pad,
-    "power": one(np.power),
     "prod": _reduced(np.prod),
     "range": _range,
     "rank": one(lambda x: np.array(x.ndim, np.int64)),
-    "reciprocal": one(np.reciprocal),
     "reshape": _reshape,
     "reverse": _reverse,
-    "rsqrt": one(lambda x: 1 / np.sqrt(x)),
     "same": one(lambda x, *_: x),
     "shape": one(lambda x: np.array(x.shape, np.int64)),
     "slice": _slice,
     "split": _split,
-    "sqrt": one(np.sqrt),
-    "square": one(np.square),
-    "squared_difference": one(lambda a, b: np.square(a - b)),
+    "split_sizes": _split_sizes,
     "squeeze": _squeeze,
     "strided": _strided,
-    "subtract": one(np.subtract),
     "sum": _reduced(np.sum),
     "tile": _tile,
     "transpose": _transpose,

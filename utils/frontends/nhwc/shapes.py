@@ -124,6 +124,19 @@ def split(
     return moving.split(b, node, value, sizes, axis)
 
 
+def split_evenly(b: Building, node: SourceNode) -> list[Value]:
+    """Cut the second input along the axis that is the first into `num_split` parts."""
+    axis = int(b.constant(node, 0, "axis").reshape(()))
+    return split(b, node, b.input(node, 1), axis, int(node.attrs["num_split"]))
+
+
+def split_by_sizes(b: Building, node: SourceNode) -> list[Value]:
+    """Cut the first input into parts of given sizes, the second, along an axis, the third."""
+    sizes = [int(size) for size in b.constant(node, 1, "sizes").reshape(-1)]
+    axis = int(b.constant(node, 2, "axis").reshape(()))
+    return split(b, node, b.input(node, 0), axis, sizes)
+
+
 def unpack(b: Building, node: SourceNode) -> list[Value]:
     """Cut a tensor along `axis` into slices without it."""
     value = b.input(node, 0)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import special
 
+from utils.frontends.arithmetic import POINTWISE, dequantized
 from utils.frontends.source import NotConvertible, SourceNode, check_size
 
 Arrays = list[Any]
@@ -128,16 +128,8 @@ def _same(made: Any, arrays: Arrays) -> Any:
     return np.float32 if np.asarray(made).dtype == np.float64 else np.asarray(made).dtype
 
 
-def _divide(one: Any, other: Any) -> Any:
-    if one.dtype.kind in "iu":
-        if np.any(other == 0):
-            raise NotConvertible("divides integers by zero")
-        return (np.sign(one) * np.sign(other) * (np.abs(one) // np.abs(other))).astype(one.dtype)
-    return one / other
-
-
 def _remainder(node: SourceNode, arrays: Arrays) -> Arrays:
-    return _binary(np.fmod if node.attrs.get("fmod") else np.mod)(node, arrays)
+    return _binary(np.fmod if node.attrs.get("fmod") else POINTWISE["mod"])(node, arrays)
 
 
 def _reduce(function: Callable[..., Any]) -> Callable[[SourceNode, Arrays], Arrays]:
@@ -263,16 +255,11 @@ def _where(node: SourceNode, arrays: Arrays) -> Arrays:
 
 
 def _dequantize(node: SourceNode, arrays: Arrays) -> Arrays:
-    data, scale = arrays[0].astype(np.float32), arrays[1]
-    zero = arrays[2].astype(np.float32) if len(arrays) > 2 and arrays[2] is not None else 0.0
-    if scale.size > 1:
-        if int(node.attrs.get("block_size", 0)):
-            raise NotConvertible("its weights are quantized in blocks")
-        axis = int(node.attrs.get("axis", 1)) % data.ndim
-        shape = [-1 if place == axis else 1 for place in range(data.ndim)]
-        scale = scale.reshape(shape)
-        zero = zero.reshape(shape) if isinstance(zero, np.ndarray) else zero
-    return [((data - zero) * scale).astype(np.float32)]
+    data, scale = arrays[:2]
+    zero = arrays[2] if len(arrays) > 2 and arrays[2] is not None else 0.0
+    if scale.size > 1 and int(node.attrs.get("block_size", 0)):
+        raise NotConvertible("its weights are quantized in blocks")
+    return [dequantized(data, scale, zero, int(node.attrs.get("axis", 1)))]
 
 
 def _scatter_nd(node: SourceNode, arrays: Arrays) -> Arrays:
@@ -312,10 +299,6 @@ def _transpose(node: SourceNode, arrays: Arrays) -> Arrays:
     return [np.transpose(arrays[0], order)]
 
 
-def _power(one: Any, other: Any) -> Any:
-    return np.power(one.astype(np.float64), other).astype(one.dtype)
-
-
 def _bounded(fold: Fold) -> Fold:
     """Look at the sizes first: an array that repeats one entry takes no memory until it is used."""
 
@@ -332,49 +315,56 @@ def _bounded(fold: Fold) -> Fold:
 _VIEWS = frozenset(
     "Identity Dropout Size Transpose Slice Unsqueeze Squeeze Split Expand Gather".split()
 )
+# ONNX' name -> the name in the shared table.
+_UNARY = {
+    "Abs": "abs",
+    "Ceil": "ceil",
+    "Cos": "cos",
+    "Erf": "erf",
+    "Exp": "exp",
+    "Floor": "floor",
+    "IsNaN": "isnan",
+    "Log": "log",
+    "Neg": "negative",
+    "Not": "logical_not",
+    "Reciprocal": "reciprocal",
+    "Relu": "relu",
+    "Round": "round",
+    "Sigmoid": "sigmoid",
+    "Sign": "sign",
+    "Sin": "sin",
+    "Softplus": "softplus",
+    "Sqrt": "sqrt",
+    "Tanh": "tanh",
+}
+_BINARY = {
+    "Add": "add",
+    "And": "logical_and",
+    "Div": "divide",
+    "Equal": "equal",
+    "Greater": "greater",
+    "GreaterOrEqual": "greater_equal",
+    "Less": "less",
+    "LessOrEqual": "less_equal",
+    "Max": "maximum",
+    "Min": "minimum",
+    "Mul": "multiply",
+    "Or": "logical_or",
+    "Pow": "power",
+    "Sub": "subtract",
+    "Sum": "add",
+    "Xor": "logical_xor",
+}
 _ALL: Mapping[str, Fold] = {
-    "Abs": _unary(np.abs),
-    "Neg": _unary(np.negative),
-    "Sqrt": _unary(np.sqrt),
-    "Exp": _unary(np.exp),
-    "Log": _unary(np.log),
-    "Floor": _unary(np.floor),
-    "Ceil": _unary(np.ceil),
-    "Round": _unary(np.round),
-    "Sign": _unary(np.sign),
-    "Sin": _unary(np.sin),
-    "Cos": _unary(np.cos),
-    "Not": _unary(np.logical_not),
-    "Erf": _unary(special.erf),
-    "Relu": _unary(lambda x: np.maximum(x, 0)),
-    "Sigmoid": _unary(special.expit),
-    "Tanh": _unary(np.tanh),
-    "Softplus": _unary(lambda x: np.logaddexp(x, 0)),
-    "Reciprocal": _unary(lambda x: 1 / x),
+    **{name: _unary(POINTWISE[shared]) for name, shared in _UNARY.items()},
+    **{name: _binary(POINTWISE[shared]) for name, shared in _BINARY.items()},
     "Identity": _unary(lambda x: x),
     "Dropout": _unary(lambda x: x),
     "Size": _unary(lambda x: np.int64(x.size)),
     "NonZero": _unary(lambda x: np.stack(np.nonzero(x)).astype(np.int64)),
-    "IsNaN": _unary(np.isnan),
     "Cast": lambda node, arrays: [arrays[0].astype(cast_type(int(node.attrs["to"])))],
     "CastLike": lambda node, arrays: [arrays[0].astype(arrays[1].dtype)],
-    "Add": _binary(np.add),
-    "Sub": _binary(np.subtract),
-    "Mul": _binary(np.multiply),
-    "Div": _binary(_divide),
-    "Pow": _binary(_power),
     "Mod": _remainder,
-    "Min": _binary(np.minimum),
-    "Max": _binary(np.maximum),
-    "Sum": _binary(np.add),
-    "Equal": _binary(np.equal),
-    "Greater": _binary(np.greater),
-    "GreaterOrEqual": _binary(np.greater_equal),
-    "Less": _binary(np.less),
-    "LessOrEqual": _binary(np.less_equal),
-    "And": _binary(np.logical_and),
-    "Or": _binary(np.logical_or),
-    "Xor": _binary(np.logical_xor),
     "Where": _where,
     "ReduceSum": _reduce(np.sum),
     "ReduceMean": _reduce(np.mean),

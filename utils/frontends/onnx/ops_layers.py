@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import keras
 import numpy as np
 
-from utils.frontends import layout as axes
 from utils.frontends.building import Building, Function
 from utils.frontends.parts import dense as products
 from utils.frontends.parts import normalization
@@ -176,30 +174,8 @@ def matmul(build: Building, node: SourceNode) -> Value:
 
 
 def einsum(build: Building, node: SourceNode) -> Value:
-    """`Einsum`, in the source's order of axes."""
-    equation = str(node.attrs["equation"]).replace(" ", "")
-    if "->" not in equation or "..." in equation:
-        raise NotConvertible(f"its equation {equation!r} leaves axes unnamed")
-    terms, result = equation.split("->")
-    sizes: dict[str, int] = {}
-    free: dict[str, bool] = {}
-    parts = []
-    for place, letters in enumerate(terms.split(",")):
-        value = build.input(node, place)
-        sizes.update(zip(letters, value.shape, strict=True))
-        if value.array is not None:
-            parts.append(value.array)
-            continue
-        for letter, atoms in zip(letters, value.axes.source, strict=True):
-            free[letter] = free.get(letter, False) or axes.is_free(atoms)
-        parts.append(build.in_order(node, value, range(value.rank), suffix=f"{place}")[0])
-    tensor = build.op(node, keras.ops.einsum, equation, *parts)
-    layout = axes.new_layout(
-        [sizes[letter] for letter in result],
-        [free.get(letter, False) for letter in result],
-        range(len(result)),
-    )
-    return Value(tensor=tensor, layout=layout)
+    """`Einsum`."""
+    return products.einsum(build, node, str(node.attrs["equation"]))
 
 
 FUNCTIONS: Mapping[str, Function] = {

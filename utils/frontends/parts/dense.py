@@ -10,6 +10,7 @@ import numpy as np
 from utils.frontends import layout as axes
 from utils.frontends.building import OPEN_SIZES, Building
 from utils.frontends.layout import Axis, Layout
+from utils.frontends.parts.affine import Scale, with_affine
 from utils.frontends.parts.pointwise import widened
 from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
@@ -82,22 +83,6 @@ def rows_in_order(kernel: np.ndarray, source: Axis, built: Axis) -> np.ndarray:
     return rows.reshape(kernel.shape)
 
 
-def following_bias(build: Building, node: SourceNode, units: int) -> tuple[np.ndarray | None, str]:
-    """A constant vector that the only reader of a product adds: then it is the layer's bias.
-
-    Returns:
-        The vector and the name of the sum; None and "" if there is none.
-    """
-    reader = build.only_reader(node.outputs[0])
-    if reader is None or reader.op != "Add" or len(reader.inputs) != 2:
-        return None, ""
-    other = reader.inputs[0] if reader.inputs[1] == node.outputs[0] else reader.inputs[1]
-    value = build.values.get(other)
-    if value is None or value.array is None or value.array.shape != (units,):
-        return None, ""
-    return value.array, build.take_over(reader)
-
-
 def product(build: Building, node: SourceNode, first: Value, second: Value) -> Value:
     """Matrix product as NumPy's `matmul`.
 
@@ -111,11 +96,12 @@ def product(build: Building, node: SourceNode, first: Value, second: Value) -> V
         The product.
     """
     if second.array is not None and second.array.ndim == 2:
-        bias, name = following_bias(build, node, second.array.shape[1])
-        made = dense(build, node, first, second.array, bias)
-        if name:
-            build.values[name] = made
-        return made
+        kernel = second.array
+
+        def make(scale: Scale, bias: np.ndarray | None) -> Value:
+            return dense(build, node, first, np.asarray(kernel * scale, kernel.dtype), bias)
+
+        return with_affine(build, node, kernel.shape[1], make)
     if first.array is not None and first.array.ndim == 2 and second.rank >= 2:
         return dense(build, node, second, first.array.T, None, axis=-2)
     return _general_product(build, node, first, second)
@@ -144,3 +130,41 @@ def _general_product(build: Building, node: SourceNode, first: Value, second: Va
         parts.append(build.in_order(node, wide, range(rank), suffix=f"{place}")[0])
     tensor = build.op(node, keras.ops.matmul, *parts)
     return Value(tensor=tensor, layout=Layout(tuple(source), tuple(source)))
+
+
+def einsum(build: Building, node: SourceNode, equation: str) -> Value:
+    """Any sum of products, in the source's order of axes.
+
+    Args:
+        build: the network.
+        node: names the layer; reads as many tensors as the equation has terms.
+        equation: such as `bij,bjk->bik`.
+
+    Returns:
+        The value.
+
+    Raises:
+        NotConvertible: if the equation leaves axes unnamed.
+    """
+    terms, arrow, result = equation.replace(" ", "").partition("->")
+    if not arrow or "." in equation:
+        raise NotConvertible(f"its equation {equation!r} leaves axes unnamed")
+    sizes: dict[str, int] = {}
+    free: dict[str, bool] = {}
+    parts: list[Any] = []
+    for place, letters in enumerate(terms.split(",")):
+        value = build.input(node, place)
+        sizes.update(zip(letters, value.shape, strict=True))
+        if value.array is not None:
+            parts.append(value.array)
+            continue
+        for letter, atoms in zip(letters, value.axes.source, strict=True):
+            free[letter] = free.get(letter, False) or axes.is_free(atoms)
+        parts.append(build.in_order(node, value, range(value.rank), suffix=f"{place}")[0])
+    tensor = build.op(node, keras.ops.einsum, f"{terms}->{result}", *parts)
+    layout = axes.new_layout(
+        [sizes[letter] for letter in result],
+        [free.get(letter, False) for letter in result],
+        range(len(result)),
+    )
+    return Value(tensor=tensor, layout=layout)

@@ -1,13 +1,15 @@
-"""Resizing along spatial axes: as TensorFlow does it where that is the same, else by weights.
+"""Resizing along spatial axes: as TensorFlow does it where that is the same, else by shares.
 
 Along each axis a resize is a matrix [output, input] that the framework's rule of coordinates
-defines; it is compared with that of Keras' own resizing.
+defines; it is compared with that of Keras' own resizing. What Keras lacks is written out as rows
+that are picked and shares of them: channels stay apart, so that they can be cut.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,18 +29,41 @@ class Rule:
         coordinates: ONNX' `coordinate_transformation_mode`.
         rounding: of `nearest`: `round_prefer_floor`, `round_prefer_ceil`, `floor` or `ceil`.
         cubic: the coefficient of `cubic`.
+        single: the framework counts in float32, by the ratio of the sizes: its rounding decides
+            which neighbor is nearest.
     """
 
     mode: str
     coordinates: str = "half_pixel"
     rounding: str = "round_prefer_floor"
     cubic: float = -0.75
+    single: bool = False
 
 
-TENSORFLOW = {
-    "nearest": Rule(mode="nearest", coordinates="tf_half_pixel_for_nn", rounding="floor"),
-    "linear": Rule(mode="linear"),
-}
+def tensorflow_rule(mode: str, *, corners: bool, halves: bool) -> Rule:
+    """Give the rule of TensorFlow's and TFLite's operators.
+
+    Args:
+        mode: `nearest` or `linear`.
+        corners: the first and the last entries of both images lie on each other.
+        halves: entries lie in the middles of pixels.
+    """
+    if corners:
+        return Rule(
+            mode=mode, coordinates="align_corners", rounding="round_prefer_ceil", single=True
+        )
+    if not halves:
+        return Rule(mode=mode, coordinates="asymmetric", rounding="floor", single=True)
+    if mode == "nearest":
+        return Rule(mode=mode, coordinates="tf_half_pixel_for_nn", rounding="floor", single=True)
+    return Rule(mode=mode, single=True)
+
+
+KERAS = {mode: tensorflow_rule(mode, corners=False, halves=True) for mode in ("nearest", "linear")}
+"""What Keras' own resizing does."""
+
+_WORDS = {"nearest": "nearest", "linear": "bilinear"}  # for it
+_Taps = list[tuple[np.ndarray, np.ndarray]]
 
 
 def positions(rule: Rule, num_in: int, num_out: int, scale: float) -> np.ndarray:
@@ -47,23 +72,57 @@ def positions(rule: Rule, num_in: int, num_out: int, scale: float) -> np.ndarray
     Raises:
         NotConvertible: if the rule is unknown.
     """
-    out = np.arange(num_out, dtype=np.float64)
+    number: Any = np.float32 if rule.single else np.float64
+    step = number(num_in / num_out if rule.single else 1 / scale)
+    out, half = np.arange(num_out, dtype=number), number(0.5)
     if rule.coordinates == "align_corners":
-        return out * (num_in - 1) / (num_out - 1) if num_out > 1 else out * 0
+        return out * number((num_in - 1) / (num_out - 1)) if num_out > 1 else out * 0
     if rule.coordinates == "asymmetric":
-        return out / scale
+        return out * step
     if rule.coordinates == "tf_half_pixel_for_nn":
-        return (out + 0.5) / scale
+        return (out + half) * step
     if rule.coordinates == "half_pixel" or (
         rule.coordinates == "pytorch_half_pixel" and num_out > 1
     ):
-        return (out + 0.5) / scale - 0.5
+        return (out + half) * step - half
     if rule.coordinates == "pytorch_half_pixel":
         return out * 0
     if rule.coordinates == "half_pixel_symmetric":
         shift = num_in / 2 * (1 - num_out / (scale * num_in))
-        return shift + (out + 0.5) / scale - 0.5
+        return shift + (out + half) * step - half
     raise NotConvertible(f"its coordinates {rule.coordinates!r} have no Keras counterpart")
+
+
+def taps(rule: Rule, num_in: int, num_out: int, scale: float) -> _Taps:
+    """Which inputs each output is made of.
+
+    Returns:
+        Pairs of positions in the input and shares of what lies there, int32 and float64 [num_out].
+
+    Example:
+        >>> for where, share in taps(Rule(mode="linear"), 2, 4, 2.0):
+        ...     print(where, share)
+        [0 0 0 1] [0.25 0.75 0.25 0.75]
+        [0 1 1 1] [0.75 0.25 0.75 0.25]
+    """
+    check_size((num_out, 8))  # bytes
+    where = positions(rule, num_in, num_out, scale)
+    if rule.mode == "nearest":
+        found = [(_rounded(where, rule.rounding), np.ones(num_out))]
+    else:
+        low = np.floor(where).astype(np.int64)
+        part = (where - low).astype(np.float64)
+        if rule.mode == "linear":
+            found = [(low, 1 - part), (low + 1, part)]
+        elif rule.mode == "cubic":
+            found = [(low + tap, _cubic(np.abs(part - tap), rule.cubic)) for tap in (-1, 0, 1, 2)]
+        else:
+            raise NotConvertible(f"resizing of mode {rule.mode!r} has no Keras counterpart")
+    return [
+        (np.clip(places, 0, num_in - 1).astype(np.int32), share)
+        for places, share in found
+        if share.any()
+    ]
 
 
 def matrix(rule: Rule, num_in: int, num_out: int, scale: float) -> np.ndarray:
@@ -75,22 +134,9 @@ def matrix(rule: Rule, num_in: int, num_out: int, scale: float) -> np.ndarray:
                [0.75, 0.25]])
     """
     check_size((num_in, num_out, 8))  # bytes
-    where = positions(rule, num_in, num_out, scale)
     result = np.zeros((num_out, num_in))
-    rows = np.arange(num_out)
-    if rule.mode == "nearest":
-        result[rows, np.clip(_rounded(where, rule.rounding), 0, num_in - 1)] = 1
-        return result
-    low = np.floor(where).astype(int)
-    part = where - low
-    if rule.mode == "linear":
-        taps = [(0, 1 - part), (1, part)]
-    elif rule.mode == "cubic":
-        taps = [(tap, _cubic(np.abs(part - tap), rule.cubic)) for tap in (-1, 0, 1, 2)]
-    else:
-        raise NotConvertible(f"resizing of mode {rule.mode!r} has no Keras counterpart")
-    for tap, weight in taps:
-        np.add.at(result, (rows, np.clip(low + tap, 0, num_in - 1)), weight)
+    for places, share in taps(rule, num_in, num_out, scale):
+        np.add.at(result, (np.arange(num_out), places), share)
     return result
 
 
@@ -103,7 +149,7 @@ def _rounded(where: np.ndarray, rounding: str) -> np.ndarray:
     }
     if rounding not in functions:
         raise NotConvertible(f"its rounding {rounding!r} is unknown")
-    return functions[rounding](where).astype(int)
+    return functions[rounding](where).astype(np.int64)
 
 
 def _cubic(distance: np.ndarray, a: float) -> np.ndarray:
@@ -137,76 +183,82 @@ def resize(
     changed = {axis: size for axis, size in sizes.items() if size != value.shape[axis]}
     if any(axes.is_free(value.axes.source[axis]) for axis in changed):
         return _resize_open(build, node, value, changed, scales, rule)
-    matrices = {
-        axis: matrix(rule, value.shape[axis], sizes[axis], scales[axis])
+    moved = [
+        axis
         for axis in sizes
-        if axis in changed or scales[axis] != 1
-    }
-    matrices = {
-        axis: weights
-        for axis, weights in matrices.items()
-        if weights.shape[0] != weights.shape[1] or not np.allclose(weights, np.eye(len(weights)))
-    }
-    if not matrices:
+        if (axis in changed or scales[axis] != 1)
+        and not _is_identity(matrix(rule, value.shape[axis], sizes[axis], scales[axis]))
+    ]
+    if not moved:
         return value
-    if value.rank == 4 and set(matrices) <= {2, 3}:
-        made = _as_tensorflow(build, node, value, matrices, rule)
+    if value.rank == 4 and set(moved) <= {2, 3}:
+        made = _by_keras(build, node, value, {a: sizes[a] for a in moved}, scales, rule)
         if made is not None:
             return made
-    return _by_weights(build, node, value, matrices)
+    return _by_shares(
+        build,
+        node,
+        value,
+        {axis: taps(rule, value.shape[axis], sizes[axis], scales[axis]) for axis in moved},
+    )
 
 
-def _as_tensorflow(
+def _is_identity(weights: np.ndarray) -> bool:
+    return weights.shape[0] == weights.shape[1] and np.allclose(weights, np.eye(len(weights)))
+
+
+def _is_keras(rule: Rule, num_in: int, num_out: int, scale: float) -> bool:
+    """Whether a rule is that of Keras' own resizing, for these sizes."""
+    own, keras_rule = matrix(rule, num_in, num_out, scale), KERAS.get(rule.mode)
+    if keras_rule is None:
+        return False
+    theirs = matrix(keras_rule, num_in, num_out, num_out / num_in)
+    # Keras counts positions in float32, and they grow with the size.
+    return np.allclose(own, theirs, rtol=0, atol=1e-6 + 2e-7 * num_in)
+
+
+def _by_keras(
     build: Building,
     node: SourceNode,
     value: Value,
-    matrices: dict[int, np.ndarray],
+    sizes: dict[int, int],
+    scales: dict[int, float],
     rule: Rule,
 ) -> Value | None:
-    """Keras' own resizing, if its weights are these; None if not."""
-    tf_rule = TENSORFLOW.get(rule.mode)
-    if tf_rule is None:
+    """Keras' own resizing, if it does the same; None if not."""
+    if not all(
+        _is_keras(rule, value.shape[axis], size, scales[axis]) for axis, size in sizes.items()
+    ):
         return None
-    for weights in matrices.values():
-        num_out, num_in = weights.shape
-        if not np.allclose(weights, matrix(tf_rule, num_in, num_out, num_out / num_in), atol=1e-6):
-            return None
     tensor, order = build.channels_last(node, value)
-    height, width = (
-        len(matrices[axis]) if axis in matrices else value.shape[axis] for axis in (2, 3)
-    )
     # Not the layer `Resizing`: its default `training=True` reaches the layers behind it, whose
     # batch normalization then uses the batch's statistics.
     tensor = build.op(
         node,
         keras.ops.image.resize,
         tensor,
-        (height, width),
-        interpolation={"nearest": "nearest", "linear": "bilinear"}[rule.mode],
+        tuple(sizes.get(axis, value.shape[axis]) for axis in (2, 3)),
+        interpolation=_WORDS[rule.mode],
         data_format="channels_last",
     )
     return build.result(tensor, order, like=value.axes, nonnegative=value.nonnegative)
 
 
-def _by_weights(
-    build: Building, node: SourceNode, value: Value, matrices: dict[int, np.ndarray]
-) -> Value:
+def _by_shares(build: Building, node: SourceNode, value: Value, taps_of: dict[int, _Taps]) -> Value:
+    """Pick rows along each axis, and add them up in shares."""
     tensor, order = build.in_order(node, value)
-    letters = "abcdefgh"[: len(order)]
-    for axis, weights in matrices.items():
-        place = order.index(axis)
-        if np.all(np.isin(weights, (0.0, 1.0))):
-            picks = weights.argmax(axis=1).astype(np.int32)
-            tensor = build.op(node, keras.ops.take, tensor, picks, axis=place)
-            continue
-        made = letters.replace(letters[place], "z")
-        tensor = build.op(
-            node,
-            keras.ops.einsum,
-            f"{letters},z{letters[place]}->{made}",
-            tensor,
-            weights.astype(np.float32),
-        )
+    for axis, found in taps_of.items():
+        place, parts = order.index(axis), []
+        for number, (places, share) in enumerate(found):
+            name = f"{axis}_{number}"
+            row = build.op(node, keras.ops.take, tensor, places, axis=place, suffix=name)
+            if np.any(share != 1):
+                factors = share.astype(np.float32).reshape(-1, *[1] * (len(order) - 1 - place))
+                row = build.op(node, keras.ops.multiply, row, factors, suffix=f"{name}_share")
+            parts.append(row)
+        tensor = parts[0]
+        if len(parts) > 1:
+            tensor = build.layer(node, keras.layers.Add, *parts, suffix=f"{axis}_add")
     return build.result(tensor, order, like=value.axes, nonnegative=value.nonnegative)
 
 
@@ -224,9 +276,7 @@ def _resize_open(
     if value.rank != 4 or not whole or not set(sizes) <= {2, 3} or rule.mode == "cubic":
         raise NotConvertible(f"resizes axes of a size that is open. {OPEN_SIZES}")
     for factor in factors:  # a stand-in of a few positions decides
-        tf_rule, count = TENSORFLOW[rule.mode], 7
-        wanted = matrix(rule, count, int(factor) * count, factor)
-        if not np.allclose(wanted, matrix(tf_rule, count, int(factor) * count, factor), atol=1e-6):
+        if not _is_keras(rule, 7, int(factor) * 7, factor):
             raise NotConvertible(f"resizes axes of a size that is open. {OPEN_SIZES}")
     tensor, order = build.channels_last(node, value)
     tensor = build.layer(
@@ -234,7 +284,7 @@ def _resize_open(
         keras.layers.UpSampling2D,
         tensor,
         size=tuple(int(factor) for factor in factors),
-        interpolation={"nearest": "nearest", "linear": "bilinear"}[rule.mode],
+        interpolation=_WORDS[rule.mode],
     )
     return build.result(tensor, order, sizes=sizes, like=value.axes, nonnegative=value.nonnegative)
 

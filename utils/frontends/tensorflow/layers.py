@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from utils.frontends.building import Building
 from utils.frontends.nhwc import shapes, weighted
+from utils.frontends.parts.affine import Scale, with_affine
 from utils.frontends.parts.dense import dense
 from utils.frontends.parts.normalization import batch_norm
 from utils.frontends.parts.pointwise import combine
@@ -15,71 +14,16 @@ from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
 
 _MOMENTUM = 0.99  # of moving statistics: no inference graph says it; Keras' own default
-_ADDS = frozenset({"Add", "AddV2", "BiasAdd"})
 
 
 def _kernel(b: Building, node: SourceNode, place: int = 1) -> np.ndarray:
     return np.asarray(b.constant(node, place, "kernel"), np.float32)
 
 
-def _with_affine(
-    b: Building,
-    node: SourceNode,
-    width: int,
-    build: Callable[[np.ndarray | float, np.ndarray | None], Value],
-) -> Value:
-    """Build a layer with what its only readers do to each channel: its bias, a folded batch norm.
-
-    Args:
-        b: the network.
-        node: the layer.
-        width: its channels.
-        build: makes the layer, its kernel times a factor per channel, with a bias.
-    """
-    scale: np.ndarray | float = 1.0
-    bias: np.ndarray | None = None
-    end = ""
-    while True:
-        reader = b.only_reader(end or node.outputs[0])
-        step = None if reader is None else _per_channel(b, node, reader, end, width)
-        if reader is None or step is None:
-            break
-        factor, shift = step
-        scale = scale * factor
-        bias = None if bias is None else bias * factor
-        if shift is not None:
-            bias = shift if bias is None else bias + shift
-        end = b.take_over(reader)
-    value = build(scale, None if bias is None else np.asarray(bias, np.float32))
-    if end:
-        b.values[end] = value
-    return value
-
-
-def _per_channel(
-    b: Building, node: SourceNode, reader: SourceNode, end: str, width: int
-) -> tuple[np.ndarray | float, np.ndarray | None] | None:
-    """Read a node as a factor and a shift for each channel; None if it is another one."""
-    if reader.op not in (*_ADDS, "Mul", "Sub") or len(reader.inputs) != 2:
-        return None
-    read = end or node.outputs[0]
-    place = 1 if reader.inputs[0] == read else 0
-    if (reader.op == "Sub" and place == 0) or reader.inputs[1 - place] != read:
-        return None
-    other = b.values.get(reader.inputs[place])
-    is_last = int(node.attrs.get("channel_axis", 3)) == 3 or reader.op == "BiasAdd"
-    if other is None or other.array is None or other.array.shape != (width,) or not is_last:
-        return None
-    array = np.asarray(other.array, np.float64)
-    if reader.op == "Mul":
-        return array, None
-    return 1.0, -array if reader.op == "Sub" else array
-
-
 def conv(b: Building, node: SourceNode) -> Value:
     """Build a convolution."""
     kernel = _kernel(b, node)
-    return _with_affine(
+    return with_affine(
         b,
         node,
         kernel.shape[-1],
@@ -94,11 +38,11 @@ def depthwise(b: Building, node: SourceNode) -> Value:
     kernel = _kernel(b, node)
     width, shape = int(np.prod(kernel.shape[2:])), kernel.shape
 
-    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+    def build(scale: Scale, bias: np.ndarray | None) -> Value:
         scaled = np.asarray(kernel.reshape(*shape[:2], width) * scale, np.float32).reshape(shape)
         return weighted.depthwise(b, node, scaled, bias)
 
-    return _with_affine(b, node, width, build)
+    return with_affine(b, node, width, build)
 
 
 def conv_transpose(b: Building, node: SourceNode) -> Value:
@@ -111,11 +55,11 @@ def conv_transpose(b: Building, node: SourceNode) -> Value:
         raise NotConvertible("has dilations")
     value = b.input(node, 2)
 
-    def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+    def build(scale: Scale, bias: np.ndarray | None) -> Value:
         scaled = np.asarray(kernel.swapaxes(2, 3) * scale, np.float32).swapaxes(2, 3)
         return weighted.transposed(b, node, value, scaled, bias, size)
 
-    return _with_affine(b, node, kernel.shape[2], build)
+    return with_affine(b, node, kernel.shape[2], build)
 
 
 def dilated(b: Building, node: SourceNode) -> Value:
@@ -161,10 +105,10 @@ def matmul(b: Building, node: SourceNode) -> Value:
     if second.array is not None and second.rank == 2 and not swap[0]:
         kernel = np.asarray(second.array.T if swap[1] else second.array, np.float32)
 
-        def build(scale: np.ndarray | float, bias: np.ndarray | None) -> Value:
+        def build(scale: Scale, bias: np.ndarray | None) -> Value:
             return dense(b, node, first, np.asarray(kernel * scale, np.float32), bias)
 
-        return _with_affine(b, node, kernel.shape[1], build)
+        return with_affine(b, node, kernel.shape[1], build)
     return shapes.product(b, node, first, second, (swap[0], swap[1]))
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from utils.frontends.building import Building, Operators
 from utils.frontends.nhwc import activations, images, pointwise, shapes, weighted
 from utils.frontends.nhwc.folds import FOLDS, Arrays, Fold, one
-from utils.frontends.source import NotConvertible, SourceNode, check_size
+from utils.frontends.parts.dense import einsum
+from utils.frontends.source import SourceNode, check_size
 from utils.frontends.tensorflow import layers
 from utils.frontends.tensorflow.norms import BATCH_NORM
 from utils.frontends.values import Value
@@ -81,46 +82,8 @@ def _concat(b: Building, node: SourceNode) -> Value:
     return shapes.concatenate(b, _with(node, place, axis=axis))
 
 
-def _split(b: Building, node: SourceNode) -> list[Value]:
-    axis = _number(b.constant(node, 0, "axis"))
-    return shapes.split(b, node, b.input(node, 1), axis, int(node.attrs["num_split"]))
-
-
-def _split_v(b: Building, node: SourceNode) -> list[Value]:
-    sizes = [int(size) for size in b.constant(node, 1, "sizes").reshape(-1)]
-    return shapes.split(b, node, b.input(node, 0), _number(b.constant(node, 2, "axis")), sizes)
-
-
 def _gather(b: Building, node: SourceNode) -> Value:
     return shapes.gather(b, node, _number(b.constant(node, 2, "axis")) if b.has(node, 2) else 0)
-
-
-def _resize(method: str) -> Callable[[Building, SourceNode], Value]:
-    def build(b: Building, node: SourceNode) -> Value:
-        size = b.constant(node, 1, "size").reshape(-1)
-        return images.resized(b, node, (int(size[0]), int(size[1])), method)
-
-    return build
-
-
-def _einsum(b: Building, node: SourceNode) -> Value:
-    equation = str(node.attrs.get("equation"))
-    letters = equation.replace(" ", "").partition("->")
-    if not letters[2] or "." in equation:
-        raise NotConvertible(f"its equation is {equation!r}")
-    operands: list[Any] = []
-    sizes: dict[str, int] = {}
-    for place, text in enumerate(letters[0].split(",")):
-        value = b.input(node, place)
-        sizes.update(zip(text, value.shape, strict=True))
-        operands.append(
-            value.array
-            if value.array is not None
-            else b.in_order(node, value, range(value.rank), suffix=f"in{place}")[0]
-        )
-    result = b.op(node, keras.ops.einsum, equation, *operands)
-    made = {axis: sizes[letter] for axis, letter in enumerate(letters[2])}
-    return b.result(result, range(len(letters[2])), sizes=made)
 
 
 def _identities(b: Building, node: SourceNode) -> list[Value]:
@@ -152,11 +115,6 @@ def _one_hot(node: SourceNode, arrays: Arrays) -> Arrays:
     is_hot = arrays[0][..., None] == np.arange(depth)
     hot = np.where(is_hot, arrays[2], arrays[3])
     return [np.moveaxis(hot, -1, int(node.attrs.get("axis", -1)))]
-
-
-def _constant_split(node: SourceNode, arrays: Arrays) -> Arrays:
-    attrs = {"axis": _number(arrays[0]), "parts": int(node.attrs["num_split"]), "split_input": 1}
-    return list(FOLDS["split"](_with(node, **attrs), arrays))
 
 
 # TensorFlow's name -> the name in the shared tables.
@@ -236,7 +194,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Conv2DBackpropInput": layers.conv_transpose,
     "DepthToSpace": images.depth_to_space,
     "DepthwiseConv2dNative": layers.depthwise,
-    "Einsum": _einsum,
+    "Einsum": lambda b, node: einsum(b, node, str(node.attrs.get("equation"))),
     "Erfc": _erfc,
     "ExpandDims": shapes.expand,
     "Gather": _gather,
@@ -251,8 +209,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "PadV2": shapes.pad,
     "Rank": shapes.rank_of,
     "Reshape": shapes.reshape,
-    "ResizeBilinear": _resize("bilinear"),
-    "ResizeNearestNeighbor": _resize("nearest"),
+    "ResizeBilinear": images.resize("bilinear"),
+    "ResizeNearestNeighbor": images.resize("nearest"),
     "ReverseV2": shapes.reverse,
     "Select": pointwise.where,
     "SelectV2": pointwise.where,
@@ -261,8 +219,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Softmax": activations.softmax,
     "SpaceToBatchND": layers.dilated,
     "SpaceToDepth": images.space_to_depth,
-    "Split": _split,
-    "SplitV": _split_v,
+    "Split": shapes.split_evenly,
+    "SplitV": shapes.split_by_sizes,
     "SquaredDifference": pointwise.squared_difference,
     "Squeeze": shapes.squeeze,
     "StridedSlice": shapes.strided_slice,
@@ -291,6 +249,8 @@ _FOLDED = {
     "SelectV2": "where",
     "Shape": "shape",
     "Slice": "slice",
+    "Split": "split",
+    "SplitV": "split_sizes",
     "SquaredDifference": "squared_difference",
     "Squeeze": "squeeze",
     "StridedSlice": "strided",
@@ -306,7 +266,6 @@ FOLDING: dict[str, Fold] = {
     "IdentityN": lambda node, arrays: arrays,
     "OneHot": _one_hot,
     "OnesLike": one(np.ones_like),
-    "Split": _constant_split,
     "ZerosLike": one(np.zeros_like),
 }
 """What is worked out where all that an operation reads is constant."""

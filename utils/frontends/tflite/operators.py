@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from utils.frontends.arithmetic import dequantized
 from utils.frontends.building import Building, Operators
 from utils.frontends.nhwc import activations, images, pointwise, shapes, weighted
 from utils.frontends.nhwc.folds import FOLDS, Arrays, Fold, one
@@ -68,6 +69,7 @@ _NAMES = {
     "keepDims": "keepdims",
     "newAxisMask": "new_axis_mask",
     "newShape": "shape",
+    "numSplits": "num_split",
     "outDataType": "dtype",
     "shrinkAxisMask": "shrink_axis_mask",
     "squeezeDims": "axes",
@@ -121,29 +123,6 @@ def _fully_connected(b: Building, node: SourceNode) -> Value:
     return activations.activated(b, node, result)
 
 
-def _resize(method: str) -> Callable[[Building, SourceNode], Value]:
-    def build(b: Building, node: SourceNode) -> Value:
-        size = b.constant(node, 1, "size").reshape(-1)
-        return images.resized(b, node, (int(size[0]), int(size[1])), method)
-
-    return build
-
-
-def _with_axis(node: SourceNode, axis: np.ndarray, **more: Any) -> SourceNode:
-    attrs = {**node.attrs, "axis": int(axis.reshape(())), **more}
-    return SourceNode(node.name, node.op, node.inputs, node.outputs, attrs)
-
-
-def _split(b: Building, node: SourceNode) -> list[Value]:
-    axis = int(b.constant(node, 0, "axis").reshape(()))
-    return shapes.split(b, node, b.input(node, 1), axis, int(node.attrs["numSplits"]))
-
-
-def _split_v(b: Building, node: SourceNode) -> list[Value]:
-    sizes = [int(size) for size in b.constant(node, 1, "sizes").reshape(-1)]
-    return shapes.split(b, node, b.input(node, 0), int(b.constant(node, 2, "axis")), sizes)
-
-
 def _batch_matmul(b: Building, node: SourceNode) -> Value:
     swap = (bool(node.attrs.get("adjX")), bool(node.attrs.get("adjY")))
     return shapes.product(b, node, b.input(node, 0), b.input(node, 1), swap)
@@ -170,18 +149,7 @@ def _dequantized(node: SourceNode, arrays: Arrays) -> Arrays:
     if array.dtype.kind == "f":
         return [array.astype(np.float32)]
     scale, zero = node.attrs["scale"], node.attrs["zero_point"]
-    if not len(scale):
-        raise NotConvertible("its integers have no scale")
-    shape = [1] * array.ndim
-    if len(scale) > 1:
-        shape[int(node.attrs["quantized_axis"])] = len(scale)
-    integers = array.astype(np.float32) - zero.reshape(shape).astype(np.float32)
-    return [(integers * scale.reshape(shape)).astype(np.float32)]
-
-
-def _constant_split(node: SourceNode, arrays: Arrays) -> Arrays:
-    parts = int(node.attrs["numSplits"])
-    return list(FOLDS["split"](_with_axis(node, arrays[0], parts=parts, split_input=1), arrays))
+    return [dequantized(array, scale, zero, int(node.attrs["quantized_axis"]))]
 
 
 _LAYERS: dict[str, Callable[..., Any]] = {
@@ -227,14 +195,14 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     "REDUCE_MIN": shapes.reduced("min"),
     "REDUCE_PROD": shapes.reduced("prod"),
     "RESHAPE": shapes.reshape,
-    "RESIZE_BILINEAR": _resize("bilinear"),
-    "RESIZE_NEAREST_NEIGHBOR": _resize("nearest"),
+    "RESIZE_BILINEAR": images.resize("bilinear"),
+    "RESIZE_NEAREST_NEIGHBOR": images.resize("nearest"),
     "REVERSE_V2": shapes.reverse,
     "SHAPE": shapes.shape_of,
     "SLICE": shapes.slice_of,
     "SPACE_TO_DEPTH": images.space_to_depth,
-    "SPLIT": _split,
-    "SPLIT_V": _split_v,
+    "SPLIT": shapes.split_evenly,
+    "SPLIT_V": shapes.split_by_sizes,
     "SQUEEZE": shapes.squeeze,
     "STRIDED_SLICE": shapes.strided_slice,
     "SUM": shapes.reduced("sum"),
@@ -299,6 +267,8 @@ _FOLDED = {
     "SELECT_V2": "where",
     "SHAPE": "shape",
     "SLICE": "slice",
+    "SPLIT": "split",
+    "SPLIT_V": "split_sizes",
     "SQUEEZE": "squeeze",
     "STRIDED_SLICE": "strided",
     "SUM": "sum",
@@ -329,7 +299,6 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 _FOLDS: dict[str, Fold] = {
     **{name: FOLDS[shared] for name, shared in _FOLDED.items() if shared in FOLDS},
     "DEQUANTIZE": _dequantized,
-    "SPLIT": _constant_split,
     "ZEROS_LIKE": one(np.zeros_like),
 }
 OPERATORS = Operators(functions=_FUNCTIONS, folds=_FOLDS, spatial=frozenset(), passing=frozenset())

@@ -48,10 +48,20 @@ def test_what_is_missing_or_damaged_is_said(tmp_path):
         convert(stem, weights=str(tmp_path / "other-0003.params"))
     symbol = tmp_path / "net-symbol.json"
     text = symbol.read_text()
-    for changed in (text[:40], "[]", '{"nodes": [], "heads": []}', text.replace("[[0, 0", "[[9, 0"),
-                    text.replace('"heads": [[3', '"heads": [[8')):  # fmt: skip
+    for changed, said in {
+        text[:40]: "is not JSON",
+        "[]": "must be an object with nodes, heads",
+        '{"nodes": [], "heads": []}': "has no nodes",
+        text.replace("[[0, 0", "[[9, 0"): "reads a node that comes later",
+        text.replace("[[0, 0, 0]", "[[0]"): "fewer than two numbers",
+        text.replace("[[0, 0", '[["0", 0'): r"`nodes\[3\].inputs\[0\]\[0\]` must be a whole number",
+        text.replace('"heads": [[3', '"heads": [[8'): "an output is no node",
+        text.replace('"heads"', '"nodes"'): "has the name 'nodes' twice",
+        "[" * 99_999: "nested too deeply",
+    }.items():
+        assert changed != text
         symbol.write_text(changed)
-        with pytest.raises(InputError, match=r"net-symbol\.json"):
+        with pytest.raises(InputError, match=rf"net-symbol\.json: .*{said}"):
             read_network(*find_files(stem))
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.utils.frontends.nhwc.one_node import converted, images, reason, run
-from utils.frontends.nhwc.images import depth_to_space, places, resized, space_to_depth
+from utils.frontends.nhwc.images import depth_to_space, resize, resized, space_to_depth
 
 X = images(2, 6, 4, 3)
 OPS = {"bilinear": tf.raw_ops.ResizeBilinear, "nearest": tf.raw_ops.ResizeNearestNeighbor}
@@ -24,20 +24,22 @@ def test_resized(method, corners, halves, size):
     np.testing.assert_allclose(run(function(size, method), [X], **settings), wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize(("corners", "halves"), [(False, False), (True, False), (False, True)])
-def test_the_nearest_entry_is_that_of_tensorflow(corners, halves):
-    for old in (5, 7, 14, 33):
-        row = np.arange(old, dtype=np.float32).reshape(1, 1, old, 1)
-        for new in range(1, 41):
-            wanted = OPS["nearest"](images=row, size=(1, new), align_corners=corners,
-                                    half_pixel_centers=halves)  # fmt: skip
-            found = places(new, old, corners, halves, "nearest")
-            np.testing.assert_array_equal(found, np.ravel(wanted), err_msg=f"{old} to {new}")
-
-
 def test_the_usual_way_is_one_operation():
     model = converted(function((12, 8), "bilinear"), [X], half_pixel_centers=True).model
     assert [type(each).__name__ for each in model.operations[1:]] == ["Resize"]
+
+
+def test_what_keras_lacks_keeps_channels_apart():
+    """Rows that are picked, shares of them: no product in which channels could be mixed."""
+    model = converted(function((9, 7), "bilinear"), [X], align_corners=True).model
+    kinds = {type(each).__name__ for each in model.operations[1:]}
+    assert kinds == {"Take", "Multiply", "Add"}
+
+
+def test_the_new_size_may_be_an_input():
+    wanted = OPS["nearest"](images=X, size=(9, 7))
+    made = run(resize("nearest"), [X], [np.array([9, 7], np.int32)])
+    np.testing.assert_array_equal(made, wanted)
 
 
 def test_blocks():

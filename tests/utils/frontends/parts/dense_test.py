@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.utils.frontends.parts.one_value import built, kinds, run
-from utils.frontends.parts.dense import dense, product, rows_in_order
+from utils.frontends.parts.dense import dense, einsum, product, rows_in_order
 from utils.frontends.source import ConversionError
 from utils.frontends.values import Value
 
@@ -51,3 +51,18 @@ def test_weights_that_do_not_fit_are_refused():
 def test_rows_of_one_atom_stay():
     kernel = np.zeros((4, 2))
     assert rows_in_order(kernel, (), ()) is kernel
+
+
+def test_sums_of_products(random):
+    one = random.normal(size=(2, 3, 4)).astype(np.float32)
+    other = random.normal(size=(2, 4, 5)).astype(np.float32)
+    made = built(lambda b, n, *_: einsum(b, n, "bij, bjk -> kb"), (None, 3, 4), (None, 4, 5),
+                 is_image=False, batch=2)  # fmt: skip
+    expected = np.einsum("bij,bjk->kb", one, other)
+    np.testing.assert_allclose(run(made, one, other), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("equation", ["bij,bjk", "...ij,...jk->...ik"])
+def test_axes_without_names_are_refused(equation):
+    with pytest.raises(ConversionError, match="leaves axes unnamed"):
+        built(lambda b, n, *_: einsum(b, n, equation), (2, 3, 4), (2, 4, 5), is_image=False)

@@ -1,10 +1,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.frontends.parts.resizing import TENSORFLOW, Rule, matrix, positions
+from utils.frontends.parts.resizing import KERAS, Rule, matrix, positions, tensorflow_rule
 from utils.frontends.source import NotConvertible
 
 RULES = ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric"]
@@ -21,12 +22,25 @@ def test_weights_of_an_output_sum_to_one(coordinates, mode, num_in, num_out):
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
 @pytest.mark.parametrize(("num_in", "num_out"), [(4, 8), (5, 7), (6, 3), (7, 2)])
 def test_keras_resizes_by_the_rule_that_it_is_compared_with(mode, num_in, num_out):
-    weights = matrix(TENSORFLOW[mode], num_in, num_out, num_out / num_in)
+    weights = matrix(KERAS[mode], num_in, num_out, num_out / num_in)
     x = np.random.default_rng(0).normal(size=(1, num_in, 1, 3)).astype(np.float32)
     word = {"nearest": "nearest", "linear": "bilinear"}[mode]
     made = keras.ops.image.resize(x, (num_out, 1), interpolation=word, data_format="channels_last")
     expected = np.einsum("oi,bixc->boxc", weights, x)
     np.testing.assert_allclose(np.asarray(made), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("corners", "halves"), [(False, False), (True, False), (False, True)])
+def test_the_nearest_entry_is_that_of_tensorflow(corners, halves):
+    for old in (5, 7, 14, 33):
+        row = np.arange(old, dtype=np.float32).reshape(1, 1, old, 1)
+        for new in range(1, 41):
+            wanted = tf.raw_ops.ResizeNearestNeighbor(
+                images=row, size=(1, new), align_corners=corners, half_pixel_centers=halves
+            )
+            rule = tensorflow_rule("nearest", corners=corners, halves=halves)
+            found = matrix(rule, old, new, new / old).argmax(axis=1)
+            np.testing.assert_array_equal(found, np.ravel(wanted), err_msg=f"{old} to {new}")
 
 
 def test_corners_stay_where_they_are():
