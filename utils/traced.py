@@ -12,8 +12,8 @@ def traced(function: Callable[..., Any]) -> Any:
     """Compile a function of tensors into a graph.
 
     AutoGraph, which rewrites Python's `if` and `for` over tensors, stays away, as in Keras' `fit`:
-    nothing here needs it, and rewriting takes seconds of every short run. So a helper's loss is
-    computed everywhere as it is in training.
+    nothing here needs it, and each function that is rewritten costs tenths of a second. So a
+    helper's loss is computed everywhere as it is in training.
 
     Args:
         function: of tensors or structures of them; a batch of another size is no new trace.
