@@ -62,7 +62,7 @@ def test_a_python_condition_over_tensors_which_training_cannot_run():
             return (loss if loss > 1 else 2 * loss), metrics
 
     one = helper(Branching)
-    with pytest.raises(InputError, match=r"calc_loss failed: OperatorNotAllowed.*rehearsal_test"):
+    with pytest.raises(InputError, match=r"calc_loss failed: OperatorNotAllowed"):
         try_batches(one, one.build_model())
 
 
