@@ -67,7 +67,7 @@ def make_run(learner: str, folder: pathlib.Path, **values: Any) -> tuple[Plan, A
 
 @contextlib.contextmanager
 def unrehearsed() -> Iterator[None]:
-    """Leave out the rehearsal, a quarter of a short run; what learners refuse stays."""
+    """Leave out the rehearsal, which costs every run seconds; what learners refuse stays."""
     names = ("try_batches", "try_training", "try_files")
     with mock.patch.multiple(stages, **{name: lambda *arguments: None for name in names}):
         yield
