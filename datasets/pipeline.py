@@ -138,6 +138,7 @@ def train_batches(
     seed = plan.seed % _SEED_LIMIT
     first_row = rank * plan.batch_size
 
+    @tf.autograph.experimental.do_not_convert  # see `utils.traced`
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, index = step // steps_per_epoch, step % steps_per_epoch
         places = index * global_batch + first_row + tf.range(plan.batch_size, dtype=tf.int64)
@@ -184,6 +185,7 @@ def eval_batches(
     with tf.device("CPU:0"):
         all_images, all_labels = tf.constant(images), tf.constant(labels)
 
+    @tf.autograph.experimental.do_not_convert
     def batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         stop = tf.minimum(start + batch_size, len(images))
         return normalize(all_images[start:stop], info), all_labels[start:stop]

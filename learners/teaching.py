@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from learners.context import StageContext
 from utils.graph import complexity, from_keras, to_keras
 from utils.graph.keras_reading import functional_model
+from utils.traced import traced
 from utils.training import LossComposer, Term, common_maps, distillation, hint
 from utils.training.inner import layer_calls
 from utils.training.regressors import FeaturePair, feature_pairs, layer_names, with_regressors
@@ -158,7 +158,7 @@ class Teaching:
     def _seconds_per_batch(self, inputs: Any) -> float:
         teachers = self._teachers()
 
-        @tf.function
+        @traced
         def outputs(batch: Any) -> Any:
             return [teacher(batch, training=False) for teacher in teachers]
 

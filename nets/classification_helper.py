@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from datasets.dataset_module import DatasetModule
@@ -13,6 +14,9 @@ from utils.export.data_facts import DataFacts
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+
+_KEPT = 6  # data sets: training, its two parts, test, calibration; each may hold its images
 
 
 class ClassificationHelper(AbstractModelHelper):
@@ -28,11 +32,9 @@ class ClassificationHelper(AbstractModelHelper):
         self, enbl_trn_val_split: bool = False, *, first_step: int = 0
     ) -> tf.data.Dataset | tuple[tf.data.Dataset, tf.data.Dataset]:
         """Build training batches, augmented and shuffled; see the base class."""
-        data = self.config.data
-        held_out = data.val_fraction if enbl_trn_val_split else 0.0
-        training = self.dataset.build(
+        held_out = self.config.data.val_fraction if enbl_trn_val_split else 0.0
+        training = self._built(
             "train",
-            data,
             BatchPlan(
                 batch_size=self.config.batch_size,
                 seed=self.seed,
@@ -43,11 +45,11 @@ class ClassificationHelper(AbstractModelHelper):
         )
         if not enbl_trn_val_split:
             return training
-        return training, self.dataset.build("val", data, self._eval_plan(val_fraction=held_out))
+        return training, self._built("val", self._eval_plan(val_fraction=held_out))
 
     def build_dataset_eval(self) -> tf.data.Dataset:
         """Build the batches of the test split."""
-        return self.dataset.build("test", self.config.data, self._eval_plan())
+        return self._built("test", self._eval_plan())
 
     def build_dataset_calibration(self, nb_smpls: int) -> tf.data.Dataset:
         """Build batches of `nb_smpls` training images, not augmented, in a seeded order.
@@ -55,7 +57,7 @@ class ClassificationHelper(AbstractModelHelper):
         Images that a validation split would hold out are not among them.
         """
         plan = self._eval_plan(val_fraction=self.config.data.val_fraction, num_samples=nb_smpls)
-        return self.dataset.build("calibration", self.config.data, plan)
+        return self._built("calibration", plan)
 
     def check_files(self) -> None:
         """Read and check the data files; they stay in memory for the builders."""
@@ -68,6 +70,16 @@ class ClassificationHelper(AbstractModelHelper):
     @functools.cached_property
     def _data_digest(self) -> str:
         return arrays_digest(self.dataset.load(self.config.data))
+
+    @functools.cached_property
+    def _built(self) -> Callable[[str, BatchPlan], tf.data.Dataset]:
+        """Build a split; a run asks for few of them, each again and again."""
+
+        @functools.lru_cache(maxsize=_KEPT)
+        def built(split: str, plan: BatchPlan) -> tf.data.Dataset:
+            return self.dataset.build(split, self.config.data, plan)
+
+        return built
 
     def _eval_plan(self, *, val_fraction: float = 0.0, num_samples: int = 0) -> BatchPlan:
         return BatchPlan(

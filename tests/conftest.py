@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LONGEST = (
     "docs/docs_test.py",
     "contract/learners_contract_test.py",
+    "examples/examples_test.py",
     "learners/weight_sparsification/learner_test.py",
     "main_test.py",
     "utils/graph/keras_io_test.py",
@@ -37,6 +38,9 @@ LONGEST = (
     "utils/graph/law_test.py",
     "learners/uniform_quantization_tf/learner_test.py",
     "docs/sparse_files_test.py",
+    "benchmarks/faults/runs_test.py",
+    "learners/auto/learner_test.py",
+    "docs/self_defined_models_test.py",
     "contract/doors_test.py",
     "utils/training/fit_test.py",
     "learners/non_uniform_quantization/learner_test.py",

@@ -238,11 +238,12 @@ def keras_call(model: keras.Model, *, batch_size: int = 1) -> Callable[[], Any]:
     import tensorflow as tf
 
     from utils.export.saved_model import input_specs
+    from utils.traced import traced
 
     inputs = keras.tree.map_structure(
         lambda spec: tf.cast(_random(spec.shape), spec.dtype), input_specs(model, batch_size)
     )
-    compiled = tf.function(lambda values: model(values, training=False))
+    compiled = traced(lambda values: model(values, training=False))
     concrete = compiled.get_concrete_function(inputs)
     return lambda: concrete(inputs)
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from utils.graph import Graph, to_keras
+from utils.traced import traced
 
 NUM_IMAGES = 200
 
@@ -46,9 +46,7 @@ class Meter:
             for name, array in arrays.items()
         }
         self._images = _first(batches, num_images)
-        self._run = tf.function(
-            lambda images: self._model(images, training=False), reduce_retracing=True
-        )
+        self._run = traced(lambda images: self._model(images, training=False))
         self._before = [_outputs(self._run(images)) for images in self._images]
         self.num_images = sum(len(outputs[0]) for outputs in self._before)
 
@@ -91,7 +89,7 @@ class OutputErrors:
 
     def __call__(self, model: keras.Model) -> float:
         """Give the error of a network's outputs, as `Meter.error` counts it."""
-        run = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+        run = traced(lambda batch: model(batch, training=False))
         pairs = zip(self._images, self._before, strict=True)
         total = sum(squares(_outputs(run(batch)), old) for (batch, *_), old in pairs)
         return total / max(sum(len(old[0]) for old in self._before), 1)

@@ -23,6 +23,7 @@ from learners.discrimination_aware_pruning.samples import Samples
 from learners.discrimination_aware_pruning.stages import first_place
 from learners.reconstruction.frontier import Frontier
 from utils.graph import ChannelGroup, Graph, Ref, to_keras_with_tensors
+from utils.traced import traced
 
 _NUM_ERROR_BATCHES = 4  # that the error in the report is averaged over
 
@@ -215,7 +216,7 @@ class JointLoss:
         self._variables = list(variables)
         self._batches = batches
 
-        @tf.function(reduce_retracing=True)
+        @traced
         def evaluate(images: Any, images_before: Any, labels: Any) -> tuple[list[Any], list[Any]]:
             wanted = [tf.stop_gradient(target) for target in targets(images_before)]
             watched = [variable.value for variable in variables]

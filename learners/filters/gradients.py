@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from learners.filters.carriers import FILTER, Carrier
 from learners.live_weights import LiveWeights
+from utils.traced import traced
 from utils.training.loss import CalcLoss, without_decay
 from utils.training.reproducible import fixed_order
 
@@ -41,7 +42,7 @@ def filter_products(
     of_labels = without_decay(calc_loss)
     variables = [weights.variable(*key) for key in wanted]
 
-    @tf.function(reduce_retracing=True)
+    @traced
     def gradients(inputs: Any, labels: Any) -> Sequence[Any]:
         with tf.GradientTape() as tape:
             outputs = model(inputs, training=False)

@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from utils.graph import Graph, Ref
 from utils.graph.ir import num_elements
+from utils.traced import traced
 
 MAX_KEPT_BYTES = 512 * 2**20
 
@@ -83,7 +83,7 @@ class Frontier:
             return
         part = self.submodel([target])
 
-        @tf.function(reduce_retracing=True)
+        @traced
         def step(values: Any) -> Any:
             return part(values)[0]
 

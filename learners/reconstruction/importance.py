@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.shards import Shard
+from utils.traced import traced
 
 FLOOR = 0.1  # of a mean row's weight, which every row has at least
 
@@ -59,7 +60,7 @@ def importance(
         Layer -> what its errors count.
     """
 
-    @tf.function(reduce_retracing=True)
+    @traced
     def squares(images: Any, number: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             maps = keras.tree.flatten(model(images, training=False))

@@ -19,6 +19,7 @@ from learners.reconstruction.statistics import LayerStatistics
 from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph.row import Window
 from utils.shards import shard
+from utils.traced import traced
 
 
 def rows(window: Window, maps: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
@@ -162,7 +163,7 @@ class Sampler:
             For each layer a list of float32 [rows, O], one per batch of this worker.
         """
 
-        @tf.function(reduce_retracing=True)
+        @traced
         def outputs(images: Any, batch: tf.Tensor) -> list[tf.Tensor]:
             maps = keras.tree.flatten(model(images, training=False))
             sums = iter(maps[len(layers) :])
@@ -212,7 +213,7 @@ class Sampler:
             The moments over all batches.
         """
 
-        @tf.function(reduce_retracing=True)
+        @traced
         def moments(
             images: Any, batch: tf.Tensor, target: tf.Tensor, weight: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
@@ -261,7 +262,7 @@ class Sampler:
             max_bytes: that the rows take.
         """
 
-        @tf.function(reduce_retracing=True)
+        @traced
         def cut(images: Any, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             positions = self._positions(images, item.key, batch)
             maps = model(images)
@@ -307,7 +308,7 @@ class Sampler:
             The moments of each layer over all batches.
         """
 
-        @tf.function(reduce_retracing=True)
+        @traced
         def moments(images: Any, batch: tf.Tensor) -> list[tf.Tensor]:
             maps = keras.tree.flatten(model(images, training=False))
             found = []

@@ -15,6 +15,7 @@ from nets.abstract_model_helper import AbstractModelHelper
 from utils.errors import InputError
 from utils.graph import Graph, to_keras
 from utils.shards import counted
+from utils.traced import traced
 from utils.training import BatchNormEstimator, Evaluator, Scores
 
 BATCH_SIZE = 250
@@ -158,7 +159,7 @@ class BriefTuning:
         self._calc_loss = helper.calc_loss
         self._masks = [tf.Variable(tf.ones_like(v)) for v in self._model.trainable_variables]
         self._speeds = [tf.Variable(tf.zeros_like(v)) for v in self._model.trainable_variables]
-        self._step = tf.function(self._train_step, reduce_retracing=True)
+        self._step = traced(self._train_step)
 
     def __call__(self, masks: Mapping[str, np.ndarray]) -> None:
         """Train; what `masks`, by a variable's path, switches off stays as it is."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from learners.due_steps import due_steps
 from learners.kernels.layers import KernelLayer, kernel_layers
@@ -24,6 +23,7 @@ from learners.sparsity.prune_dict import (
 from learners.sparsity.score import SCORES
 from utils.errors import InputError
 from utils.flags import nearest
+from utils.traced import traced
 
 _SOURCE = "`prune_dict`"
 _USUAL_RATIO = 0.75
@@ -139,7 +139,7 @@ class Prune(OwnLoop):
             if self._criterion.needs_gradients
         }
         self._num_batches = keras.Variable(0, dtype="int64", trainable=False, name="batches")
-        self._hold = tf.function(self._zero_removed)  # one call a step, however many kernels
+        self._hold = traced(self._zero_removed)  # one call a step, however many kernels
 
     @property
     def variables(self) -> list[keras.Variable]:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from utils.traced import traced
 from utils.training.loss import CalcLoss, without_decay
 from utils.training.reproducible import fixed_order
 
@@ -30,7 +31,7 @@ def mean_gradients(
     """
     of_labels = without_decay(calc_loss)
 
-    @tf.function(reduce_retracing=True)
+    @traced
     def gradients(inputs: Any, labels: Any) -> Sequence[Any]:
         with tf.GradientTape() as tape:
             outputs = model(inputs, training=False)

@@ -76,7 +76,7 @@ def run(learner, network, folder, **flags):
     if TABLE[learner].taught:
         values["teacher_path"] = f"{folder}_teacher.keras"
         network.save(values["teacher_path"])
-    return compress(learner, pathlib.Path(folder), start(network), **values)
+    return compress(learner, pathlib.Path(folder), start(network), rehearsed=True, **values)
 
 
 @pytest.fixture(scope="module")

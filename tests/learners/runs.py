@@ -1,7 +1,10 @@
 """Small runs on the embedded digits, in this process."""
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import keras
 
@@ -62,11 +65,25 @@ def make_run(learner: str, folder: pathlib.Path, **values: Any) -> tuple[Plan, A
     return plan, helper_class(built(helper_class.config_class), seed=plan.run.seed)
 
 
+@contextlib.contextmanager
+def unrehearsed() -> Iterator[None]:
+    """Leave out the rehearsal, which costs every run seconds; what learners refuse stays."""
+    names = ("try_batches", "try_training", "try_files")
+    with mock.patch.multiple(stages, **{name: lambda *arguments: None for name in names}):
+        yield
+
+
 def compress(
-    learner: str, folder: pathlib.Path, model: keras.Model | None = None, **values: Any
+    learner: str,
+    folder: pathlib.Path,
+    model: keras.Model | None = None,
+    *,
+    rehearsed: bool = False,
+    **values: Any,
 ) -> Report:
-    """Run to the end, from a network or from fresh weights."""
+    """Run to the end, from a network or from fresh weights; rehearsed only where asked for."""
     plan, helper = make_run(learner, folder, **values)
     if model is None:
         model = stages.initial_network(plan, helper)
-    return stages.compress(plan, helper, model)
+    with contextlib.nullcontext() if rehearsed else unrehearsed():
+        return stages.compress(plan, helper, model)

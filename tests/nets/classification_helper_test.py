@@ -35,6 +35,19 @@ def test_builders_follow_flags_seed_and_step():
     assert not np.array_equal(images, other[0])
 
 
+def test_what_is_asked_for_again_is_built_once():
+    helper = ModelHelper(CONFIG, seed=4)
+    training = helper.build_dataset_train()
+    assert helper.build_dataset_train() is training
+    assert helper.build_dataset_eval() is helper.build_dataset_eval()
+    others = [helper.build_dataset_train(first_step=1), helper.build_dataset_train(True)[0]]
+    helper.worker = (1, 2)
+    others.append(helper.build_dataset_train())
+    first = next(iter(training))[0]
+    for other in others:
+        assert not np.array_equal(first, next(iter(other))[0])
+
+
 def test_validation_and_calibration():
     helper = ModelHelper(CONFIG)
     training, validation = helper.build_dataset_train(enbl_trn_val_split=True)

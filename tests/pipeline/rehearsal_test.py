@@ -55,6 +55,17 @@ def test_causes_are_named(images, labels, message):
         try_batches(of(images, labels), helper().build_model())
 
 
+def test_a_python_condition_over_tensors_which_training_cannot_run():
+    class Branching(Tiny):
+        def calc_loss(self, labels, outputs, trainable_vars):
+            loss, metrics = super().calc_loss(labels, outputs, trainable_vars)
+            return (loss if loss > 1 else 2 * loss), metrics
+
+    one = helper(Branching)
+    with pytest.raises(InputError, match=r"calc_loss failed: OperatorNotAllowed"):
+        try_batches(one, one.build_model())
+
+
 def test_weights_that_are_not_finite():
     one = helper()
     model = one.build_model()

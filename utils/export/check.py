@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from utils.errors import InputError
 from utils.export.compare import CalcMetrics, Observation, Subject, observe
@@ -20,6 +19,7 @@ from utils.export.exporters import EXPORTERS, load_function
 from utils.export.layer_errors import LayerError
 from utils.export.runner import TFLiteRunner, read_tflite
 from utils.export.tflite import convert
+from utils.traced import traced
 from utils.training import Scores
 
 #: Samples that layers are compared on when a file fails.
@@ -276,7 +276,7 @@ def worst_layers(result: CheckResult) -> list[str]:
 
 
 def _prediction(model: keras.Model) -> Callable[[Any], Any]:
-    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+    return traced(lambda inputs: model(inputs, training=False))
 
 
 class _FileRun:

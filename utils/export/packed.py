@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from utils.export.errors import ExportError
 from utils.export.exporters import Made, Source
@@ -14,6 +13,7 @@ from utils.export.runner import Inputs, arrange
 from utils.graph.keras_io import from_keras, to_keras
 from utils.quantization.coding import RAW, Coding
 from utils.quantization.packed import codings, pack, payload_bytes, unpack
+from utils.traced import traced
 from utils.weight_facts import bits, kernels
 
 _LOW_BITS = 8
@@ -89,7 +89,7 @@ class PackedRunner:
         # Inputs and outputs as lists, whatever the structure in which the network has them.
         flat = keras.Model(model.inputs, keras.tree.flatten(model.outputs))
         self._shapes = {tensor.name: tuple(tensor.shape) for tensor in model.inputs}
-        self._run = tf.function(lambda inputs: flat(inputs, training=False), reduce_retracing=True)
+        self._run = traced(lambda inputs: flat(inputs, training=False))
 
     def float_operators(self) -> tuple[str, ...]:
         """Name nothing: the file makes no promise of integers."""

@@ -13,6 +13,7 @@ from utils.errors import InputError
 from utils.graph import Graph, Ref, to_keras_with_tensors
 from utils.graph.ir import num_elements
 from utils.quantization.calibration import Statistics
+from utils.traced import traced
 
 MAX_BYTES = 256 * 2**20  # of the tensors that a batch's histograms are taken from
 
@@ -136,7 +137,7 @@ def pieces(arrays: list[np.ndarray], limit: int | None) -> Iterator[list[np.ndar
 
 
 def _run_whole(part: keras.Model) -> Any:
-    @tf.function(reduce_retracing=True)
+    @traced
     def run(inputs: list[tf.Tensor]) -> list[tf.Tensor]:
         return list(keras.tree.flatten(part(inputs, training=False)))
 
@@ -146,7 +147,7 @@ def _run_whole(part: keras.Model) -> Any:
 def _run_summed(part: keras.Model, statistics: Sequence[Statistics]) -> Any:
     """Give (least, greatest, sums, count) of each tensor instead of the tensor."""
 
-    @tf.function(reduce_retracing=True)
+    @traced
     def run(inputs: list[tf.Tensor]) -> list[tuple[tf.Tensor, ...]]:
         found = []
         for each, values in zip(

@@ -13,6 +13,7 @@ import tensorflow as tf
 from utils.errors import InputError
 from utils.multi_gpu_wrapper import current
 from utils.shards import Shard, shard
+from utils.traced import traced
 
 _STALE_SHARE = 0.05
 
@@ -41,7 +42,7 @@ class BatchNormEstimator:
         self._layers = _normalizations(model)
         self._moving = [v for la in self._layers for v in (la.moving_mean, la.moving_variance)]
         self._kept = [v for v in model.non_trainable_variables if not _contains(self._moving, v)]
-        self._step = tf.function(self._sums, reduce_retracing=True)
+        self._step = traced(self._sums)
 
     def __call__(self, dataset: tf.data.Dataset, num_batches: int, *, is_own: bool = False) -> None:
         """Set the moving statistics.

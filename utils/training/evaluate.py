@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ import tensorflow as tf
 from utils.errors import InputError
 from utils.multi_gpu_wrapper import MultiGpuWrapper
 from utils.shards import Shard, shard
+from utils.traced import traced
 from utils.training.loss import CalcLoss
 from utils.training.metrics import Scores
 from utils.training.scorer import Scored, Scorer, Tally
@@ -93,7 +93,7 @@ _Step = Callable[[Any, Any], tuple[Any, dict[str, Any]]]  # images, labels -> ou
 def _model_step(model: Any, tally: Tally) -> _Step:
     """Make a compiled function of (images, labels)."""
 
-    @functools.partial(tf.function, reduce_retracing=True)
+    @traced
     def step(images: Any, labels: Any) -> tuple[Any, dict[str, Any]]:
         outputs = model(images, training=False)
         return outputs, tally.traced(labels, outputs)
@@ -108,7 +108,7 @@ def _model_step(model: Any, tally: Tally) -> _Step:
 
 def _function_step(outputs_fn: OutputsFn, tally: Tally) -> _Step:
     """Make a function of (images, labels) that is compiled from the outputs on."""
-    compiled = tf.function(tally.traced, reduce_retracing=True)
+    compiled = traced(tally.traced)
 
     def step(images: Any, labels: Any) -> tuple[Any, dict[str, Any]]:
         arrays = keras.tree.map_structure(lambda tensor: tensor.numpy(), images)

@@ -257,7 +257,9 @@ class _Run:
     ) -> None:
         val = None if self._job.val_data is None else shard(self._job.val_data)
         trainee.validated_by = MultiGpuWrapper() if val is None else val.workers
-        for first_epoch, last_epoch, steps in self._segments():
+        for number, (first_epoch, last_epoch, steps) in enumerate(self._segments()):
+            if number:
+                dataset = self._job.make_train(self._recorder.step)
             trainee.fit(
                 dataset,
                 initial_epoch=first_epoch,
@@ -270,7 +272,6 @@ class _Run:
             )
             if trainee.stop_training:
                 return
-            dataset = self._job.make_train(self._recorder.step)
 
     def _segments(self) -> Iterator[tuple[int, int, int]]:
         """Yield (first epoch, last epoch, steps of each) of equally long epochs, counted from 0."""

@@ -25,6 +25,7 @@ import tensorflow as tf
 
 from utils.errors import InputError
 from utils.multi_gpu_wrapper import MultiGpuWrapper
+from utils.traced import traced
 from utils.training.additive import exact_sum, is_additive
 from utils.training.loss import CalcLoss
 from utils.training.metrics import LOSS, Metric, Scores, choose, described, scalar, the_accuracy
@@ -160,7 +161,7 @@ class Tally:
         self._scorer = scorer
         self._metrics = tuple(metrics)
         self._variables = tuple(variables)
-        self._update = tf.function(self.traced, reduce_retracing=True)
+        self._update = traced(self.traced)
         self.reset()
 
     def reset(self) -> None:
@@ -185,7 +186,7 @@ class Tally:
         for metric in self._metrics:
             if not metric.variables:
                 with keras.StatelessScope():  # nothing is counted
-                    tf.function(metric.update_state).get_concrete_function(
+                    traced(metric.update_state).get_concrete_function(
                         *(keras.tree.map_structure(_spec, part) for part in (labels, outputs))
                     )
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from utils.errors import InputError
 from utils.graph.keras_reading import functional_model
 from utils.multi_gpu_wrapper import MultiGpuWrapper, current
+from utils.traced import traced
 from utils.training.inner import with_layers
 from utils.training.loss import CalcLoss, LossComposer
 
@@ -153,4 +154,4 @@ def _traced_metrics(
     def metrics(labels: Any, outputs: Any) -> Mapping[str, Any]:
         return calc_loss(labels, outputs, variables)[1]
 
-    return tf.function(metrics).get_concrete_function(labels_spec, outputs_spec).structured_outputs
+    return traced(metrics).get_concrete_function(labels_spec, outputs_spec).structured_outputs

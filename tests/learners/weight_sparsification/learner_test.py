@@ -17,9 +17,9 @@ CLOSED = {**QUICK, "ws_criterion": "obs", "ws_skip_op_names": "conv3"}
 WHOLE = ("conv1", "conv3")
 
 
-def started(trained_digits):
-    model = keras.models.clone_model(trained_digits)
-    model.set_weights(trained_digits.get_weights())
+def started(network):
+    model = keras.models.clone_model(network)
+    model.set_weights(network.get_weights())
     return model
 
 
@@ -78,11 +78,11 @@ def test_what_went_is_zero_after_every_step(trained_digits, tmp_path, monkeypatc
         assert not (before & ~after).any()
 
 
-def test_closed_form_without_training_beats_magnitude(trained_digits, tmp_path):
+def test_closed_form_without_training_beats_magnitude(narrow_digits, tmp_path):
     flags = {**CLOSED, "ws_prune_ratio_prtl": "uniform", "ws_prune_ratio": 0.9, "nb_epochs": "0",
              "ws_nb_smpls": 512, "ws_nb_crops_per_smpl": 8}  # fmt: skip
-    closed = compress("weight-sparse", tmp_path / "obs", started(trained_digits), **flags)
-    plain = compress("weight-sparse", tmp_path / "magnitude", started(trained_digits),
+    closed = compress("weight-sparse", tmp_path / "obs", started(narrow_digits), **flags)
+    plain = compress("weight-sparse", tmp_path / "magnitude", started(narrow_digits),
                      **{**flags, "ws_criterion": "magnitude"})  # fmt: skip
     for report in (closed, plain):
         assert sparsity(report.model, without=WHOLE) == pytest.approx(0.9, abs=1e-3)
@@ -110,10 +110,10 @@ def test_two_of_four_is_held_along_input_channels(trained_digits, tmp_path):
     assert report.searches == ()
 
 
-def test_the_search_keeps_the_ratio(trained_digits, tmp_path):
+def test_the_search_keeps_the_ratio(narrow_digits, tmp_path):
     flags = {**CLOSED, "ws_prune_ratio": 0.9, "nb_epochs": "0",
              "ws_nb_rlouts": 4, "ws_nb_rlouts_min": 4, "ws_nb_smpls_search": 100}  # fmt: skip
-    report = compress("weight-sparse", tmp_path, started(trained_digits), **flags)
+    report = compress("weight-sparse", tmp_path, started(narrow_digits), **flags)
     (search,) = report.searches
     assert search.quantity == "sparsity"
     assert search.kept in ("winner", "uniform")
@@ -143,7 +143,7 @@ def test_layers_are_ranked_together_by_gradients_while_it_trains(trained_digits,
     assert max(shares) - min(shares) > 0.05
 
 
-def test_a_schedule_goes_on_from_what_went_in_closed_form(trained_digits, tmp_path, monkeypatch):
+def test_a_schedule_goes_on_from_what_went_in_closed_form(narrow_digits, tmp_path, monkeypatch):
     begun = []
     thin_out = WeightSparseLearner.thin_out
 
@@ -155,7 +155,7 @@ def test_a_schedule_goes_on_from_what_went_in_closed_form(trained_digits, tmp_pa
     flags = {**CLOSED, "ws_prune_ratio_prtl": "uniform", "ws_schedule": "poly",
              "ws_prune_ratio_init": 0.5, "nb_epochs": "0.3", "ws_prune_ratio": 0.8,
              "ws_mask_update_step": 1}  # fmt: skip
-    report = compress("weight-sparse", tmp_path, started(trained_digits), **flags)
+    report = compress("weight-sparse", tmp_path, started(narrow_digits), **flags)
     assert begun == pytest.approx([0.5], abs=1e-3)
     assert sparsity(report.model, without=WHOLE) == pytest.approx(0.8, abs=1e-3)
 
