@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-_KEPT = 6  # data sets: training, its two parts, test, calibration; each may hold its images
+_KEPT = 6  # data sets: training, its two parts, test, calibration; each holds its images
+_SMALL = 64 << 20  # bytes of training images; larger ones are built anew, which takes as little
 
 
 class ClassificationHelper(AbstractModelHelper):
@@ -75,11 +76,11 @@ class ClassificationHelper(AbstractModelHelper):
     def _built(self) -> Callable[[str, BatchPlan], tf.data.Dataset]:
         """Build a split; a run asks for few of them, each again and again."""
 
-        @functools.lru_cache(maxsize=_KEPT)
         def built(split: str, plan: BatchPlan) -> tf.data.Dataset:
             return self.dataset.build(split, self.config.data, plan)
 
-        return built
+        images = self.dataset.load(self.config.data).train_images
+        return functools.lru_cache(maxsize=_KEPT)(built) if images.nbytes <= _SMALL else built
 
     def _eval_plan(self, *, val_fraction: float = 0.0, num_samples: int = 0) -> BatchPlan:
         return BatchPlan(

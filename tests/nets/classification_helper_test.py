@@ -2,6 +2,7 @@ import numpy as np
 
 from datasets import digits_dataset
 from datasets.config import DataConfig
+from nets import classification_helper
 from nets.convnet_at_digits import ModelHelper
 
 CONFIG = ModelHelper.config_class(batch_size=32, data=DataConfig(val_fraction=0.25))
@@ -46,6 +47,12 @@ def test_what_is_asked_for_again_is_built_once():
     first = next(iter(training))[0]
     for other in others:
         assert not np.array_equal(first, next(iter(other))[0])
+
+
+def test_large_ones_are_not_kept(monkeypatch):
+    monkeypatch.setattr(classification_helper, "_SMALL", 1000)
+    helper = ModelHelper(CONFIG, seed=4)
+    assert helper.build_dataset_train() is not helper.build_dataset_train()
 
 
 def test_validation_and_calibration():
