@@ -214,6 +214,7 @@ def attack_two(folder: pathlib.Path, number: int) -> dict[str, object]:
     wanted = results(folder / "whole")
     for turn in range(number or 3):
         place = folder / f"pair_{turn}"
+        (place / OUT).mkdir(parents=True)  # for the second's link, whoever comes first
         first = run(TRAINING, place)
         time.sleep(0.2 * turn)
         second_log = folder / f"second_{turn}"
