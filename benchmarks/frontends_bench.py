@@ -257,6 +257,7 @@ def closed_form(
         nb_epochs=0,
         tflite="int8",
         cpr_nb_smpls=len(others),
+        cpr_nb_crops_per_smpl=100,  # so few images need more positions than unknowns
         tflite_max_gap=1,
         tflite_min_agreement=0,
         batch_size=10,

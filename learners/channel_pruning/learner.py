@@ -46,6 +46,7 @@ class ChannelPrunedLearner(ChannelLearner):
     """Prune a group of layers, tune, prune the next."""
 
     KEEPS_COSTS = True
+    POSITIONS_FLAG = "nb_points_per_layer"
 
     def train(self) -> Trained:
         """Carry out the recipe."""

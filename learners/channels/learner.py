@@ -29,9 +29,11 @@ class ChannelLearner(AbstractLearner):
 
     Attributes:
         KEEPS_COSTS: a resumed recipe settles its counts again, see `ruled_counts`.
+        POSITIONS_FLAG: the flag, without its prefix, that says `num_positions`.
     """
 
     KEEPS_COSTS: ClassVar[bool] = False
+    POSITIONS_FLAG: ClassVar[str] = "nb_crops_per_smpl"
 
     @abc.abstractmethod
     def options(self) -> SelectionOptions:
@@ -85,8 +87,20 @@ class ChannelLearner(AbstractLearner):
         with self.timed("selection"):
             result = self.select(graph, groups, counts)
         self.layers |= {name: {"error": error} for name, error in result.errors.items()}
-        self.notes += filter(None, [gather_note(result.graph, graph)])
+        self.notes += filter(None, [gather_note(result.graph, graph), self._scarce_note(result)])
         return to_keras(result.graph)
+
+    def _scarce_note(self, result: SelectionResult) -> str | None:
+        if not result.scarce:
+            return None
+        rows, inputs = min(result.scarce.values(), key=lambda pair: pair[0] / pair[1])
+        flag = f"{self.config.PREFIX}{self.POSITIONS_FLAG}"
+        return (
+            f"{self.context.stage.learner}: least squares had fewer positions than unknowns in "
+            f"{', '.join(result.scarce)} (at worst {rows:,} for {inputs:,}), so that the "
+            "kernels there fit little else. Give more training images, or more positions of each "
+            f"(--{flag})."
+        )
 
     def select(
         self,

@@ -72,11 +72,14 @@ class SelectionResult:
         keep: group (or segment) name -> boolean [size], True = keep.
         graph: the network with refitted kernels, cut.
         errors: layer name -> relative squared error of its refitted output on the samples.
+        scarce: layer name -> (rows sampled, inputs of an output), where the rows are fewer: what
+            minimizes the error is not settled there.
     """
 
     keep: Mapping[str, np.ndarray]
     graph: Graph
     errors: Mapping[str, float]
+    scarce: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
 
 class ChannelSelection:
@@ -112,6 +115,7 @@ class ChannelSelection:
             compensate=options.compensate,
             on_layer=on_layer,
         )
+        self._scarce: dict[str, tuple[int, int]] = {}
         self._rows_left = {
             name: np.ones(reading.item.kernel.shape[0], dtype=bool)
             for name, reading in self._walk.readings.items()
@@ -135,7 +139,7 @@ class ChannelSelection:
                     self._drop(group, keep[group.name])
         refitted = self._graph.replace(params=self._walk.params())
         small = cut(refitted, self._groups, keep)
-        return SelectionResult(keep=keep, graph=small, errors=errors)
+        return SelectionResult(keep=keep, graph=small, errors=errors, scarce=self._scarce)
 
     def _layers_to_visit(self) -> dict[str, bool]:
         """Give the layers that a cut concerns, in order; True for those that may be refitted."""
@@ -175,8 +179,12 @@ class ChannelSelection:
             if reader.node not in self._walk.readings:
                 continue
             reading, left = self._walk.readings[reader.node], self._rows_left[reader.node]
+            statistics = self._walk.statistics(reader.node)
+            if statistics.count < left.sum():
+                layer = self._graph.node(reader.node).layer
+                self._scarce[layer] = round(statistics.count), int(left.sum())
             moments = ReaderMoments(
-                self._walk.statistics(reader.node).weighted(reading.weights),
+                statistics.weighted(reading.weights),
                 row_channels(reader.channels, reading.item.window.num_positions),
                 reading.centred,
                 left,

@@ -80,6 +80,18 @@ def test_flags_reach_the_selection(trained_digits, tmp_path):
     assert sum(len(batch) for batch in sampler.batches) == 128
 
 
+def test_fewer_positions_than_unknowns_are_said(pruned, trained_digits, tmp_path):
+    few = {"cpr_nb_smpls": 20, "cpr_nb_crops_per_smpl": 2}
+    learner = learner_in(tmp_path, trained_digits, **few)
+    learner.train()
+    (note,) = (note for note in learner.notes if "fewer positions than unknowns" in note)
+    assert (
+        "conv2, conv3, fc1" in note and "20 for 1,024" in note and "--cpr_nb_crops_per_smpl" in note
+    )
+    (other,) = pruned[0].notes  # 3,200 positions of convolutions, but 400 images
+    assert "unknowns in fc1 (at worst 400 for 1,024)" in other
+
+
 def test_budget_rules_over_the_ratio(trained_digits, tmp_path):
     learner = learner_in(tmp_path, trained_digits, budget="flops:0.5", cpr_prune_ratio=0.9)
     graph = from_keras(trained_digits)
