@@ -109,10 +109,22 @@ class AutoLearner(AbstractLearner):
             def tune(candidate: Candidate, number: int) -> tuple[Candidate, keras.Model]:
                 return self.fine_tuned(search, candidate, number)
 
-            return tuned(search, goal, tune, self.config.nb_tunings)
+            def untuned(candidate: Candidate) -> tuple[Candidate, keras.Model]:
+                sentence = (
+                    f"fine-tuned, its file loses {search.tuned[-1].trial.drop:.2f}, without "
+                    f"{candidate.trial.drop:.2f}: it stays as it was."
+                )
+                self._say(sentence)
+                self.notes.append(f"auto: {sentence}")
+                return self._with_network(search, candidate)
+
+            return tuned(search, goal, tune, self.config.nb_tunings, untuned)
         candidate = search.run(goal.max_drop)
         if candidate is None:
             raise search.refuse(goal.max_drop or 0.0)
+        return self._with_network(search, candidate)
+
+    def _with_network(self, search: Search, candidate: Candidate) -> tuple[Candidate, keras.Model]:
         candidate = self._complete(search, candidate)
         return candidate, to_keras(candidate.network.graph)
 

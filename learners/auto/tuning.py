@@ -2,7 +2,9 @@
 
 The hunt allows `LOOSE` times as much before. What is tuned and still loses too much is followed by
 a larger one: between it and the smallest that was inside without training, the last try by that
-one itself. Where training makes a file outgrow the budget for bytes, a smaller one follows.
+one itself. Where training makes a file outgrow the budget for bytes, a smaller one follows. What
+loses more after training than before is not taken: closed forms leave little to gain, and few
+epochs at too high a rate lose it.
 """
 
 import math
@@ -22,7 +24,11 @@ Tune = Callable[[Candidate, int], tuple[Candidate, Network]]
 
 
 def tuned(
-    search: Search, goal: Goal, tune: Tune[Network], num_tunings: int
+    search: Search,
+    goal: Goal,
+    tune: Tune[Network],
+    num_tunings: int,
+    untuned: Callable[[Candidate], tuple[Candidate, Network]],
 ) -> tuple[Candidate, Network]:
     """Fine-tune candidates until one is inside.
 
@@ -31,9 +37,11 @@ def tuned(
         goal: what is wanted.
         tune: fine-tunes one and checks its file.
         num_tunings: how many, at most.
+        untuned: makes the network of a candidate as it is.
 
     Returns:
-        The one that is inside, and its network; the first where only budgets rule.
+        The one that is inside, and its network; the first where only budgets rule. It is one that
+        was not fine-tuned where that loses less.
 
     Raises:
         InputError: if none is, or none keeps the budget for bytes; says what the best loses.
@@ -44,7 +52,10 @@ def tuned(
         done, network = tune(candidate, number)
         search.tuned.append(done)
         is_within = search.is_within(done)
-        if is_within and (max_drop is None or done.trial.drop <= max_drop):
+        best = min((done, candidate), key=lambda each: each.trial.drop)
+        if best is candidate and search.is_within(candidate) and _serves(candidate, max_drop):
+            return untuned(candidate)
+        if is_within and _serves(done, max_drop):
             return done, network
         if number == num_tunings:
             break
@@ -55,6 +66,10 @@ def tuned(
     if max_drop is None or not any(map(search.is_within, search.tuned)):
         raise search.unmet(search.tuned)
     raise search.refuse(max_drop)
+
+
+def _serves(candidate: Candidate, max_drop: float | None) -> bool:
+    return max_drop is None or candidate.trial.drop <= max_drop
 
 
 def _smaller(search: Search, candidate: Candidate, excess: float) -> Candidate:
