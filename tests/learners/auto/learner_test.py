@@ -88,13 +88,26 @@ def test_the_setting_can_be_edited_and_replayed(
     assert all(np.unique(column).size <= 2 for column in kernels["fc1"][1].T)
 
 
+TUNED = {"budget": "bytes:0.6", "nb_epochs": TWO_STEPS, "auto_bits_min": 8}
+
+
 def test_what_is_tuned_keeps_its_grids_and_is_checked_again(
     narrow_digits: keras.Model, tmp_path: pathlib.Path
 ) -> None:
-    report = run(narrow_digits, tmp_path, budget="bytes:0.6", nb_epochs=TWO_STEPS, auto_bits_min=8)
+    report = run(narrow_digits, tmp_path, **TUNED, lrn_rate_ft=1e-6)
     assert report.training[-1].step == 2
     (search,) = report.searches
     assert [row.label for row in search.compared] == ["tuned"]
     assert search.compared[0].cost["bytes"] <= 0.6 * 4 * narrow_digits.count_params()
     kernel = np.asarray(report.model.get_layer("fc1").kernel)
     assert all(np.unique(column).size <= 256 for column in kernel.T)
+
+
+def test_what_training_makes_worse_stays_as_it_was(
+    narrow_digits: keras.Model, tmp_path: pathlib.Path
+) -> None:
+    report = run(narrow_digits, tmp_path, **TUNED, lrn_rate_ft=0.5)
+    (search,) = report.searches
+    assert [row.label for row in search.compared] == ["together"]
+    (note,) = (note for note in report.notes if "it stays as it was" in note)
+    assert f"without {search.compared[0].drop:.2f}" in note
