@@ -8,12 +8,13 @@ with its input.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from utils.frontends.torch.module import load_module
 if TYPE_CHECKING:
     import torch
 
+_Result = TypeVar("_Result")
+
 
 def main(argument: str) -> None:
     """Answer requests until there are no more."""
@@ -35,23 +38,25 @@ def main(argument: str) -> None:
     given = json.loads(argument)
     os.chdir(given["folder"])
     sys.path.extend(place for place in given["places"] if place not in sys.path)
-    loaded: list[Any] = []
-    _answer(answers, lambda: loaded.append(load_module(given["path"], given["weights"])))
+    module = _answer(answers, functools.partial(load_module, given["path"], given["weights"]))
+    if module is None:
+        return
     for line in sys.stdin.buffer:
-        request = json.loads(line)
-        _answer(answers, lambda request=request: _work(loaded[0], request))
+        _answer(answers, functools.partial(_work, module, json.loads(line)))
 
 
-def _answer(answers: BinaryIO, work: Callable[[], None]) -> None:
-    """Do something and say what came of it."""
+def _answer(answers: BinaryIO, work: Callable[[], _Result]) -> _Result | None:
+    """Do something, say whether that succeeded, and give what came of it."""
+    result = None
     try:
-        work()
+        result = work()
         found = {"failed": ""}
     except Exception as error:  # the user's code raises whatever it likes
         told = isinstance(error, InputError)
         reason = str(error) if told else f"the PyTorch module failed: {explanation(error)}"
         found = {"failed": reason, "traceback": traceback.format_exc()}
     answers.write((json.dumps(found) + "\n").encode())
+    return result
 
 
 def _work(module: torch.nn.Module, request: Mapping[str, Any]) -> None:

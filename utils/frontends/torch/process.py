@@ -1,7 +1,7 @@
 """A PyTorch module in a process of its own.
 
 PyTorch's exporter and TensorFlow cannot share one: libraries of both bring a compiler of the same
-names, and the second to be loaded crashes. So whatever the module does, this process goes on.
+names, and the second to be loaded crashes. And whatever the module does, this process goes on.
 """
 
 from __future__ import annotations

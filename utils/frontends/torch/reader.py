@@ -44,9 +44,9 @@ def convert(path: str, weights: str | None = None, input_shape: Shapes = None) -
         InputError: if module, state dict or shapes do not fit or cannot be exported; a
             `ConversionError` if nodes cannot be converted.
     """
+    sizes = _sizes(input_shape)
+    doubled = [(max(size[0], _OPEN_BATCH), *size[1:]) if size else size for size in sizes]
     with TorchProcess(path, weights) as process:
-        sizes = _sizes(input_shape)
-        doubled = [(max(size[0], _OPEN_BATCH), *size[1:]) if size else size for size in sizes]
         if doubled == sizes:
             return convert_network(_exported(process, sizes))
         with contextlib.suppress(InputError):
