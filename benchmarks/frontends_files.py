@@ -72,7 +72,7 @@ def originals(folder: pathlib.Path) -> list[Case]:
         for framework, path, options, names in cases
     ]
     if importlib.util.find_spec("torch") and importlib.util.find_spec("onnx"):
-        from utils.frontends.torch.reader import load_module
+        from utils.frontends.torch.module import load_module
 
         net, weights = _write_torch(folder), str(folder / "net.pth")
         found.append(("torch", functools.partial(load_module, net, weights), contents(["net.pth"])))
@@ -105,7 +105,7 @@ def _write_torch(folder: pathlib.Path) -> str:
     """Write a module and its state dict; give the module's name."""
     import torch
 
-    from utils.frontends.torch.reader import load_module
+    from utils.frontends.torch.module import load_module
 
     source = (
         "from torch import nn\n\n\n"

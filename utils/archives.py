@@ -183,6 +183,8 @@ def _check_contents(target: pathlib.Path, archive: zipfile.ZipFile) -> None:
                     pass
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             raise damaged(target, f"{where} is damaged ({error})") from error
+        except UnicodeDecodeError as error:  # the name is written in front of the content, too
+            raise damaged(target, f"{where} has another name there ({error.reason})") from error
         except (RuntimeError, NotImplementedError) as error:  # encrypted, or a rare compression
             raise refused(target, f"{where} cannot be unpacked ({error})") from error
 

@@ -85,6 +85,16 @@ def test_flipped_byte_names_the_entry(npz: pathlib.Path) -> None:
         check_npz(npz)
 
 
+def test_a_name_in_front_of_the_content_that_is_no_text(npz: pathlib.Path) -> None:
+    """Names stand twice, in the list of entries and in front of each entry's content."""
+    with zipfile.ZipFile(npz, "w") as archive:
+        archive.writestr("größe.npy", _npy(np.ones(3)))  # so the flag says UTF-8
+    content = npz.read_bytes()
+    npz.write_bytes(content.replace("ö".encode(), b"\x8b\xb6", 1))
+    with pytest.raises(InputError, match=r"entry 'größe\.npy' at byte 0 has another name there"):
+        check_npz(npz)
+
+
 @pytest.mark.parametrize(
     "name", ["../evil.npy", "/etc/evil.npy", "a\\..\\..\\evil.npy", "C:evil.npy"]
 )

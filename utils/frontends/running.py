@@ -125,31 +125,10 @@ def _as_wanted(array: np.ndarray | None, wanted: Any) -> np.ndarray:
 
 
 def torch(path: str, *, weights: str | None = None, **_: Any) -> Run:
-    """Run a PyTorch module."""
-    import torch as framework
+    """Run a PyTorch module, in a process of its own."""
+    from utils.frontends.torch.process import TorchProcess
 
-    from utils.frontends.torch.reader import load_module
-
-    module = load_module(path, weights)
-
-    def run(inputs: Arrays) -> dict[str, np.ndarray]:
-        fed = [framework.from_numpy(np.ascontiguousarray(each)) for each in inputs.values()]
-        fed = [each.long() if each.dtype == framework.int32 else each for each in fed]
-        with framework.no_grad():
-            made = module(*fed)
-        flat = _leaves(made)
-        return {f"output_{place}": each.numpy() for place, each in enumerate(flat)}
-
-    return run
-
-
-def _leaves(made: Any) -> list[Any]:
-    """Tensors in what a module returns, in the exporter's order."""
-    if isinstance(made, Mapping):
-        made = list(made.values())
-    if isinstance(made, (list, tuple)):
-        return [leaf for each in made for leaf in _leaves(each)]
-    return [made]
+    return TorchProcess(path, weights).run
 
 
 RUNS: Mapping[str, tuple[Callable[..., Run], str]] = {

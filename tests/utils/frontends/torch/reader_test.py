@@ -1,17 +1,22 @@
+import json
+import os
 import pathlib
-import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from utils.errors import InputError
 from utils.frontends.layout import to_built, to_source
+from utils.frontends.torch.module import load_module
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: make test-torch")
 
 reader = pytest.importorskip("utils.frontends.torch.reader")
 NETS = pathlib.Path(__file__).with_name("user_nets.py")
+ROOT = pathlib.Path(reader.__file__).resolve().parents[3]
 
 
 def outputs(converted, x):
@@ -33,8 +38,11 @@ def randomize(module):
     return module.eval()
 
 
-def compare(module, shape, batch=3):
-    converted = reader.convert_module(module, shape, "net")
+def compare(name, shape, folder, batch=3):
+    module = randomize(load_module(f"{NETS}:{name}"))
+    torch.save(module.state_dict(), folder / "net.pth")
+    weights = str(folder / "net.pth")
+    converted = reader.convert(f"{NETS}:{name}", weights=weights, input_shape=shape)
     sizes = [int(size) for size in shape.split(",")]
     x = torch.randn(batch, *sizes[1:], generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
@@ -46,8 +54,8 @@ def compare(module, shape, batch=3):
     return converted
 
 
-def test_a_network_of_everything_has_no_transposes_and_carries_its_names():
-    converted = compare(randomize(reader.load_module(f"{NETS}:Everything")), "1,3,16,16")
+def test_a_network_of_everything_has_no_transposes_and_carries_its_names(tmp_path):
+    converted = compare("Everything", "1,3,16,16", tmp_path)
     operations = converted.model.operations
     kinds = [operation.__class__.__name__ for operation in operations]
     assert not {"Permute", "Transpose"} & set(kinds)
@@ -58,8 +66,8 @@ def test_a_network_of_everything_has_no_transposes_and_carries_its_names():
     assert converted.model.input_shape == (None, 16, 16, 3)
 
 
-def test_sequences_with_the_steps_in_front_keep_the_batch_open():
-    converted = compare(reader.load_module(f"{NETS}:Sequence"), "1,4,14")
+def test_sequences_with_the_steps_in_front_keep_the_batch_open(tmp_path):
+    converted = compare("Sequence", "1,4,14", tmp_path)
     assert converted.model.output_shape == (None, 3)
 
 
@@ -88,53 +96,6 @@ def test_efficientnet_lite0_gives_its_logits(real_file, package_file):
     assert np.abs(made - golden["logits"][:5]).max() <= 1e-4 * np.abs(golden["logits"][:5]).max()
 
 
-class Foreign:
-    def __reduce__(self):
-        return (print, ("code has run",))
-
-
-def test_a_pickled_module_is_refused_with_what_to_do(tmp_path, capsys):
-    path = tmp_path / "net.pth"
-    torch.save(torch.nn.Linear(2, 3), path)
-    with pytest.raises(InputError, match=r"pickled module.*state_dict\(\)"):
-        reader.read_state_dict(path)
-    path.write_bytes(pickle.dumps(Foreign()))
-    with pytest.raises(InputError, match=r"net\.pth"):
-        reader.read_state_dict(path)
-    assert "code has run" not in capsys.readouterr().out
-
-
-def test_damaged_and_foreign_weights_are_refused(tmp_path):
-    module = reader.load_module(f"{NETS}:Everything")
-    path = tmp_path / "net.pth"
-    torch.save(module.state_dict(), path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="damaged"):
-        reader.load_weights(module, path)
-    with pytest.raises(InputError, match="no such file"):
-        reader.load_weights(module, tmp_path / "missing.pth")
-    for state, what in (
-        ({"head.bias": torch.zeros(5)}, "lacks: stem"),
-        ({**module.state_dict(), "more": torch.zeros(1)}, "has not: more"),
-        ({**module.state_dict(), "head.bias": torch.zeros(6)}, r"other shapes: head\.bias"),
-    ):
-        torch.save(state, path)
-        with pytest.raises(InputError, match=what):
-            reader.load_weights(module, path)
-    torch.save([1, 2], path)
-    with pytest.raises(InputError, match="no state dict"):
-        reader.load_weights(module, path)
-
-
-def test_prefixes_and_outer_dicts_are_taken_off(tmp_path):
-    module = reader.load_module(f"{NETS}:Everything")
-    path = tmp_path / "net.pth"
-    state = {f"module.{name}": value for name, value in module.state_dict().items()}
-    torch.save({"state_dict": state, "epoch": 3}, path)
-    reader.load_weights(module, path)
-
-
 @pytest.mark.parametrize(
     ("path", "shape", "words"),
     [
@@ -149,3 +110,31 @@ def test_prefixes_and_outer_dicts_are_taken_off(tmp_path):
 def test_what_cannot_be_used_is_said(path, shape, words):
     with pytest.raises(InputError, match=words):
         reader.convert(path, input_shape=shape)
+
+
+RUN = """
+import sys, main
+status = main.run(sys.argv[1:])
+assert "torch" not in sys.modules
+sys.exit(status)
+"""
+
+
+def test_a_whole_run_to_an_int8_file_without_pytorch_in_its_process(tmp_path):
+    """From the module to the file: the exporter and TensorFlow must not meet in one process."""
+    draw = np.random.default_rng(0)
+    labels = {part: draw.integers(0, 3, count) for part, count in (("train", 96), ("test", 32))}
+    images = {f"x_{part}": draw.random((len(y), 8, 8, 3), np.float32) for part, y in labels.items()}
+    np.savez(tmp_path / "data.npz", **images, **{f"y_{part}": y for part, y in labels.items()})
+    made = tmp_path / "made"
+    ended = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", RUN, f"--model={NETS}:Small",
+         "--input_shape=-1,3,8,8", f"--data={tmp_path / 'data.npz'}", "--learner=uniform-tf",
+         "--nb_epochs=1", "--batch_size=32", "--tflite=int8", f"--out_dir={made}", "--nb_repts=1",
+         "--nb_repts_warmup=0", "--tflite_max_gap=1", "--tflite_min_agreement=0"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert (made / "model_int8.tflite").stat().st_size > 1000
+    report = json.loads((made / "report.json").read_text(encoding="utf-8"))
+    assert [each["kind"] for each in report["files"] if each["network"] == "after"] == ["int8"]

@@ -1,5 +1,9 @@
 """A user's file: PyTorch networks of several families, as others write them."""
 
+import os
+import signal
+import sys
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everybody calls it
 from torch import nn
@@ -176,6 +180,29 @@ class Sequence(nn.Module):
 class CannotRun(nn.Module):
     def forward(self, x):
         raise RuntimeError("not today")
+
+
+class Small(nn.Module):
+    """A classifier of images [n, 3, 8, 8] into three classes."""
+
+    def __init__(self):
+        super().__init__()
+        print("made by the user's code")  # noqa: T201  users do
+        self.conv1 = nn.Conv2d(3, 8, 3, padding=1)
+        self.conv2 = nn.Conv2d(8, 16, 3, 2, 1)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(F.relu(self.conv2(F.relu(self.conv1(x)))).mean((2, 3)))
+
+
+class Crashes(nn.Module):
+    def forward(self, x):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def leave():
+    sys.exit(3)
 
 
 def make_nothing():
