@@ -23,6 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from utils.children import end_child
 from utils.errors import InputError
 from utils.export.child import CONVERTED, DONE, FAILED
 from utils.export.config import ConvertConfig
@@ -332,11 +333,7 @@ class _Process:
 
     def close(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
-            if stream is not None:
-                stream.close()
+        end_child(self._process, self._errors)
 
     def _send(self, request: Mapping[str, Any]) -> None:
         os.write(self._stream(self._process.stdin), (json.dumps(request) + "\n").encode())

@@ -23,6 +23,7 @@ from typing import IO
 
 import numpy as np
 
+from utils.children import end_child
 from utils.export.decode_tables import DecodedTensor, with_decode
 from utils.export.endpoints import with_names
 from utils.export.errors import ExportError
@@ -269,12 +270,7 @@ def _end(
     errors: IO[bytes],
     folder: tempfile.TemporaryDirectory[str],
 ) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout, errors):
-        if stream is not None:
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
+    end_child(process, errors)
     folder.cleanup()
 
 

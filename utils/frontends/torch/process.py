@@ -1,12 +1,11 @@
 """A PyTorch module in a process of its own.
 
-PyTorch's exporter and TensorFlow cannot share one: libraries of both bring a compiler of the same
-names, and the second to be loaded crashes. And whatever the module does, this process goes on.
+PyTorch's exporter loads Triton's library where it is installed, and crashes in a process in which
+TensorFlow was loaded before. And whatever the module does, this process goes on.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
@@ -16,10 +15,11 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
+from utils.children import end_child
 from utils.errors import InputError
 from utils.files import load_npz, save_npz
 from utils.folders import passing_folder
@@ -56,7 +56,7 @@ class TorchProcess:
             stderr=self._errors,
             start_new_session=True,  # Ctrl-C is for the parent; the child ends with its input
         )
-        self.close = weakref.finalize(self, _end, self._process, self._errors)
+        self.close = weakref.finalize(self, end_child, self._process, self._errors)
         try:
             self._receive()
         except BaseException:
@@ -133,12 +133,3 @@ class TorchProcess:
 
 class _InChild(Exception):  # noqa: N818  for --debug only, never caught
     """The traceback of what failed in the process."""
-
-
-def _end(process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout, errors):
-        if stream is not None:
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
