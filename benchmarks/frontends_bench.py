@@ -224,7 +224,8 @@ def _efficientnet(context: Context) -> Mapping[str, object]:
             ("voc_sample/JPEGImages", names),
         )
     )
-    return closed_form(model, images, others, context.work_dir / "run", budget="flops:0.7")
+    many = {"cpr_nb_crops_per_smpl": 100}  # so few images have fewer positions than unknowns else
+    return closed_form(model, images, others, context.work_dir / "run", budget="flops:0.7", **many)
 
 
 def closed_form(
@@ -257,7 +258,6 @@ def closed_form(
         nb_epochs=0,
         tflite="int8",
         cpr_nb_smpls=len(others),
-        cpr_nb_crops_per_smpl=100,  # so few images need more positions than unknowns
         tflite_max_gap=1,
         tflite_min_agreement=0,
         batch_size=10,

@@ -50,7 +50,7 @@ def test_a_list_says_what_goes(tmp_path):
         ("--cpg_prune_ratio_file=a.list", "no effect with --cpg_prune_ratio_type=uniform"),
         ("--cpg_lrn_rate_pgd_incr=1", r"`cpg_lrn_rate_pgd_incr` must be in \(1, inf\)"),
         ("--cpg_lrn_rate_pgd_decr=1", r"`cpg_lrn_rate_pgd_decr` must be in \(0, 1\)"),
-        ("--cpg_nb_iters_layer=0", r"`cpg_nb_iters_layer` must be in \[1, inf\)"),
+        ("--cpg_nb_iters_layer=0", r"`cpg_nb_iters_layer` must be in \[1, 1000000\]"),
     ],
 )
 def test_flags_that_do_not_go_together(argv, message):
