@@ -1,10 +1,12 @@
 """What launchers tell; Horovod itself is tried by tests/distributed."""
 
+import os
 import sys
 import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from utils import horovod_calls
 from utils.errors import InputError
@@ -34,8 +36,22 @@ def test_processes_that_do_not_find_each_other_are_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "horovod.tensorflow", module)
     monkeypatch.setattr(horovod_calls, "require_installed", lambda: None)
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    monkeypatch.delenv("HOROVOD_CYCLE_TIME", raising=False)
     with pytest.raises(InputError, match=r"^2 processes were launched, but Horovod sees 1"):
         horovod_calls.start()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "given", "expected"), [([], None, "5"), ([], "2", "2"), (["GPU:0"], None, None)]
+)
+def test_workers_without_gpus_talk_less_often(monkeypatch, gpus, given, expected):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setenv("HOROVOD_CYCLE_TIME", given or "")
+    if given is None:
+        monkeypatch.delenv("HOROVOD_CYCLE_TIME")
+    horovod_calls._talk_less_often()
+    assert os.environ.get("HOROVOD_CYCLE_TIME") == expected
+    monkeypatch.delenv("HOROVOD_CYCLE_TIME", raising=False)
 
 
 def test_a_horovod_of_another_tensorflow_is_told(monkeypatch):
