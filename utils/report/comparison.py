@@ -131,15 +131,19 @@ def decided_deflated(report: Report) -> bool:
 def deployed_file(report: Report) -> File | None:
     """Choose the exported file to ship: the smallest that did not fail its check.
 
-    One that this computer has no runtime for, or a slow stand-in, only where there is no other.
+    With a target, the smallest that runs there. Without, one that this computer has no runtime
+    for, or a slow stand-in, only where there is no other.
     """
     usable = [
         file
         for file in report.files
         if file.network == "after" and file.passed is not False and file.path is not None
     ]
+    there = [file for file in usable if file.on_device is not None]
     return min(
-        usable, key=lambda file: (not is_timed(file.kind), file.file_bytes or 0), default=None
+        there or usable,
+        key=lambda file: (not there and not is_timed(file.kind), file.file_bytes or 0),
+        default=None,
     )
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.utils.report import samples
-from utils.report import Estimate, File
+from utils.report import Estimate, File, OnDevice
 from utils.report.comparison import (
     comparison_rows,
     deployed_file,
@@ -197,6 +197,17 @@ def test_a_file_without_a_runtime_here_is_shipped_where_there_is_no_other():
     packed, int8 = samples.file("fpq", file_bytes=10), samples.file("int8")
     assert deployed_file(samples.report(files=(packed, int8))).kind == "int8"
     assert deployed_file(samples.report(files=(packed,))).kind == "fpq"
+
+
+def test_with_a_target_the_smallest_that_runs_there_is_shipped():
+    device = OnDevice(device="tflm", sram_bytes=81_000)
+    float32 = samples.file("float32", file_bytes=90)
+    int8 = samples.file("int8", file_bytes=307, on_device=device)
+    decoded = samples.file("tflm", file_bytes=150, on_device=device)
+    packed = samples.file("fpq", file_bytes=120)
+    files = (float32, int8, decoded, packed)
+    assert deployed_file(samples.report(files=files)) is decoded
+    assert deployed_file(samples.report(files=(float32, int8, packed))) is int8
 
 
 def test_nothing_to_ship():
