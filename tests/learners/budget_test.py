@@ -83,12 +83,16 @@ def test_an_amount_above_the_whole_network_is_refused():
 
 
 def test_one_of_several_limits_may_be_slack():
-    budget = parse_budget("flops:0.5,latency:9ms")
-    budget.check_reachable({"flops": 100.0, "latency": 2.0}, {"flops": 10.0, "latency": 1.0})
+    whole, least = {"flops": 100.0, "latency": 2.0}, {"flops": 10.0, "latency": 1.0}
+    parse_budget("flops:0.5,latency:9ms").check_reachable(whole, least)
+    with pytest.raises(InputError, match="latency"):
+        parse_budget("latency:9ms").check_reachable(whole, least)
 
 
 def test_within_the_tolerance_of_the_range_is_met():
     parse_budget("flops:0.295").check_reachable({"flops": 100.0}, {"flops": 30.0})
+    with pytest.raises(InputError, match="flops"):
+        parse_budget("flops:0.25").check_reachable({"flops": 100.0}, {"flops": 30.0})
 
 
 def test_amounts_for_people():

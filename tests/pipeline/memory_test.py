@@ -1,7 +1,5 @@
 """Samples that no memory could hold are refused before training."""
 
-import types
-
 import keras
 import pytest
 
@@ -51,8 +49,10 @@ def test_images_that_cannot_be_counted_are_not_refused(tmp_path, monkeypatch, ne
             raise InputError("cannot be counted")
 
     monkeypatch.setattr(memory, "machine_bytes", lambda: 1)
-    plan = types.SimpleNamespace(run=None, stages=())
-    memory.refuse_too_many_samples(plan, Uncounted(), network)
+    plan, counted = make_run("chn-pruned-rmt", tmp_path, cpr_nb_smpls=5000)
+    assert memory.refuse_too_many_samples(plan, Uncounted(), network) is None
+    with pytest.raises(InputError, match="samples take at least"):
+        memory.refuse_too_many_samples(plan, counted, network)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "uint8"])
@@ -68,6 +68,7 @@ def test_texts_have_no_known_size(tmp_path, monkeypatch):
     inputs = keras.Input((1000,), dtype="string")
     network = keras.Model(inputs, inputs)
     refused(monkeypatch, tmp_path, network, megabytes=1, nb_smpls_calib=2000)
+    assert memory._image_bytes(network) == 0
 
 
 def test_this_machine_has_memory():

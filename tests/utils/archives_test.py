@@ -46,8 +46,12 @@ def _npy(array: np.ndarray, allow_pickle: bool = False) -> bytes:
 
 
 def test_intact_files_pass(npz: pathlib.Path, model_path: pathlib.Path) -> None:
+    before = npz.read_bytes(), model_path.read_bytes()
     check_npz(npz)
     check_keras_archive(model_path)
+    assert (npz.read_bytes(), model_path.read_bytes()) == before
+    assert np.load(npz).files
+    assert keras.models.load_model(model_path).built
 
 
 def test_missing_file_lists_its_neighbours(npz: pathlib.Path) -> None:

@@ -11,6 +11,7 @@ from utils.errors import InputError
 @pytest.mark.parametrize("name", ["net.tflite", "net.pb", "net"])
 def test_endings_that_say_what_to_write(tmp_path, name):
     quantized_outputs.check_output(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []  # it only looks
 
 
 def test_other_endings_and_folders_that_are_there_are_refused(tmp_path):

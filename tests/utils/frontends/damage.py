@@ -1,6 +1,10 @@
 """Files that were damaged on their way, or made to do harm: seeded changes of good ones."""
 
+import collections
+
 import numpy as np
+
+from utils.errors import InputError
 
 
 def damaged(content, count, seed=0):
@@ -21,3 +25,17 @@ def damaged(content, count, seed=0):
             else:
                 data[place] = int(draw.choice([0, 255, 127, 128, int(draw.integers(0, 256))]))
         yield bytes(data)
+
+
+def outcomes(contents, read):
+    """Count what a reader does with each: `read` or `refused`; another error is the test's."""
+    found = collections.Counter()
+    for content in contents:
+        try:
+            read(content)
+        except InputError as error:
+            assert str(error)
+            found["refused"] += 1
+        else:
+            found["read"] += 1
+    return found

@@ -35,6 +35,8 @@ def test_this_machine_is_known():
 def test_only_others_are_asked(ssh):
     ssh("exit 1")
     require_reachable(Cluster(hosts={"localhost": 2}), "python")
+    with pytest.raises(InputError, match="far-away"):
+        require_reachable(CLUSTER, "python")
 
 
 def test_an_unreachable_host_is_named(ssh):

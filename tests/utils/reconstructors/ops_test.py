@@ -7,7 +7,7 @@ import pytest
 
 from tests.utils.reconstructors.samples import GROUPS
 from utils.errors import InputError
-from utils.graph import from_keras, ops
+from utils.graph import from_keras, ops, to_keras
 from utils.graph.ir import INPUT_LAYER
 from utils.graph.keras_io import dry_run
 from utils.reconstructors.onnx_model import onnx_model
@@ -42,7 +42,9 @@ def test_every_row_agrees_with_keras(group, kind, tmp_path):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_keras_builds_every_row(group):
-    dry_run(sample(group)[0])  # .keras, .pb and SavedModel are Keras' own work from there on
+    graph = sample(group)[0]
+    dry_run(graph)  # .keras, .pb and SavedModel are Keras' own work from there on
+    assert len(to_keras(graph).outputs) == len(graph.outputs)
 
 
 @pytest.mark.parametrize("group", ["combinations", "moves", "quantized"])

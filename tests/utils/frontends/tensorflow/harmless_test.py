@@ -47,7 +47,11 @@ def test_what_is_not_reached_does_not_count():
         tf.raw_ops.WriteFile(filename="no_such_folder/file", contents="text")
         return tf.nn.relu(x, name="end")
 
-    check_graph(definition_of(network), ["end:0"])
+    definition = definition_of(network)
+    check_graph(definition, ["end:0"])
+    writing = next(node.name for node in definition.node if node.op == "WriteFile")
+    with pytest.raises(InputError, match="WriteFile"):
+        check_graph(definition, [writing])
 
 
 def test_initializers_and_restoring_count():
