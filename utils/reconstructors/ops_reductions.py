@@ -23,7 +23,7 @@ def _reduction(name: str) -> _Function:
         value, places, keepdims = _reduced(rebuilding, node)
         dtype = float_or(node.output_dtypes[0])
         held = "float32" if name == "mean" or dtype == "bool" else dtype
-        x = value.handle if value.dtype == held else rebuilding.target.cast(value.handle, held)
+        x = _as(rebuilding, value, held)
         found = rebuilding.target.reduce(name, x, places, keepdims)
         found = found if held == dtype else rebuilding.target.cast(found, dtype)
         _put_reduced(rebuilding, node, value, found)
@@ -37,8 +37,8 @@ def _truth(name: str) -> _Function:
     def function(rebuilding: Rebuilding, node: Node) -> None:
         value, places, keepdims = _reduced(rebuilding, node)
         target = rebuilding.target
-        truths = value.handle if value.dtype == "bool" else target.cast(value.handle, "bool")
-        found = target.reduce(name, target.cast(truths, "float32"), places, keepdims)
+        truths = target.cast(_as(rebuilding, value, "bool"), "float32")
+        found = target.reduce(name, truths, places, keepdims)
         _put_reduced(rebuilding, node, value, target.cast(found, "bool"))
 
     return function
@@ -48,7 +48,7 @@ def _variance(root: bool) -> _Function:
     def function(rebuilding: Rebuilding, node: Node) -> None:
         value, places, keepdims = _reduced(rebuilding, node)
         target = rebuilding.target
-        x = value.handle if value.dtype == "float32" else target.cast(value.handle, "float32")
+        x = _as(rebuilding, value, "float32")
         centered = target.binary("sub", x, target.reduce("mean", x, places, True))
         squares = target.binary("mul", centered, centered)
         found = target.reduce("mean", squares, places, keepdims)
@@ -65,6 +65,12 @@ def _reduced(rebuilding: Rebuilding, node: Node) -> tuple[Value, list[int], bool
         sorted(map(value.place, _gone(node, value.rank))),
         bool(node.attrs.get("keepdims")),
     )
+
+
+def _as(rebuilding: Rebuilding, value: Value, dtype: str) -> Any:
+    """Give a value in a type."""
+    same = value.dtype == dtype
+    return value.handle if same else rebuilding.target.cast(value.handle, dtype)
 
 
 def _gone(node: Node, rank: int) -> list[int]:

@@ -326,3 +326,10 @@ def full_report(**changes: Any) -> Report:
 def replaced(network: Network, **changes: Any) -> Network:
     """A network with other figures."""
     return dataclasses.replace(network, **changes)
+
+
+def decided_deflated(**changes: Any) -> Report:
+    """A report of a run that looked for the smallest deflated int8 file."""
+    files = (file_before(file_bytes_deflated=251_000), file(file_bytes_deflated=63_000))
+    found = dataclasses.replace(search(), quantity="joint", deflated=True)
+    return report(**({"files": files, "searches": (found,)} | changes))

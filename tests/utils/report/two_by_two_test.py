@@ -51,14 +51,9 @@ def test_files_that_are_not_there():
 
 
 def test_bytes_that_decided_are_shown_where_they_are_those_of_deflated_files():
-    files = (
-        samples.file_before(file_bytes_deflated=251_000),
-        samples.file(file_bytes_deflated=63_000),
-    )
-    search = samples.replaced(samples.search(), quantity="joint", deflated=True)
-    found = rows(samples.report(files=files, searches=(search,)))
+    found = rows(samples.decided_deflated())
     assert [part[-1] for part in found["int8"]] == ["251 kB deflated", "63.0 kB deflated"]
-    without = rows(samples.report(files=files, searches=(samples.search(),)))
+    without = rows(samples.decided_deflated(searches=(samples.search(),)))
     assert not any("deflated" in line for part in without["int8"] for line in part)
 
 

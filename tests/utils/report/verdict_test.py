@@ -40,14 +40,10 @@ def test_bits():
 
 
 def test_the_bytes_that_decided_are_those_of_the_deflated_file():
-    files = (
-        samples.file_before(file_bytes_deflated=251_000),
-        samples.file(file_bytes_deflated=63_000),
-    )
-    search = samples.replaced(samples.search(), quantity="joint", deflated=True)
-    said = verdict(samples.report(files=files, searches=(search,)))
+    report = samples.decided_deflated()
+    said = verdict(report)
     assert said.endswith(f"; {SHIP} (63.0 kB deflated, 251 kB before).")
-    alone = verdict(samples.report(files=files[1:], searches=(search,)))
+    alone = verdict(samples.decided_deflated(files=report.files[1:]))
     assert alone.endswith(f"; {SHIP} (63.0 kB deflated).")
 
 
