@@ -134,8 +134,9 @@ def convert_all(
 
 def _kinds_of(network: Exported, kinds: Sequence[str], config: ConvertConfig) -> tuple[str, ...]:
     """Add the packed file where `ConvertConfig.packed` says so."""
-    wanted = network.packed or is_low_bit(network.model)
-    packed = config.packed == "always" or (config.packed == "auto" and wanted)
+    packed = config.packed == "always" or (
+        config.packed == "auto" and (network.packed or is_low_bit(network.model))
+    )
     return (*kinds, *(["fpq"] if packed else []))
 
 
