@@ -92,9 +92,10 @@ def _cluster(config: LaunchConfig) -> Cluster:
 
 
 def _horovodrun(python: str, *, required: bool) -> str:
-    """Find horovodrun: beside the workers' Python, else on the PATH."""
-    beside = pathlib.Path(python).parent / "horovodrun"
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("horovodrun")
+    """Find horovodrun: beside the workers' Python, else beside this one, else on the PATH."""
+    beside = (pathlib.Path(program).parent / "horovodrun" for program in (python, sys.executable))
+    found = next((str(path) for path in beside if os.access(path, os.X_OK)), None)
+    found = found or shutil.which("horovodrun")
     if found is None and required:
         require_installed()
         raise InputError(
