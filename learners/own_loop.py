@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import keras
 
+from utils.errors import InputError
+
 
 class OwnLoop(abc.ABC):
     """Counts steps and does something to a model's weights at some of them.
@@ -59,6 +61,20 @@ class _LoopCallback(keras.callbacks.Callback):
     def __init__(self, loop: OwnLoop) -> None:
         super().__init__()
         self._loop = loop
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Refuse what would take the weights out of the object's hands."""
+        steps = int(self.model.steps_per_execution)
+        if steps > 1:
+            raise InputError(
+                "`steps_per_execution` must be 1 for pruning: callbacks are called once per "
+                f"execution, and every step counts. Received: {steps}."
+            )
+        if getattr(self.model.optimizer, "use_ema", False):
+            raise InputError(
+                "`use_ema` of the optimizer must be False for pruning: in the end its averages "
+                "replace the weights, and what was removed would be back."
+            )
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """After a step."""

@@ -53,12 +53,8 @@ if [ "$here" = / ]; then
 fi
 mounts=("--volume=$here:$here")
 mounted=("$here")
-mount() { # path: read by a run, or written by it
+mount() { # folder: read by a run, or written by it
   local path=$1 known
-  case "$path" in
-    /*) ;;
-    *) return 0 ;;
-  esac
   for known in "${mounted[@]}"; do
     case "$path/" in
       "$known"/*) return 0 ;;
@@ -67,10 +63,25 @@ mount() { # path: read by a run, or written by it
   mounts+=("--volume=$path:$path")
   mounted+=("$path")
 }
-existing() { # path: itself, or the folder that it will be made in
+existing() { # path: its folder, which it may be itself, or the one that it will be made in
   local path=$1
+  case "$path" in
+    /*) ;;
+    .. | ../* | */../* | */..) path=$here/$path ;;
+    *) return 0 ;;
+  esac
   while [ ! -e "$path" ] && [ "$path" != / ]; do path=$(dirname "$path"); done
+  # Not a file by itself: a run replaces its files, and a mount cannot be replaced.
+  if [ ! -d "$path" ] && [ "$(dirname "$path")" != / ]; then path=$(dirname "$path"); fi
+  if [ -d "$path" ]; then path=$(cd "$path" && pwd); fi
   [ "$path" = / ] || mount "$path"
+}
+all_of() { # value of a flag: one path, or several separated by commas
+  local rest=$1,
+  while [ -n "$rest" ]; do
+    existing "${rest%%,*}"
+    rest=${rest#*,}
+  done
 }
 [ -z "${FLOWPRESS_DATA:-}" ] || existing "$FLOWPRESS_DATA"
 if [ -f "$root/path.conf" ]; then
@@ -79,10 +90,17 @@ if [ -f "$root/path.conf" ]; then
     existing "$path"
   done < <(sed -n 's/^[^#=]*= *\(\/[^#]*[^# ]\) *\(#.*\)\{0,1\}$/\1/p' "$root/path.conf")
 fi
-for arg in "${flags[@]}"; do
+for index in "${!flags[@]}"; do
+  arg=${flags[$index]}
   case "$arg" in
-    --*=/*) existing "${arg#*=}" ;;
-    /*) existing "$arg" ;;
+    --*=*)
+      value=${arg#*=} # home is another place in the container
+      value=${value/#\~\//"$HOME"/}
+      value=${value//,\~\//,"$HOME"/}
+      flags[index]=${arg%%=*}=$value
+      all_of "$value"
+      ;;
+    *) existing "$arg" ;;
   esac
 done
 

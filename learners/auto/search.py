@@ -165,13 +165,16 @@ class Search:
         return inside and trial.num_bytes < best.trial.num_bytes
 
     def refuse(self, max_drop: float) -> InputError:
-        """Say what is the best that there is."""
-        done = [*filter(self.is_within, self.tuned), self.nearest()]
-        best = min((c.trial for c in done), key=lambda trial: trial.drop)
+        """Say what is the best that there is: what loses least, or that the budget leaves none."""
+        made = [*self.tuned, *self.candidates]
+        within = [c.trial for c in made if self.is_within(c)]
+        if not within:
+            return self.unmet(made)
+        best = min(within, key=lambda trial: trial.drop)
         budget = " within the budget" if self._goal.max_bytes or self.workshop.budget else ""
         trained = "more epochs" if self.tuned else "epochs to fine-tune it (--nb_epochs=1)"
         return InputError(
-            f"`max_drop`: no file{budget} that was tried loses {max_drop:g} points or less. The "
+            f"`max_drop`: no file{budget} that was tried loses {max_drop:g} {self.unit} or less. The "
             f"best loses {best.drop:.2f} with {best.num_bytes:,} bytes. Give "
             f"--max_drop={_rounded_up(best.drop):g}, "
             f"{'a larger budget, ' if budget else ''}or {trained}."
@@ -215,6 +218,11 @@ class Search:
             return self.workshop.most
         return min(self.workshop.most, max(limit - self._rest, self.workshop.least))
 
+    @property
+    def unit(self) -> str:
+        """What drops are counted in: points of a share, percent of another metric."""
+        return "points" if self.workshop.judge.file.before.deciding.is_share else "%"
+
     def is_within(self, candidate: Candidate) -> bool:
         """Say whether a file keeps the budget for bytes."""
         limit = self._goal.max_bytes
@@ -225,7 +233,7 @@ class Search:
         counted = " deflated" if self.workshop.offer.deflated else ""
         change = f"{'gains' if trial.drop < 0 else 'loses'} {abs(trial.drop):.2f}"
         self._say(
-            f"{trial.label}: {trial.num_bytes:,} bytes{counted}, {change} points "
+            f"{trial.label}: {trial.num_bytes:,} bytes{counted}, {change} {self.unit} "
             f"({trial.seconds:.0f} s)"
         )
 
@@ -240,7 +248,7 @@ def sentences(search: Search, winner: Candidate, goal: Goal, *, held_out: bool =
     trial, file = winner.trial, search.workshop.judge.file
     offer = search.workshop.offer
     counted = ", deflated" if offer.deflated else ""
-    unit = "points" if file.before.deciding.is_share else "%"
+    unit = search.unit
     found = [
         f"auto: the {offer.kind} file has {trial.num_bytes:,} bytes{counted} and loses "
         f"{trial.drop:.2f} {unit} of {file.before.deciding.name} on {file.num_images:,} "

@@ -145,12 +145,12 @@ class FilterPrunedLearner(AbstractLearner):
     def distillation_weight(self) -> float:
         """The document's share of the teacher; without one as every learner's."""
         distill = self.config.recipe.distill
-        return super().distillation_weight if distill is None else distill.alpha
+        return super().distillation_weight if distill is None else 1.0 - distill.alpha
 
     def default_loss(self, model: keras.Model, saved: keras.Model | None = None) -> LossComposer:
-        """Leave the labels what the document's teacher does not have."""
+        """Give the labels the document's share."""
         loss, distill = super().default_loss(model, saved), self.config.recipe.distill
-        return loss if distill is None else loss.with_labels_at(1.0 - distill.alpha)
+        return loss if distill is None else loss.with_labels_at(distill.alpha)
 
 
 def _cuts(

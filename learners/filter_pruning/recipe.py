@@ -75,12 +75,13 @@ class Rates:
 
 @dataclasses.dataclass(frozen=True)
 class Distill:
-    """Loss = (1 - alpha) * loss of the labels + alpha * T^2 * KL(teacher || network) + decay.
+    """Loss = alpha * loss of the labels + (1 - alpha) * T^2 * KL(teacher || network) + decay.
 
-    Both networks' outputs are softened by T.
+    Both networks' outputs are softened by T. As in Adlik's documents alpha is the labels' share;
+    `--dst_alpha` of the learner `distillation` is the teachers'.
 
     Attributes:
-        alpha: in [0, 1].
+        alpha: in [0, 1).
         temperature: T > 0.
         teacher_path: a network file; None for the network before the first compression.
     """
@@ -276,8 +277,9 @@ def _distill(document: Section) -> tuple[Distill, tuple[str, ...]]:
     section = Section(document.source, "distill", document.raw("distill"), keys)
     alpha = section.number("alpha", 0.0)
     temperature = section.number("temperature", 0.0, default=4.0)
-    if alpha > 1.0:
-        section.refuse("alpha", f"must be in [0, 1]. Received: {alpha:g}")
+    if alpha >= 1.0:
+        what = "is the labels' share and must be in [0, 1): 1 would leave the teacher out"
+        section.refuse("alpha", f"{what}. Received: {alpha:g}")
     if not temperature:
         section.refuse("temperature", "must be larger than 0. Received: 0")
     path = section.text("teacher_path") if section.has("teacher_path") else None
@@ -293,7 +295,10 @@ def _distill(document: Section) -> tuple[Distill, tuple[str, ...]]:
 
 
 def _check_widths(steps: Sequence[Step], source: str) -> None:
-    """Refuse ratios that together leave a layer nothing, and steps with and without ratios."""
+    """Refuse ratios that together leave a layer nothing, and steps with and without ratios.
+
+    Whether `auto_prune` takes from a layer that another pruner names is seen with the network.
+    """
     pruners = [pruner for step in steps for pruner in step.pruners]
     with_ratios = [bool(_ratios(pruner)) for pruner in pruners]
     if any(with_ratios) and not all(with_ratios):
@@ -301,12 +306,7 @@ def _check_widths(steps: Sequence[Step], source: str) -> None:
         raise InputError(f"{source}: `pruners.{name}` has no ratio and others have. Give it one.")
     removed: dict[str, float] = {}
     for pruner in pruners:
-        shares = _ratios(pruner)
-        if pruner.layers is None:
-            shares |= {layer: shares[_ALL] for layer in removed if shares and layer != _ALL}
-        else:
-            removed |= {n: removed.get(_ALL, 0.0) for n in shares if n not in removed}
-        for name, share in shares.items():
+        for name, share in _ratios(pruner).items():
             removed[name] = removed.get(name, 0.0) + share
             if removed[name] >= _FULL:
                 raise InputError(

@@ -1,5 +1,6 @@
 """Filter pruning in a training loop of one's own: filters go step by step and stay zero."""
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from learners.filters.carriers import (
     silence,
 )
 from learners.filters.choice import best, count_left, filter_groups, named_ratios
-from learners.filters.criteria import CRITERIA, group_filters
+from learners.filters.criteria import CRITERIA, group_filters, require_scales
 from learners.filters.gradients import products
 from learners.filters.strip import example_inputs, stripped
 from learners.live_weights import LiveWeights
@@ -28,6 +29,7 @@ from utils.graph import ChannelGroup
 
 _SILENCED = frozenset({FILTER, BIAS, SCALE, SHIFT})
 _SOURCE = "`ratio`"
+_MAX_BATCHES = 100  # of whose gradients the criterion taylor is
 
 
 class FilterPruner(OwnLoop):
@@ -38,7 +40,8 @@ class FilterPruner(OwnLoop):
         smaller = pruner.strip()
 
     In a loop written by hand call `prepare(gradients)` after the backward pass and `step()` after
-    the optimizer's; `prepare` is needed for the criterion `taylor` alone.
+    the optimizer's; `prepare` is needed for the criterion `taylor` alone, which scores by the last
+    100 batches since filters went. They are not among `variables`: a resumed loop collects anew.
 
     Pruned channels are zero, with their parameters of batch norms, and kept so. The ratio rises in
     equal shares, relative to the original width.
@@ -90,7 +93,11 @@ class FilterPruner(OwnLoop):
             )
             for group in self.groups
         }
-        self._products: dict[tuple[str, str], list[np.ndarray]] = {}
+        if CRITERIA[criterion].scales:
+            for group in self.groups:
+                scales = [part for part in self._parts[group.name] if part.kind == SCALE]
+                require_scales(group.name, len(scales))
+        self._products: dict[tuple[str, str], collections.deque[np.ndarray]] = {}
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -128,7 +135,8 @@ class FilterPruner(OwnLoop):
             value = np.asarray(variable)
             slope = np.zeros_like(value) if gradient is None else gradient
             found = products(part, value, slope)
-            self._products.setdefault((part.layer, part.weight), []).append(found)
+            key = part.layer, part.weight
+            self._products.setdefault(key, collections.deque(maxlen=_MAX_BATCHES)).append(found)
 
     def after_step(self, number: int) -> None:
         """Prune what is due, and keep zero what is."""

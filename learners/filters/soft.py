@@ -105,6 +105,11 @@ class Pruning(OwnLoop):
     ) -> None:
         super().__init__(model)
         check_thresholds(thresholds)
+        if isinstance(scope_names, str):
+            raise InputError(
+                "`scope_names` must be a sequence of parts of names. Received: "
+                f"{scope_names!r}. Write ({scope_names!r},)."
+            )
         too_often = frequency is not None and frequency < 1
         if not 0.0 <= max_failure_rate <= 1.0 or max_retrains < 0 or too_often:
             raise InputError(
@@ -131,28 +136,32 @@ class Pruning(OwnLoop):
         self._failed = keras.Variable(0.0, trainable=False, name="failure_rate")
         self._regrown = keras.Variable(0, dtype="int32", trainable=False, name="num_regrown")
         self._decided = keras.Variable(0, dtype="int64", trainable=False, name="decided_at")
+        self._turn = keras.Variable(0, dtype="int32", trainable=False, name="turn")
 
     def __iter__(self) -> Iterator[float]:
         """Go through the thresholds; each comes again while too many filters came back.
 
-        Train the model for each. Filters are set to zero before.
+        Train the model for each. Filters are set to zero before. An object whose variables were
+        restored goes on with the training that it was in.
         """
         limit, retrains = self._limits
-        for threshold in self._thresholds:
-            self.set_threshold(threshold)
-            for _ in range(1 + retrains):
-                self.zero()
-                self._failed.assign(0.0)
-                yield threshold
-                if self.num_steps > int(self._decided.numpy()):  # steps since the last decision
-                    self.update()
-                if self.failure_rate <= limit:
-                    break
+        turns = 1 + retrains  # of each threshold, at most
+        while (turn := int(self._turn.numpy())) < turns * len(self._thresholds):
+            index = turn // turns
+            self.set_threshold(self._thresholds[index])
+            self.zero()
+            self._failed.assign(0.0)
+            yield self.threshold
+            if self.num_steps > int(self._decided.numpy()):  # steps since the last decision
+                self.update()
+            is_done = self.failure_rate <= limit
+            self._turn.assign(turns * (index + 1) if is_done else turn + 1)
+        self._turn.assign(0)
 
     @property
     def variables(self) -> list[keras.Variable]:
         """See `OwnLoop`."""
-        own = [self._failed, self._regrown, self._decided]
+        own = [self._failed, self._regrown, self._decided, self._turn]
         return [*super().variables, *self._zero.values(), *own]
 
     @property

@@ -189,7 +189,7 @@ class Prune(OwnLoop):
         """Remove what is due, and keep zero what is."""
         if number in self._due:
             self.prune(self._due[number])
-        elif number > min(self._due):
+        else:
             self._hold()
 
     def prune(self, share: float = 1.0) -> None:

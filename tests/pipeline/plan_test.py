@@ -227,6 +227,13 @@ def test_a_command_goes_on_from_the_one_before_in_the_same_folder(folder):
             r"`enbl_dst` has no teacher here: without a learner that compresses",
         ),
         (
+            {
+                "learner": "full-prec,chn-pruned-rmt",
+                "distillation": DistillationConfig(enbl_dst=True, loss_w_dst=0.0),
+            },
+            r"`loss_w_dst` 0 leaves `enbl_dst` nothing to learn from the teacher",
+        ),
+        (
             {"learner": "full-prec,full-prec"},
             r"The stage full-prec would write over models/model.keras: another file of the run",
         ),

@@ -61,11 +61,28 @@ def test_folder_data_and_named_files_are_mounted(place, tmp_path):
         FLOWPRESS_DATA=str(data),
     )
     volumes = [word.partition("=")[2] for word in received if word.startswith("--volume=")]
-    expected = [mine, data, weights / "w.npz", weights]
+    expected = [mine, data, weights]  # a file by its folder: runs replace their files
     assert volumes == [f"{path}:{path}" for path in expected]
     assert f"--workdir={mine}" in received
     assert received[received.index("--env") + 1] == "HOME=/tmp"
     assert "FLOWPRESS_DATA" in received
+
+
+def test_home_and_the_folder_above_are_where_they_were(place, tmp_path):
+    """Home is another one in the container, and `..` begins at the current folder."""
+    _, _, mine = place
+    home, beside, third = tmp_path / "me", tmp_path / "beside", tmp_path / "third"
+    for folder in (home, beside, third):
+        folder.mkdir()
+    (home / "a.keras").write_bytes(b"")
+    flags = [f"--teacher_path=~/a.keras,~/b.keras,{third}/c.h5", "--out_dir=../beside/new"]
+    received = words(place, NETWORK, *flags, HOME=str(home))
+    volumes = [word.partition("=")[2] for word in received if word.startswith("--volume=")]
+    assert volumes == [f"{path}:{path}" for path in (mine, home, third, beside)]
+    assert received[-2:] == [
+        f"--teacher_path={home}/a.keras,{home}/b.keras,{third}/c.h5",
+        "--out_dir=../beside/new",
+    ]
 
 
 def test_what_is_written_is_the_users(place):

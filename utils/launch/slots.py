@@ -35,14 +35,17 @@ def idle_gpus() -> list[int] | None:
 def idle_among(table: str) -> list[int]:
     r"""Read the table of `nvidia-smi`: number, MiB in use, percent of use; those that do nothing.
 
+    What a GPU does not tell does not count against it.
+
     Example:
-        >>> idle_among("0, 12, 0\n1, 9000, 97\n2, 3, [N/A]\n")
+        >>> idle_among("0, 12, 0\n1, 9000, 97\n2, [N/A], [N/A]\n")
         [0, 2]
     """
     found = []
     for line in table.strip().splitlines():
         index, memory, use = (entry.strip() for entry in line.split(","))
-        if int(memory) <= IDLE_MEMORY and (not use.isdigit() or int(use) <= IDLE_USE):
+        limits = ((memory, IDLE_MEMORY), (use, IDLE_USE))
+        if all(not value.isdigit() or int(value) <= limit for value, limit in limits):
             found.append(int(index))
     return found
 

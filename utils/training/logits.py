@@ -4,10 +4,11 @@ Distillation compares softmax(logits / T) of two networks. What a network's outp
 its graph (`utils.graph.endings`):
 
 - a softmax, anywhere at the end, is undone by the logarithm, up to a constant per sample that the
-  softmax of the comparison does not see;
+  softmax of the comparison does not see; classes more than 69 below the best count as 69 below;
 - a sigmoid is a distribution over yes and no, one for each output value: its logit z becomes the
   pair (z, 0), whose softmax is (p, 1 - p), so that the same comparison is the one of Bernoulli
-  distributions, KL(p_teacher || p) + KL(1 - p_teacher || 1 - p) in the usual short form;
+  distributions, KL(p_teacher || p) + KL(1 - p_teacher || 1 - p) in the usual short form; logits
+  above 16.6, where float32 makes the probability 1, count as 16.6;
 - sums of products without an activation are logits.
 """
 
@@ -29,7 +30,10 @@ BERNOULLI, REGRESSION = "bernoulli", "regression"
 
 ToLogits = Callable[[Any], Any]
 
-_LEAST = 1e-7  # of a probability, as in Keras' cross-entropies
+# Probabilities below count as this one. Not the 1e-7 of Keras' cross-entropies: a class 16 below
+# the best would have no gradient any more.
+_LEAST = 1e-30
+_LEAST_OF_REST = 2.0**-24  # of 1 - p, which float32 has no finer than this
 
 
 def logits_function(
@@ -78,7 +82,7 @@ def _logits(ending: Ending, output: Any, meaning: str | None) -> Any:
     if ending.kind == SIGMOID:
         return _yes_or_no(_logit(_arranged(ending, output)))
     if ending.kind == SOFTMAX:
-        logs = ops.log(ops.clip(_arranged(ending, output), _LEAST, 1.0))
+        logs = _log(_arranged(ending, output))
         return logs if ending.axis in (-1, len(logs.shape) - 1) else _last(logs, ending.axis)
     return _yes_or_no(output) if meaning == BERNOULLI else output
 
@@ -92,9 +96,14 @@ def _arranged(ending: Ending, output: Any) -> Any:
     return ops.reshape(output, (-1, *ending.shape[1:]))
 
 
+def _log(probabilities: Any) -> Any:
+    """Take the logarithm in float32: 16 bits have no number as small."""
+    return ops.log(ops.clip(ops.cast(probabilities, "float32"), _LEAST, 1.0))
+
+
 def _logit(probabilities: Any) -> Any:
-    clipped = ops.clip(probabilities, _LEAST, 1.0 - _LEAST)
-    return ops.log(clipped) - ops.log(1.0 - clipped)
+    rest = 1.0 - ops.cast(probabilities, "float32")
+    return _log(probabilities) - ops.log(ops.clip(rest, _LEAST_OF_REST, 1.0))
 
 
 def _yes_or_no(logits: Any) -> Any:
@@ -166,7 +175,7 @@ def _converted(tensor: Any, theirs: Ending, ours: Ending) -> Any:
         return tensor
     change = (theirs.kind, ours.kind)
     if change == (SOFTMAX, LINEAR):
-        return ops.log(ops.clip(tensor, _LEAST, 1.0))
+        return _log(tensor)
     if change == (SIGMOID, LINEAR):
         return _logit(tensor)
     if change == (LINEAR, SIGMOID):

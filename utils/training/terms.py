@@ -174,17 +174,28 @@ def distillation_loss(teacher_outputs: Any, outputs: Any, temperature: float) ->
         temperature: T > 0.
 
     Returns:
-        Scalar: mean over the batch, summed over the outputs. The teacher gets no gradient.
+        Scalar: mean over the batch and over further axes but the last, summed over the outputs. The
+        teacher gets no gradient.
 
     Reference:
         Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural Network", 2015,
         arXiv:1503.02531, section 2.
     """
-    # Its default loss, the name "kl_divergence", skips the softmax: give the class.
-    losses = keras.tree.map_structure(lambda _: keras.losses.KLDivergence(), outputs)
-    divergence = keras.distillation.LogitsDistillation(float(temperature), losses)
-    constants = keras.tree.map_structure(keras.ops.stop_gradient, teacher_outputs)
-    return divergence.compute_loss(constants, outputs)
+    pairs = zip(keras.tree.flatten(teacher_outputs), keras.tree.flatten(outputs), strict=True)
+    return tf.add_n([_divergence(*pair, float(temperature)) for pair in pairs])
+
+
+def _divergence(teacher_logits: Any, logits: Any, temperature: float) -> tf.Tensor:
+    """Compare two distributions from their logits.
+
+    Keras' `LogitsDistillation` takes logarithms of probabilities that it clips at 1e-7: a student
+    that is far off, the one that needs it most, would get no gradient.
+    """
+    softened = tf.stop_gradient(tf.cast(teacher_logits, tf.float32)) / temperature
+    wanted = tf.nn.softmax(softened)
+    given = tf.nn.log_softmax(tf.cast(logits, tf.float32) / temperature)
+    difference = tf.reduce_sum(wanted * (tf.nn.log_softmax(softened) - given), axis=-1)
+    return temperature**2 * tf.reduce_mean(difference)
 
 
 def hint_loss(teacher_maps: Sequence[Any], maps: Sequence[Any]) -> tf.Tensor:

@@ -53,6 +53,13 @@ def test_a_budget_that_cannot_be_met():
         search.run(None)
 
 
+def test_a_file_beyond_the_budget_is_no_advice():
+    search = search_of(falling, max_bytes=120)
+    assert search.run(1.0) is None
+    with pytest.raises(InputError, match="has 150 bytes, the budget leaves 120"):
+        raise search.refuse(1.0)
+
+
 def test_each_way_is_tried_alone_and_scaled():
     search = search_of(falling)
     assert search.scales == {}

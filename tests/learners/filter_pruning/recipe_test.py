@@ -42,6 +42,12 @@ distill:
 """
 
 
+def test_what_auto_prune_may_leave_alone_is_not_added_up(tmp_path):
+    """A residual stream is named, and `auto_prune` keeps to what lies inside."""
+    text = changed("ratio: 0.1", "ratio: 0.6")
+    assert read_recipe(written(tmp_path, text)).steps[0].pruners[0].ratio == 0.6
+
+
 def written(tmp_path, text):
     path = tmp_path / "prune.yaml"
     path.write_text(text, encoding="utf-8")
@@ -160,7 +166,7 @@ WRONG = {
         r"`prune_schedulers` must be in the order of their epochs.*Received: 0, 1, 2\.5, 0\.5\.$",
     ),
     "ratios that add up": (
-        changed("ratio: 0.2", "ratio: 0.45"),
+        changed("ratio: 0.2", "ratio: 0.5"),
         r"conv2 would lose all filters: .*`pruners\.some` they add up to 1\. Let them stay below 1",
     ),
     "some ratios": (
@@ -193,7 +199,11 @@ WRONG = {
     ),
     "alpha": (
         changed("alpha: 0.4", "alpha: 4"),
-        r"`distill\.alpha` must be in \[0, 1\]\. Received: 4",
+        r"`distill\.alpha` is the labels' share and must be in \[0, 1\): 1 would .*Received: 4",
+    ),
+    "no teacher left": (
+        changed("alpha: 0.4", "alpha: 1"),
+        r"`distill\.alpha` is the labels' share and .* leave the teacher out\. Received: 1",
     ),
     "no alpha": (
         changed("  alpha: 0.4\n", ""),

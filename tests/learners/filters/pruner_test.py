@@ -125,3 +125,26 @@ def test_wrong_arguments(arguments, message):
 def test_steps_that_cannot_be():
     with pytest.raises(ValueError, match=r"`frequency` in 1 to `sparse_step`"):
         FilterPruner(networks.residual(), frequency=3, sparse_step=2)
+
+
+def test_scales_are_asked_for_before_any_training():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, name="first", activation="relu")(inputs)
+    outputs = keras.layers.Conv2D(4, 3)(x)
+    with pytest.raises(InputError, match="first"):
+        FilterPruner(keras.Model(inputs, outputs), criterion="bn_gamma", pretrain_step=100)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "steps", "message"),
+    [
+        (keras.optimizers.SGD(0.01), 2, r"`steps_per_execution` must be 1.*Received: 2"),
+        (keras.optimizers.SGD(0.01, use_ema=True), 1, r"`use_ema` of the optimizer must be False"),
+    ],
+)
+def test_what_takes_weights_out_of_its_hands_is_refused(optimizer, steps, message):
+    model = networks.residual()
+    model.compile(optimizer, "mse", steps_per_execution=steps)
+    pruner = FilterPruner(model, 0.5)
+    with pytest.raises(InputError, match=message):
+        model.fit(IMAGES, LABELS, verbose=0, callbacks=[pruner.callback()])

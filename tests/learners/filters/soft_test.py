@@ -211,3 +211,20 @@ def test_a_threshold_by_hand():
     assert pruning.threshold == 0.66
     with pytest.raises(InputError, match=r"`threshold` must be numbers in \(0, 1\)"):
         pruning.set_threshold(1.0)
+
+
+def test_a_loop_that_is_resumed_goes_on_with_its_threshold():
+    rates = [0.5, 0.0]  # of two trainings with the first threshold
+    first = Pruning(networks.residual(), thresholds=[0.8, 0.5], max_retrains=2)
+    for _, rate in zip(first, rates, strict=False):
+        first._failed.assign(rate)
+    second = Pruning(networks.residual(), thresholds=[0.8, 0.5], max_retrains=2)
+    for new, old in zip(second.variables, first.variables, strict=True):
+        new.assign(old)
+    assert list(second) == [0.5]
+    assert list(second) == [0.8, 0.5]  # from the start again
+
+
+def test_one_name_is_no_sequence_of_names():
+    with pytest.raises(InputError, match=r"`scope_names` must be a sequence.*Write \('a1',\)"):
+        Pruning(networks.residual(), scope_names="a1")

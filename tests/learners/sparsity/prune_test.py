@@ -194,3 +194,14 @@ def test_weights_that_are_not_finite_are_refused():
     model.get_layer("conv2").kernel.assign(np.full_like(kernel(model, "conv2"), np.nan))
     with pytest.raises(InputError, match=r"^the weights of 'conv2' or their scores are not finite"):
         prune.step()
+
+
+def test_what_goes_by_hand_stays_zero():
+    """Before the first step at which weights go, too."""
+    model = networks.residual()
+    prune = Prune(model, 0.5, pretrain_step=100)
+    prune.prune()
+    for variable in model.trainable_variables:
+        variable.assign_add(keras.ops.ones(variable.shape))
+    prune.step()
+    assert prune.sparse_rates().of_pruned == pytest.approx(0.5, abs=0.01)

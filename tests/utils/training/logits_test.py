@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
 from utils.errors import InputError
@@ -94,6 +95,21 @@ def test_sigmoids_are_compared_as_yes_and_no(end: Callable[[Any], Any]) -> None:
     wanted, given = (1 / (1 + np.exp(-sums(seed) / 4.0)) for seed in (0, 1))
     expected = wanted * np.log(wanted / given) + (1 - wanted) * np.log((1 - wanted) / (1 - given))
     assert distilled(end) == pytest.approx(np.mean(expected), rel=2e-3)
+
+
+@pytest.mark.parametrize("end", [layers.Softmax(), ops.sigmoid])
+def test_small_probabilities_keep_their_gradient(end: Callable[[Any], Any]) -> None:
+    """A class 40 below the best is told that it is wanted, as it is from logits."""
+    inputs = keras.Input((3,))
+    student = keras.Model(inputs, end(inputs))
+    to_logits = logits_function(student, lambda: np.zeros((1, 3), np.float32))
+    logits = tf.Variable(np.float32([[0.0, -40.0, -20.0]]))
+    wanted = np.float32([[-40.0, 0.0, -20.0]])
+    with tf.GradientTape() as tape:
+        loss = distillation_loss(to_logits(student(wanted)), to_logits(student(logits)), 1.0)
+    gradient = tape.gradient(loss, logits).numpy()[0]
+    shares = 6 if end is ops.sigmoid else 1  # the mean over three outputs, each by half
+    np.testing.assert_allclose(gradient, np.array([1.0, -1.0, 0.0]) / shares, atol=1e-3)
 
 
 def test_a_structure_of_outputs() -> None:

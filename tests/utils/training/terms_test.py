@@ -152,12 +152,22 @@ def test_maps_of_sixteen_bits_do_not_overflow() -> None:
     assert float(hint_loss(halves[:1], halves[1:])) == pytest.approx(0.25)
 
 
-def test_the_trap_of_the_default_is_still_there() -> None:
-    """Should this fail, Keras has mended its default and our comment about it can go."""
-    teacher, student = np.float32([[2.0, -1.0, 0.5]]), np.float32([[-1.0, 1.0, 0.0]])
-    default = keras.distillation.LogitsDistillation(temperature=1.0)
-    value = float(default.compute_loss(teacher, student))
-    assert value != pytest.approx(divergence(teacher, student, 1.0), rel=1e-3)
+@pytest.mark.parametrize("gap", [10.0, 30.0, 80.0])
+def test_a_student_that_is_far_off_is_pulled_back(gap: float) -> None:
+    """As strongly as any: the gradient is softmax(student) - softmax(teacher)."""
+    teacher = np.float32([[gap, 0.0, 0.0]])
+    student = tf.Variable(np.float32([[0.0, gap, 0.0]]))
+    with tf.GradientTape() as tape:
+        loss = distillation_loss(teacher, student, 1.0)
+    assert float(loss) == pytest.approx(gap, rel=1e-3)
+    np.testing.assert_allclose(tape.gradient(loss, student), [[-1.0, 1.0, 0.0]], atol=1e-3)
+
+
+def test_logits_of_sixteen_bits() -> None:
+    teacher, student = np.random.default_rng(8).normal(0, 3, (2, 5, 7)).astype("float16")
+    value = distillation_loss(tf.constant(teacher), tf.constant(student), 2.0)
+    wanted = divergence(teacher.astype(float), student.astype(float), 2.0)
+    assert float(value) == pytest.approx(wanted, rel=1e-4)
 
 
 @pytest.mark.parametrize("make", [distillation, lambda weight: hint(weight, ("conv",))])
