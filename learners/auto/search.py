@@ -174,8 +174,8 @@ class Search:
         budget = " within the budget" if self._goal.max_bytes or self.workshop.budget else ""
         trained = "more epochs" if self.tuned else "epochs to fine-tune it (--nb_epochs=1)"
         return InputError(
-            f"`max_drop`: no file{budget} that was tried loses {max_drop:g} {self.unit} or less. The "
-            f"best loses {best.drop:.2f} with {best.num_bytes:,} bytes. Give "
+            f"`max_drop`: no file{budget} that was tried loses {max_drop:g} {self.unit} or less. "
+            f"The best loses {best.drop:.2f} with {best.num_bytes:,} bytes. Give "
             f"--max_drop={_rounded_up(best.drop):g}, "
             f"{'a larger budget, ' if budget else ''}or {trained}."
         )
