@@ -149,7 +149,7 @@ def compress(
         values["learner"] = ",".join(names)
         classes = [RunConfig, HelperConfig, *stage_classes]
         configs = flags.build_all(list(dict.fromkeys(classes)), values)
-        for notice in flags.notices(classes, values):
+        for notice in flags.notices(configs, values):
             notes.print(f"note: {in_python(notice, _specs())}", markup=False)
         run = configs[RunConfig]
         plan = make_plan(run, [configs[cls] for cls in stage_classes], starts_from_file=False)

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
+from utils.flags import describe
+
 if TYPE_CHECKING:
     from learners.config import RunConfig
     from learners.search.config import RolloutConfig
@@ -98,6 +100,19 @@ class LearnerConfig:
     def search_flag(self) -> str:
         """How its search is switched on, for messages."""
         return f"--{self.PREFIX}search"
+
+    def idle(self) -> dict[str, str]:
+        """Say which flags have no effect beside the others, and why: flag -> end of a sentence."""
+        if self.searching is None:
+            return {}
+        if not self.wants_search():
+            names = [spec.name for spec in describe(type(self.searching)) if spec.name != "search"]
+            why = f"nothing is searched; {self.search_flag} does."
+            return {f"{self.PREFIX}{name}": why for name in names}
+        if self.searching.reward_policy != "flops":
+            why = f"--{self.PREFIX}reward_policy=flops alone looks at it."
+            return {f"{self.PREFIX}noise_tolerance": why}
+        return {}
 
     def own_budget(self) -> str | None:
         """Give the budget, written as `--budget`, that its own flags say; None where none does."""

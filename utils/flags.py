@@ -267,14 +267,25 @@ def parse(
         )
     given = frozenset(name for name in specs if values[name].present)
     found = {name: values[name].value for name in given}
-    return Parsed(build_all(config_classes, found), given, notices(config_classes, given))
+    configs = build_all(config_classes, found)
+    return Parsed(configs, given, notices(configs, given))
 
 
-def notices(config_classes: Iterable[type], given: Container[str]) -> tuple[str, ...]:
-    """Say of every flag that was given and has no effect why that is."""
-    specs = {spec.name: spec for cls in config_classes for spec in describe(cls)}
-    idle = (spec for name, spec in sorted(specs.items()) if name in given and spec.info.inert)
-    return tuple(f"--{spec.name} has no effect: {spec.info.inert}" for spec in idle)
+def notices(configs: Mapping[type, Any], given: Container[str]) -> tuple[str, ...]:
+    """Say of every flag that was given and has no effect why that is.
+
+    Args:
+        configs: config object by class. One with a method `idle` says by it which of its flags
+            have no effect beside its others: flag -> why.
+        given: names of the flags that were given.
+    """
+    reasons: dict[str, str] = {}
+    for config_class, config in configs.items():
+        reasons |= getattr(config, "idle", dict)()
+        specs = describe(config_class)
+        reasons |= {spec.name: spec.info.inert for spec in specs if spec.info.inert}
+    idle = (name for name in sorted(reasons) if name in given)
+    return tuple(f"--{name} has no effect: {reasons[name]}" for name in idle)
 
 
 def _define(config_classes: Iterable[type]) -> absl_flags.FlagValues:

@@ -164,6 +164,14 @@ class ChannelPrunedConfig(LearnerConfig):
         """The option that searches."""
         return f"--{_OPTION}=auto"
 
+    def idle(self) -> dict[str, str]:
+        """See `LearnerConfig`."""
+        found = super().idle()
+        if not self.finetune:
+            why = "the network is not fine-tuned after groups of layers; --cp_finetune does."
+            found |= dict.fromkeys(("cp_lrn_rate_ft", "cp_nb_iters_ft_ratio"), why)
+        return found
+
     def wants_search(self) -> bool:
         """Whether an agent is asked to choose for each layer."""
         return self.prune_option == "auto"

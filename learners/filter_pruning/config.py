@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from learners.config import RunConfig
 
 
+_ON_IMAGES = ("taylor", "obs")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilterPrunedConfig(LearnerConfig):
     """Which filters go, and when."""
@@ -135,6 +138,22 @@ class FilterPrunedConfig(LearnerConfig):
     def skipped(self) -> tuple[str, ...]:
         """Give the parts of names of layers that are left alone."""
         return name_parts(self.skip_op_names)
+
+    def idle(self) -> dict[str, str]:
+        """See `LearnerConfig`."""
+        found: dict[str, str] = {}
+        if self.config is not None:
+            return found
+        if self.layers is not None:
+            why = "`fp_layers` names the layers."
+            found |= dict.fromkeys(("fp_residual", "fp_skip_op_names"), why)
+            if all(":" in part for part in self.layers.split(",")):
+                found["fp_prune_ratio"] = "every layer in `fp_layers` has its own ratio."
+        if self.criterion not in _ON_IMAGES:
+            found["fp_nb_smpls"] = f"the criterion {self.criterion} looks at no images."
+        if self.criterion != _ON_IMAGES[-1]:
+            found["fp_nb_crops_per_smpl"] = f"only the criterion {_ON_IMAGES[-1]} has it."
+        return found
 
     def own_teacher(self) -> OwnTeacher | None:
         """Give what `distill` of the document says."""

@@ -172,7 +172,7 @@ class WeightSparseConfig(LearnerConfig):
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
         _ = self.grain
-        if self.iter_ratio_beg >= self.iter_ratio_end:
+        if self.schedule_kind == "poly" and self.iter_ratio_beg >= self.iter_ratio_end:
             raise InputError(
                 "`ws_iter_ratio_beg` must be below `ws_iter_ratio_end`: the schedule would end "
                 f"before it begins. Received: {self.iter_ratio_beg:g} and {self.iter_ratio_end:g}."
@@ -249,6 +249,23 @@ class WeightSparseConfig(LearnerConfig):
     def search_flag(self) -> str:
         """The option that searches."""
         return f"--{_PROTOCOL}=optimal"
+
+    def idle(self) -> dict[str, str]:
+        """See `LearnerConfig`."""
+        found, kind = super().idle(), self.schedule_kind
+        if kind != "poly":
+            why = f"the schedule is {kind}; --ws_schedule=poly has it."
+            poly = ("ws_mask_update_step", "ws_iter_ratio_beg", "ws_iter_ratio_end")
+            found |= dict.fromkeys(poly, why)
+        if kind == "once":
+            found["ws_prune_ratio_exp"] = "all weights go at once."
+        if not self._protocol_rules():
+            found[_PROTOCOL] = "another flag says how much of each layer stays."
+        if self.grain.is_pattern:
+            found["ws_prune_ratio"] = f"{self.granularity} of ws_granularity says it."
+        if self.granularity == "element":
+            found["ws_skip_indivisible"] = "single weights fit into every layer."
+        return found
 
     def wants_search(self) -> bool:
         """Whether an agent is asked to choose for each layer."""

@@ -97,3 +97,17 @@ def test_the_documents_calls_are_accepted():
         "--cp_finetune=True --cp_list_group=3 --cp_quadruple=True",
     ):
         assert flags.parse(argv.split(), [ChannelPrunedConfig]).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "idle"),
+    [
+        ({"prune_option": "uniform"}, {"cp_nb_rlouts", "cp_noise_tolerance", "cp_lrn_rate_ft"}),
+        ({"finetune": True}, {"cp_noise_tolerance"}),
+        ({"retrain": True}, {"cp_noise_tolerance", "cp_nb_iters_ft_ratio"}),
+    ],
+)
+def test_flags_without_effect_beside_others(values, idle):
+    config = ChannelPrunedConfig(**values)
+    said = flags.notices({ChannelPrunedConfig: config}, {"cp_lasso", *idle})
+    assert {sentence.split()[0].removeprefix("--") for sentence in said} == idle

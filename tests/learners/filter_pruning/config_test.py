@@ -136,3 +136,18 @@ def test_ratios_of_layers_and_a_budget(layers):
         else contextlib.nullcontext()
     ):
         check(config, counts_given=True, num_epochs=None)
+
+
+@pytest.mark.parametrize(
+    ("values", "idle"),
+    [
+        ({}, {"fp_nb_smpls", "fp_nb_crops_per_smpl"}),
+        ({"criterion": "taylor"}, {"fp_nb_crops_per_smpl"}),
+        ({"layers": "a:0.5,b:0.3"}, {"fp_prune_ratio", "fp_residual"}),
+        ({"layers": "a:0.5,b"}, {"fp_skip_op_names"}),
+    ],
+)
+def test_flags_without_effect_beside_others(values, idle):
+    config = FilterPrunedConfig(**values)
+    said = flags.notices({FilterPrunedConfig: config}, {"fp_round_to", *idle})
+    assert {sentence.split()[0].removeprefix("--") for sentence in said} == idle

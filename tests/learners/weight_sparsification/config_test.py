@@ -22,12 +22,31 @@ def test_documented_flags_have_their_defaults():
 
 
 def test_flags_of_the_old_roll_outs_say_that_they_have_no_effect():
-    found = flags.notices(
-        [WeightSparseConfig], {"ws_lrn_rate_ft", "ws_nb_iters_feval", "ws_nb_rlouts"}
-    )
+    configs = {WeightSparseConfig: WeightSparseConfig()}
+    found = flags.notices(configs, {"ws_lrn_rate_ft", "ws_nb_iters_feval", "ws_nb_rlouts"})
     assert len(found) == 2
     assert found[0].startswith("--ws_lrn_rate_ft has no effect: a roll-out looks up kernels")
     assert found[1].endswith("on ws_nb_smpls_search held-out training images.")
+
+
+@pytest.mark.parametrize(
+    ("values", "idle"),
+    [
+        ({}, {"ws_skip_indivisible", "ws_noise_tolerance"}),
+        ({"prune_ratio_prtl": "uniform", "granularity": "1x4"}, {"ws_nb_rlouts"}),
+        ({"schedule": "step"}, {"ws_mask_update_step", "ws_iter_ratio_beg"}),
+        ({"criterion": "obs"}, {"ws_mask_update_step", "ws_prune_ratio_exp"}),
+        ({"granularity": "2:4"}, {"ws_prune_ratio", "ws_prune_ratio_prtl"}),
+    ],
+)
+def test_flags_without_effect_beside_others(values, idle):
+    config = WeightSparseConfig(**values)
+    said = flags.notices({WeightSparseConfig: config}, {"ws_skip_op_names", *idle})
+    assert {sentence.split()[0].removeprefix("--") for sentence in said} == idle
+
+
+def test_a_schedule_that_is_not_followed_may_end_before_it_begins():
+    assert WeightSparseConfig(schedule="once", iter_ratio_beg=0.6).schedule_kind == "once"
 
 
 @pytest.mark.parametrize(
