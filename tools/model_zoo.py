@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
+    from utils import start
+
+    start.prepare()
 
 from tools.command import run_command
 from tools.conversion import compile_model
@@ -42,7 +45,7 @@ _DATE = re.compile(r"\d{8}")
 class ModelZooConfig:
     """Where a run is published."""
 
-    zoo: str = flag("MODEL_ZOO", "Root of the zoo; it is made if it is missing.")
+    zoo: str = flag("MODEL_ZOO", "Root of the zoo; it is made if it is missing.", path=True)
     domain: str = flag("vision", "Its first folder.", choices=("vision", "nlp", "recommendation"))
     task: str = flag("classification", "What the model does: the second folder.")
     model: str | None = flag(None, "Name of the model: the third folder, and its files.")
@@ -103,4 +106,6 @@ def _write_graphs(graphs: Mapping[str, Graph], folder: pathlib.Path, check: Chec
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from utils import start
+
+    start.finish(main(sys.argv[1:]))

@@ -40,6 +40,7 @@ class InferenceTimeConfig:
     model_file: str | None = flag(
         None,
         "The .keras, .h5 or .tflite file; several are separated by commas and called in turns.",
+        path=True,
     )
     batch_size: int = flag(
         1,

@@ -35,7 +35,9 @@ from utils.report import formats
 class EthosUConfig:
     """Which files, for which device."""
 
-    model_file: str | None = flag(None, "The int8 .tflite file; several are separated by commas.")
+    model_file: str | None = flag(
+        None, "The int8 .tflite file; several are separated by commas.", path=True
+    )
     accelerator: str = flag(
         "ethos-u55-128",
         "The Ethos-U; the last number is its multiply-adds per cycle.",

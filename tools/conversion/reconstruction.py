@@ -29,29 +29,36 @@ class ReconstructConfig:
     graph: str | None = flag(
         None,
         "The graph's description, such as compile_model.py's IR_for_reconstruct_graph.json.",
+        path=True,
         needs=("params", "the arrays of the graph"),
         rivals=("model_file",),
     )
     params: str | None = flag(
         None,
         "The .npz file with the arrays of --graph.",
+        path=True,
         needs=("graph", "the description of the graph"),
     )
     model_file: str | None = flag(
         None,
         "Instead of the two: a .keras or .h5 file, or a folder that export_graph.py wrote.",
+        path=True,
     )
     input_npy: str | None = flag(
         None,
         "Inputs for the check: a .npy file, several separated by commas, or a .npz file by name. "
         "Maps as the graph takes them, or channels first. Without it: random ones.",
+        path=True,
     )
     result_npy: str | None = flag(
         None,
         "The training framework's outputs for --input_npy, likewise: also compared with.",
+        path=True,
         needs=("input_npy", "the inputs that give the outputs"),
     )
-    save_path: str | None = flag(None, "What to write; without it the network is only tried.")
+    save_path: str | None = flag(
+        None, "What to write; without it the network is only tried.", path=True
+    )
     tolerance: float = flag(
         1e-3,
         "Largest distance, |difference| over the largest |output|, with which it is written.",

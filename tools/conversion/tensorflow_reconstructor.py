@@ -17,6 +17,9 @@ from collections.abc import Sequence
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+    from utils import start
+
+    start.prepare()
 
 from tools.conversion.reconstruction import reconstruct
 from utils.errors import InputError
@@ -45,4 +48,6 @@ def _chosen(save_path: str | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from utils import start
+
+    start.finish(main(sys.argv[1:]))

@@ -39,7 +39,9 @@ class ExportGraphConfig:
     """What to write, where."""
 
     source: SourceConfig = group(SourceConfig)
-    out_dir: str | None = flag(None, "Folder for the files; it is made if it is missing.")
+    out_dir: str | None = flag(
+        None, "Folder for the files; it is made if it is missing.", path=True
+    )
     picture: str = flag("none", "Also draw it, through Graphviz.", choices=("none", "svg", "png"))
     fused: bool = flag(True, "Also write the fused form.")
     strict: bool = flag(False, "Refuse a network with layers that the op table lacks.")

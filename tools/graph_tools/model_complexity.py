@@ -51,7 +51,7 @@ class ComplexityConfig:
     source: SourceConfig = group(SourceConfig)
     skip_padding: bool = flag(False, "Count multiply-adds only where the kernel meets the image.")
     format: str = flag("table", "How to write the figures.", choices=("table", "csv", "json"))
-    out_file: str | None = flag(None, "File to write instead of the console.")
+    out_file: str | None = flag(None, "File to write instead of the console.", path=True)
 
 
 def main(argv: Sequence[str]) -> int:

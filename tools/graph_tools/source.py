@@ -22,11 +22,13 @@ class SourceConfig:
     model_file: str | None = flag(
         None,
         "A .keras or .h5 file, or a folder that export_graph.py wrote (graph.json, params.npz).",
+        path=True,
     )
     graph_json: str | None = flag(
         None,
         "A graph's description by itself, such as compile_model.py's IR_…_graph.json.",
         aliases=("graph-json",),
+        path=True,
         rivals=("model_file",),
         needs=("params_file", "the arrays of the graph"),
     )
@@ -34,6 +36,7 @@ class SourceConfig:
         None,
         "The .npz with the arrays of --graph_json.",
         aliases=("params-file",),
+        path=True,
         needs=("graph_json", "the description of the graph"),
     )
     allow_unsafe: bool = flag(False, "Load a model that holds Python code (Lambda layers).")

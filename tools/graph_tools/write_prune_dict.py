@@ -44,7 +44,7 @@ class PruneDictConfig:
     """Which ratio for which layers."""
 
     source: SourceConfig = group(SourceConfig)
-    out_file: str = flag("prune.yaml", "The file to write.")
+    out_file: str = flag("prune.yaml", "The file to write.", path=True)
     prune_ratio: float = flag(
         0.75,
         "Fraction of the weights removed from each layer.",

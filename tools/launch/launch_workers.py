@@ -20,6 +20,9 @@ from collections.abc import Sequence
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+    from utils import start
+
+    start.prepare()
 
 from tools.command import run_command
 from utils.command import out
@@ -105,4 +108,6 @@ def _horovodrun(python: str, *, required: bool) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from utils import start
+
+    start.finish(main(sys.argv[1:]))
