@@ -22,7 +22,7 @@ from learners.auto.joint import from_setting
 from learners.auto.offers import PACKED_FILE, Offer, Option
 from learners.auto.places import Places
 from learners.auto.report import compared_rows, facts, make_search, save_setting
-from learners.auto.search import Goal, Search, sentences
+from learners.auto.search import TUNED, Goal, Search, sentences
 from learners.auto.setup import Setup, places_of, rest_of, width_budget
 from learners.auto.tuning import tuned
 from learners.auto.workshop import Candidate
@@ -149,7 +149,7 @@ class AutoLearner(AbstractLearner):
             keep_zeros=False,  # the optimizer does, see `Quantized.absent`
         )
         answer = search.workshop.expect(candidate.joint)
-        trial = search.workshop.judged(model, answer, "tuned", candidate.trial.size, start)
+        trial = search.workshop.judged(model, answer, TUNED, candidate.trial.size, start)
         search.tell(trial)
         return dataclasses.replace(candidate, trial=trial), model
 

@@ -8,7 +8,7 @@ from learners.auto.joint import Joint, to_setting
 from learners.auto.offers import DENSE
 from learners.auto.places import Places
 from learners.auto.record import Trial
-from learners.auto.search import Search
+from learners.auto.search import TUNED, Search
 from learners.auto.workshop import Candidate
 from learners.quantity import QUANTITIES
 from learners.setting import Setting
@@ -21,7 +21,7 @@ _WORDS = {"channels": "channels alone", "zeros": "zeros alone", "bits": "bits al
 def compared_rows(search: Search, winner: Candidate) -> tuple[reports.Compared, ...]:
     """Give the joint choice, what each way alone reaches at its bytes, and which of them won."""
     together, kept = search.together or winner.trial, winner.trial
-    label = "tuned" if together.label == "tuned" else "together"
+    label = TUNED if together.label == TUNED else "together"
     return (
         _row(search, together, label, kept=together is kept),
         *(

@@ -18,7 +18,7 @@ from learners.auto.record import Trial
 from learners.auto.workshop import Candidate, Workshop
 from utils.errors import InputError
 
-JOINT = "joint"
+JOINT, TUNED = "joint", "tuned"
 FIRST_SHARE = 0.4  # of the bytes at the most bits: where the hunt begins
 PROBE = "probe of "
 _TINY = 1e-9
@@ -140,8 +140,9 @@ class Search:
         """Make, at the bytes of the winner, the best choice of each way alone.
 
         Returns:
-            What is best of all: the winner, or one of those where `max_drop` is wanted, that is
-            inside, and the file smaller. What was fine-tuned is not held against what was not.
+            What is best of all: the winner, or one of those that is within the budget for bytes and
+            smaller, inside `max_drop`; or loses less, where that budget alone rules. What was
+            fine-tuned is not held against what was not.
         """
         workshop, self.together = self.workshop, winner.trial
         size, best = winner.trial.num_bytes - self._rest, winner
@@ -157,12 +158,12 @@ class Search:
         return best
 
     def _is_better(self, candidate: Candidate, best: Candidate) -> bool:
-        wanted = self._goal.max_drop
-        if wanted is None or self.tuned:
+        trial, wanted = candidate.trial, self._goal.max_drop
+        if best.trial.label == TUNED or not self.is_within(candidate):
             return False
-        trial = candidate.trial
-        inside = trial.drop <= wanted and self.is_within(candidate)
-        return inside and trial.num_bytes < best.trial.num_bytes
+        if wanted is None:
+            return self.workshop.budget is None and trial.drop < best.trial.drop
+        return trial.drop <= wanted and trial.num_bytes < best.trial.num_bytes
 
     def refuse(self, max_drop: float) -> InputError:
         """Say what is the best that there is: what loses least, or that the budget leaves none."""
@@ -272,5 +273,6 @@ def sentences(search: Search, winner: Candidate, goal: Goal, *, held_out: bool =
             "of a network made in that way alone erred."
         )
     if trial.label in search.compared:
-        found.append(f"auto: the file with fewer {trial.label} alone is the smallest, and kept.")
+        why = "is the smallest" if goal.max_drop is not None else "loses least"
+        found.append(f"auto: the file with fewer {trial.label} alone {why}, and is kept.")
     return found

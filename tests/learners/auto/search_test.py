@@ -110,17 +110,36 @@ def test_a_way_alone_that_is_smaller_and_inside_wins(drop, wins):
     assert (best.trial.label == "bits") == wins and (best is winner) != wins
     goal = Goal(max_drop=1.0, max_bytes=None, num_candidates=1, text="max_drop:1")
     said = " ".join(sentences(search, best, goal))
-    assert ("the file with fewer bits alone is the smallest" in said) == wins
+    assert ("the file with fewer bits alone is the smallest, and is kept" in said) == wins
 
 
 def test_what_was_tuned_is_not_held_against_what_was_not():
     search = search_of(falling)
-    winner = search.run(1.0)
-    search.tuned.append(winner)
+    found = search.run(1.0)
+    assert found is not None
+    winner = dataclasses.replace(found, trial=dataclasses.replace(found.trial, label="tuned"))
     search.workshop.make = lambda answer, label, size: dataclasses.replace(
         winner, trial=dataclasses.replace(winner.trial, label=label, num_bytes=1, drop=0.0)
     )
     assert search.compare(winner) is winner
+
+
+@pytest.mark.parametrize(("drop", "wins"), [(0.1, True), (9.0, False)])
+def test_where_the_bytes_are_given_what_loses_least_wins(drop, wins):
+    search = search_of(falling, max_drop=None, max_bytes=700)
+    winner, make = search.run(None), search.workshop.make
+
+    def other(answer, label, size):
+        made = make(answer, label, size)
+        own = drop if label == "bits" else made.trial.drop
+        return dataclasses.replace(made, trial=dataclasses.replace(made.trial, drop=own))
+
+    search.workshop.make = other
+    best = search.compare(winner)
+    assert (best.trial.label == "bits") == wins and (best is winner) != wins
+    goal = Goal(max_drop=None, max_bytes=700, num_candidates=1, text="bytes:700")
+    said = " ".join(sentences(search, best, goal))
+    assert ("the file with fewer bits alone loses least, and is kept" in said) == wins
 
 
 @pytest.mark.parametrize(
