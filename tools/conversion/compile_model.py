@@ -159,6 +159,9 @@ def _compare(
     if config.input_npy and config.result_npy:
         inputs = parity.read_arrays("input_npy", config.input_npy, list(converted.input_orders))
         wanted = parity.read_arrays("result_npy", config.result_npy, list(converted.output_orders))
+        model_in, model_out = converted.model.inputs, converted.model.outputs
+        parity.check_shapes("input_npy", inputs, model_in, converted.input_orders)
+        parity.check_shapes("result_npy", wanted, model_out, converted.output_orders)
         against = config.result_npy
     else:
         inputs = parity.random_inputs(converted, config.seed)
@@ -172,6 +175,7 @@ def _compare(
             wanted, against = parity.outputs(converted, inputs), "the converted network"
         else:
             wanted, against = run(inputs), framework
+    parity.check_finite(wanted, against)
     for name, graph in graphs.items():
         made = parity.run_model(to_keras(graph), converted, inputs)
         found = parity.worst(made, wanted)

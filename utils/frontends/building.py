@@ -16,7 +16,7 @@ import keras
 from utils.errors import InputError
 from utils.frontends import layout as axes
 from utils.frontends.convert import Converted
-from utils.frontends.folded import Fold, folded, guarded
+from utils.frontends.folded import Fold, FoldAllowance, folded, guarded
 from utils.frontends.making import OPEN_SIZES, Making
 from utils.frontends.source import (
     ConversionError,
@@ -99,6 +99,7 @@ class Building(Making):
         self.notes: list[str] = []
         self._operators = operators
         self._open_batch = open_batch
+        self._allowance = FoldAllowance(network)
         self._offenders: list[Offender] = []
         self._done: set[str] = set()  # tensors whose node another one has taken over
         self._wanted = set(network.outputs)
@@ -236,7 +237,7 @@ class Building(Making):
         given = [value for name, value in zip(node.inputs, read, strict=True) if name]
         fold = self._operators.folds.get(node.op)
         if fold is not None and all(value.is_constant for value in given):
-            results = folded(node, fold, read)
+            results = folded(node, fold, read, self._allowance)
         elif node.op not in self._operators.functions:
             raise NotConvertible("it is understood only where its inputs are constants")
         else:
@@ -245,7 +246,11 @@ class Building(Making):
         for name, value in zip(node.outputs, results, strict=False):
             if name:
                 self.values[name] = value
-        missing = [name for name in node.outputs[len(results) :] if name and self.readers(name)]
+        missing = [
+            name
+            for name in node.outputs[len(results) :]
+            if name and (self.readers(name) or self.is_output(name))
+        ]
         if missing:
             raise NotConvertible(f"its output {missing[0]!r} is used")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from utils.errors import InputError
 from utils.files import NETWORK_ENDINGS, load_keras_model
 from utils.frontends import check_network_path, find_frontend
-from utils.frontends.convert import convert
+from utils.frontends.convert import Converted, convert
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +22,7 @@ def load_network(
     weights: str | None = None,
     allow_unsafe: bool = False,
 ) -> tuple[keras.Model, tuple[str, ...]]:
-    """Load a network, whatever wrote it.
+    """Load a network, whatever wrote it, and compare it with its source on a random sample.
 
     Args:
         path: a file, a SavedModel's folder, or a PyTorch module as `net.py:make_net`.
@@ -33,15 +34,50 @@ def load_network(
         The model, and what there is to say of the conversion.
 
     Raises:
-        InputError: if the file is refused, or something is given that it does not take; a
-            `ConversionError` if a node cannot be converted.
+        InputError: if the file is refused, something is given that it does not take, or the source
+            framework computes something else; a `ConversionError` if a node cannot be converted.
     """
     framework = "keras" if path.endswith(NETWORK_ENDINGS) else check_network_path("model", path)
     options = reader_options(framework, input_shape=input_shape, weights=weights)
     if framework == "keras" and not options:  # packed files and Sequential models, as they are
         return load_keras_model(path, allow_unsafe), ()
     converted = convert(framework, path, **options)
-    return converted.model, converted.notes
+    return converted.model, (*converted.notes, *_compared(framework, path, converted, options))
+
+
+def _compared(
+    framework: str, path: str, converted: Converted, options: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Compare a conversion with what the source framework computes.
+
+    Returns:
+        A note that it could not be compared; none if it was.
+
+    Raises:
+        InputError: if it is farther away than `parity.TOLERANCE`.
+    """
+    from utils.frontends import parity
+    from utils.frontends.running import source_run
+    from utils.graph.keras_reading import first_line
+
+    try:
+        inputs = parity.random_inputs(converted, seed=0)
+        run = source_run(framework, path, **options)
+        if run is None:
+            return (f"The conversion was not compared: {framework} networks cannot be run here.",)
+        wanted = run(inputs)
+        parity.check_finite(wanted, framework)
+    except Exception as error:  # what the source's own runtime does not take may convert well
+        reason = first_line(error).rstrip(".")
+        return (f"The conversion was not compared with {framework}: {reason}.",)
+    found = parity.worst(parity.outputs(converted, inputs), wanted)
+    if not found <= parity.TOLERANCE:
+        raise InputError(
+            f"{path}: the converted network is {found:.2e} away from {framework} on random inputs, "
+            f"at most {parity.TOLERANCE:g} is accepted. Export the network with simpler operators, "
+            "and please report it."
+        )
+    return ()
 
 
 def reader_options(framework: str, **given: Any) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,19 @@ from utils.export.quiet import quiet_native
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Arrays], dict[str, np.ndarray]]
 """From inputs by the source's names, in its order of axes, to outputs likewise."""
+
+
+@contextlib.contextmanager
+def whole_float32() -> Iterator[None]:
+    """Let TensorFlow compute in float32 as it is: GPUs drop bits of it (TF32) by default."""
+    from tensorflow import config
+
+    is_reduced = config.experimental.tensor_float_32_execution_enabled()
+    config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        config.experimental.enable_tensor_float_32_execution(is_reduced)
 
 
 def tflite(path: str, **_: Any) -> Run:
@@ -73,11 +87,12 @@ def tensorflow(path: str, **_: Any) -> Run:
             check_graph(definition, found.outputs)
             tf.import_graph_def(definition, name="")
             sources = {name: f"{node}:{i}" for name, (node, i) in found.inputs.items()}
-            ends = {name: f"{name}:0" for name in found.outputs}
+            ends = {name: name if ":" in name else f"{name}:0" for name in found.outputs}
 
     def run(inputs: Arrays) -> dict[str, np.ndarray]:
         fed = {sources[name]: array for name, array in inputs.items()}
-        made: dict[str, np.ndarray] = session.run(ends, fed)
+        with whole_float32():
+            made: dict[str, np.ndarray] = session.run(ends, fed)
         return made
 
     return run
@@ -91,7 +106,8 @@ def keras(path: str, *, allow_unsafe: bool = False, **_: Any) -> Run:
 
     def run(inputs: Arrays) -> dict[str, np.ndarray]:
         arrays = [inputs[name] for name in loaded.input_orders]
-        outputs = loaded.model(arrays if len(arrays) > 1 else arrays[0], training=False)
+        with whole_float32():
+            outputs = loaded.model(arrays if len(arrays) > 1 else arrays[0], training=False)
         flat = outputs if isinstance(outputs, (list, tuple)) else [outputs]
         return dict(zip(loaded.output_orders, map(np.asarray, flat), strict=True))
 

@@ -165,6 +165,8 @@ def random_inputs(graph: Graph, seed: int = 0, batch: int = 2) -> list[np.ndarra
         Normal floats, small integers, in the order of the graph's inputs.
     """
     generator = np.random.default_rng(seed)
+    tables = [node for node in graph.nodes if node.op == "keras.layers.Embedding"]
+    limit = parity.integer_limit(int(node.attrs["input_dim"]) for node in tables)
     found = []
     for ref in graph.inputs:
         shape = (batch, *(size or 8 for size in graph.shape(ref)[1:]))
@@ -173,15 +175,9 @@ def random_inputs(graph: Graph, seed: int = 0, batch: int = 2) -> list[np.ndarra
         dtype = graph.dtype(ref)
         values: Any = generator.normal(size=shape)
         if "float" not in dtype:
-            values = generator.integers(0, 2 if dtype == "bool" else _integer_limit(graph), shape)
+            values = generator.integers(0, 2 if dtype == "bool" else limit, shape)
         found.append(values.astype("float32" if "float" in dtype else dtype))
     return found
-
-
-def _integer_limit(graph: Graph) -> int:
-    """Give the size of the smallest vocabulary: integers below it are in all of them."""
-    sizes = [node.attrs["input_dim"] for node in graph.nodes if node.op == "keras.layers.Embedding"]
-    return int(min(sizes, default=10))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,13 @@ def test_results_of_the_user(net, tmp_path, capsys):
     arguments = ["tflite", net, f"--out_dir={folder}", "--picture=none", given]
     assert main([*arguments, f"--result_npy={tmp_path}/wrong.npy"]) == 2
     assert files(folder) == [] and "at most 0.0001 is accepted" in capsys.readouterr().err
+    np.save(tmp_path / "long.npy", np.ones((1, 5), np.float32))
+    assert main([*arguments, f"--result_npy={tmp_path}/long.npy"]) == 2
+    assert "must have the shape (n, 3), axes in the" in capsys.readouterr().err
+    arguments[-1] = f"--input_npy={tmp_path}/long.npy"
+    assert main([*arguments, f"--result_npy={tmp_path}/y.npy"]) == 2
+    assert "Received: (1, 5)" in " ".join(capsys.readouterr().err.split())
+    arguments[-1] = given
     assert main([*arguments, f"--result_npy={tmp_path}/y.npy"]) == 0
     assert files(folder) == sorted(name for name in FILES if not name.endswith("png"))
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from utils.errors import InputError
+from utils.frontends import folded
 from utils.frontends.building import Operators, build
 from utils.frontends.source import (
     ConversionError,
@@ -99,6 +100,22 @@ def test_outputs_that_cannot_be_put_in_order_are_offenders():
     node = ("r", "reshape", "x", {"shape": (99991, 64 * 1601, -1)})
     source = network(node, shape=(None, None, None, 5), batch=None)
     with pytest.raises(ConversionError, match=r"'r' \(output\): .*--input_shape"):
+        build(source, OPERATORS)
+
+
+def test_an_output_that_a_node_does_not_make_names_the_node():
+    node = SourceNode("a/é", "add", ("x", "one"), ("a", "mask"))
+    source = SourceNetwork("net", (SourceInput("x", (1, 3)),), ("a", "mask"), (node,),
+                           {"one": np.float32(1)}, batch=1)  # fmt: skip
+    with pytest.raises(ConversionError, match=r"'a/é' \(add\): its output 'mask' is used"):
+        build(source, OPERATORS)
+
+
+def test_constants_have_an_allowance_for_the_whole_network(monkeypatch):
+    monkeypatch.setattr(folded, "MIN_ALLOWANCE_BYTES", 0)
+    nodes = [(f"c{i}", "add", f"c{i - 1} one" if i else "one one", {}) for i in range(9)]
+    source = network(*nodes, ("y", "add", "x c8", {}), constants={"one": np.float32(1)})
+    with pytest.raises(InputError, match=r"net: .* more than 32 bytes, .* 'c8/é' \(add\)"):
         build(source, OPERATORS)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.utils.frontends.tflite.tiny import sparse_product
 from utils.errors import InputError
+from utils.frontends import running
 from utils.frontends.loading import load_network
 
 
@@ -19,6 +20,40 @@ def test_whatever_wrote_it(tmp_path):
     x = np.arange(4, dtype=np.float32)[None]
     np.testing.assert_array_equal(again(x), model(x))
     assert isinstance(again, keras.Model)
+
+
+@pytest.fixture
+def net(tmp_path):
+    (tmp_path / "net.tflite").write_bytes(sparse_product(np.eye(3, 4, dtype=np.float16)))
+    return str(tmp_path / "net.tflite")
+
+
+def test_a_network_that_computes_something_else_is_refused(net, monkeypatch):
+    def tflite(path, **_):
+        run = running.tflite(path)
+        return lambda inputs: {name: 1.001 * array for name, array in run(inputs).items()}
+
+    monkeypatch.setattr(running, "RUNS", {"tflite": (tflite, "ai_edge_litert")})
+    with pytest.raises(InputError, match=r"net\.tflite: .* is 9\.99e-04 away from tflite"):
+        load_network(net)
+
+
+def test_what_cannot_be_compared_is_said(net, monkeypatch):
+    def fail(path, **_):
+        raise RuntimeError("no such operator.\nIt was built without.")
+
+    def nothing(path, **_):
+        return lambda inputs: {"y": np.full((1, 3), np.nan)}
+
+    for runs, words in (
+        ({}, "was not compared: tflite networks cannot be run here."),
+        ({"tflite": (fail, "no_such_package")}, "tflite networks cannot be run here."),
+        ({"tflite": (fail, "ai_edge_litert")}, "compared with tflite: no such operator."),
+        ({"tflite": (nothing, "ai_edge_litert")}, "tflite: the output 'y' of tflite holds no"),
+    ):
+        monkeypatch.setattr(running, "RUNS", runs)
+        model, (note,) = load_network(net)
+        assert words in note and model.output_shape == (None, 3)
 
 
 @pytest.mark.parametrize(

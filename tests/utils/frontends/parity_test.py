@@ -24,6 +24,11 @@ def converted(shape=(None, 4, 5, 3)):
         ([0.1], [0.0], 0.1),
         ([np.nan, 1.0], [np.nan, 1.0], 0.0),
         ([np.nan, 1.0], [0.0, 1.0], math.inf),
+        ([0.0, 1.0], [np.nan, 1.0], math.inf),
+        ([np.inf, 1.0], [np.inf, 1.0], 0.0),
+        ([np.nan, 1.0], [np.inf, 1.0], math.inf),
+        ([-np.inf, 1.0], [np.inf, 1.0], math.inf),
+        ([np.nan, np.nan], [np.nan, np.nan], math.inf),  # nothing is compared
         ([[1.0]], [1.0], math.inf),
         ([], [], 0.0),
     ],
@@ -41,6 +46,36 @@ def test_random_inputs_are_the_sources():
     assert parity.against_source(converted(), lambda given: {"y": 3 * given["x"]}, seed=0) > 0.3
     with pytest.raises(InputError, match="'x' has the open size"):
         parity.random_inputs(converted((None, None, 5, 3)), seed=0)
+
+
+def test_whole_numbers_are_below_every_vocabulary():
+    words, flag = keras.Input((50,), dtype="int32"), keras.Input((1,), dtype="bool")
+    found = keras.layers.Embedding(7, 2)(words)
+    model = keras.Model([words, flag], [found, keras.ops.logical_not(flag)])
+    inputs = parity.random_inputs(Converted(model, {"w": (0, 1), "f": (0, 1)}, {}), seed=0)
+    assert set(inputs["w"].ravel()) == set(range(7)) and inputs["f"].dtype == bool
+    inputs = keras.Input((50,), dtype="int32")
+    plain = Converted(keras.Model(inputs, inputs + 1), {"w": (0, 1)}, {})
+    assert parity.random_inputs(plain, seed=0)["w"].max() == 9
+
+
+def test_results_without_a_finite_number_are_refused():
+    parity.check_finite({"y": np.array([np.nan, 1.0]), "z": np.zeros(0)}, "onnx")
+    with pytest.raises(InputError, match="the output 'y' of onnx holds no finite number"):
+        parity.check_finite({"y": np.array([np.nan, np.inf])}, "onnx")
+
+
+def test_shapes_of_the_users_arrays():
+    net = converted()
+    parity.check_shapes(
+        "input_npy", {"x": np.ones((2, 3, 4, 5))}, net.model.inputs, net.input_orders
+    )
+    for shape in ((2, 4, 5, 3), (3, 4, 5)):
+        words = r"`input_npy`: 'x' must have the shape \(n, 3, 4, 5\), .* Received: \("
+        with pytest.raises(InputError, match=words):
+            parity.check_shapes(
+                "input_npy", {"x": np.ones(shape)}, net.model.inputs, net.input_orders
+            )
 
 
 def test_outputs_are_found_by_name_or_place():
@@ -67,6 +102,7 @@ def test_arrays_of_the_user(tmp_path):
         (b"nothing", "no .npy file that can be read"),
         ("pickle", "no .npy file that can be read"),
         (np.ones(2), "gives 1 arrays; the network has 2: x, y"),
+        (np.array(["a"]), "gives 1 arrays"),
     ],
 )
 def test_what_cannot_be_used(tmp_path, content, words):

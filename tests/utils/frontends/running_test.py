@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from utils.frontends import FRONTENDS, running
 
@@ -32,6 +33,15 @@ def test_an_onnx_file(tmp_path):
     run = running.source_run("onnx", str(tmp_path / "net.onnx"))
     x = np.ones((3, 2), np.float32)
     np.testing.assert_array_equal(run({"x": x})["y"], -x)
+
+
+def test_float32_keeps_its_bits_only_while_networks_are_compared():
+    reduced = tf.config.experimental.tensor_float_32_execution_enabled
+    before = reduced()
+    with pytest.raises(KeyError), running.whole_float32():
+        assert not reduced()
+        raise KeyError
+    assert reduced() == before
 
 
 def test_a_framework_that_is_not_installed(monkeypatch):

@@ -140,6 +140,18 @@ def softmax_output(build: Building, node: SourceNode) -> Value:
     return pointwise.softmax(build, node, value, over)
 
 
+def round_away(build: Building, node: SourceNode) -> Value:
+    """`round`: halves go away from zero; `keras.ops.round` puts them on even numbers."""
+    value = build.input(node, 0)
+    sign = pointwise.unary(build, node, value, keras.ops.sign, suffix="sign")
+    size = pointwise.unary(build, node, value, keras.ops.abs, suffix="size")
+    # The number below a half: with the half itself what lies closely below one would pass it.
+    below = float(np.nextafter(np.float32(0.5), np.float32(0)))
+    size = pointwise.unary(build, node, size, keras.ops.add, below, suffix="shifted")
+    size = pointwise.unary(build, node, size, keras.ops.floor, suffix="whole")
+    return pointwise.combine(build, node, [size, sign], "multiply")
+
+
 def logistic(build: Building, node: SourceNode) -> Value:
     """`LogisticRegressionOutput`."""
     return _activate(build, node, build.input(node, 0), "sigmoid")
@@ -197,7 +209,6 @@ _UNARY: Mapping[str, tuple[Callable[..., Any], bool]] = {
     "erf": (keras.ops.erf, False),
     "floor": (keras.ops.floor, False),
     "ceil": (keras.ops.ceil, False),
-    "round": (keras.ops.round, False),
     "sign": (keras.ops.sign, False),
     "sin": (keras.ops.sin, False),
     "cos": (keras.ops.cos, False),
@@ -211,6 +222,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "LeakyReLU": leaky_relu,
     "clip": clip,
     "hard_sigmoid": hard_sigmoid,
+    "round": round_away,
     "softmax": softmax,
     "log_softmax": softmax,
     "SoftmaxOutput": softmax_output,
@@ -235,7 +247,8 @@ OPERATORS = Operators(
             *_COMBINATIONS,
             *_SCALARS,
             *_UNARY,
-            *"relu Activation LeakyReLU clip Concat Dropout identity _copy pad Pad Cast".split(),
+            *"relu Activation LeakyReLU clip Concat Dropout identity _copy pad Pad".split(),
+            *"round Cast".split(),
         )
     ),
 )

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from utils.frontends.building import Building, Function
-from utils.frontends.parts import dense, normalization, pointwise, resizing
+from utils.frontends.parts import dense, normalization, resizing
 from utils.frontends.parts.convolution import convolution, transposed_convolution, windows_of
-from utils.frontends.parts.pooling import average_pool, global_pool, max_pool
+from utils.frontends.parts.pooling import average_pool, global_pool, max_pool, sum_pool
 from utils.frontends.parts.windows import Windows
 from utils.frontends.source import NotConvertible, SourceNode
 from utils.frontends.values import Value
@@ -104,13 +104,10 @@ def pooling(build: Building, node: SourceNode) -> Value:
         raise NotConvertible(f"its convention {convention!r} is unknown")
     if kind == "max":
         return max_pool(build, node, value, windows)
+    if kind == "sum":
+        return sum_pool(build, node, value, windows)
     counts = node.attrs.get("count_include_pad", True) is not False
-    made = average_pool(build, node, value, windows, counts)
-    if kind == "avg":
-        return made
-    return pointwise.unary(
-        build, node, made, keras.ops.multiply, float(math.prod(windows.kernel)), suffix="sum"
-    )
+    return average_pool(build, node, value, windows, counts)
 
 
 def batch_norm(build: Building, node: SourceNode) -> Value:
@@ -207,7 +204,9 @@ def upsampling(build: Building, node: SourceNode) -> Value:
 
 def bilinear_resize(build: Building, node: SourceNode) -> Value:
     """`_contrib_BilinearResize2D` to given sizes or by factors."""
-    value = build.input(node, 0)
+    value, mode = build.input(node, 0), node.attrs.get("mode", "size")
+    if mode != "size":
+        raise NotConvertible(f"its mode {mode!r} has no Keras counterpart; `size` has")
     sizes = {}
     for axis, name in ((2, "height"), (3, "width")):
         scale = node.attrs.get(f"scale_{name}")

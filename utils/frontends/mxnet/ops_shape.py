@@ -28,6 +28,32 @@ def dropout(build: Building, node: SourceNode) -> Value:
     return pointwise.activation(build, node, value, keras.layers.Dropout, sign, rate=rate)
 
 
+_TYPES = {
+    "float16": "float32",
+    "float32": "float32",
+    "float64": "float32",
+    "int8": "int8",
+    "int32": "int32",
+    "int64": "int32",
+    "uint8": "uint8",
+    "bool": "bool",
+}
+
+
+def cast(build: Building, node: SourceNode) -> Value:
+    """`Cast`: all floating point is float32, and 64-bit integers have 32 bits, as everywhere."""
+    value, wanted = build.input(node, 0), str(node.attrs.get("dtype"))
+    if wanted not in _TYPES:
+        raise NotConvertible(f"casts to {wanted!r}; {', '.join(_TYPES)} are known")
+    name = _TYPES[wanted]
+    if value.array is not None:
+        return Value(array=value.array.astype(name))
+    if value.tensor.dtype == name:
+        return value
+    sign = value.nonnegative
+    return pointwise.unary(build, node, value, keras.ops.cast, name, nonnegative=sign)
+
+
 def flatten(build: Building, node: SourceNode) -> Value:
     """`Flatten`."""
     value = build.input(node, 0)
@@ -229,7 +255,9 @@ def space_to_depth(build: Building, node: SourceNode) -> Value:
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    **{name: identity for name in ("identity", "_copy", "BlockGrad", "MakeLoss", "Cast", "cast")},
+    **{name: identity for name in ("identity", "_copy", "BlockGrad", "MakeLoss")},
+    "Cast": cast,
+    "cast": cast,
     "Dropout": dropout,
     "Flatten": flatten,
     "flatten": flatten,

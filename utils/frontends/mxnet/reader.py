@@ -107,11 +107,19 @@ def find_files(
         )
     if weights is not None:
         return symbol, pathlib.Path(weights)
-    pattern = f"{stem}-{epoch:04d}.params" if epoch is not None else f"{stem}-*.params"
-    found = sorted(entry for entry in symbol.parent.iterdir() if entry.match(pattern))
-    if not found:
-        raise InputError(f"{symbol.parent / pattern}: no such file. Give the file with --weights.")
-    return symbol, found[-1]
+    epochs = _epochs(symbol.parent, stem)
+    wanted = max(epochs, default=None) if epoch is None else epoch
+    if wanted not in epochs:
+        name = f"{stem}-{'*' if epoch is None else f'{epoch:04d}'}.params"
+        raise InputError(f"{symbol.parent / name}: no such file. Give the file with --weights.")
+    return symbol, epochs[wanted]
+
+
+def _epochs(folder: pathlib.Path, stem: str) -> dict[int, pathlib.Path]:
+    """The `.params` files of one network by the numbers of their epochs."""
+    pattern = re.compile(re.escape(stem) + r"-([0-9]+)\.params")
+    found = ((pattern.fullmatch(entry.name), entry) for entry in sorted(folder.iterdir()))
+    return {int(match[1]): entry for match, entry in found if match}
 
 
 def read_network(symbol: pathlib.Path, params: pathlib.Path) -> SourceNetwork:

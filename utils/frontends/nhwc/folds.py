@@ -22,7 +22,7 @@ def one(function: Callable[..., np.ndarray]) -> Fold:
         with np.errstate(all="ignore"):
             result = np.asarray(function(*arrays))
         if arrays[0].dtype.kind == "f" and result.dtype.kind == "f":
-            result = result.astype(arrays[0].dtype)
+            result = result.astype(arrays[0].dtype, copy=False)
         return [result]
 
     return fold

@@ -63,13 +63,13 @@ def conv_transpose(build: Building, node: SourceNode) -> Value:
     """`ConvTranspose`."""
     value, kernel = build.input(node, 0), build.constant(node, 1, "kernel")
     rank = kernel.ndim - 2
-    extra = node.ints("output_padding", (0,) * rank)
+    pads, extra = _transposed_pads(node, value, kernel)
     windows = windows_of(
         value,
         kernel=kernel.shape[2:],
         strides=node.ints("strides", (1,) * rank),
         dilations=node.ints("dilations", (1,) * rank),
-        pads=_transposed_pads(node, value, kernel, extra),
+        pads=pads,
     )
     groups = int(node.attrs.get("group", 1))
     bias = _bias(build, node, 2)
@@ -77,22 +77,26 @@ def conv_transpose(build: Building, node: SourceNode) -> Value:
 
 
 def _transposed_pads(
-    node: SourceNode, value: Value, kernel: np.ndarray, extra: tuple[int, ...]
-) -> tuple[tuple[int, int], ...]:
+    node: SourceNode, value: Value, kernel: np.ndarray
+) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """What is taken away around the output, and the positions that are added at its ends."""
     rank = kernel.ndim - 2
+    extra = node.ints("output_padding", (0,) * rank)
     mode = node.attrs.get("auto_pad", "NOTSET")
     wanted = node.attrs.get("output_shape")
     if wanted is None and mode in ("NOTSET", "VALID", ""):
-        return pairs(node.ints("pads", (0,) * 2 * rank)) if mode != "VALID" else ((0, 0),) * rank
+        given = node.ints("pads", (0,) * 2 * rank) if mode != "VALID" else (0,) * 2 * rank
+        return pairs(given), extra
     strides, dilations = node.ints("strides", (1,) * rank), node.ints("dilations", (1,) * rank)
-    found = []
+    found, added = [], []
     for axis in range(rank):
         size, reach = value.shape[2 + axis], (kernel.shape[2 + axis] - 1) * dilations[axis] + 1
         target = size * strides[axis] if wanted is None else int(wanted[-rank:][axis])
         total = strides[axis] * (size - 1) + extra[axis] + reach - target
         half, more = max(total, 0) // 2, max(total, 0) - max(total, 0) // 2
         found.append((half, more) if mode == "SAME_UPPER" else (more, half))
-    return tuple(found)
+        added.append(extra[axis] + max(-total, 0))  # it may be larger than what is computed
+    return tuple(found), tuple(added)
 
 
 def pool(build: Building, node: SourceNode) -> Value:

@@ -87,6 +87,9 @@ def _activations(node: SourceNode, directions: int) -> dict[str, Any]:
     given = [name.lower() for name in names]
     if given != first * directions or any(name not in _FUNCTIONS for name in first):
         raise NotConvertible(f"its activations {', '.join(names)} have no Keras counterpart")
+    slopes: Sequence[float] = node.attrs.get("activation_alpha") or ()
+    if "elu" in first and any(slope != 1 for slope in slopes):
+        raise NotConvertible(f"its Elu has the alpha {slopes[0]:g}; in Keras it is 1")
     if node.op == "LSTM" and first[1] != first[2]:
         raise NotConvertible("its cell and its output have different activations")
     if node.op == "RNN":

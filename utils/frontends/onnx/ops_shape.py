@@ -299,7 +299,9 @@ def resize(build: Building, node: SourceNode) -> Value:
         coordinates="asymmetric"
         if is_old
         else node.attrs.get("coordinate_transformation_mode", "half_pixel"),
-        rounding="floor" if is_old else node.attrs.get("nearest_mode", "round_prefer_floor"),
+        # Before opset 11 the specification leaves it open; ONNX Runtime shrinks by rounding up.
+        rounding="toward_ends" if is_old else node.attrs.get("nearest_mode", "round_prefer_floor"),
+        counting="by_scale",
         cubic=float(node.attrs.get("cubic_coeff_a", -0.75)),
     )
     if node.attrs.get("antialias") or node.attrs.get("exclude_outside"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import math
 import os
 import pathlib
@@ -24,7 +25,7 @@ from utils.frontends.source import SourceInput, SourceNetwork, SourceNode
 _DOMAINS = ("", "ai.onnx")
 _MAX_FILE_BYTES = 2 << 30  # of one protocol buffer
 _MAX_NESTING = 16
-_MAX_NODES = 1_000_000  # with functions written out
+_MAX_NODES = 100_000  # of all graphs, with functions written out; large networks have thousands
 _MAX_CALLS = 100  # of functions inside functions
 _TYPES = {
     TensorProto.FLOAT: "float32",
@@ -77,7 +78,7 @@ def read_network(path: str) -> SourceNetwork:
     """
     target = pathlib.Path(path)
     model = _parse(target)
-    graph = _Reading(target).graph(model.graph, frozenset(), 0)
+    graph = _Reading(target).graph(model.graph, 0)
     version = max(
         (item.version for item in model.opset_import if item.domain in _DOMAINS), default=1
     )
@@ -136,13 +137,11 @@ def _parse(target: pathlib.Path) -> onnx.ModelProto:
         raise damaged(target, "is truncated or no .onnx file") from error
     if not model.graph.node or not model.graph.output:
         raise damaged(target, "describes no network")
+    if _written_out(model) > _MAX_NODES:
+        raise refused(target, f"it has more than {_MAX_NODES:,} nodes, its functions written out")
     if model.functions:
         from onnx import inliner
 
-        if _written_out(model) > _MAX_NODES:
-            raise refused(
-                target, f"its functions, written out, have more than {_MAX_NODES:,} nodes"
-            )
         try:
             model = inliner.inline_local_functions(model)
         except (RuntimeError, ValueError) as error:
@@ -166,7 +165,8 @@ def _written_out(model: onnx.ModelProto) -> int:
                 counts[key] = _MAX_NODES + 1  # while it is open
                 counts[key] = count(bodies[key], depth + 1)
             total += counts.get(key, 1)
-            total += sum(count(item.g.node, depth + 1) for item in node.attribute)
+            inner = (item for item in node.attribute if item.type == AttributeProto.GRAPH)
+            total += sum(count(item.g.node, depth + 1) for item in inner)
         return total if depth < _MAX_CALLS else _MAX_NODES + 1
 
     return count(model.graph.node, 0)
@@ -178,30 +178,28 @@ class _Reading:
     def __init__(self, target: pathlib.Path) -> None:
         self.target = target
         self.names: set[str] = set()
+        self.repeats: collections.Counter[str] = collections.Counter()
         self.total = 0  # bytes of all arrays
 
-    def graph(self, graph: onnx.GraphProto, outside: frozenset[str], depth: int) -> SourceNetwork:
+    def graph(self, graph: onnx.GraphProto, depth: int) -> SourceNetwork:
         """Read a graph.
 
         Args:
             graph: of the file, or of a node's branch.
-            outside: tensors of the graphs around it.
-            depth: number of those.
+            depth: number of the graphs around it.
         """
         if depth > _MAX_NESTING:
             raise refused(self.target, f"nests graphs more than {_MAX_NESTING} deep")
         if graph.sparse_initializer:
             raise InputError(f"{self.target}: sparse weights are not read. Export them dense.")
         constants = {item.name: self.array(item, item.name) for item in graph.initializer}
-        known = outside | set(constants) | {item.name for item in graph.input}
         nodes = []
         for proto in graph.node:
             value = self.constant(proto)
             if value is not None:
                 constants[proto.output[0]] = value
             else:
-                nodes.append(self.node(proto, known, depth))
-            known |= set(proto.output)
+                nodes.append(self.node(proto, depth))
         given = [item for item in graph.input if item.name not in constants]
         return SourceNetwork(
             name=graph.name or "branch",
@@ -223,23 +221,25 @@ class _Reading:
         shape = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim)
         return SourceInput(item.name, shape, _TYPES[tensor.elem_type])
 
-    def node(self, proto: onnx.NodeProto, known: frozenset[str], depth: int) -> SourceNode:
+    def node(self, proto: onnx.NodeProto, depth: int) -> SourceNode:
         """Read a node; what the graphs inside it read from outside counts as its inputs."""
         attrs: dict[str, Any] = {}
-        inputs = list(proto.input)
+        outside: dict[str, None] = {}
         for item in proto.attribute:
             if item.type == AttributeProto.GRAPH:
-                inner = self.graph(item.g, known, depth + 1)
+                inner = self.graph(item.g, depth + 1)
                 captured = _captured(inner)
                 attrs[item.name] = _with_inputs(inner, captured)
-                inputs.extend(name for name in captured if name not in inputs)
+                outside.update(dict.fromkeys(captured))
             else:
                 attrs[item.name] = self.attribute(item, proto)
+        own = set(proto.input)
+        inputs = (*proto.input, *(name for name in outside if name not in own))
         domain = "" if proto.domain in _DOMAINS else f"{proto.domain}."
         return SourceNode(
             name=self.unique(proto),
             op=f"{domain}{proto.op_type}",
-            inputs=tuple(inputs),
+            inputs=inputs,
             outputs=tuple(proto.output),
             attrs=attrs,
         )
@@ -248,8 +248,11 @@ class _Reading:
         """A node's name, or its output's where it has none or another node has it too."""
         output = proto.output[0] if proto.output else proto.op_type
         name = proto.name or output
-        while name in self.names:
-            name = output if output not in self.names else f"{name}_again"
+        if name in self.names:
+            name = output
+        while name in self.names:  # counted on, so that many of one name take no longer
+            self.repeats[output] += 1
+            name = f"{output}_{self.repeats[output]}"
         self.names.add(name)
         return name
 

@@ -298,9 +298,13 @@ def softmax(
     ]
     if is_log and len(places) == 1:
         tensor = build.op(node, keras.ops.log_softmax, tensor, axis=places[0])
+    elif is_log:  # the logarithm of a softmax would be infinite where that rounds to zero
+        total = build.op(
+            node, keras.ops.logsumexp, tensor, axis=tuple(places), keepdims=True, suffix="total"
+        )
+        tensor = build.op(node, keras.ops.subtract, tensor, total)
     else:
         axis = tuple(places) if len(places) > 1 else places[0]
         axis = -1 if axis == len(order) - 1 else axis
         tensor = build.layer(node, keras.layers.Softmax, tensor, axis=axis)
-        tensor = build.op(node, keras.ops.log, tensor, suffix="log") if is_log else tensor
     return build.result(tensor, order, like=value.axes, nonnegative=not is_log)

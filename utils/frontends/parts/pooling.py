@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import keras
@@ -117,6 +118,19 @@ def average_pool(
     )
     if correction is not None:
         tensor = build.op(node, keras.ops.multiply, tensor, correction, suffix="count")
+    return build.result(tensor, order, sizes=open_sizes(windows), nonnegative=value.nonnegative)
+
+
+def sum_pool(build: Building, node: SourceNode, value: Value, windows: Windows) -> Value:
+    """Sum over windows, to which padding adds nothing, see `average_pool`."""
+    _refuse_dilation(windows)
+    tensor, order = build.channels_last(node, value)
+    pads = windows.needed_pads()
+    if any(map(any, pads)):
+        tensor = pad_positions(build, node, tensor, pads)
+    layer, size = _AVERAGE[len(pads) - 1], windows.kernel
+    tensor = build.layer(node, layer, tensor, pool_size=size, strides=windows.strides)
+    tensor = build.op(node, keras.ops.multiply, tensor, float(math.prod(size)), suffix="sum")
     return build.result(tensor, order, sizes=open_sizes(windows), nonnegative=value.nonnegative)
 
 

@@ -27,17 +27,19 @@ class Rule:
     Attributes:
         mode: `nearest`, `linear` or `cubic`.
         coordinates: ONNX' `coordinate_transformation_mode`.
-        rounding: of `nearest`: `round_prefer_floor`, `round_prefer_ceil`, `floor` or `ceil`.
+        rounding: of `nearest`: `round_prefer_floor`, `round_prefer_ceil`, `floor`, `ceil`, or
+            `toward_ends`: `ceil` along an axis that shrinks, else `floor`.
         cubic: the coefficient of `cubic`.
-        single: the framework counts in float32, by the ratio of the sizes: its rounding decides
-            which neighbor is nearest.
+        counting: how positions are computed; in float32 the rounding decides which neighbor is
+            nearest. `exact`: in float64. `by_ratio`: in float32, times the ratio of the sizes, as
+            TensorFlow does. `by_scale`: in float32, divided by the scale, as ONNX Runtime does.
     """
 
     mode: str
     coordinates: str = "half_pixel"
     rounding: str = "round_prefer_floor"
     cubic: float = -0.75
-    single: bool = False
+    counting: str = "exact"
 
 
 def tensorflow_rule(mode: str, *, corners: bool, halves: bool) -> Rule:
@@ -49,14 +51,14 @@ def tensorflow_rule(mode: str, *, corners: bool, halves: bool) -> Rule:
         halves: entries lie in the middles of pixels.
     """
     if corners:
-        return Rule(
-            mode=mode, coordinates="align_corners", rounding="round_prefer_ceil", single=True
-        )
-    if not halves:
-        return Rule(mode=mode, coordinates="asymmetric", rounding="floor", single=True)
-    if mode == "nearest":
-        return Rule(mode=mode, coordinates="tf_half_pixel_for_nn", rounding="floor", single=True)
-    return Rule(mode=mode, single=True)
+        coordinates, rounding = "align_corners", "round_prefer_ceil"
+    elif not halves:
+        coordinates, rounding = "asymmetric", "floor"
+    elif mode == "nearest":
+        coordinates, rounding = "tf_half_pixel_for_nn", "floor"
+    else:
+        coordinates, rounding = "half_pixel", "round_prefer_floor"
+    return Rule(mode=mode, coordinates=coordinates, rounding=rounding, counting="by_ratio")
 
 
 KERAS = {mode: tensorflow_rule(mode, corners=False, halves=True) for mode in ("nearest", "linear")}
@@ -72,25 +74,39 @@ def positions(rule: Rule, num_in: int, num_out: int, scale: float) -> np.ndarray
     Raises:
         NotConvertible: if the rule is unknown.
     """
-    number: Any = np.float32 if rule.single else np.float64
-    step = number(num_in / num_out if rule.single else 1 / scale)
+    number: Any = np.float64 if rule.counting == "exact" else np.float32
     out, half = np.arange(num_out, dtype=number), number(0.5)
     if rule.coordinates == "align_corners":
-        return out * number((num_in - 1) / (num_out - 1)) if num_out > 1 else out * 0
+        return _between_corners(rule, out, num_in)
     if rule.coordinates == "asymmetric":
-        return out * step
-    if rule.coordinates == "tf_half_pixel_for_nn":
-        return (out + half) * step
-    if rule.coordinates == "half_pixel" or (
-        rule.coordinates == "pytorch_half_pixel" and num_out > 1
-    ):
-        return (out + half) * step - half
-    if rule.coordinates == "pytorch_half_pixel":
+        return _apart(rule, out, num_in, scale)
+    if rule.coordinates == "pytorch_half_pixel" and num_out == 1:
         return out * 0
+    middles = _apart(rule, out + half, num_in, scale)
+    if rule.coordinates == "tf_half_pixel_for_nn":
+        return middles
+    if rule.coordinates in ("half_pixel", "pytorch_half_pixel"):
+        return middles - half
     if rule.coordinates == "half_pixel_symmetric":
-        shift = num_in / 2 * (1 - num_out / (scale * num_in))
-        return shift + (out + half) * step - half
+        drawn_in = number(1) - number(num_out) / (number(scale) * number(num_in))
+        return number(num_in) / number(2) * drawn_in + middles - half
     raise NotConvertible(f"its coordinates {rule.coordinates!r} have no Keras counterpart")
+
+
+def _apart(rule: Rule, out: np.ndarray, num_in: int, scale: float) -> np.ndarray:
+    """Put steps of the output into the input."""
+    if rule.counting == "by_ratio":
+        return out * out.dtype.type(num_in / len(out))
+    return out / out.dtype.type(scale)
+
+
+def _between_corners(rule: Rule, out: np.ndarray, num_in: int) -> np.ndarray:
+    number, steps = out.dtype.type, len(out) - 1
+    if not steps:
+        return out * 0
+    if rule.counting == "by_ratio":
+        return out * number((num_in - 1) / steps)
+    return out * number(num_in - 1) / number(steps)
 
 
 def taps(rule: Rule, num_in: int, num_out: int, scale: float) -> _Taps:
@@ -108,7 +124,10 @@ def taps(rule: Rule, num_in: int, num_out: int, scale: float) -> _Taps:
     check_size((num_out, 8))  # bytes
     where = positions(rule, num_in, num_out, scale)
     if rule.mode == "nearest":
-        found = [(_rounded(where, rule.rounding), np.ones(num_out))]
+        rounding = rule.rounding
+        if rounding == "toward_ends":
+            rounding = "ceil" if scale < 1 else "floor"
+        found = [(_rounded(where, rounding), np.ones(num_out))]
     else:
         low = np.floor(where).astype(np.int64)
         part = (where - low).astype(np.float64)
@@ -149,7 +168,8 @@ def _rounded(where: np.ndarray, rounding: str) -> np.ndarray:
     }
     if rounding not in functions:
         raise NotConvertible(f"its rounding {rounding!r} is unknown")
-    return functions[rounding](where).astype(np.int64)
+    # In float64, where half of a position is added to a float32 number without a loss.
+    return functions[rounding](where.astype(np.float64)).astype(np.int64)
 
 
 def _cubic(distance: np.ndarray, a: float) -> np.ndarray:

@@ -200,7 +200,7 @@ class _Flattening:
             found = self._call(node, name, inputs, depth + 1)
             scope.known.update({(node.name, i): each for i, each in enumerate(found)})
             return
-        count = _num_outputs(node)
+        count = num_outputs(node, self._functions)
         scope.known.update({(node.name, i): (name, i) for i in range(count)})
         if node.op == "Const":
             self.constants[name] = self._constant(node)
@@ -287,8 +287,18 @@ def _length(argument: Any, node: Any) -> int:
     return 1
 
 
-def _num_outputs(node: Any) -> int:
-    """Count the outputs; an operation that TensorFlow does not have is taken to have one."""
+def num_outputs(node: Any, functions: Mapping[str, Any]) -> int:
+    """Count the outputs; an operation that TensorFlow does not have is taken to have one.
+
+    Args:
+        node: of a GraphDef.
+        functions: those of the graph, which nodes call by name, too.
+
+    Raises:
+        InputError: if it says that it has more than any node.
+    """
+    if node.op in functions:
+        return len(functions[node.op].signature.output_arg)
     definition = op_def_registry.get(node.op)
     if definition is None:
         return 1

@@ -10,13 +10,15 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from utils.errors import InputError
 from utils.frontends.building import build
 from utils.frontends.convert import Converted
+from utils.frontends.folded import FoldAllowance
 from utils.frontends.shapes import Shapes, with_shapes
 from utils.frontends.source import (
     NotConvertible,
@@ -32,6 +34,7 @@ from utils.frontends.tensorflow.graph import (
     TfGraph,
     TfNode,
     flattened,
+    num_outputs,
     parse_graph,
 )
 from utils.frontends.tensorflow.norms import with_norms
@@ -39,6 +42,8 @@ from utils.frontends.tensorflow.operators import FOLDING, operators, settings
 from utils.frontends.tensorflow.saved_model import GRAPH_FILE, read_saved_model
 
 _UNREAD = frozenset({"Assert", "Const", "NoOp", "Placeholder", "PlaceholderWithDefault"})
+_FUSED_NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
+"""All outputs but their first are for training."""
 _OUTPUT = re.compile(r"output(_\d+)?")  # of our own frozen graphs
 _TYPES = frozenset(
     "bool float16 bfloat16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32".split()
@@ -104,18 +109,33 @@ def read_graph(target: pathlib.Path) -> TfGraph:
     return TfGraph(nodes, constants, inputs, dict(zip(ends, found, strict=True)))
 
 
-def _ends(definition: object) -> dict[str, Source]:
-    """Name the outputs of a frozen graph: `output`, `output_1`, …, else nodes that none reads."""
-    nodes = definition.node  # type: ignore[attr-defined]
-    named = [node.name for node in nodes if _OUTPUT.fullmatch(node.name)]
-    if named:
-        named.sort(key=lambda name: int(name.partition("_")[2] or 0))
-        return {name: (name, 0) for name in named}
+def _ends(definition: Any) -> dict[str, Source]:
+    """Name the outputs of a frozen graph: `output`, `output_1`, …, else all of unread nodes."""
+    nodes = definition.node
     read = {text.lstrip("^").partition(":")[0] for node in nodes for text in node.input}
-    ends = [node.name for node in nodes if node.name not in read and node.op not in _UNREAD]
+    named = _named_ends(nodes, read)
+    if named:
+        return {name: (name, 0) for name in named}
+    functions = {each.signature.name: each for each in definition.library.function}
+    ends = {
+        f"{node.name}:{number}" if number else node.name: (node.name, number)
+        for node in nodes
+        if node.name not in read and node.op not in _UNREAD
+        for number in range(1 if node.op in _FUSED_NORMS else num_outputs(node, functions))
+    }
     if not ends:
         raise InputError("no node of the graph is an output: each is read by another.")
-    return {name: (name, 0) for name in ends}
+    return ends
+
+
+def _named_ends(nodes: Iterable[Any], read: Container[str]) -> list[str]:
+    """Find `output`, `output_1`, … at the end; TensorFlow may have put copies behind them."""
+    copies = {node.name for node in nodes if node.op == "Identity" and node.name not in read}
+    inner = {
+        text.partition(":")[0] for node in nodes if node.name not in copies for text in node.input
+    }
+    named = [node.name for node in nodes if _OUTPUT.fullmatch(node.name) and node.name not in inner]
+    return sorted(named, key=lambda name: int(name.partition("_")[2] or 0))
 
 
 def source_network(graph: TfGraph, name: str, input_shape: Shapes = None) -> SourceNetwork:
@@ -239,15 +259,20 @@ def worked_out(network: SourceNetwork) -> Mapping[str, np.ndarray]:
 
     Returns:
         Arrays by tensor name, the network's own constants among them.
+
+    Raises:
+        InputError: if they would take more memory than a file of its size may.
     """
-    known = dict(network.constants)
+    known, allowance = dict(network.constants), FoldAllowance(network)
     for node in ordered(network):
         fold = FOLDING.get(node.op)
         if fold is None or not node.inputs or not all(name in known for name in node.inputs):
             continue
+        given = [known[name] for name in node.inputs]
         try:
-            found = fold(node, [known[name] for name in node.inputs])
+            found = [np.asarray(array) for array in fold(node, given)]
         except (NotConvertible, ValueError, TypeError, IndexError, KeyError):
             continue  # the builder comes to this node, too, and says what is wrong with it
-        known.update(zip(node.outputs, map(np.asarray, found), strict=False))
+        allowance.take(node, found, given)
+        known.update(zip(node.outputs, found, strict=False))
     return known

@@ -39,6 +39,14 @@ def test_functions(made, wanted):
     np.testing.assert_allclose(made(), wanted(), atol=1e-5)
 
 
+def test_halves_are_rounded_away_from_zero():
+    below = np.nextafter(np.float32(0.5), np.float32(0))
+    x = np.array([[-2.5, -1.5, -0.5, -below, 0, below, 0.5, 1.5, 2.5, 3.4999998, 2**23 + 1]],
+                 np.float32)  # fmt: skip
+    wanted = [[-3, -2, -1, 0, 0, 0, 1, 2, 3, 3, 2**23 + 1]]
+    np.testing.assert_array_equal(run("round", x), wanted)
+
+
 def test_unknown_variants_and_operators_are_named():
     for op, attrs in (("Activation", {"act_type": "odd"}), ("LeakyReLU", {"act_type": "odd"}),
                       ("Correlation", {})):  # fmt: skip

@@ -36,6 +36,24 @@ def test_both_conventions_of_pooling():
     np.testing.assert_allclose(pooled, X.mean((2, 3), keepdims=True), atol=1e-6)
 
 
+def windows_of(x, kernel, stride, pad, ends):
+    """The windows [batch, channels, rows, columns, kernel, kernel] over a padded image."""
+    wide = np.pad(x, [(0, 0), (0, 0), *((pad, pad + end) for end in ends)])
+    return np.lib.stride_tricks.sliding_window_view(wide, (kernel, kernel), (2, 3))[
+        :, :, ::stride, ::stride]  # fmt: skip
+
+
+def test_sums_count_no_positions():
+    for attrs, ends in (
+        ({"pad": (1, 1)}, (0, 0)),
+        ({"pad": (1, 1), "count_include_pad": False}, (0, 0)),
+        ({"pad": (1, 1), "pooling_convention": "full"}, (1, 0)),
+    ):
+        made = run("Pooling", X, pool_type="sum", kernel=(3, 3), stride=(2, 2), **attrs)
+        wanted = windows_of(X, 3, 2, 1, ends).sum((-1, -2))
+        np.testing.assert_allclose(made, wanted, atol=1e-5)
+
+
 def test_products_flatten_in_the_sources_order():
     kernel, bias = weights(5, 4 * 6 * 7), weights(5)
     made = run("FullyConnected", X, kernel, bias, num_hidden=5)
@@ -74,5 +92,7 @@ def test_enlarging():
 def test_other_layouts_are_refused():
     with pytest.raises(ConversionError, match="NHWC"):
         run("Convolution", X, weights(6, 3, 3, 4), kernel=(3, 3), layout="NHWC")
+    with pytest.raises(ConversionError, match="its mode 'to_even_up'"):
+        run("_contrib_BilinearResize2D", X, height=11, width=13, mode="to_even_up")
     with pytest.raises(ConversionError, match="lp"):
         run("Pooling", X, pool_type="lp", kernel=(2, 2))

@@ -54,6 +54,15 @@ def test_joined():
     np.testing.assert_array_equal(made, np.concatenate([X, constant.repeat(2, 0)], 1))
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "float64", "float16"])
+def test_casts(dtype):
+    x = np.abs(X * 9) if dtype == "uint8" else X * 9
+    wanted = x if "float" in dtype else x.astype(dtype)
+    np.testing.assert_array_equal(run("Cast", x, dtype=dtype), wanted)
+    with pytest.raises(ConversionError, match="casts to 'bfloat16'; float16, float32"):
+        run("Cast", x, dtype="bfloat16")
+
+
 def test_products():
     other = np.ones((2, 5, 3), np.float32)[:1]
     made = run("batch_dot", X[:, 0], other[0])

@@ -23,6 +23,19 @@ def test_a_checkpoint_is_found_from_any_of_its_names(tmp_path):
             find_files(path, epoch=epoch)
 
 
+def test_the_last_epoch_is_the_largest_number(tmp_path):
+    stem = save(tmp_path, DENSE, ARRAYS)
+    content = (tmp_path / "net-0003.params").read_bytes()
+    others = ("net-10000.params", "net-best.params", "net-small-0099.params", "net-9999.params.old")
+    for name in ("net-9999.params", *others):
+        (tmp_path / name).write_bytes(content)
+    assert find_files(stem)[1].name == "net-10000.params"
+    assert find_files(stem, epoch=9999)[1].name == "net-9999.params"
+    (tmp_path / "odd[1]-symbol.json").write_text("{}")
+    with pytest.raises(InputError, match=r"odd\[1\]-\*\.params: no such file"):
+        find_files(str(tmp_path / "odd[1]"))
+
+
 def test_the_first_layer_tells_the_inputs_shape(tmp_path):
     converted = convert(save(tmp_path, DENSE, ARRAYS))
     assert converted.model.input_shape == (None, 3)

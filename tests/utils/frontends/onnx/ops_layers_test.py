@@ -53,6 +53,16 @@ def test_transposed_convolutions():
                 "ConvTranspose", image, weights(4, 2, 2, 2), strides=[3, 3], output_padding=[2, 0]
             ),
             case("ConvTranspose", image, weights(4, 2, 3, 3), auto_pad="SAME_UPPER", **two),
+            case("ConvTranspose", image, weights(4, 2, 3, 3), output_shape=[10, 11], **two),
+            case("ConvTranspose", image, weights(4, 2, 3, 3), output_shape=[9, 10], **two),
+            case(
+                "ConvTranspose", image, weights(4, 2, 3, 3), auto_pad="SAME_UPPER",
+                output_shape=[9, 10], **two,
+            ),
+            case(  # one position more than the windows reach
+                "ConvTranspose", (1, 4, 3, 3), weights(4, 2, 3, 3), weights(2), strides=[3, 2],
+                output_shape=[10, 8],
+            ),
             case("ConvTranspose", (1, 4, 7), weights(4, 2, 4), pads=[1, 1], strides=[2]),
             case("ConvTranspose", (1, 2, 3, 4, 3), weights(2, 2, 2, 2, 2), strides=[2, 2, 2]),
         ]

@@ -8,6 +8,7 @@ from tests.utils.frontends.onnx.one_graph import (
     network_of,
     random_feeds,
     run_built,
+    run_source,
 )
 from utils.frontends.onnx.reader import convert
 from utils.frontends.source import ConversionError
@@ -94,9 +95,18 @@ def test_softmax_of_both_meanings():
             case("Softmax", IMAGE),  # over all but the batch
             case("Softmax", IMAGE, axis=3),
             case("LogSoftmax", (1, 7)),
+            case("LogSoftmax", IMAGE, axis=1),
         ],
         opset=11,
     )
+
+
+def test_the_logarithm_of_a_softmax_over_several_axes_is_finite(tmp_path):
+    path = network_of([case("LogSoftmax", IMAGE, axis=1)], tmp_path / "net.onnx", opset=11)
+    feeds = {"in0_0": np.linspace(-300, 300, 60, dtype=np.float32).reshape(IMAGE)}
+    made, wanted = run_built(convert(path), feeds), run_source(path, feeds)
+    for name, array in wanted.items():
+        np.testing.assert_allclose(made[name], array, rtol=1e-6, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def test_all_layers_in_both_directions():
             layer("GRU", directions=2, linear_before_reset=1),
             layer("RNN", outputs=2),
             layer("RNN", activations=["Relu"]),
+            layer("RNN", activations=["Elu"], activation_alpha=[1.0]),
         ],
         batch=3,
     )
@@ -47,9 +48,15 @@ def test_all_layers_in_both_directions():
 def test_what_keras_has_not_is_named():
     with pytest.raises(ConversionError, match="limits its cell") as caught:
         assert_agrees(
-            [layer("LSTM", clip=1.0), layer("GRU", activations=["Affine", "Tanh"])], batch=3
+            [
+                layer("LSTM", clip=1.0),
+                layer("GRU", activations=["Affine", "Tanh"]),
+                layer("RNN", activations=["Elu"], activation_alpha=[0.5]),
+            ],
+            batch=3,
         )
-    assert len(caught.value.offenders) == 2
+    assert len(caught.value.offenders) == 3
+    assert "its Elu has the alpha 0.5; in Keras it is 1" in str(caught.value)
 
 
 def test_sequence_and_states_come_from_one_layer():

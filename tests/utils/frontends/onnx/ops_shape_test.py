@@ -96,6 +96,18 @@ def test_resizing_with_every_rule_of_coordinates(mode):
     assert_agrees(cases, batch=2)
 
 
+def test_the_nearest_entry_where_positions_are_rounded():
+    floor = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    cases = [
+        case("Resize", (1, 2, 9, 10), None, np.array([1, 1, 0.6, 0.7], np.float32), **floor),
+        case("Resize", (1, 2, 9, 10), None, np.array([1, 1, 1 / 3, 2], np.float32), **floor),
+        case("Resize", (1, 2, 9, 10), None, None, ints(2, 2, 5, 7), **floor),
+    ]
+    assert_agrees(cases, batch=2)
+    shrunk = [np.array([1, 1, *factors], np.float32) for factors in ((0.6, 0.7), (0.5, 1.5))]
+    assert_agrees([case("Resize", (1, 2, 9, 10), factors) for factors in shrunk], opset=10)
+
+
 def test_usual_resizing_is_tensorflows():
     factors = np.array([1, 1, 2, 2], np.float32)
     floor = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}

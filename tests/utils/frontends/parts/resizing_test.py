@@ -4,7 +4,9 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 
+from tests.utils.frontends.onnx.one_graph import run_source, save
 from utils.frontends.parts.resizing import KERAS, Rule, matrix, positions, tensorflow_rule
 from utils.frontends.source import NotConvertible
 
@@ -41,6 +43,43 @@ def test_the_nearest_entry_is_that_of_tensorflow(corners, halves):
             rule = tensorflow_rule("nearest", corners=corners, halves=halves)
             found = matrix(rule, old, new, new / old).argmax(axis=1)
             np.testing.assert_array_equal(found, np.ravel(wanted), err_msg=f"{old} to {new}")
+
+
+SCALES = (2.0, 3.0, 0.5, 1 / 3, 0.25, 0.6, 0.7, 1.7, 1.5, 0.2, 0.1)
+
+
+def onnx_resizes(cases, path, opset, **attrs):
+    """Resize rows of numbers in ONNX Runtime; a case is (length, scale)."""
+    empty = [""] * (opset > 10)
+    nodes = [helper.make_node("Resize", [f"x{i}", *empty, f"s{i}"], [f"y{i}"], mode="nearest",
+                              **attrs) for i in range(len(cases))]  # fmt: skip
+    constants = {f"s{i}": np.array([1, 1, scale], np.float32)
+                 for i, (_, scale) in enumerate(cases)}  # fmt: skip
+    inputs = [(f"x{i}", (1, 1, size), "float32") for i, (size, _) in enumerate(cases)]
+    save(nodes, inputs, [f"y{i}" for i in range(len(cases))], constants, path, opset)
+    feeds = {f"x{i}": np.arange(size, dtype=np.float32).reshape(1, 1, size)
+             for i, (size, _) in enumerate(cases)}  # fmt: skip
+    return [made.ravel() for made in run_source(str(path), feeds).values()]
+
+
+@pytest.mark.parametrize(
+    ("opset", "coordinates", "rounding"),
+    # `half_pixel_symmetric` meets exact halves, where the order of its additions decides.
+    [(10, "asymmetric", "toward_ends")]
+    + [(19, coordinates, rounding) for coordinates in RULES[:4]
+       for rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")],
+)  # fmt: skip
+def test_the_nearest_entry_is_that_of_onnx_runtime(tmp_path, opset, coordinates, rounding):
+    attrs = {} if opset == 10 else {
+        "coordinate_transformation_mode": coordinates, "nearest_mode": rounding}  # fmt: skip
+    sizes = (5, 6, 7, 8, 9, 10, 12, 15, 30, 32, 33, 64)
+    cases = [(size, scale) for size in sizes for scale in SCALES]
+    cases = [(size, scale) for size, scale in cases if np.float32(size) * np.float32(scale) >= 1]
+    rows = onnx_resizes(cases, tmp_path / "net.onnx", opset, **attrs)
+    rule = Rule(mode="nearest", coordinates=coordinates, rounding=rounding, counting="by_scale")
+    for (size, scale), row in zip(cases, rows, strict=True):
+        found = matrix(rule, size, len(row), float(np.float32(scale))).argmax(axis=1)
+        np.testing.assert_array_equal(found, row, err_msg=f"{size} by {scale}")
 
 
 def test_corners_stay_where_they_are():

