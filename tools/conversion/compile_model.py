@@ -24,6 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 if not __package__:  # run as a script: the checkout takes this folder's place on the path
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+    from utils import start
+
+    start.prepare()
 
 from tools.command import run_command
 from utils.command import notes, out
@@ -46,16 +49,20 @@ _PARTS = ("graph.json", "graph.png", "params.npz")
 class CompileConfig:
     """What to write, and what to compare with."""
 
-    out_dir: str = flag("moffett_ir", "Folder for the files; it is made if it is missing.")
+    out_dir: str = flag(
+        "moffett_ir", "Folder for the files; it is made if it is missing.", path=True
+    )
     input_npy: str | None = flag(
         None,
         "Inputs to compare on, in the source's order of axes: a .npy, several separated by commas, "
         "or a .npz by name.",
+        path=True,
         needs=("result_npy", "the outputs that belong to the inputs"),
     )
     result_npy: str | None = flag(
         None,
         "The source network's outputs for --input_npy, likewise.",
+        path=True,
         needs=("input_npy", "the inputs that give the outputs"),
     )
     tolerance: float = flag(
@@ -68,7 +75,9 @@ class CompileConfig:
         None, "Sizes that the file leaves open, batch included, e.g. 1,3,224,224."
     )
     weights: str | None = flag(
-        None, "PyTorch: the state dict (.pt, .pth, .th) of the module. MXNet: the .params file."
+        None,
+        "PyTorch: the state dict (.pt, .pth, .th) of the module. MXNet: the .params file.",
+        path=True,
     )
     picture: str = flag("png", "Draw the graphs as well.", choices=("png", "none"))
     seed: int = flag(0, "Of the random inputs to compare on.", lower=0, upper=2**31 - 1)
@@ -230,4 +239,6 @@ def write(
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from utils import start
+
+    start.finish(main(sys.argv[1:]))
