@@ -79,9 +79,7 @@ def edge_bits(bits: int) -> int:
     return max(bits, EDGE_BITS)
 
 
-def weight_bits(
-    graph: Graph, config: LowBitConfig, setting: Setting | None
-) -> dict[str, int]:
+def weight_bits(graph: Graph, config: LowBitConfig, setting: Setting | None) -> dict[str, int]:
     """Settle the bits of each kernel.
 
     Args:

@@ -34,6 +34,7 @@ from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import Graph, from_keras, to_keras
 from utils.graph.keras_io import build, read
 from utils.progress import WorkProgress
+from utils.quantization.bit_packing import MAX_WIDTH
 from utils.report import Search
 from utils.training import fine_tune_schedule
 from utils.training.batch_norm import statistics_lag
@@ -206,6 +207,12 @@ class LowBitLearner(AbstractLearner):
             said.append(
                 f"low bits: the accuracy is that with activations of {self.config.activation_bits} "
                 "bits; files are made of the network without their quantizers."
+            )
+        wide = sum(bits[layer.name] > MAX_WIDTH for layer in layers)
+        if wide:
+            said.append(
+                f"low bits: {wide} kernels have more than {MAX_WIDTH} bits, which a packed file "
+                "(.fpq) holds as float32."
             )
         return said
 

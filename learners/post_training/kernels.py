@@ -157,7 +157,9 @@ def walked_kernels(
             continue
         arrays = dict(quantized.params[layer.layer])
         for place in places:
-            found[place.layer, place.weight] = tensor = _nearest(arrays[place.weight], place, config)
+            found[place.layer, place.weight] = tensor = _nearest(
+                arrays[place.weight], place, config
+            )
             arrays[place.weight] = tensor.dequantized()
             if means:
                 _correct(quantized, place, arrays, means)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from utils.export.check import CheckResult
 
 _IN_THE_MODEL = "the .keras file holds the network as it is."
+_AS_IT_IS = "files are made of the network as it is; a learner cuts channels."
 _CALIBRATED = "ranges come from calibration samples."
 
 
@@ -73,6 +74,8 @@ class ExportTfliteConfig:
     enbl_uni_quant: bool = flag(False, "Write the int8 kind as well.")
     enbl_post_quant: bool = flag(False, "Write the dynamic kind as well.")
     enbl_chn_prune: bool = flag(False, "The model is channel-pruned.", inert=_IN_THE_MODEL)
+    enbl_fake_prune: bool = flag(False, "Zero channels at random.", inert=_AS_IT_IS)
+    fake_prune_ratio: float = flag(0.5, "Part of the channels that is zeroed.", inert=_AS_IT_IS)
     enbl_fake_quant: bool = flag(False, "Use default ranges.", inert=_CALIBRATED)
     input_coll: str = flag("images_final", "Collection of inputs.", inert=_IN_THE_MODEL)
     output_coll: str = flag("logits_final", "Collection of outputs.", inert=_IN_THE_MODEL)

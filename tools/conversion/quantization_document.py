@@ -90,9 +90,7 @@ def _flags(path: str, given: Sequence[str]) -> list[str]:
     if taken & {*_NETWORK}:  # another network, not parts of two
         taken |= {*_NETWORK}
     return [
-        f"--{key}={value}"
-        for key, value in found.items()
-        if value is not None and key not in taken
+        f"--{key}={value}" for key, value in found.items() if value is not None and key not in taken
     ]
 
 

@@ -242,12 +242,13 @@ def test_a_search_meets_its_bits_and_its_setting_gives_the_same_network(small, t
 
 def test_without_global_tuning_only_the_kept_network_is_trained(small, tmp_path):
     values = {**SEARCH, "nuql_enbl_rl_global_tune": False, "nb_epochs": "0.09",
-              "nuql_rounding": "nearest"}  # fmt: skip
+              "nuql_rounding": "nearest", "enbl_dst": True}  # fmt: skip
     report = compress("non-uniform", tmp_path, copied(small), **values)
     assert [point.step for point in report.training] == [2]
     (found,) = report.searches
     assert found.kept in ("winner", "uniform")
     assert {"search", "rounding"} <= set(report.seconds)
+    assert sum(note.startswith("Distillation at temperature") for note in report.notes) == 1
 
 
 def test_a_budget_without_a_search_gives_equal_bits_as_nearly_as_it_can(small, tmp_path):

@@ -46,6 +46,8 @@ def test_unknown_targets_list_the_others():
 def test_weights_that_a_device_does_not_compute_with_are_refused():
     check_weights(None, "int4", "--budget")
     check_weights("tflm", "int4", "--budget")
-    message = r"ethos-u55 computes with weights of int8\. Received: --target=ethos-u55 .*int4 \(--set"
+    message = (
+        r"ethos-u55 computes with weights of int8\. Received: --target=ethos-u55 .*int4 \(--set"
+    )
     with pytest.raises(InputError, match=message):
         check_weights("ethos-u55", "int4", "--setting")

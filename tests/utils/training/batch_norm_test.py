@@ -134,7 +134,12 @@ def test_a_short_run_ends_with_fresh_statistics(
 def test_statistics_lag_behind_few_steps() -> None:
     model = network()
     model.get_layer("norm").momentum = 0.99
-    assert [statistics_lag(model, steps) for steps in (0, 1, 298, 299)] == [False, True, True, False]
+    assert [statistics_lag(model, steps) for steps in (0, 1, 298, 299)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_fresh_statistics_are_in_the_state(make_job: Any) -> None:
