@@ -170,6 +170,28 @@ class AbstractLearner(abc.ABC):
             InputError: where the recipe would fail later.
         """
 
+    @classmethod
+    def file_weights(
+        cls,
+        model: keras.Model,
+        config: Any,
+        *,
+        budget: Budget | None,
+        setting: Setting | None,
+        allow_unsafe: bool,
+    ) -> str:
+        """Say the number format of the weights in the int8 file of what the learner leaves.
+
+        Args:
+            model: see `check_choice`, after which it is called, as are all others.
+            config: the learner's flags.
+            budget: of the stage.
+            setting: likewise.
+            allow_unsafe: the network may hold Python code.
+        """
+        weights: str = config.file_weights
+        return weights
+
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:
         """Add the time spent inside to `seconds[part]`."""

@@ -14,7 +14,7 @@ from learners.search.checks import check_search
 from learners.setting import Setting
 from nets.pretrained import check_pretrained_path
 from utils.errors import InputError
-from utils.export.targets import find_target
+from utils.export.targets import check_weights, find_target
 from utils.export.targets_cost import check_known
 from utils.files import NETWORK_ENDINGS, check_writable
 
@@ -187,16 +187,11 @@ def _for_target(config: LearnerConfig, target: str | None, notices: list[str]) -
     """Let a learner of channels keep multiples of the target's, where its flags say no other."""
     if target is None:
         return config
-    device = find_target(target)
-    if config.file_weights not in device.weights:
-        raise InputError(
-            f"`target`: {target} computes with weights of {', '.join(device.weights)}. Received: "
-            f"--target={target} with a learner whose file has {config.file_weights} "
-            f"(--{config.PREFIX}weight_bits). Choose 8 bits, or another target."
-        )
-    found = config.in_multiples_of(device.channels)
+    check_weights(target, config.file_weights, f"--{config.PREFIX}weight_bits")
+    channels = find_target(target).channels
+    found = config.in_multiples_of(channels)
     if found != config:
-        notices.append(f"channels are kept in multiples of {device.channels}, for {target}.")
+        notices.append(f"channels are kept in multiples of {channels}, for {target}.")
     return found
 
 

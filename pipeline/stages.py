@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -27,6 +28,7 @@ from utils.command import notes, out
 from utils.errors import InputError
 from utils.export.exporters import EXPORTERS
 from utils.export.files import array_paths, exported_path
+from utils.export.targets import check_weights
 from utils.files import NETWORK_ENDINGS, holds_network, load_keras_model, save_keras_model
 from utils.graph import capability_report, copy_network, from_keras
 from utils.multi_gpu_wrapper import MultiGpuWrapper
@@ -161,13 +163,15 @@ def _check_stages(plan: Plan, helper: AbstractModelHelper, model: keras.Model) -
         kind: type[AbstractLearner] = learners.learner_class(stage.learner)
         kind.check(model, stage.config, helper, allow_unsafe=plan.run.allow_unsafe)
         if index <= plan.before_stage:
-            kind.check_choice(
-                model,
-                stage.config,
-                budget=plan.budget_of(stage),
-                setting=plan.setting_of(stage),
-                allow_unsafe=plan.run.allow_unsafe,
-            )
+            settled: dict[str, Any] = {
+                "budget": plan.budget_of(stage),
+                "setting": plan.setting_of(stage),
+                "allow_unsafe": plan.run.allow_unsafe,
+            }
+            kind.check_choice(model, stage.config, **settled)
+            source = "--budget" if settled["setting"] is None else "--setting"
+            weights = kind.file_weights(model, stage.config, **settled)
+            check_weights(plan.run.export.convert.target, weights, source)
 
 
 def _trials(plan: Plan, model: keras.Model) -> dict[str, keras.Model]:

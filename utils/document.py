@@ -52,6 +52,10 @@ class Section:
         """Whether a key is there."""
         return self._values.get(key) is not None
 
+    def names(self, key: str) -> bool:
+        """Whether a key is written down, perhaps with nothing under it."""
+        return key in self._values
+
     def raw(self, key: str) -> Any:
         """Give what stands under a key, None where nothing does."""
         return self._values.get(key)

@@ -3,11 +3,11 @@
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from learners.auto.offers import MICRO_FILE, parse_patterns, runs_decoded
+from learners.auto.offers import parse_patterns
 from learners.channels.config import LatencyConfig
 from learners.learner_config import LearnerConfig, OwnTeacher
 from utils.errors import InputError
-from utils.export.exporters import package_is_there
+from utils.export.exporters import decoded_files
 from utils.flags import flag, group
 from utils.horovod_calls import launched_size
 
@@ -146,8 +146,7 @@ class AutoConfig(LearnerConfig):
 
     def files_for(self, target: str | None) -> tuple[str, ...]:
         """Add the file whose weights are decoded from tables, where the device runs it."""
-        able = target is not None and runs_decoded(target) and package_is_there(MICRO_FILE)
-        return (MICRO_FILE,) if able else ()
+        return decoded_files(target)
 
     def check_run(self, run: "RunConfig", *, counts_given: bool, num_epochs: float | None) -> None:
         """Refuse a goal beside a setting, which says everything itself."""

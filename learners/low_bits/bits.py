@@ -58,15 +58,20 @@ def _count(shape: tuple[int, ...]) -> int:
     return number
 
 
-def is_edge(layers: Sequence[KernelLayer], layer: KernelLayer, config: LowBitConfig) -> bool:
-    """Whether a kernel is the first or the last one and has bits of its own.
+def edge_layers(graph: Graph, config: LowBitConfig) -> frozenset[str]:
+    """Give the layers that have bits of their own: the network's first and last with a kernel.
+
+    They are those of the whole network: a layer does not become one where others are skipped.
 
     Args:
-        layers: the network's kernels, in order.
-        layer: one of them.
+        graph: the network.
         config: the flags.
+
+    Returns:
+        Their names; none where all layers are treated alike.
     """
-    return not config.quantize_all_layers and layer.layer in (layers[0].layer, layers[-1].layer)
+    layers = [] if config.quantize_all_layers else kernel_layers(graph)
+    return frozenset(layer.layer for layer in (*layers[:1], *layers[-1:]))
 
 
 def edge_bits(bits: int) -> int:
@@ -74,13 +79,11 @@ def edge_bits(bits: int) -> int:
     return max(bits, EDGE_BITS)
 
 
-def weight_bits(
-    layers: Sequence[KernelLayer], config: LowBitConfig, setting: Setting | None
-) -> dict[str, int]:
+def weight_bits(graph: Graph, config: LowBitConfig, setting: Setting | None) -> dict[str, int]:
     """Settle the bits of each kernel.
 
     Args:
-        layers: the kernels that are quantized.
+        graph: the network.
         config: the flags.
         setting: says it for all but the edges; None: one number for all.
 
@@ -88,9 +91,11 @@ def weight_bits(
         Name -> bits in [1, 16]; kernels that the setting leaves as they are (32) are missing.
 
     Raises:
-        InputError: a setting for other kernels, or with bits that there are not.
+        InputError: a setting for other kernels, or with bits that there are not; see
+            `quantized_layers`.
     """
-    chosen = [layer for layer in layers if not is_edge(layers, layer, config)]
+    layers, ends = quantized_layers(graph, config), edge_layers(graph, config)
+    chosen = [layer for layer in layers if layer.layer not in ends]
     values = dict.fromkeys((layer.name for layer in chosen), config.weight_bits)
     if setting is not None:
         values = setting.values_for({layer.name: layer.size for layer in chosen})
@@ -105,11 +110,12 @@ def weight_bits(
     return {name: bits for name, bits in found.items() if bits < WHOLE_BITS}
 
 
-def activation_bits(layers: Sequence[KernelLayer], config: LowBitConfig) -> dict[str, int]:
+def activation_bits(graph: Graph, config: LowBitConfig) -> dict[str, int]:
     """Settle the bits of what each kernel reads; empty where activations are not quantized."""
     if not config.quantizes_activations:
         return {}
-    bits = config.activation_bits
+    bits, ends = config.activation_bits, edge_layers(graph, config)
     return {
-        layer.name: edge_bits(bits) if is_edge(layers, layer, config) else bits for layer in layers
+        layer.name: edge_bits(bits) if layer.layer in ends else bits
+        for layer in quantized_layers(graph, config)
     }

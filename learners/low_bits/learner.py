@@ -34,8 +34,10 @@ from nets.abstract_model_helper import AbstractModelHelper
 from utils.graph import Graph, from_keras, to_keras
 from utils.graph.keras_io import build, read
 from utils.progress import WorkProgress
+from utils.quantization.bit_packing import MAX_WIDTH
 from utils.report import Search
 from utils.training import fine_tune_schedule
+from utils.training.batch_norm import statistics_lag
 from utils.training.latent import LatentOptimizer, Quantized
 
 
@@ -77,6 +79,7 @@ class LowBitLearner(AbstractLearner):
         chosen = self._like(setting=problem.setting(_kept(untrained.search, problem)))
         trained = chosen.train()
         self.search, self.layers = untrained.search, chosen.layers
+        self.teaching = chosen.teaching
         self.notes += [*untrained.notes, *chosen.notes]
         self.history += chosen.history
         self.seconds |= {**untrained.seconds, **chosen.seconds}
@@ -91,9 +94,8 @@ class LowBitLearner(AbstractLearner):
         graph = self.graph(self.model)
         if self.config.wants_search() and self.context.setting is None:
             return self.searched(graph)
-        layers = quantized_layers(graph, self.config)
-        bits = weight_bits(layers, self.config, self.setting(graph))
-        layers = [layer for layer in layers if layer.name in bits]
+        bits = weight_bits(graph, self.config, self.setting(graph))
+        layers = [la for la in quantized_layers(graph, self.config) if la.name in bits]
         quantizing, passing = self.with_quantizers(graph, layers)
         saved = self.saved_network()
         if saved is None:
@@ -131,7 +133,7 @@ class LowBitLearner(AbstractLearner):
         """Refuse a setting for other kernels or bits, and a budget that no bits meet."""
         graph = from_keras(model, allow_unsafe=allow_unsafe)
         if setting is not None:
-            weight_bits(quantized_layers(graph, config), config, setting)
+            weight_bits(graph, config, setting)
         elif budget is not None:
             counted(graph, config, budget, cls.coding_by(config))
 
@@ -148,7 +150,7 @@ class LowBitLearner(AbstractLearner):
             The network with quantizers, and one whose quantizers let all pass; the network itself
             and None without any.
         """
-        bits = activation_bits(quantized_layers(graph, self.config), self.config)
+        bits = activation_bits(graph, self.config)
         if not bits:
             return graph, None
         return quantized_graphs(
@@ -206,6 +208,12 @@ class LowBitLearner(AbstractLearner):
                 f"low bits: the accuracy is that with activations of {self.config.activation_bits} "
                 "bits; files are made of the network without their quantizers."
             )
+        wide = sum(bits[layer.name] > MAX_WIDTH for layer in layers)
+        if wide:
+            said.append(
+                f"low bits: {wide} kernels have more than {MAX_WIDTH} bits, which a packed file "
+                "(.fpq) holds as float32."
+            )
         return said
 
     def train_quantized(
@@ -237,6 +245,11 @@ class LowBitLearner(AbstractLearner):
             optimizer=LatentOptimizer(inner, list(self.quantized(model, graph, layers, codes))),
             keep_zeros=False,  # rounding made zeros that may come back; see `Quantized.absent`
         )
+        if statistics_lag(model, num_steps):
+            self.notes.append(
+                f"low bits: {num_steps} steps are too few for the moving statistics of batch norms "
+                "to follow; they were taken anew from training images after training."
+            )
 
     def quantized(
         self,

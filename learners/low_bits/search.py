@@ -20,7 +20,7 @@ from learners.budget import KINDS, Budget, Limit, describe
 from learners.kernels.layers import KernelLayer
 from learners.kernels.problem import KernelProblem, choice_layers, kernel_problem
 from learners.kernels.tables import KernelTables, Moments
-from learners.low_bits.bits import edge_bits, is_edge, quantized_layers
+from learners.low_bits.bits import edge_bits, edge_layers, quantized_layers
 from learners.low_bits.coding import Code, Coding
 from learners.low_bits.config import WHOLE_BITS, LowBitConfig
 from learners.low_bits.rounding import round_to_code
@@ -42,10 +42,13 @@ class BitMethod:
     Attributes:
         coding: settles the codes.
         bits: what there is to choose from, ascending.
+        by_moments: round by the second moments of a layer's inputs, as the learner then does; else
+            to the nearest values.
     """
 
     coding: Coding
     bits: tuple[int, ...]
+    by_moments: bool = True
 
     def choices(self, layer: KernelLayer, kernel: np.ndarray) -> tuple[int, ...]:
         """All layers have the same choice; none is left as it is."""
@@ -61,7 +64,7 @@ class BitMethod:
             def fit(values: np.ndarray, importance: np.ndarray | None, bits: int = bits) -> Code:
                 return self.coding.fit(layer, values, bits, importance)
 
-            if moments is None:
+            if moments is None or not self.by_moments:
                 yield bits, nearest_values(kernel, fit(kernel, None))
                 continue
             rounded, _ = round_to_code(
@@ -113,12 +116,13 @@ def chosen_layers(graph: Graph, config: LowBitConfig) -> list[KernelLayer]:
     Raises:
         InputError: if none is left beside the first and the last.
     """
-    layers = quantized_layers(graph, config)
-    chosen = [layer for layer in layers if not is_edge(layers, layer, config)]
+    edges = edge_layers(graph, config)
+    chosen = [la for la in quantized_layers(graph, config) if la.layer not in edges]
     if not chosen:
         raise InputError(
             f"{config.search_flag} has no kernel to choose for: network {graph.name!r} has a first "
-            f"and a last one only. Give --{config.PREFIX}quantize_all_layers."
+            f"and a last one only, beside those that are skipped. Give "
+            f"--{config.PREFIX}quantize_all_layers."
         )
     return chosen
 
@@ -167,7 +171,7 @@ def bit_problem(learner: AbstractLearner, graph: Graph, coding: Coding) -> Kerne
     """Make the problem of a learner's search.
 
     Args:
-        learner: its config is a `LowBitConfig`; it has a `sampler`.
+        learner: its config is a `LowBitConfig`; it has a `sampler` and `rounds_on_walk`.
         graph: the untouched network.
         coding: settles the codes.
 
@@ -189,7 +193,7 @@ def bit_problem(learner: AbstractLearner, graph: Graph, coding: Coding) -> Kerne
                 graph,
                 layers,
                 learner.sampler(),  # type: ignore[attr-defined]
-                BitMethod(coding, bits),
+                BitMethod(coding, bits, by_moments=learner.rounds_on_walk),  # type: ignore[attr-defined]
                 on_layer=progress.update,
             )
 

@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from learners.low_bits.config import SEARCH, BitSearchConfig, LowBitConfig
+from utils.export.exporters import decoded_files
 from utils.flags import flag, group
 from utils.quantization.codebook import MAX_BITS, MODES, STYLES
 
@@ -76,3 +77,7 @@ class NonUniformQuantConfig(LowBitConfig):
         choices=("obq", "nearest"),
     )
     searching: CodebookSearchConfig = group(CodebookSearchConfig)
+
+    def files_for(self, target: str | None) -> tuple[str, ...]:
+        """Add the file whose weights are decoded from tables, where the device runs it."""
+        return decoded_files(target)

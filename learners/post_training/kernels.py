@@ -4,7 +4,10 @@
 biases (`utils/quantization/bias_correction.py`). `adaround` and `obq` go through the network layer
 by layer (`learners/reconstruction/walk.py`): each layer sees the inputs of the network as quantized
 so far, and meets the mean of the outputs before exactly. What cannot be sampled there (depthwise
-and transposed convolutions) is rounded to the nearest.
+and transposed convolutions) is rounded to the nearest, its bias corrected as with `nearest`.
+
+`nearest` has grids that reach the largest weight, all others those of the least squared error of
+the weights, as AdaRound has (Nagel et al., ICML 2020, arXiv:2004.10568, section 5).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from learners.post_training.config import PostTrainingConfig
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.statistics import LayerStatistics
 from learners.reconstruction.walk import Walk
-from utils.graph import Graph, Ref, ops
+from utils.graph import Graph, ops
 from utils.graph.row import IN, OUT
 from utils.quantization.adaround import adaround
 from utils.quantization.bias_correction import corrected_bias
@@ -59,7 +62,7 @@ def nearest_kernels(
     graph: Graph,
     plan: IntegerPlan,
     config: PostTrainingConfig,
-    means: Mapping[Ref, Statistics],
+    means: Mapping[str, Statistics],
 ) -> tuple[Graph, Weights]:
     """Round every kernel to the nearest points of its grid.
 
@@ -67,7 +70,7 @@ def nearest_kernels(
         graph: the folded network.
         plan: its integers.
         config: grids; whether biases are corrected.
-        means: of the inputs of its layers, by channel; empty without correction.
+        means: of the inputs of its layers, by layer and channel; empty without correction.
 
     Returns:
         The network on its grids, and the integers.
@@ -87,20 +90,20 @@ def nearest_kernels(
 def _nearest(kernel: np.ndarray, place: WeightPlace, config: PostTrainingConfig) -> QuantizedTensor:
     grouping = grouping_of(place, config)
     scaling = weight_scaling(
-        kernel, grouping, config.scheme, config.weight_bits, clipped=config.rounding == "mse"
+        kernel, grouping, config.scheme, config.weight_bits, clipped=config.rounding != "nearest"
     )
     return encode(kernel, scaling, weight_grid(config.weight_bits), grouping)
 
 
 def _correct(
-    graph: Graph, place: WeightPlace, arrays: dict[str, np.ndarray], means: Mapping[Ref, Statistics]
+    graph: Graph, place: WeightPlace, arrays: dict[str, np.ndarray], means: Mapping[str, Statistics]
 ) -> None:
     """Correct a layer's bias; a layer without one, or called several times, is left."""
     calls = graph.calls(place.layer)
     kernel = graph.params[place.layer][place.weight]
     if len(calls) != 1 or "bias" not in arrays or place.weight != "kernel":
         return
-    row, seen = ops.find(graph, calls[0]), means[calls[0].inputs[0]]
+    row, seen = ops.find(graph, calls[0]), means[place.layer]
     roles = {} if row is None else row.weights["kernel"]
     # Transposed: another axis. Grouped: an output reads only some of the inputs.
     if roles.get(-2) != IN or len(seen.least) != kernel.shape[-2]:
@@ -117,6 +120,8 @@ def walked_kernels(
     plan: IntegerPlan,
     config: PostTrainingConfig,
     sampler: Sampler,
+    *,
+    means: Mapping[str, Statistics],
 ) -> tuple[dict[str, dict[str, np.ndarray]], Weights]:
     """Round every kernel on the walk.
 
@@ -124,8 +129,9 @@ def walked_kernels(
         graphs: the folded network with quantizers of activations, and the same nodes with idle
             ones.
         plan: its integers.
-        config: grids and how weights are rounded.
+        config: grids and how weights are rounded; whether biases are corrected.
         sampler: the images.
+        means: see `nearest_kernels`, for what cannot be sampled.
 
     Returns:
         All weights of the network, and the integers.
@@ -149,10 +155,15 @@ def walked_kernels(
             walk.solve(name, solver)
             found |= solver.tensors
             continue
+        arrays = dict(quantized.params[layer.layer])
         for place in places:
-            tensor = _nearest(quantized.params[place.layer][place.weight], place, config)
-            found[place.layer, place.weight] = tensor
-            walk.put({(place.layer, place.weight): tensor.dequantized()})
+            found[place.layer, place.weight] = tensor = _nearest(
+                arrays[place.weight], place, config
+            )
+            arrays[place.weight] = tensor.dequantized()
+            if means:
+                _correct(quantized, place, arrays, means)
+        walk.put({(layer.layer, weight): array for weight, array in arrays.items()})
     return walk.params(), found
 
 
@@ -203,6 +214,7 @@ class _Solver:
     def __call__(
         self, statistics: LayerStatistics, kernel: np.ndarray, *, centred: bool
     ) -> tuple[np.ndarray, np.ndarray]:
+        centred = centred and self._config.bias_correction
         code = self._code(kernel)
         gram = statistics.gram(centred)
         if self._config.rounding == "adaround":
@@ -222,5 +234,7 @@ class _Solver:
         places = Places.of(self._layer, lambda axes: self._grouping)
         arrays = self._layer.tensors(kernel)
         (array,) = arrays.values()
-        scaling = weight_scaling(array, self._grouping, config.scheme, config.weight_bits)
+        scaling = weight_scaling(
+            array, self._grouping, config.scheme, config.weight_bits, clipped=True
+        )
         return FixedGrid(places, weight_grid(config.weight_bits), scaling)

@@ -152,11 +152,13 @@ def quantize(
     scalings = _scalings(before, plan, table, config)
     if not config.scheme.is_quantized:
         changed, weights = before, Weights()
-    elif config.rounding in ("nearest", "mse"):
-        means = _means(before, plan, held) if config.bias_correction else {}
-        changed, weights = nearest_kernels(before, plan, config, means)
     else:
-        changed, weights = _walked(before, plan, config, scalings, held, seed)
+        means = _means(before, plan, held) if config.bias_correction else {}
+        if config.rounding in ("nearest", "mse"):
+            changed, weights = nearest_kernels(before, plan, config, means)
+        else:
+            sampler = _sampler(before, config, held, seed)
+            changed, weights = _walked(before, plan, config, scalings, sampler, means)
     steps = [float(scalings[place.refs[0]].scale[0]) for place in plan.activations]
     changed, weights = with_room(changed, weights, input_steps(changed, plan, steps), config)
     return PostTrained(
@@ -243,11 +245,29 @@ def _common(place: RangePlace, table: CalibrationTable) -> tuple[float, float]:
     return min(lows), max(highs)
 
 
-def _means(before: Graph, plan: IntegerPlan, batches: Sequence[Any]) -> dict[Ref, Statistics]:
-    """Look at the inputs of layers with integer weights, by channel."""
+def _means(before: Graph, plan: IntegerPlan, batches: Sequence[Any]) -> dict[str, Statistics]:
+    """Look at the inputs of layers with integer weights, by layer and channel.
+
+    Of a layer that is called several times, whose bias is left, one of its inputs stands for all.
+    """
     layers = {place.layer for place in plan.weights}
-    refs = list(dict.fromkeys(node.inputs[0] for node in before.nodes if node.layer in layers))
-    return observe(before, refs, batches, with_histogram=False, by_channel=set(refs))
+    refs = {node.layer: node.inputs[0] for node in before.nodes if node.layer in layers}
+    wanted = list(dict.fromkeys(refs.values()))
+    seen = observe(before, wanted, batches, with_histogram=False, by_channel=set(wanted))
+    return {layer: seen[ref] for layer, ref in refs.items()}
+
+
+def _sampler(
+    before: Graph, config: PostTrainingConfig, batches: Sequence[Any], seed: int
+) -> Sampler:
+    if not batches:
+        raise InputError(f"`rounding` {config.rounding} needs samples. Received: none.")
+    return Sampler(
+        [_ordered(batch, before) for batch in batches],
+        num_images=sum(_count(batch) for batch in batches),
+        num_positions=NUM_POSITIONS,
+        seed=seed,
+    )
 
 
 def _walked(
@@ -255,22 +275,14 @@ def _walked(
     plan: IntegerPlan,
     config: PostTrainingConfig,
     scalings: Mapping[Ref, Scaling],
-    batches: Sequence[Any],
-    seed: int,
+    sampler: Sampler,
+    means: Mapping[str, Statistics],
 ) -> tuple[Graph, Weights]:
-    if not batches:
-        raise InputError(f"`rounding` {config.rounding} needs samples. Received: none.")
     bits = config.activation_bits
-    sampler = Sampler(
-        [_ordered(batch, before) for batch in batches],
-        num_images=sum(_count(batch) for batch in batches),
-        num_positions=NUM_POSITIONS,
-        seed=seed,
-    )
     graphs = (
         with_quantizers(before, scalings, bits),
         with_quantizers(before, scalings, bits, idle=True),
     )
-    params, weights = walked_kernels(graphs, plan, config, sampler)
+    params, weights = walked_kernels(graphs, plan, config, sampler, means=means)
     kept = {layer: params[layer] for layer in before.params}
     return before.replace(params=kept), weights

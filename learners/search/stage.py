@@ -175,7 +175,7 @@ class SearchedStage:
     def _report(self, tuned: Mapping[str, _Tuned], kept: str) -> None:
         """Hand the learner what the run's report says about the search."""
         learner, chosen = self._learner, tuned[kept]
-        learner.layers = chosen.learner.layers
+        learner.layers, learner.teaching = chosen.learner.layers, chosen.learner.teaching
         for child in {id(each.learner): each.learner for each in tuned.values()}.values():
             learner.history += child.history
             for part, seconds in child.seconds.items():

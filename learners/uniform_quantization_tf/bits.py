@@ -133,7 +133,7 @@ def bit_problem(learner: AbstractLearner, graph: Graph) -> KernelProblem:
                 graph,
                 chosen_layers(layers, config),
                 learner.sampler(),  # type: ignore[attr-defined]
-                BitMethod(coding, HELD_BITS),
+                BitMethod(coding, HELD_BITS, by_moments=config.rounding == "obq"),
                 on_layer=progress.update,
             )
 

@@ -132,6 +132,29 @@ class UniformQuantTFLearner(AbstractLearner):
         elif budget is not None:
             bit_choices(layers, config, budget)
 
+    @classmethod
+    def file_weights(
+        cls,
+        model: keras.Model,
+        config: Any,
+        *,
+        budget: Budget | None,
+        setting: Setting | None,
+        allow_unsafe: bool,
+    ) -> str:
+        """Say int4 where a setting, or the equal bits of a budget, give a kernel 4 or fewer."""
+        weights: str = config.file_weights
+        if setting is None and (budget is None or config.wants_search()):
+            return weights
+        graph = integer_form(from_keras(model, allow_unsafe=allow_unsafe))
+        layers = integer_layers(graph, plan_of(graph))
+        values: list[int] = []
+        if setting is not None:
+            values = list(weight_bits(layers, config, setting).values())
+        elif budget is not None:
+            values = list(bit_choices(layers, config, budget).uniform())
+        return "int4" if min(values) <= HELD_BITS[0] else "int8"
+
     @property
     def fine_tune_lrn_rate(self) -> float:
         """A part of the network's own initial rate."""

@@ -26,6 +26,7 @@ from utils.quantization.fake_quant_graph import deployed_graph, weight_limit, wi
 from utils.quantization.grid import Grid, Scaling
 from utils.quantization.groups import Grouping
 from utils.quantization.integers import Ends, IntegerPlan, WeightPlace, integer_plan
+from utils.quantization.range_floor import widened
 
 Weight = tuple[str, str]
 """(layer, weight), by their names in the graph."""
@@ -123,7 +124,9 @@ class IntegerNetwork:
             for place in whole.plan.weights
             for key in [(place.layer, place.weight)]
         ]
-        return deployed_graph(whole.graph, whole.plan, whole.ranges, weights)
+        # Training may have left a range so narrow that kernels could not compute with it.
+        ranges = widened(whole.graph, whole.plan, whole.ranges)
+        return deployed_graph(whole.graph, whole.plan, ranges, weights)
 
     def _axes(self, key: Weight) -> tuple[int, ...]:
         return next(p.axes for p in self.plan.weights if (p.layer, p.weight) == key)

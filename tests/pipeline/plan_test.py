@@ -397,14 +397,15 @@ def test_the_newest_trained_network_of_a_folder_is_taken(tmp_path):
     assert any("1_full_prec.keras" in line and "newest" in line for line in made.notices)
 
 
-def test_a_learner_for_a_file_of_its_own_has_it_written():
+@pytest.mark.parametrize("name", ["auto", "non-uniform"])
+def test_a_learner_for_a_file_of_its_own_has_it_written(name):
     pytest.importorskip("tflite_micro", reason="the package of the extra `tflm` is not installed")
 
     def kinds(target, tflite="float32,int8"):
         export = ExportConfig(tflite=tflite, convert=ConvertConfig(target=target))
-        configs = [learners.config_class(name)() for name in ("full-prec", "auto")]
+        configs = [learners.config_class(each)() for each in ("full-prec", name)]
         return plan_of(
-            learner="full-prec,auto", out_dir="o", export=export, configs=configs
+            learner=f"full-prec,{name}", out_dir="o", export=export, configs=configs
         ).run.export.kinds()
 
     assert kinds("tflm") == ("float32", "int8", "tflm")

@@ -14,6 +14,8 @@ def test_values_by_their_types():
     assert found.number("size", 0, 1) == 0.1  # YAML reads it as a text
     assert found.items("items") == [1]
     assert found.has("name") and not section().has("name")
+    assert section(name=None).names("name") and not section(name=None).has("name")
+    assert not section().names("name")
     assert section().number("size", 0, 1, default=0.5) == 0.5
     assert section().text("name", default="b") == "b"
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from utils.export.check import CheckResult
 
 _IN_THE_MODEL = "the .keras file holds the network as it is."
+_AS_IT_IS = "files are made of the network as it is; a learner cuts channels."
 _CALIBRATED = "ranges come from calibration samples."
 
 
@@ -49,8 +50,8 @@ _CALIBRATED = "ranges come from calibration samples."
 class ExportTfliteConfig:
     """What to write, from what."""
 
-    model_file: str | None = flag(None, "The .keras or .h5 file; without it model_dir/model.keras.")
-    model_dir: str = flag("./models", "Folder of model.keras where model_file is not given.")
+    model_file: str | None = flag(None, "The .keras or .h5 file; without it model_dir/model.keras.", path=True)
+    model_dir: str = flag("./models", "Folder of model.keras where model_file is not given.", path=True)
     model_helper: str | None = flag(
         None, "Data and metrics: a built-in name, or a path to your own .py file."
     )
@@ -65,7 +66,7 @@ class ExportTfliteConfig:
         "zeros, where it is smaller).",
         aliases=("tflite",),
     )
-    out_dir: str | None = flag(None, "Folder for the files; beside the model without it.")
+    out_dir: str | None = flag(None, "Folder for the files; beside the model without it.", path=True)
     seed: int = flag(0, "Chooses the helper's calibration samples.", lower=0, upper=2**31 - 1)
     allow_unsafe: bool = flag(False, "Load a model that holds Python code (Lambda layers).")
     convert: ConvertConfig = group(ConvertConfig)
@@ -73,6 +74,8 @@ class ExportTfliteConfig:
     enbl_uni_quant: bool = flag(False, "Write the int8 kind as well.")
     enbl_post_quant: bool = flag(False, "Write the dynamic kind as well.")
     enbl_chn_prune: bool = flag(False, "The model is channel-pruned.", inert=_IN_THE_MODEL)
+    enbl_fake_prune: bool = flag(False, "Zero channels at random.", inert=_AS_IT_IS)
+    fake_prune_ratio: float = flag(0.5, "Part of the channels that is zeroed.", inert=_AS_IT_IS)
     enbl_fake_quant: bool = flag(False, "Use default ranges.", inert=_CALIBRATED)
     input_coll: str = flag("images_final", "Collection of inputs.", inert=_IN_THE_MODEL)
     output_coll: str = flag("logits_final", "Collection of outputs.", inert=_IN_THE_MODEL)

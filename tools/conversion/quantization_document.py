@@ -14,7 +14,9 @@
         output_node: '506:0'
     SAVE_PATH: resnet50_int8.pb                # or .tflite, .onnx, a folder
 
-`MODEL` may name a `file: model.keras` instead. Paths are those of the folder in which the command
+`MODEL` may name a `file: model.keras` instead; graph and params may be of any names, such as the
+`IR_fused_for_CModel_graph.json` and `…_params.npz` of compile_model.py. `strategy: null` is the
+strategy of that name; nothing else may be empty. Paths are those of the folder in which the command
 runs.
 """
 
@@ -29,6 +31,7 @@ from utils.errors import InputError
 
 _FLAGS = ("--config-file", "--config_file")
 _KEYS = ("MODEL", "QUAN", "EVALUATION", "SAVE_PATH")
+_NETWORK = ("model_file", "graph_json", "params_file")  # flags that name the network together
 _UNUSED = ("input_images", "label_file", "image_file")
 
 
@@ -60,17 +63,17 @@ def argv_of(argv: Sequence[str]) -> list[str]:
 def _flags(path: str, given: Sequence[str]) -> list[str]:
     source = f"`config-file`: {path}"
     document = Section(source, "", load(path, source), _KEYS)
-    found = {"model_file": _model(document)}
-    if document.has("QUAN"):
+    found = _model(document)
+    if document.names("QUAN"):
         quan = Section(source, "QUAN", document.raw("QUAN"), ("strategy", "qconfig"))
-        found["strategy"] = _text(quan, "strategy")
-        if quan.has("qconfig"):
+        found["strategy"] = _strategy(quan)
+        if quan.names("qconfig"):
             keys = ("weight_quan", "table", "image_path")
             inner = Section(source, "QUAN.qconfig", quan.raw("qconfig"), keys)
             found["weight_quan"] = _text(inner, "weight_quan")
             found["table"] = _text(inner, "table")
             found["calibration_file"] = _text(inner, "image_path")
-    if document.has("EVALUATION"):
+    if document.names("EVALUATION"):
         known = ("input_node", "output_node", *_UNUSED)
         inner = Section(source, "EVALUATION", document.raw("EVALUATION"), known)
         found["input_node"] = _text(inner, "input_node")
@@ -82,28 +85,35 @@ def _flags(path: str, given: Sequence[str]) -> list[str]:
                 "test images and labels.",
                 markup=False,
             )
-    if document.has("SAVE_PATH"):
-        found["out_file"] = _text(document, "SAVE_PATH")
-    taken = {each.partition("=")[0].lstrip("-") for each in given}
-    return [f"--{key}={value}" for key, value in found.items() if value and key not in taken]
+    found["out_file"] = _text(document, "SAVE_PATH")
+    taken = {each.partition("=")[0].lstrip("-").replace("-", "_") for each in given}
+    if taken & {*_NETWORK}:  # another network, not parts of two
+        taken |= {*_NETWORK}
+    return [
+        f"--{key}={value}" for key, value in found.items() if value is not None and key not in taken
+    ]
 
 
 def _text(section: Section, key: str) -> str | None:
-    return section.text(key) if section.has(key) else None
+    return section.text(key) if section.names(key) else None
 
 
-def _model(document: Section) -> str | None:
-    if not document.has("MODEL"):
-        return None
+def _strategy(quan: Section) -> str | None:
+    """Give the strategy; without quotes YAML reads the name of one, null, as nothing."""
+    if quan.names("strategy") and quan.raw("strategy") is None:
+        return "null"
+    return _text(quan, "strategy")
+
+
+def _model(document: Section) -> dict[str, str | None]:
+    """Give the flags that name the network."""
+    if not document.names("MODEL"):
+        return {}
     keys = ("graph", "params", "file")
     model = Section(document.source, "MODEL", document.raw("MODEL"), keys)
-    if model.has("file"):
-        return model.text("file")
+    if model.names("file"):
+        return {"model_file": model.text("file")}
     graph, params = (pathlib.Path(model.text(key)) for key in ("graph", "params"))
-    if graph.parent != params.parent or (graph.name, params.name) != ("graph.json", "params.npz"):
-        model.refuse(
-            "graph",
-            "and `MODEL.params` must be graph.json and params.npz of one folder, as "
-            f"export_graph.py writes them. Received: {str(graph)!r}, {str(params)!r}",
-        )
-    return str(graph.parent)
+    if graph.parent == params.parent and (graph.name, params.name) == ("graph.json", "params.npz"):
+        return {"model_file": str(graph.parent)}
+    return {"graph_json": str(graph), "params_file": str(params)}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from learners.post_training.recipe import PostTrained
     from nets.abstract_model_helper import AbstractModelHelper
     from utils.graph import Graph
+    from utils.quantization.integers import IntegerPlan
 
 _BATCH = 32
 
@@ -97,6 +98,30 @@ class Opened:
             write_table(trained.table, path)
             notes.print(f"note: the ranges are in {path}.", markup=False)
         return trained
+
+
+def running_plan(source: Opened) -> tuple[Graph, IntegerPlan]:
+    """Give a network as it runs, and which of its operators have an int8 form."""
+    from learners.post_training.recipe import running_form
+    from utils.quantization.integers import integer_plan
+
+    running = running_form(source.graph, equalized=False)
+    return running, integer_plan(running)
+
+
+def check_operators(source: Opened, *, allow_float: bool) -> None:
+    """Refuse operators without an int8 form, unless they may stay in float.
+
+    Raises:
+        InputError: naming the first.
+    """
+    floats = running_plan(source)[1].floats
+    if floats and not allow_float:
+        name, reason = next(iter(floats.items()))
+        raise InputError(
+            f"{len(floats)} operators have no int8 form, the first {name!r}: {reason}. Replace "
+            "them, or give --allow_float to leave them in float."
+        )
 
 
 def open_source(config: QuantizationSource, parsed: Parsed) -> Opened:

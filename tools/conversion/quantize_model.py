@@ -31,8 +31,10 @@ from tools.conversion.quantization_document import argv_of
 from tools.conversion.quantization_source import (
     Opened,
     QuantizationSource,
+    check_operators,
     helper_configs,
     open_source,
+    running_plan,
 )
 from tools.conversion.quantized_outputs import (
     TFLITE,
@@ -163,13 +165,14 @@ def _run(parsed: Parsed) -> None:
     config.check()
     source = open_source(config.source, parsed)
     check_nodes(source, config.input_node, config.output_node)
+    check_operators(source, allow_float=config.allow_float)
     if config.compare:
         from tools.conversion.strategy_table import compare, table
 
         rows = compare(source, config.quantization, config.nb_smpls_eval)
         out.print(table(rows, config.nb_smpls_eval))
         return
-    check_operators(source, config)
+    say_few_bits(source, config)
     trained = source.quantize(config.quantization)
     if config.target.suffix == TFLITE:
         from utils.export.runner import TFLiteRunner
@@ -186,22 +189,26 @@ def _run(parsed: Parsed) -> None:
     out.print(f"{config.target}: {size:,} bytes", soft_wrap=True, highlight=False)
 
 
-def check_operators(source: Opened, config: QuantizeModelConfig) -> None:
-    """Refuse operators without an int8 form, unless they may stay in float.
+def say_few_bits(source: Opened, config: QuantizeModelConfig) -> None:
+    """Name the kernels that litert-quantizer has no form of few bits for."""
+    from utils.export.litert_quantizer import WHOLE_BITS
+    from utils.graph import ops
 
-    Raises:
-        InputError: naming the first.
-    """
-    from learners.post_training.recipe import running_form
-    from utils.quantization.integers import integer_plan
-
-    running = running_form(source.graph, equalized=False)
-    floats = integer_plan(running).floats
-    if floats and not config.allow_float:
-        name, reason = next(iter(floats.items()))
-        raise InputError(
-            f"{len(floats)} operators have no int8 form, the first {name!r}: {reason}. Replace "
-            "them, or give --allow_float to leave them in float."
+    if config.way != "litert-quantizer" or config.quantization.weight_bits == WHOLE_BITS:
+        return
+    graph, plan = running_plan(source)
+    rows = {node.layer: ops.find(graph, node) for node in graph.nodes}
+    whole = [
+        place.layer
+        for place in plan.weights
+        if (row := rows.get(place.layer)) is not None and row.window is None
+    ]
+    if whole:
+        notes.print(
+            f"note: litert-quantizer has {config.quantization.weight_bits}-bit weights for "
+            "convolutions and dense layers; depthwise and transposed ones are held as int8: "
+            f"{', '.join(whole[:5])}{', ...' * (len(whole) > 5)}.",
+            markup=False,
         )
 
 

@@ -26,7 +26,12 @@ if not __package__:  # run as a script: the checkout takes this folder's place o
 
 from learners.post_training.config import PostTrainingConfig
 from tools.command import run_command
-from tools.conversion.quantization_source import QuantizationSource, helper_configs, open_source
+from tools.conversion.quantization_source import (
+    QuantizationSource,
+    check_operators,
+    helper_configs,
+    open_source,
+)
 from utils.command import out
 from utils.errors import InputError
 from utils.files import atomic_path, check_writable
@@ -46,6 +51,7 @@ class QuantizationErrorConfig:
 
     source: QuantizationSource = group(QuantizationSource)
     quantization: PostTrainingConfig = group(PostTrainingConfig)
+    allow_float: bool = flag(False, "Leave operators that have no int8 form in float.")
     num_rows: int = flag(20, "Layers that are shown; the files have all.", lower=1)
     csv_file: str | None = flag(None, "File for all figures, separated by commas.")
     picture: str | None = flag(None, "File for a picture (.png, .svg): SQNR by layer.")
@@ -76,6 +82,7 @@ def _run(parsed: Parsed) -> None:
         if path:
             check_writable(path)
     source = open_source(config.source, parsed)
+    check_operators(source, allow_float=config.allow_float)
     from utils.quantization.distances import layer_distances
 
     trained = source.quantize(config.quantization)

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from utils.errors import InputError
+from utils.export.targets import find_target
+
+DECODED_FILE = "tflm"  # whose weights are indices and tables; see `utils.export.decode_tables`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -174,6 +177,19 @@ def package_is_there(kind: str) -> bool:
     """Tell whether what a kind needs beyond Flowpress' own packages is installed."""
     package = EXPORTERS[kind].package
     return package is None or importlib.util.find_spec(package) is not None
+
+
+def decoded_files(target: str | None) -> tuple[str, ...]:
+    """List the kind of file whose weights a device decodes from tables; none where it does not.
+
+    Args:
+        target: the device; None for any.
+
+    Returns:
+        `("tflm",)` for devices of TensorFlow Lite Micro, where its package is installed.
+    """
+    able = target is not None and find_target(target).runs == DECODED_FILE
+    return (DECODED_FILE,) if able and package_is_there(DECODED_FILE) else ()
 
 
 def require_package(kind: str) -> None:

@@ -26,7 +26,7 @@ from utils.export.quiet import quiet_native
 
 PACKAGE, EXTRA = "litert_quantizer", "litert"
 NUM_SAMPLES = 8  # that are run; all ranges are given
-FEW_BITS = 4
+FEW_BITS, WHOLE_BITS = 4, 8
 _SIGNATURE = "serving_default"
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -62,7 +62,7 @@ def quantized_file(
             under their names.
         samples: a few inputs [1, …] by name: tensors without a range are calibrated with them.
         outputs: the nodes that give the network's outputs, in order.
-        weight_bits: 4 or 8.
+        weight_bits: 4 or 8, of convolutions and Dense layers; depthwise and transposed ones have 8.
         activation_bits: 8 or 16.
         per_channel: output channels of convolutions have scales of their own.
 
@@ -78,16 +78,18 @@ def quantized_file(
 
     names, granularity = qtyping.TFLOperationName, qtyping.QuantGranularity
     work = quantizer.Quantizer(bytearray(content))
-    # Later ones count: our grids of Dense layers have one scale (`utils.quantization.integers`).
-    for operator, by_channel in (
-        (names.ALL_SUPPORTED, per_channel),
-        (names.FULLY_CONNECTED, False),
+    # Later ones count. Asked for 4-bit weights, what has no form with them would stay in float. Our
+    # grids of Dense layers have one scale (`utils.quantization.integers`).
+    for operator, bits, by_channel in (
+        (names.ALL_SUPPORTED, WHOLE_BITS, per_channel),
+        (names.CONV_2D, weight_bits, per_channel),
+        (names.FULLY_CONNECTED, weight_bits, False),
     ):
         work.add_static_config(
             regex=".*",
             operation_name=operator,
             activation_num_bits=activation_bits,
-            weight_num_bits=weight_bits,
+            weight_num_bits=bits,
             weight_granularity=granularity.CHANNELWISE if by_channel else granularity.TENSORWISE,
         )
     try:
@@ -120,7 +122,7 @@ def litert_file(source: Source) -> Made:
         found.ranges,
         list(source.samples)[:NUM_SAMPLES],
         outputs=[ref.node for ref in found.graph.outputs],
-        weight_bits=FEW_BITS if few else 8,
+        weight_bits=FEW_BITS if few else WHOLE_BITS,
     )
     return Made(content=content)
 

@@ -222,3 +222,23 @@ def markdown_table() -> str:
         cells = [f"`{name}`", row.summary, str(row.channels), ", ".join(row.weights), number]
         lines.append(f"| {' | '.join((*cells, row.rest, tools[row.runs]))} |")
     return "\n".join(lines)
+
+
+def check_weights(target: str | None, weights: str, source: str) -> None:
+    """Refuse number formats of weights that a device does not compute with.
+
+    Args:
+        target: the device; None for any.
+        weights: the format in the file that a learner leaves.
+        source: the flag that says so, for the message.
+
+    Raises:
+        InputError: if it does not.
+    """
+    able = None if target is None else find_target(target).weights
+    if able is not None and weights not in able:
+        raise InputError(
+            f"`target`: {target} computes with weights of {', '.join(able)}. Received: "
+            f"--target={target} with a learner whose file has {weights} ({source}). Choose 8 bits, "
+            "or another target."
+        )

@@ -179,7 +179,7 @@ class Statistics:
             low, high = _percentile(counts, centers, zeros, width, percentile)
             return max(min(low, 0.0), whole[0]), min(max(high, 0.0), whole[1])
         if method == "kl":
-            return _least_divergence(counts, centers, whole, grid)
+            return _least_divergence(counts, centers, self.histogram.width(group), whole, grid)
         return _least_squares(counts, centers, whole, grid)
 
 
@@ -233,14 +233,27 @@ def _least_squares(
 
 
 def _least_divergence(
-    counts: np.ndarray, centers: np.ndarray, whole: tuple[float, float], grid: Grid
+    counts: np.ndarray,
+    centers: np.ndarray,
+    width: float,
+    whole: tuple[float, float],
+    grid: Grid,
 ) -> tuple[float, float]:
-    """Minimize KL(P || Q): P the clipped distribution, Q what is left of it in the grid's steps."""
+    """Minimize KL(P || Q): P the clipped distribution, Q what is left of it in the grid's steps.
+
+    With no more filled bins than the grid has levels Q is P, whatever was cut off: such a
+    distribution is taken whole, and a candidate that leaves so few is none. Migacz begins at as
+    many bins as there are levels, too.
+    """
+    num_levels = grid.highest - grid.lowest + 1
+    if len(counts) <= num_levels:
+        return whole
     mass = counts / counts.sum()
 
     def divergence(ends: tuple[float, float]) -> float:
-        inside = (centers >= ends[0]) & (centers <= ends[1])
-        if not inside.any():
+        # By their edges: the center of the bin that holds the greatest value may lie beyond it.
+        inside = (centers + width / 2 > ends[0]) & (centers - width / 2 <= ends[1])
+        if np.count_nonzero(inside) < num_levels:
             return np.inf
         kept, places = mass[inside], centers[inside]
         clipped = kept.copy()

@@ -8,15 +8,20 @@ with r1, r2 the largest absolute weight that makes, and that reads, each channel
 
     s = sqrt(r1 r2) / r2                                                                  (2)
 
-makes both ranges sqrt(r1 r2). Where a layer stands in two pairs, passes are repeated until no s
-moves.
+makes both ranges sqrt(r1 r2). A channel that is nearly dead (r1 next to nothing beside its bias)
+would have its bias blown up, and with it the range of the whole tensor. So
+
+    s_c >= |b_c| m / max |b|,    m the median of all s by (2):                            (3)
+
+no bias gets larger than the largest would in the middle of the layer. Where a layer stands in two
+pairs, passes are repeated until no s moves.
 
 Reference:
     Nagel, van Baalen, Blankevoort & Welling, "Data-Free Quantization Through Weight Equalization
     and Bias Correction", ICCV 2019, arXiv:1906.04721, section 4.1, equations (7) and (11).
 
-Departs from the paper: high biases are not absorbed (section 4.1.3); ranges of activations are
-calibrated here, not computed from batch norms.
+Departs from the paper: high biases are bounded by (3), not absorbed (section 4.1.3), for which it
+takes the moments of batch norms; ranges of activations are calibrated here.
 """
 
 from __future__ import annotations
@@ -49,12 +54,15 @@ class Pair:
     second: str
 
 
-def equalizing_scales(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Compute (2).
+def equalizing_scales(
+    first: np.ndarray, second: np.ndarray, bias: np.ndarray | None = None
+) -> np.ndarray:
+    """Compute (2), within (3).
 
     Args:
         first: r1, float [C], >= 0.
         second: r2, float [C], >= 0.
+        bias: b, float [C], of the layer that makes the channels; None without one.
 
     Returns:
         s, float64 [C], > 0; 1 for a channel that is zero on either side.
@@ -62,10 +70,18 @@ def equalizing_scales(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Example:
         >>> equalizing_scales(np.array([4.0, 1.0, 0.0]), np.array([1.0, 4.0, 2.0]))
         array([2. , 0.5, 1. ])
+        >>> equalizing_scales(np.array([1.0, 1.0, 1e-6]), np.ones(3), np.array([0.5, 0.0, 0.5]))
+        array([1., 1., 1.])
     """
     there = (first > 0) & (second > 0)
     quotient = np.where(there, first, 1.0) / np.where(there, second, 1.0)
-    return np.sqrt(np.asarray(quotient, np.float64))
+    scales: np.ndarray = np.sqrt(np.asarray(quotient, np.float64))
+    sizes = np.zeros(len(scales)) if bias is None else np.abs(np.asarray(bias, np.float64))
+    largest = np.max(sizes, initial=0.0)
+    if largest > 0 and there.any():
+        least = sizes * np.median(scales[there]) / largest
+        scales = np.where(there, np.maximum(scales, least), scales)
+    return scales
 
 
 def unbounded(graph: Graph) -> Graph:
@@ -158,7 +174,8 @@ def _equalize(graph: Graph, params: Mapping[str, dict[str, np.ndarray]], pair: P
     made, read = params[first.layer], params[second.layer]
     weight, out_axes = row.folds
     ((reader, in_axis),) = ops.weight_axes(graph, second, IN)
-    scales = equalizing_scales(_range(made[weight], out_axes), _range(read[reader], (in_axis,)))
+    ranges = _range(made[weight], out_axes), _range(read[reader], (in_axis,))
+    scales = equalizing_scales(*ranges, made.get("bias"))
     made[weight] = _times(made[weight], 1 / scales, out_axes)
     if "bias" in made:
         made["bias"] = (made["bias"] / scales).astype(made["bias"].dtype)

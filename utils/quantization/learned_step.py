@@ -14,7 +14,8 @@ Reference:
     arXiv:1902.08153, equations (3) and (5), section 2.2.
 
 Departs from the paper: a scale begins where the squared error is least (`ranges.py`), not at
-`2 mean|v| / sqrt(Q_P)`.
+`2 mean|v| / sqrt(Q_P)`. Of a group of nothing but zeros that is next to 0, and by (2) it would stay
+what it is: it begins as the median of the others does, its zero point in the middle of the grid.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class LearnedStepQuantizer:
         sizes = np.bincount(self._ids.ravel(), minlength=self._num_groups)
         self._sizes = sizes.astype(np.float32)
         # The zero point is one of them so that a resumed run finds the one that was chosen.
+        scaling = _awake(scaling, sizes, grid)
         self._first = {
             "scale": scaling.scale.astype(np.float32),
             "zero_point": scaling.zero_point.astype(np.float32),
@@ -119,3 +121,24 @@ class LearnedStepQuantizer:
         return tuple(
             keras.ops.take(parameters[name], self._ids, axis=0) for name in ("scale", "zero_point")
         )
+
+
+def _awake(scaling: Scaling, sizes: np.ndarray, grid: Grid) -> Scaling:
+    """Let groups of nothing but zeros begin with a grid that their weights can move on.
+
+    Args:
+        scaling: of G groups; such groups have the smallest scale.
+        sizes: int [G], weights of each.
+        grid: the ends.
+    """
+    empty = scaling.scale <= SMALLEST_SCALE
+    if not empty.any():
+        return scaling
+    # Of a layer of zeros: as of weights with the usual variance, one over their number.
+    usual = 2.0 / np.sqrt(np.maximum(sizes, 1) * max(grid.highest, 1))
+    others = usual if empty.all() else np.median(scaling.scale[~empty])
+    zeros = grid.zero_points
+    return Scaling(
+        np.where(empty, others, scaling.scale),
+        np.where(empty, zeros[len(zeros) // 2], scaling.zero_point).astype(np.int32),
+    )

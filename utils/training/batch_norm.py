@@ -129,11 +129,21 @@ class StatisticsRefresher(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Take them anew, before the state is saved for the last time."""
         network = self.model.network
-        momenta = [layer.momentum for layer in _normalizations(network)]
         done = int(self.model.optimizer.iterations) >= self._num_steps
-        if done and max(momenta, default=0.0) ** self._num_steps > _STALE_SHARE:
+        if done and statistics_lag(network, self._num_steps):
             images = self._make_images()
             reestimate_batch_norm(network, images, self._num_batches, is_own=True)
+
+
+def statistics_lag(model: keras.Model, num_steps: int) -> bool:
+    """Whether training is too short for a model's moving statistics, see `StatisticsRefresher`.
+
+    Args:
+        model: that is trained.
+        num_steps: of the training; nothing lags behind none.
+    """
+    momenta = [layer.momentum for layer in _normalizations(model)]
+    return num_steps > 0 and max(momenta, default=0.0) ** num_steps > _STALE_SHARE
 
 
 def _normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:

@@ -78,6 +78,16 @@ def test_the_accuracy_is_that_with_quantized_activations(
     # the artefact itself is plain
     assert {type(layer).__module__.partition(".")[0] for layer in report.model.layers} == {"keras"}
     assert any("activations of 1 bits" in note for note in report.notes)
+    assert not any(".fpq" in note for note in report.notes)
+
+
+def test_what_happens_beside_the_rounding_is_said(
+    narrow_digits: keras.Model, tmp_path: pathlib.Path
+) -> None:
+    """Two steps: too few for the statistics of batch norms; 12 bits: too many for packed files."""
+    report = run(narrow_digits, tmp_path, nb_epochs="0.09", uql_weight_bits=12)
+    assert any("kernels have more than 8 bits" in note for note in report.notes)
+    assert any("moving statistics of batch norms" in note for note in report.notes)
 
 
 def test_zeros_of_layers_that_are_not_quantized_stay_too() -> None:

@@ -15,6 +15,7 @@ from learners.low_bits.grids import GridCoding
 from learners.low_bits.search import BitCost, BitMethod, bit_problem, chosen_layers
 from learners.non_uniform_quantization.codebooks import CodebookCoding
 from learners.non_uniform_quantization.config import CodebookSearchConfig, NonUniformQuantConfig
+from learners.non_uniform_quantization.learner import NonUniformQuantLearner
 from learners.reconstruction.statistics import LayerStatistics
 from tests.learners import networks
 from tests.learners.low_bits.learner_test import copied, kernels_of
@@ -80,6 +81,8 @@ def test_the_first_and_the_last_layer_are_not_chosen_for():
     assert [layer.name for layer in chosen_layers(graph, config())] == names[1:-1]
     everything = chosen_layers(graph, config(quantize_all_layers=True))
     assert [layer.name for layer in everything] == names
+    skipping = chosen_layers(graph, config(skip_op_names=names[0]))
+    assert [layer.name for layer in skipping] == names[1:-1]
     with pytest.raises(InputError, match=r"no kernel to choose for.*--nuql_quantize_all_layers"):
         chosen_layers(graph, config(skip_op_names="conv2,conv3,fc1"))
 
@@ -135,6 +138,38 @@ def test_versions_have_their_bits_and_more_bits_err_less(coding):
     assert errors == sorted(errors, reverse=True)
     blind = dict(method.versions(layer, kernel, None))
     assert moments.error(blind[2]) > errors[1]
+
+
+@pytest.mark.parametrize("by_moments", [True, False])
+def test_tables_are_rounded_as_the_learner_rounds(by_moments):
+    layer = kernel_layers(from_keras(networks.vgg()))[1]
+    kernel = layer.matrix(from_keras(networks.vgg()).params)
+    method = BitMethod(CODINGS["grids"], (2, 3), by_moments=by_moments)
+    found = dict(method.versions(layer, kernel, sampled(layer, kernel)))
+    blind = dict(method.versions(layer, kernel, None))
+    assert all(np.array_equal(found[bits], blind[bits]) != by_moments for bits in (2, 3))
+
+
+@pytest.mark.parametrize("rounding", ["obq", "nearest"])
+def test_a_search_gives_its_tables_the_rounding(rounding, monkeypatch):
+    made = []
+
+    def tables(graph, layers, sampler, method, **options):
+        made.append(method.by_moments)
+        raise InputError("enough")
+
+    monkeypatch.setattr(search, "KernelTables", tables)
+    monkeypatch.setattr(search, "kernel_problem", lambda *given, **options: given[5]())
+    entry = types.SimpleNamespace(quantity="bits")
+    context = types.SimpleNamespace(
+        budget=parse_budget("bits:3", ("bits",)), stage=types.SimpleNamespace(entry=entry)
+    )
+    learner = NonUniformQuantLearner.__new__(NonUniformQuantLearner)
+    learner.context, learner.config = context, config(rounding=rounding)
+    learner.sampler = lambda: None
+    with pytest.raises(InputError, match="enough"):
+        bit_problem(learner, from_keras(networks.vgg()), CODINGS["codebooks"])
+    assert made == [rounding == "obq"]
 
 
 def test_zeros_stay_in_every_version():
@@ -207,12 +242,13 @@ def test_a_search_meets_its_bits_and_its_setting_gives_the_same_network(small, t
 
 def test_without_global_tuning_only_the_kept_network_is_trained(small, tmp_path):
     values = {**SEARCH, "nuql_enbl_rl_global_tune": False, "nb_epochs": "0.09",
-              "nuql_rounding": "nearest"}  # fmt: skip
+              "nuql_rounding": "nearest", "enbl_dst": True}  # fmt: skip
     report = compress("non-uniform", tmp_path, copied(small), **values)
     assert [point.step for point in report.training] == [2]
     (found,) = report.searches
     assert found.kept in ("winner", "uniform")
     assert {"search", "rounding"} <= set(report.seconds)
+    assert sum(note.startswith("Distillation at temperature") for note in report.notes) == 1
 
 
 def test_a_budget_without_a_search_gives_equal_bits_as_nearly_as_it_can(small, tmp_path):

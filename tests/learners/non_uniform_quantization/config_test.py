@@ -62,3 +62,12 @@ def test_other_spellings_mean_the_same():
 def test_codebooks_have_up_to_eight_bits(name, bits):
     with pytest.raises(InputError, match=rf"`{name}` must be in \[1, 8\]. Received: {bits}"):
         flags.build(NonUniformQuantConfig, {name: bits})
+
+
+def test_the_decoded_file_is_written_for_targets_that_run_it():
+    pytest.importorskip("tflite_micro", reason="the package of the extra `tflm` is not installed")
+    config = NonUniformQuantConfig()
+    assert config.files_for("tflm") == config.files_for("cortex-m") == ("tflm",)
+    assert (
+        config.files_for("ethos-u55") == config.files_for("litert") == config.files_for(None) == ()
+    )

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from learners.post_training.config import PostTrainingConfig
 from learners.post_training.recipe import PostTrained, quantize
@@ -44,3 +45,33 @@ def test_finer_rounding_is_not_worse() -> None:
     assert errors["adaround"] < errors["nearest"]
     uncorrected = _error(graph, bias_correction=False, **settings)
     assert errors["nearest"] < uncorrected
+
+
+@pytest.mark.parametrize("rounding", ["mse", "adaround", "obq"])
+def test_grids_are_those_of_the_least_squared_error(rounding: str) -> None:
+    """All but `nearest` cut a far weight off where the others gain, of a depthwise kernel too."""
+    graph = _graph()
+    params = {layer: {**arrays} for layer, arrays in graph.params.items()}
+    for layer in ("second", "depth"):
+        params[layer]["kernel"] = params[layer]["kernel"].copy()
+        params[layer]["kernel"].flat[0] *= 20.0
+    graph, settings = graph.replace(params=params), {"weight_bits": 4, "weight_quan": "perlayer"}
+    for name, is_clipped in (("nearest", False), (rounding, True)):
+        config = PostTrainingConfig(rounding=name, **settings)  # type: ignore[arg-type]
+        trained = quantize(graph, config, [_IMAGES])
+        for layer in ("second", "depth"):
+            (step,) = trained.weights[layer, "kernel"].scale
+            reach = float(step) * 7 / np.abs(graph.params[layer]["kernel"]).max()
+            assert (reach < 0.99) == is_clipped
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "mse", "adaround", "obq"])
+def test_biases_are_corrected_where_it_is_asked_for(rounding: str) -> None:
+    """Depthwise layers cannot be sampled; their biases are corrected all the same."""
+    graph = _graph()
+    for is_corrected in (False, True):
+        config = PostTrainingConfig(rounding=rounding, weight_bits=3, bias_correction=is_corrected)
+        trained = quantize(graph, config, [_IMAGES])
+        for layer in ("first", "depth", "second", "out"):
+            before, after = (each.params[layer]["bias"] for each in (graph, trained.graph))
+            assert np.array_equal(before, after) != is_corrected

@@ -240,8 +240,15 @@ def test_a_resumed_search_says_where_it_goes_on(tmp_path, capsys, monkeypatch):
 
 def test_who_won_is_printed(tmp_path, monkeypatch, capsys):
     stage = make_stage(tmp_path, scorer=pretend, agent="random")
-    monkeypatch.setattr(type(stage._learner), "train", lambda learner: Trained(learner.model))
+    tuned = []
+
+    def train(learner):
+        tuned.append(learner.teaching)
+        return Trained(learner.model)
+
+    monkeypatch.setattr(type(stage._learner), "train", train)
     stage.run()
+    assert stage._learner.teaching in tuned  # of the network that is kept
     verdict = next(note for note in stage._learner.notes if note.startswith("search: "))
     assert verdict.startswith("search: 8 roll-outs by random, 0 failed; after the same fine-tuning")
     assert verdict.endswith(("kept: winner.", "kept: uniform."))

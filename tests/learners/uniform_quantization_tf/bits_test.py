@@ -8,8 +8,10 @@ import pytest
 from learners.budget import parse_budget
 from learners.kernels.layers import kernel_layers
 from learners.setting import Setting
+from learners.uniform_quantization_tf import bits as bits_module
 from learners.uniform_quantization_tf.bits import bit_choices, bit_problem, weight_bits
 from learners.uniform_quantization_tf.config import UniformQuantTFConfig
+from learners.uniform_quantization_tf.learner import UniformQuantTFLearner
 from learners.uniform_quantization_tf.network import plan_of
 from learners.uniform_quantization_tf.start import integer_layers
 from tests.learners.networks import residual
@@ -73,6 +75,43 @@ def test_a_network_without_inner_layers_has_nothing_to_choose(layers):
     ends = [layers[0], layers[-1]]
     with pytest.raises(InputError, match="--uqtf_quantize_all_layers"):
         bit_choices(ends, UniformQuantTFConfig(), parse_budget("bits:6", ("bits",)))
+
+
+@pytest.mark.parametrize("rounding", ["obq", "nearest"])
+def test_tables_are_rounded_as_the_learner_rounds(graph, rounding, monkeypatch):
+    made = []
+
+    def tables(graph, layers, sampler, method, **options):
+        made.append(method.by_moments)
+
+    monkeypatch.setattr(bits_module, "KernelTables", tables)
+    monkeypatch.setattr(bits_module, "kernel_problem", lambda *given, **options: given[5]())
+    learner = types.SimpleNamespace(
+        config=UniformQuantTFConfig(rounding=rounding),
+        context=types.SimpleNamespace(budget=parse_budget("bits:6", ("bits",))),
+        sampler=lambda: None,
+    )
+    bit_problem(learner, graph)
+    assert made == [rounding == "obq"]
+
+
+def files_of(budget=None, setting=None, **flags):
+    return UniformQuantTFLearner.file_weights(
+        residual(),
+        UniformQuantTFConfig(**flags),
+        budget=None if budget is None else parse_budget(budget, ("bits",)),
+        setting=setting,
+        allow_unsafe=False,
+    )
+
+
+def test_weights_of_the_file_follow_what_is_settled(layers):
+    inner = [layer.name for layer in layers[1:-1]]
+    assert files_of() == files_of("bits:8") == "int8"
+    assert files_of(weight_bits=4) == files_of("bits:4") == files_of("bits:6") == "int4"
+    for bits, weights in ((3, "int4"), (4, "int4"), (5, "int8")):
+        setting = setting_of(layers, {**dict.fromkeys(inner, 8), inner[0]: bits})
+        assert files_of(setting=setting) == weights
 
 
 def test_a_search_is_about_the_inner_layers_and_its_setting_names_them(graph, layers):

@@ -19,7 +19,7 @@ from tests.utils.graph.mobile import mobile
 from utils.graph import from_keras, to_keras
 from utils.graph.integer_form import integer_form
 from utils.graph.law import relative_error
-from utils.quantization.fake_quant_graph import weight_limit
+from utils.quantization.fake_quant_graph import weight_limit, without_quantizers
 from utils.quantization.grid import rounded
 
 
@@ -113,3 +113,18 @@ def test_simulated_networks_hold_the_quantizers(network: IntegerNetwork) -> None
 def test_scaling_of_limits() -> None:
     found = scaling(np.array([7.0, 14.0]), bits=4)
     assert found.scale.tolist() == [1.0, 2.0] and found.zero_point.tolist() == [8, 8]
+
+
+def test_ranges_that_training_left_too_narrow_are_widened_in_the_file(
+    network: IntegerNetwork,
+) -> None:
+    number = next(n for n, place in enumerate(network.plan.activations[1:], 1) if not place.fixed)
+    node = network.plan.activations[number].refs[0].node
+    ranges = list(network.ranges)
+    ranges[number] = (0.0, 1e-9)
+    narrow = dataclasses.replace(network, ranges=tuple(ranges))
+    kept, found = (without_quantizers(n.deployed_graph()).ranges for n in (network, narrow))
+    assert found[node][1] > 1e-6
+    assert {name: found[name] for name in found if name != node} == {
+        name: kept[name] for name in kept if name != node
+    }

@@ -62,6 +62,11 @@ def test_float_needs_no_samples_and_older_flags_work(tmp_path, network, capsys):
     assert files(tmp_path) == ["model_dynamic.tflite", "model_float32.tflite"]
     assert main([f"--model_dir={tmp_path}", "--tflite=float32", "--mean_values=3"]) == 0
     assert "note: --mean_values has no effect: ranges come from" in capsys.readouterr().err
+    older = ["--enbl_fake_prune=True", "--fake_prune_ratio=0.25"]
+    assert main([f"--model_dir={tmp_path}", "--tflite=float32", *older]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    for name in ("enbl_fake_prune", "fake_prune_ratio"):
+        assert f"--{name} has no effect: files are made of the network as it is" in said
 
 
 def test_a_failed_check_shows_the_layers_and_writes_the_others(model_file, images, capsys):

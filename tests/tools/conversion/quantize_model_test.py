@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import types
 
 import keras
 import numpy as np
 import pytest
 
-from tools.conversion.quantize_model import main
+from learners.post_training.config import PostTrainingConfig
+from tools.conversion.quantize_model import QuantizeModelConfig, main, say_few_bits
 from utils.export.flatbuffer import read_graph
 from utils.files import save_keras_model
+from utils.graph import from_keras
 from utils.quantization.grid import Scaling
 
 
@@ -169,3 +172,18 @@ def test_an_operator_without_integers_is_named(folder, capsys):
     options = (f"--model_file={folder}/norm.keras", f"--calibration_file={folder}/rows.npy")
     assert main([*options]) == 2
     assert "1 operators have no int8 form, the first 'norm'" in capsys.readouterr().err
+    assert main([*options, "--compare"]) == 2
+    assert "1 operators have no int8 form, the first 'norm'" in capsys.readouterr().err
+    assert main([*options, "--compare", "--allow_float"]) == 0
+
+
+@pytest.mark.parametrize(("way", "bits"), [("litert-quantizer", 4), ("converter", 4)])
+def test_kernels_without_a_form_of_few_bits_are_named(way, bits, capsys):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.DepthwiseConv2D(3, name="deep")(keras.layers.Conv2D(4, 3, name="wide")(inputs))
+    source = types.SimpleNamespace(graph=from_keras(keras.Model(inputs, x)))
+    config = QuantizeModelConfig(quantization=PostTrainingConfig(weight_bits=bits), way=way)
+    say_few_bits(source, config)
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("are held as int8: deep." in said) == (way == "litert-quantizer")
+    assert "wide" not in said

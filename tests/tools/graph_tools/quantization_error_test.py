@@ -31,3 +31,16 @@ def test_layers_are_ranked_written_and_drawn(tmp_path, capsys):
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
     assert main([*data, "--strategy=null"]) == 2
     assert "quantizes nothing" in capsys.readouterr().err
+
+
+def test_operators_without_an_int8_form_are_named_at_the_start(tmp_path, capsys):
+    inputs = keras.Input((8,), name="x")
+    x = keras.layers.Activation("softplus", name="plus")(keras.layers.Dense(4, name="fc")(inputs))
+    save_keras_model(keras.Model(inputs, x, name="net"), tmp_path / "net.keras")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((20, 8), np.float32))
+    data = (f"--model_file={tmp_path}/net.keras", f"--calibration_file={tmp_path}/x.npy")
+    assert main([*data]) == 2
+    said = capsys.readouterr().err
+    assert "1 operators have no int8 form, the first 'plus'" in " ".join(said.split())
+    assert main([*data, "--allow_float"]) == 0
+    assert "final distance" in capsys.readouterr().out

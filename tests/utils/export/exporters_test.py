@@ -4,7 +4,13 @@ import sys
 import pytest
 
 from utils.export import exporters
-from utils.export.exporters import EXPORTERS, is_timed, load_function, package_is_there
+from utils.export.exporters import (
+    EXPORTERS,
+    decoded_files,
+    is_timed,
+    load_function,
+    package_is_there,
+)
 
 
 @pytest.mark.parametrize("kind", EXPORTERS)
@@ -35,3 +41,12 @@ def test_packages_that_are_there(monkeypatch):
     row = EXPORTERS["tflm"]._replace(package="no_such_package")
     monkeypatch.setitem(exporters.EXPORTERS, "tflm", row)
     assert not package_is_there("tflm")
+
+
+def test_files_that_devices_decode_from_tables(monkeypatch):
+    row = EXPORTERS["tflm"]
+    monkeypatch.setitem(exporters.EXPORTERS, "tflm", row._replace(package=None))
+    assert decoded_files("tflm") == decoded_files("cortex-m") == ("tflm",)
+    assert decoded_files("ethos-u55") == decoded_files("litert") == decoded_files(None) == ()
+    monkeypatch.setitem(exporters.EXPORTERS, "tflm", row._replace(package="no_such_package"))
+    assert decoded_files("tflm") == ()

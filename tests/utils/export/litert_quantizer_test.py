@@ -15,7 +15,17 @@ from utils.export.flatbuffer import read_graph
 from utils.export.runner import TFLiteRunner
 from utils.export.saved_model import write_saved_model
 from utils.export.tflite import convert, int8_file, quiet_converter
-from utils.graph import from_keras, to_keras
+from utils.graph import Graph, from_keras, to_keras
+
+
+@pytest.fixture(scope="module")
+def graph_of_all_kinds() -> Graph:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="conv")(inputs)
+    y = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu", name="deep")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="mean")(keras.layers.Add(name="sum")([x, y]))
+    return from_keras(keras.Model(inputs, keras.layers.Dense(5, name="fc")(x)))
 
 
 @pytest.mark.parametrize(("bits", "strategy"), [(8, "minmax"), (16, "symmetry_max")])
@@ -44,6 +54,31 @@ def test_tensors_have_the_ranges_they_are_given(bits: int, strategy: str) -> Non
     outputs = np.asarray(TFLiteRunner(content)(images))
     simulated = np.asarray(to_keras(trained.simulated())(images))
     assert np.abs(outputs - simulated).max() <= 3 * expected[-1]
+
+
+def test_what_has_no_form_of_4_bits_has_8(graph_of_all_kinds: Graph) -> None:
+    """Depthwise kernels, sums and means would be left in float otherwise."""
+    pytest.importorskip(litert_quantizer.PACKAGE, reason="the extra `litert` is not installed")
+    images = np.random.default_rng(0).normal(size=(32, 8, 8, 3)).astype(np.float32)
+    trained = quantize(graph_of_all_kinds, PostTrainingConfig(weight_bits=4), [images])
+    content = litert_quantizer.quantized_file(
+        convert(to_keras(trained.graph), "float32"),
+        trained.ends(),
+        [{"image": images[:1]}],
+        outputs=["fc"],
+        weight_bits=4,
+    )
+    found = read_graph(content)
+    assert not found.float_operators()
+    kinds = {
+        each.name: found.tensors[each.inputs[1]].dtype
+        for each in found.operators
+        if each.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    }
+    assert kinds == {"CONV_2D": "int4", "DEPTHWISE_CONV_2D": "int8", "FULLY_CONNECTED": "int4"}
+    outputs = np.asarray(TFLiteRunner(content)(images))
+    simulated = np.asarray(to_keras(trained.simulated())(images))
+    assert np.linalg.norm(outputs - simulated) < 0.1 * np.linalg.norm(simulated)
 
 
 def test_both_ways_make_the_same_of_what_a_learner_found(tmp_path: pathlib.Path) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from utils.errors import InputError
-from utils.export.targets import ACCELERATORS, NAMES, TARGETS, find_target
+from utils.export.targets import ACCELERATORS, NAMES, TARGETS, check_weights, find_target
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,13 @@ def test_every_accelerator_is_a_target_of_its_own():
 def test_unknown_targets_list_the_others():
     with pytest.raises(InputError, match=r"no target 'cortexm'. Did you mean 'cortex-m'"):
         find_target("cortexm")
+
+
+def test_weights_that_a_device_does_not_compute_with_are_refused():
+    check_weights(None, "int4", "--budget")
+    check_weights("tflm", "int4", "--budget")
+    message = (
+        r"ethos-u55 computes with weights of int8\. Received: --target=ethos-u55 .*int4 \(--set"
+    )
+    with pytest.raises(InputError, match=message):
+        check_weights("ethos-u55", "int4", "--setting")

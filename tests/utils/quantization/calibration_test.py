@@ -56,6 +56,29 @@ def test_mse_is_the_least_of_all_methods(bits: int) -> None:
         assert errors["kl"] < errors["minmax"]
 
 
+@pytest.mark.parametrize("num_levels", [2, 4, 17, 64, 128, 256, 512])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_kl_takes_sets_of_levels_whole(num_levels: int, sign: float) -> None:
+    """Where quantization loses nothing or the same everywhere, nothing is gained by clipping."""
+    values = np.tile(np.linspace(0.0, sign, num_levels, dtype=np.float32), 50)
+    for bits in (4, 8):
+        found = _seen(values).range("kl", Grid(bits=bits))
+        assert (found.least[0], found.greatest[0]) == (min(sign, 0.0), max(sign, 0.0))
+
+
+def test_kl_of_skewed_levels_is_not_the_most_frequent_alone() -> None:
+    """Gray levels of digit images: most of them dark."""
+    values = np.repeat(np.arange(17.0), 2 ** np.arange(17)[::-1])
+    found = _seen(values).range("kl")
+    assert (found.least[0], found.greatest[0]) == (0.0, 16.0)
+
+
+def test_kl_still_cuts_a_far_value_off() -> None:
+    values = np.concatenate([_RNG.uniform(0.0, 1.0, 100_000), [8.0]])
+    found = _seen(values).range("kl", Grid(bits=4))
+    assert 0.99 <= found.greatest[0] < 8.0
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_ranges_stay_inside_what_was_seen(method: str) -> None:
     for values in (_SKEWED, -_SKEWED, np.zeros(5), np.full(5, 3.0), _RNG.normal(size=500)):

@@ -59,3 +59,33 @@ def test_scales_meet_in_the_middle() -> None:
     first, second = np.exp(rng.normal(size=(2, 9)))
     scales = equalizing_scales(first, second)
     np.testing.assert_allclose(first / scales, second * scales)
+
+
+def test_a_nearly_dead_channel_keeps_its_bias() -> None:
+    first, second = np.array([1e-6, 1.0, 2.0, 4.0]), np.full(4, 0.5)
+    bias = np.array([0.5, 0.1, -0.2, 0.4])
+    unbounded_scales = equalizing_scales(first, second)
+    assert abs(bias[0] / unbounded_scales[0]) > 300
+    scales = equalizing_scales(first, second, bias)
+    np.testing.assert_array_equal(scales[1:], unbounded_scales[1:])
+    assert abs(bias / scales).max() <= abs(bias).max() / np.median(unbounded_scales)
+
+
+def test_a_common_factor_is_not_held_back() -> None:
+    first, second = np.array([1.0, 2.0, 4.0]), np.array([100.0, 200.0, 400.0])
+    np.testing.assert_allclose(equalizing_scales(first, second, np.array([0.5, 9.0, 1.0])), 0.1)
+
+
+def test_the_range_of_a_tensor_is_not_spoiled_by_a_dead_channel() -> None:
+    graph = _graph(spread=1.0)
+    params = {layer: {**arrays} for layer, arrays in graph.params.items()}
+    kernel = params["wide"]["kernel"].copy()
+    kernel[..., 0] *= 1e-6
+    params["wide"] = {"kernel": kernel, "bias": np.full(4, 0.5, np.float32)}
+    inputs = np.random.default_rng(1).normal(size=(8, 6, 6, 3)).astype(np.float32)
+    outputs = []
+    for found in (graph.replace(params=params), equalize(graph.replace(params=params))):
+        biases = found.params["wide"]["bias"]
+        assert np.abs(biases).max() < 5.0
+        outputs.append(np.asarray(to_keras(found)(inputs)))
+    np.testing.assert_allclose(outputs[1], outputs[0], atol=1e-5 * np.abs(outputs[0]).max())

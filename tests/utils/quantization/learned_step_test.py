@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import keras
 import numpy as np
 import pytest
@@ -83,3 +85,27 @@ def test_scales_stay_positive() -> None:
     kept = quantizer.settled(keras.ops.ones((1, 2)), {"scale": keras.ops.array([-1.0, 0.3])})
     assert (np.asarray(kept["scale"]) > 0).all()
     assert np.asarray(kept["scale"])[1] == np.float32(0.3)
+
+
+def test_groups_of_zeros_begin_as_others_do_and_train() -> None:
+    scaling = Scaling(np.array([0.5, 1e-12, 2.0, 1.0]), np.array([3, 0, 4, 5], np.int32))
+    quantizer = LearnedStepQuantizer((6, 4), Grid(bits=3), Grouping("channel"), scaling)
+    np.testing.assert_array_equal(quantizer.parameters["scale"], [0.5, 1.0, 2.0, 1.0])
+    np.testing.assert_array_equal(quantizer.parameters["zero_point"], [3, 4, 4, 5])
+    latent = np.zeros((6, 4), np.float32)
+    values = quantizer.quantize(keras.ops.convert_to_tensor(latent), _tensors(quantizer))
+    np.testing.assert_array_equal(values, latent)  # the network is the same
+    latent[:, 1] = [0.6, -0.6, 0.3, -0.3, 1.2, -1.2]
+    moves, _ = quantizer.gradients(
+        keras.ops.ones((6, 4)), keras.ops.convert_to_tensor(latent), _tensors(quantizer)
+    )
+    np.testing.assert_array_equal(moves, np.ones((6, 4)))
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "affine", "unsigned"])
+def test_a_layer_of_zeros_begins_with_usable_scales(kind: Literal["symmetric", "affine"]) -> None:
+    scaling = Scaling(np.full(4, 1e-12), np.zeros(4, np.int32))
+    grid = Grid(bits=4, kind=kind)
+    quantizer = LearnedStepQuantizer((9, 4), grid, Grouping("channel"), scaling)
+    assert (quantizer.parameters["scale"] > 1e-2).all()
+    assert set(quantizer.parameters["zero_point"]) <= set(grid.zero_points)

@@ -18,6 +18,7 @@ from utils.training import (
     fit,
     reestimate_batch_norm,
 )
+from utils.training.batch_norm import statistics_lag
 
 
 def _expected_of_conv(model: keras.Model, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,6 +129,17 @@ def test_a_short_run_ends_with_fresh_statistics(
         reestimate_batch_norm(plain, data, 3)
     for one, other in zip(plain.variables, model.variables, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_statistics_lag_behind_few_steps() -> None:
+    model = network()
+    model.get_layer("norm").momentum = 0.99
+    assert [statistics_lag(model, steps) for steps in (0, 1, 298, 299)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_fresh_statistics_are_in_the_state(make_job: Any) -> None:
