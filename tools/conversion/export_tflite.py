@@ -50,8 +50,12 @@ _CALIBRATED = "ranges come from calibration samples."
 class ExportTfliteConfig:
     """What to write, from what."""
 
-    model_file: str | None = flag(None, "The .keras or .h5 file; without it model_dir/model.keras.", path=True)
-    model_dir: str = flag("./models", "Folder of model.keras where model_file is not given.", path=True)
+    model_file: str | None = flag(
+        None, "The .keras or .h5 file; without it model_dir/model.keras.", path=True
+    )
+    model_dir: str = flag(
+        "./models", "Folder of model.keras where model_file is not given.", path=True
+    )
     model_helper: str | None = flag(
         None, "Data and metrics: a built-in name, or a path to your own .py file."
     )
@@ -59,6 +63,7 @@ class ExportTfliteConfig:
         None,
         "Without a helper: inputs as the network sees them, [samples, ...], in a .npy file or by "
         "input name in a .npz file.",
+        path=True,
     )
     kinds: str = flag(
         "float32,int8",
@@ -66,7 +71,9 @@ class ExportTfliteConfig:
         "zeros, where it is smaller).",
         aliases=("tflite",),
     )
-    out_dir: str | None = flag(None, "Folder for the files; beside the model without it.", path=True)
+    out_dir: str | None = flag(
+        None, "Folder for the files; beside the model without it.", path=True
+    )
     seed: int = flag(0, "Chooses the helper's calibration samples.", lower=0, upper=2**31 - 1)
     allow_unsafe: bool = flag(False, "Load a model that holds Python code (Lambda layers).")
     convert: ConvertConfig = group(ConvertConfig)

@@ -39,6 +39,7 @@ class QuantizationSource:
         None,
         "Inputs as the network sees them, [samples, ...], in a .npy file or by input name in a "
         ".npz file; with a helper, its training images are taken without this.",
+        path=True,
     )
     nb_smpls_calib: int = flag(100, "Samples to calibrate with.", lower=1, upper=100_000)
     table: str | None = flag(

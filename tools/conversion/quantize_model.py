@@ -66,6 +66,7 @@ class QuantizeModelConfig:
         None,
         "The file: .tflite; .onnx (Q/DQ nodes); .pb, or a folder for the SavedModel (both with "
         "fake quantization). Without it beside the network, model_int8.tflite.",
+        path=True,
     )
     way: str = flag(
         "converter",

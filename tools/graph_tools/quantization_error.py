@@ -53,8 +53,8 @@ class QuantizationErrorConfig:
     quantization: PostTrainingConfig = group(PostTrainingConfig)
     allow_float: bool = flag(False, "Leave operators that have no int8 form in float.")
     num_rows: int = flag(20, "Layers that are shown; the files have all.", lower=1)
-    csv_file: str | None = flag(None, "File for all figures, separated by commas.")
-    picture: str | None = flag(None, "File for a picture (.png, .svg): SQNR by layer.")
+    csv_file: str | None = flag(None, "File for all figures, separated by commas.", path=True)
+    picture: str | None = flag(None, "File for a picture (.png, .svg): SQNR by layer.", path=True)
 
 
 def main(argv: Sequence[str]) -> int:
