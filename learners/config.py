@@ -82,6 +82,18 @@ class DistillationConfig:
         fits = [value for bits, value in _TEMPERATURES.items() if student_bits <= bits]
         return fits[0] if fits else _USUAL_TEMPERATURE
 
+    def check_weights(self) -> None:
+        """Refuse a teacher of whom nothing is learned.
+
+        Raises:
+            InputError: if both weights are 0.
+        """
+        if self.enbl_dst and not self.loss_w_dst and not self.loss_w_hint:
+            raise InputError(
+                "`loss_w_dst` 0 leaves `enbl_dst` nothing to learn from the teacher. Give it a "
+                "weight, or --loss_w_hint one, or leave --enbl_dst out."
+            )
+
     def teacher_files(self) -> tuple[str, ...]:
         """List the files of `teacher_path`.
 

@@ -229,12 +229,8 @@ def _check_teacher(plan: Plan) -> None:
     distillation.layer_pairs()
     for stage in plan.stages:
         _check_taught(plan, stage)
-    asked = distillation.loss_w_dst or distillation.loss_w_hint
-    if distillation.enbl_dst and not asked and plan.run.learner != "distillation":
-        raise InputError(
-            "`loss_w_dst` 0 leaves `enbl_dst` nothing to learn from the teacher. Give it a weight, "
-            "or --loss_w_hint one, or leave --enbl_dst out."
-        )
+    if not any("enbl_dst" in stage.config.SWITCHES_ON for stage in plan.stages):
+        distillation.check_weights()
     if distillation.enbl_dst and not plan.teacher_paths and not plan.compresses:
         raise InputError(
             "`enbl_dst` has no teacher here: without a learner that compresses there is no network "
