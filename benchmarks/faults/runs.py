@@ -100,6 +100,7 @@ def _child(
         os.makedirs(TEMPORARY, exist_ok=True)
         os.environ["TMPDIR"] = str(pathlib.Path(TEMPORARY).absolute())
         tempfile.tempdir = None  # what was found out before
+        tempfile.gettempdir()  # Python tries the place out, with a file that is not the run's
         crash.arm()
         status = command.run([*argv, f"--out_dir={OUT}"])
         log.with_suffix(".points").write_text(str(crash.count))
