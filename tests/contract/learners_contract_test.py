@@ -71,20 +71,21 @@ def start(network):
     return copy
 
 
-def run(learner, network, folder, **flags):
+def run(learner, network, folder, *, rehearsed=False, **flags):
     values = {"nb_epochs": TWO_STEPS, "seed": 7, **TABLE[learner].flags, **flags}
     if TABLE[learner].taught:
         values["teacher_path"] = f"{folder}_teacher.keras"
         network.save(values["teacher_path"])
-    return compress(learner, pathlib.Path(folder), start(network), rehearsed=True, **values)
+    return compress(learner, pathlib.Path(folder), start(network), rehearsed=rehearsed, **values)
 
 
 @pytest.fixture(scope="module")
 def finished(narrow_digits):
     """Give a row's run, with its .tflite files; each is done once."""
+    flags = {"rehearsed": True, "tflite": "float32,int8"}
     with tempfile.TemporaryDirectory() as root:
         yield functools.cache(
-            lambda learner: run(learner, narrow_digits, f"{root}/{learner}", tflite="float32,int8")
+            lambda learner: run(learner, narrow_digits, f"{root}/{learner}", **flags)
         )
 
 
