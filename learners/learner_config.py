@@ -106,9 +106,9 @@ class LearnerConfig:
         if self.searching is None:
             return {}
         if not self.wants_search():
-            names = [spec.name for spec in describe(type(self.searching)) if spec.name != "search"]
+            specs = (each for each in describe(type(self.searching)) if each.path != ("search",))
             why = f"nothing is searched; {self.search_flag} does."
-            return {f"{self.PREFIX}{name}": why for name in names}
+            return {f"{self.PREFIX}{each.name}": why for each in specs}
         if self.searching.reward_policy != "flops":
             why = f"--{self.PREFIX}reward_policy=flops alone looks at it."
             return {f"{self.PREFIX}noise_tolerance": why}

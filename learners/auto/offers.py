@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from learners.sparsity.masks import Granularity, parse_granularity
-from utils.export.targets import find_target
+from utils.export.exporters import DECODED_FILE, runs_decoded
 
-MICRO_FILE = "tflm"
-INT8_FILE, PACKED_FILE = "int8", "fpq"
+MICRO_FILE, INT8_FILE, PACKED_FILE = DECODED_FILE, "int8", "fpq"
 DENSE, ELEMENT = "dense", "element"
 PATTERNS = (DENSE, ELEMENT)
 #: Percent of the weights that stay of a layer that has zeros.
@@ -69,11 +68,6 @@ class Option:
     def count(self, size: int) -> int:
         """Say how many of a layer's weights stay, at least one."""
         return max(round(size * self.percent / 100), 1)
-
-
-def runs_decoded(target: str) -> bool:
-    """Whether a target decodes weights from tables."""
-    return find_target(target).runs == "tflm"
 
 
 def deciding_file(kinds: Sequence[str], target: str | None) -> str:

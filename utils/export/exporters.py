@@ -179,6 +179,11 @@ def package_is_there(kind: str) -> bool:
     return package is None or importlib.util.find_spec(package) is not None
 
 
+def runs_decoded(target: str) -> bool:
+    """Whether a target decodes weights from tables."""
+    return find_target(target).runs == DECODED_FILE
+
+
 def decoded_files(target: str | None) -> tuple[str, ...]:
     """List the kind of file whose weights a device decodes from tables; none where it does not.
 
@@ -188,7 +193,7 @@ def decoded_files(target: str | None) -> tuple[str, ...]:
     Returns:
         `("tflm",)` for devices of TensorFlow Lite Micro, where its package is installed.
     """
-    able = target is not None and find_target(target).runs == DECODED_FILE
+    able = target is not None and runs_decoded(target)
     return (DECODED_FILE,) if able and package_is_there(DECODED_FILE) else ()
 
 

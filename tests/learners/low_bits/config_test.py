@@ -8,7 +8,7 @@ import learners
 from learners.config import RunConfig
 from learners.uniform_quantization.config import UniformQuantConfig
 from utils.errors import InputError
-from utils.flags import build, describe, parse
+from utils.flags import build, describe, notices, parse
 from utils.quantization.groups import Grouping
 
 DOCUMENTED = {
@@ -110,3 +110,9 @@ def test_equivalent_bits_lie_between_the_fewest_and_the_most() -> None:
     with pytest.raises(InputError, match=re.escape(said)):
         config.check_run(RunConfig(), counts_given=True, num_epochs=None)
     config.check_run(RunConfig(budget="bits:2.5"), counts_given=True, num_epochs=None)
+
+
+@pytest.mark.parametrize("name", ["uql_enbl_rl_agent", "uql_nb_rlouts"])
+def test_a_search_that_is_off_is_no_flag_without_effect(name):
+    said = notices({UniformQuantConfig: UniformQuantConfig()}, {name})
+    assert bool(said) == (name == "uql_nb_rlouts")
