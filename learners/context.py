@@ -75,10 +75,10 @@ class StageContext:
     @property
     def temperature(self) -> float:
         """Temperature of distillation in this stage."""
-        own = self.stage.config.own_teacher()
-        if own is not None:
+        own, flags_of_run = self.stage.config.own_teacher(), self.run.distillation
+        if own is not None and flags_of_run.tempr_dst is None:
             return own.temperature
-        return self.run.distillation.temperature(self.student_bits)
+        return flags_of_run.temperature(self.student_bits)
 
     @property
     def student_bits(self) -> int:

@@ -45,6 +45,8 @@ class LearnerConfig:
             without it do not round them.
         SWITCHES_ON: switches among the flags of every run that are on with this learner, so that
             nobody has to give them beside it.
+        IMPLIED: likewise, switches that are on where a flag is given that needs them: the learner
+            does what they say anyway.
         searching: flags of its search; None for a learner that has none.
     """
 
@@ -53,6 +55,7 @@ class LearnerConfig:
     ARTEFACT_FIELD: ClassVar[str | None] = None
     MULTIPLE_FIELD: ClassVar[str] = "round_to"
     SWITCHES_ON: ClassVar[tuple[str, ...]] = ()
+    IMPLIED: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:
 

@@ -143,11 +143,11 @@ class Teaching:
         ]
 
     def _why(self) -> str:
+        if self._flags.tempr_dst is not None:
+            return "as given by --tempr_dst"
         own = self._context.stage.config.own_teacher()
         if own is not None:
             return f"as given by {own.source}"
-        if self._flags.tempr_dst is not None:
-            return "as given by --tempr_dst"
         bits = self._context.student_bits
         return f"the usual one for weights of {bits} bits (--tempr_dst)"
 

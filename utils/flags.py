@@ -170,9 +170,9 @@ def build_all(config_classes: Sequence[type], values: Mapping[str, Any]) -> dict
         InputError: a bad value, a flag without another one that it needs, or two that say the
             same.
     """
-    values = {**switched_on(config_classes), **values}
-    configs = {config_class: build(config_class, values) for config_class in config_classes}
     specs = {spec.name: spec for cls in config_classes for spec in describe(cls)}
+    values = {**switched_on(config_classes), **_implied(config_classes, specs, values), **values}
+    configs = {config_class: build(config_class, values) for config_class in config_classes}
     for name in (name for name in specs if values.get(name) is not None):
         _check_company(specs[name], values, specs)
     return configs
@@ -181,6 +181,15 @@ def build_all(config_classes: Sequence[type], values: Mapping[str, Any]) -> dict
 def switched_on(config_classes: Iterable[type]) -> dict[str, bool]:
     """Collect the switches that are on because a class among these names them in SWITCHES_ON."""
     return {name: True for cls in config_classes for name in getattr(cls, "SWITCHES_ON", ())}
+
+
+def _implied(
+    config_classes: Iterable[type], specs: Mapping[str, FlagSpec], values: Mapping[str, Any]
+) -> dict[str, bool]:
+    """Collect the switches of classes' IMPLIED that a given flag needs."""
+    implied = {name for cls in config_classes for name in getattr(cls, "IMPLIED", ())}
+    given = (specs[name].info.needs for name in specs if values.get(name) is not None)
+    return {needs[0]: True for needs in given if needs is not None and needs[0] in implied}
 
 
 def _check_company(

@@ -43,6 +43,7 @@ class AutoConfig(LearnerConfig):
     PREFIX: ClassVar[str] = "auto_"
     STATE_FIELD: ClassVar[str | None] = "save_path"
     ARTEFACT_FIELD: ClassVar[str | None] = "save_path_eval"
+    IMPLIED: ClassVar[tuple[str, ...]] = ("enbl_dst",)
 
     save_path: str = flag("./models_auto/model.keras", "Resumable state of the learner.", path=True)
     save_path_eval: str = flag(

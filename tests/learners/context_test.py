@@ -74,6 +74,19 @@ def test_the_temperature_that_is_used_decides(tmp_path):
     assert values == [4.0, 4.0, 2.0]
 
 
+def test_a_temperature_that_is_given_goes_before_the_learners_own(tmp_path):
+    def temperature(**values):
+        plan, helper = make_run("full-prec,auto", tmp_path, **values)
+        stage = plan.stages[1]
+        return StageContext(
+            run=plan.run, stage=stage, helper=helper, log_dir=plan.log_dir
+        ).temperature
+
+    assert temperature() == 2.0
+    assert temperature(enbl_dst=True) == 2.0
+    assert temperature(enbl_dst=True, tempr_dst=3.0) == 3.0
+
+
 def test_the_budget_of_a_stage_decides_it(tmp_path):
     plan, helper = make_run("chn-pruned-rmt", tmp_path, budget="flops:0.5,params:0.6")
     context = StageContext(

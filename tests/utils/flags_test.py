@@ -311,6 +311,15 @@ def test_a_class_switches_flags_on():
     assert flags.build_all([Outer, Switching], {"strength": 2.0})[Outer].on
     assert not flags.build_all([Outer, Switching], {"on": False})[Outer].on
 
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Implying:
+        IMPLIED: ClassVar[tuple[str, ...]] = ("on",)
+
+    assert not flags.build_all([Outer, Implying], {})[Outer].on
+    assert flags.build_all([Outer, Implying], {"strength": 2.0})[Outer].on
+    with pytest.raises(InputError, match="without the switch"):
+        flags.build_all([Outer, Implying], {"strength": 2.0, "on": False})
+
 
 def test_nearest():
     assert flags.nearest("lasso_", ["lasso", "ridge"]) == (

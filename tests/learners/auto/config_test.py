@@ -62,6 +62,13 @@ def test_it_distils_from_the_network_before():
     assert own.path is None
 
 
+def test_flags_of_distillation_need_no_switch():
+    classes = [RunConfig, AutoConfig]
+    run = flags.build_all(classes, {"loss_w_hint": 10.0})[RunConfig]
+    assert (run.distillation.enbl_dst, run.distillation.loss_w_hint) == (True, 10.0)
+    assert not flags.build_all(classes, {})[RunConfig].distillation.enbl_dst
+
+
 def test_flags_load_no_tensorflow():
     code = "import sys, learners.auto.config; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
