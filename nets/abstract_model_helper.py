@@ -249,6 +249,11 @@ class AbstractModelHelper(abc.ABC):
         """Whether the subclass has a `logits` of its own."""
         return type(self).logits is not AbstractModelHelper.logits
 
+    @property
+    def scores_classes(self) -> bool:
+        """Whether the loss is a cross-entropy between classes of the network's only output."""
+        return type(self).calc_loss is AbstractModelHelper.calc_loss
+
     def _some_inputs(self) -> Any:
         return next(iter(self.build_dataset_eval()))[0]
 

@@ -118,6 +118,12 @@ def _missing_accuracy(
     return None
 
 
+def scores_classes(losses: Any, num_outputs: int) -> bool:
+    """Whether a model has one output, trained by a cross-entropy between classes; as below."""
+    flat = _flat(losses)
+    return num_outputs == len(flat) == 1 and _function(flat[0]) in _CATEGORICAL
+
+
 def output_meanings(
     losses: Any, output_names: list[str] | None, num_outputs: int
 ) -> list[str | None]:

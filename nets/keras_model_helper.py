@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from datasets.given import Given, read_given, unpacked
 from nets.abstract_model_helper import AbstractModelHelper
-from nets.compile_arguments import compile_arguments, output_meanings
+from nets.compile_arguments import compile_arguments, output_meanings, scores_classes
 from nets.compiled_scores import CompiledMetrics, CompiledScores
 from nets.config import HelperConfig
 from utils.digests import arrays_digest
@@ -70,6 +70,7 @@ class KerasModelHelper(AbstractModelHelper):
         names = getattr(model, "output_names", None)
         self._scores = CompiledScores(arguments, names, labels, network.output, extra)
         self._meanings = output_meanings(arguments["loss"], names, len(network.outputs))
+        self._scores_classes = scores_classes(arguments["loss"], len(network.outputs))
 
     def data_digest(self) -> str | None:
         """Digest the data where they were given as arrays; batches cannot be told apart."""
@@ -145,6 +146,11 @@ class KerasModelHelper(AbstractModelHelper):
 
     def _output_meanings(self) -> Sequence[str | None]:
         return self._meanings
+
+    @property
+    def scores_classes(self) -> bool:
+        """Whether the loss is a cross-entropy between classes of the only output."""
+        return self._scores_classes
 
 
 def _rows(data: tuple[Any, Any], rows: slice) -> tuple[Any, Any]:

@@ -222,6 +222,11 @@ class ModelHelper(AbstractModelHelper):
     def _output_meanings(self) -> Sequence[str | None]:
         return self._inner._output_meanings()
 
+    @property
+    def scores_classes(self) -> bool:
+        """Whether the loss that was told is a cross-entropy between classes."""
+        return self._inner.scores_classes
+
     # --- facts --------------------------------------------------------------------------------
 
     @property

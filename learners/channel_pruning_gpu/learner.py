@@ -52,6 +52,7 @@ class ChannelPrunedGpuLearner(ChannelLearner):
             refit_all=False,
             compensate=False,
             refit=refit,
+            fit_classes=False,
         )
 
     def scores(

@@ -55,6 +55,7 @@ class SelectionOptions:
         refit_all: refit every layer behind a cut, not only those that lose inputs.
         compensate: layers at the end of a residual branch make up for the error of the shortcut.
         refit: gives a layer's kernel on the rows that stay, see `refit_kernel`.
+        fit_classes: then fit a classifier's last layer to its classes, see `classes.py` there.
     """
 
     criterion: Criterion = backward_scores
@@ -62,6 +63,7 @@ class SelectionOptions:
     refit_all: bool = True
     compensate: bool = True
     refit: Refit = refit_kernel
+    fit_classes: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,7 +134,9 @@ class ChannelSelection:
                     self._drop(group, keep[group.name])
             if name in self._walk.readings:
                 refit = functools.partial(self._options.refit, kept_rows=self._rows_left[name])
-                errors[self._graph.node(name).layer] = self._walk.solve(name, refit)
+                errors[self._graph.node(name).layer] = self._walk.solve(
+                    name, refit, is_free=self._options.fit_classes
+                )
             for group in self._groups:
                 if group.name not in keep and any(loop.node == name for loop in group.loops):
                     keep[group.name] = self._chosen(group)

@@ -132,15 +132,23 @@ class Sampler:
         num_images: images in it.
         num_positions: output positions taken from each image and layer.
         seed: the positions are a function of (seed, layer's key, batch).
+        has_classes: the network's only output gives scores of classes.
 
     Attributes:
         part: this worker's batches.
     """
 
     def __init__(
-        self, batches: Iterable[Any], *, num_images: int, num_positions: int, seed: int
+        self,
+        batches: Iterable[Any],
+        *,
+        num_images: int,
+        num_positions: int,
+        seed: int,
+        has_classes: bool = False,
     ) -> None:
         self.batches = batches
+        self.has_classes = has_classes
         self.part = shard(batches)
         self.num_images = num_images
         self.num_positions = num_positions
@@ -369,4 +377,5 @@ def training_sampler(
         num_images=num_images,
         num_positions=num_positions,
         seed=seed,
+        has_classes=helper.scores_classes,
     )

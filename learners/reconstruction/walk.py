@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from learners.reconstruction.classes import LinearScores, fit_scores, scoring_node
 from learners.reconstruction.frontier import Frontier, Outputs
 from learners.reconstruction.importance import Importance, importance
 from learners.reconstruction.least_squares import relative_error
@@ -23,6 +24,8 @@ from learners.reconstruction.statistics import LayerStatistics
 from utils.graph import Graph, Ref, to_keras_with_tensors
 
 MAX_TARGET_BYTES = 256 * 2**20  # targets of several layers that wait in memory at a time
+_MAX_ROW_BYTES = 64 * 2**20  # of rows of the last layer that are held
+_SAME = 1e-9  # relative squared error below which a layer's outputs are those before
 
 
 class Solver(Protocol):
@@ -81,6 +84,7 @@ class Walk:
         found = find_readings(graph, solved, compensate=compensate)
         self.readings: dict[str, Reading] = {reading.name: reading for reading in found}
         self._original = to_keras_with_tensors(graph if before is None else before)
+        self._scoring = scoring_node(graph, has_classes=sampler.has_classes)
         self._work, tensors = to_keras_with_tensors(graph)
         seen = sampler.part.batches
         self._frontier = Frontier(graph, self._work, tensors, seen, sampler.num_images)
@@ -148,16 +152,36 @@ class Walk:
         wanted = [reading.source, *([reading.shortcut] if reading.shortcut else [])]
         return self._frontier.submodel(wanted), self._targets[name]
 
-    def solve(self, name: str, solver: Solver) -> float:
+    def solve(self, name: str, solver: Solver, *, is_free: bool = False) -> float:
         """Solve a layer and put its kernel back.
+
+        Args:
+            name: the layer.
+            solver: gives its kernel.
+            is_free: weights other than zero may have any value: those of a classifier's last layer
+                are then fitted to its classes (`classes.py`).
 
         Returns:
             The relative squared error of its new output on the samples.
         """
         reading, statistics = self.readings[name], self.statistics(name)
         kernel, offset = solver(statistics, reading.item.kernel, centred=reading.centred)
+        error = relative_error(statistics, kernel, centred=reading.centred)
+        if is_free and name == self._scoring and error > _SAME:
+            kernel, offset = self._fitted(reading, kernel, offset)
+            error = relative_error(statistics, kernel, centred=reading.centred)
         self.put(reading.refitted(kernel, offset, lambda *key: np.asarray(self._weight(*key))))
-        return relative_error(statistics, kernel, centred=reading.centred)
+        return error
+
+    def _fitted(
+        self, reading: Reading, kernel: np.ndarray, offset: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fit the last layer to the classes of the network before."""
+        samples = self.samples(reading.name, _MAX_ROW_BYTES)
+        bias = self._graph.params[reading.layer].get("bias", np.zeros(kernel.shape[1]))
+        start = LinearScores(np.asarray(kernel, np.float64), offset + bias)
+        found = fit_scores(samples.rows, samples.targets + bias, start, centred=reading.centred)
+        return found.kernel, found.offset - bias
 
     def put(self, changed: Mapping[tuple[str, str], np.ndarray]) -> None:
         """Give weights new values.

@@ -5,7 +5,8 @@ On the walk (`learners/reconstruction/walk.py`) each layer loses its weights by
 outputs before, so that it also makes up for the errors in front of it. Layers behind that lose
 nothing are refitted for the same reason.
 Where a ReLU reads what a layer gives, the weights that stay are then fitted to what it lets through
-(`learners/reconstruction/clipped.py`).
+(`learners/reconstruction/clipped.py`), those of a classifier's last layer to its distributions over
+classes (`classes.py`).
 """
 
 import functools
@@ -82,7 +83,7 @@ class OneShot:
                 fits = layer.num_rows <= MAX_ROWS
                 if fits and reading is not None and reading.kernels == layer.weights:
                     solver = self._solver(layer, reading)
-                    self.errors[layer.name] = self._walk.solve(node, solver)
+                    self.errors[layer.name] = self._walk.solve(node, solver, is_free=True)
                 elif layer.name in self._layers:
                     self._drop_smallest(layer)
         return self._graph.replace(params=self._walk.params())

@@ -220,3 +220,12 @@ def test_calibration_sees_the_same_images_in_every_worker():
         assert other.worker == (0, 1)
         raise ValueError("x")
     assert other.worker == (1, 2)
+
+
+def test_the_usual_loss_scores_classes_and_one_of_the_users_may_not():
+    class Own(Tiny):
+        def calc_loss(self, labels, outputs, trainable_vars):
+            return (outputs**2).sum(), {}
+
+    assert helper().scores_classes
+    assert not helper(Own).scores_classes

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from nets.compile_arguments import compile_arguments, output_meanings
+from nets.compile_arguments import compile_arguments, output_meanings, scores_classes
 from utils.errors import InputError
 from utils.graph.keras_reading import functional_model
 
@@ -126,3 +126,19 @@ def test_the_private_attribute_of_this_keras_holds_live_objects():
     model.compile(loss="mse", metrics=[metric])
     assert model._compile_config.config["metrics"][0] is metric
     assert np.isfinite(model.evaluate(np.zeros((2, 4)), np.ones((2, 3)), verbose=0)[0])
+
+
+@pytest.mark.parametrize(
+    ("losses", "num_outputs", "is_so"),
+    [
+        ("sparse_categorical_crossentropy", 1, True),
+        (keras.losses.CategoricalCrossentropy(from_logits=True), 1, True),
+        (["categorical_crossentropy"], 1, True),
+        ("mse", 1, False),
+        ("binary_crossentropy", 1, False),
+        (["categorical_crossentropy", "mse"], 2, False),
+    ],
+    ids=str,
+)
+def test_scores_of_classes(losses, num_outputs, is_so):
+    assert scores_classes(losses, num_outputs) == is_so

@@ -179,6 +179,11 @@ def test_logits_are_found_on_the_network():
     np.testing.assert_allclose(back - back[:, :1], logits - logits[:, :1], atol=1e-4)
 
 
+def test_the_loss_tells_whether_classes_are_scored():
+    assert helper_of(network("softmax", outputs=3)).scores_classes
+    assert not helper_of(compiled("mse", outputs=2), IMAGES[:, 0, :2, 0]).scores_classes
+
+
 def test_the_loss_tells_what_logits_are():
     model = compiled(keras.losses.BinaryCrossentropy(from_logits=True), outputs=1)
     helper = helper_of(model, LABELS[:, None])

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 
+from learners.reconstruction import classes
 from learners.reconstruction.sampling import Sampler
 from learners.reconstruction.walk import Walk
 from tests.learners import networks
@@ -14,12 +16,13 @@ IMAGES = networks.images(24)
 NAMES = ["a2", "b1", "b2", "short", "head"]
 
 
-def walk_of(model, names=NAMES, *, compensate=False, visits=None):
+def walk_of(model, names=NAMES, *, compensate=False, visits=None, has_classes=False, images=IMAGES):
     sampler = Sampler(
-        tf.data.Dataset.from_tensor_slices(IMAGES).batch(8),
-        num_images=len(IMAGES),
+        tf.data.Dataset.from_tensor_slices(images).batch(8),
+        num_images=len(images),
         num_positions=30,
         seed=3,
+        has_classes=has_classes,
     )
     on_layer = (lambda *visit: None) if visits is None else (lambda *visit: visits.append(visit))
     return Walk(
@@ -154,3 +157,35 @@ def test_rows_that_are_held_are_those_of_the_moments():
     weighted = columns * held.weights[:, None]
     np.testing.assert_allclose(moments.moment, columns.T @ weighted, rtol=1e-3, atol=1e-2)
     np.testing.assert_allclose(moments.cross, weighted.T @ held.targets, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("has_classes", [False, True])
+@pytest.mark.parametrize("is_free", [False, True])
+@pytest.mark.parametrize("narrowed", [False, True])
+def test_the_last_layer_of_a_classifier(has_classes, is_free, narrowed):
+    """It is fitted to the classes of another network before it, where its weights are free."""
+    model, images = networks.residual(), networks.images(200)
+    head = model.get_layer("head")
+    head.kernel.assign(3.0 * head.kernel)
+
+    def third(_, kernel, *, centred):
+        return kernel * (np.arange(12) < 4), np.zeros(12)
+
+    def solved(is_free, **options):
+        walk = walk_of(model, images=images, **options)
+        for name in walk:
+            if name in ("b2", "short") and narrowed:
+                walk.solve(name, third)
+            elif name == "head":
+                walk.solve("head", least_squares, is_free=is_free)
+        return to_keras(from_keras(model).replace(params=walk.params()))
+
+    nets = model, solved(is_free=False), solved(is_free, has_classes=has_classes)
+    wanted, *found = (
+        scipy.special.softmax(np.asarray(net(images)) / classes.TEMPERATURE, axis=1) for net in nets
+    )
+    plain, fitted = (scipy.special.rel_entr(wanted, each).sum() for each in found)
+    if has_classes and is_free and narrowed:
+        assert fitted < 0.97 * plain
+    else:
+        assert fitted == plain
