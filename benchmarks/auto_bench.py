@@ -21,6 +21,8 @@ SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
 
 AUTO = "--learner=auto"
 UNTRAINED = ("--nb_epochs=0", "--max_drop=0.5")
+# A network that is right on half of the images wavers on many: its file has another class on more.
+MEASURED = ("--tflite_max_gap=1", "--tflite_min_agreement=0")
 FEW, MANY = ("--auto_nb_smpls=500",), ("--auto_nb_smpls=5000",)
 TENTH = ("--budget=bytes:0.1", *MANY)
 MICRO = ("--target=tflm",)
@@ -148,5 +150,11 @@ ROWS = (
         "ResNet-56, no training",
         size=56,
     ),
-    _row("mobilenet-untrained", mobilenet, UNTRAINED, {}, "MobileNetV2 x0.25, no training"),
+    _row(
+        "mobilenet-untrained",
+        mobilenet,
+        (*UNTRAINED, *MEASURED),
+        {},
+        "MobileNetV2 x0.25, no training",
+    ),
 )

@@ -65,6 +65,7 @@ class Search:
         self, workshop: Workshop, goal: Goal, rest: float, say: Callable[[str], None]
     ) -> None:
         self.workshop, self._goal, self._rest, self._say = workshop, goal, rest, say
+        self._room = 0.0
         self.candidates: list[Candidate] = []
         self.tuned: list[Candidate] = []
         self.compared: dict[str, Trial] = {}
@@ -84,11 +85,12 @@ class Search:
             self.scales[way] = max(trial.error, _TINY) / max(trial.predicted, _TINY)
         workshop.scales = Scales(**self.scales)
 
-    def run(self, max_drop: float | None) -> Candidate | None:
+    def run(self, max_drop: float | None, *, room: float = 0.0) -> Candidate | None:
         """Hunt.
 
         Args:
             max_drop: points that may be lost; None for the best choice within the budgets.
+            room: share of a budget for deflated bytes that is left for what training adds.
 
         Returns:
             The smallest candidate inside; None where none is.
@@ -96,6 +98,7 @@ class Search:
         Raises:
             InputError: a budget for bytes that is not met.
         """
+        self._room = room if self.workshop.offer.deflated else 0.0
         if max_drop is None:
             return self._fitted()
         workshop = self.workshop
@@ -192,7 +195,7 @@ class Search:
 
     def _fitted(self) -> Candidate:
         """Make the best choice within the budgets; with one for the bytes until its file fits."""
-        limit = self._goal.max_bytes
+        limit = self._aim
         size = self.most
         for _ in range(MAX_FITTINGS):
             candidate = self.make(size)
@@ -203,7 +206,10 @@ class Search:
         within = [c for c in self.candidates if self.is_within(c)]
         if not within:
             raise self.unmet(self.candidates)
-        return max(within, key=lambda c: c.trial.num_bytes)
+        fits = [c for c in within if limit is None or c.trial.num_bytes <= limit]
+        if not fits:
+            return min(within, key=lambda c: c.trial.num_bytes)
+        return max(fits, key=lambda c: c.trial.num_bytes)
 
     def _last(self, max_drop: float) -> Candidate | None:
         """Try the largest that is allowed, where all that was tried lost too much."""
@@ -214,10 +220,16 @@ class Search:
     @property
     def most(self) -> float:
         """Bytes of the kernels of the largest choice that is allowed."""
-        limit = self._goal.max_bytes
+        limit = self._aim
         if limit is None:
             return self.workshop.most
         return min(self.workshop.most, max(limit - self._rest, self.workshop.least))
+
+    @property
+    def _aim(self) -> float | None:
+        """Bytes that a file may have before it is trained; None where nothing limits them."""
+        limit = self._goal.max_bytes
+        return None if limit is None else (1.0 - self._room) * limit
 
     @property
     def unit(self) -> str:

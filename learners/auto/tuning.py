@@ -16,6 +16,7 @@ from learners.auto.workshop import Candidate
 
 LOOSE = 6.0  # times max_drop: what may be lost before
 STEP_UP = 1.3  # in bytes, where none was inside without training
+ROOM = 0.01  # of a budget for bytes: weights that were trained take more, deflated
 EXCESS = 1.25  # of the bytes beyond the budget, that the next one has less
 
 Network = TypeVar("Network")
@@ -47,7 +48,8 @@ def tuned(
         InputError: if none is, or none keeps the budget for bytes; says what the best loses.
     """
     max_drop = goal.max_drop
-    candidate = search.run(None if max_drop is None else LOOSE * max_drop) or search.nearest()
+    looser = None if max_drop is None else LOOSE * max_drop
+    candidate = search.run(looser, room=ROOM) or search.nearest()
     for number in range(1, num_tunings + 1):
         done, network = tune(candidate, number)
         search.tuned.append(done)

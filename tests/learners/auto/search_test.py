@@ -31,6 +31,17 @@ def test_without_a_drop_the_budget_is_used_up():
     assert 0.98 * 700 <= found.trial.num_bytes <= 700
 
 
+@pytest.mark.parametrize("deflated", [True, False])
+@pytest.mark.parametrize("max_drop", [None, 1.0])
+def test_room_is_left_for_what_training_adds_to_a_deflated_file(deflated, max_drop):
+    search = search_of(falling, max_drop=max_drop, max_bytes=420)
+    search.workshop.offer.deflated = deflated
+    found = search.run(max_drop, room=0.1)
+    assert found is not None or max_drop is not None
+    most = max(candidate.trial.num_bytes for candidate in search.candidates)
+    assert most <= 0.9 * 420 if deflated else 0.98 * 420 <= most <= 420
+
+
 def test_nothing_inside_says_what_the_best_is():
     search = search_of(lambda size: 5.0, max_drop=1.0)
     assert search.run(1.0) is None
