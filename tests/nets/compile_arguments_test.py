@@ -138,7 +138,7 @@ def test_the_private_attribute_of_this_keras_holds_live_objects():
         ("binary_crossentropy", 1, False),
         (["categorical_crossentropy", "mse"], 2, False),
     ],
-    ids=str,
+    ids=["sparse", "one-hot", "list", "regression", "yes or no", "two"],
 )
 def test_scores_of_classes(losses, num_outputs, is_so):
     assert scores_classes(losses, num_outputs) == is_so

@@ -54,7 +54,10 @@ def network(*layers, outputs=lambda x: x):
         ((L.Flatten(), L.Dense(4), L.BatchNormalization()), None, None),
         ((L.Conv2D(4, 1), L.GlobalAveragePooling2D()), None, None),
     ],
-    ids=str,
+    ids=[
+        *("dense", "softmax inside", "softmax behind", "activation behind", "map", "other axis"),
+        *("relu between", "one score", "sigmoid", "norm behind", "pooled behind"),
+    ],
 )
 def test_which_layer_gives_the_scores(layers, with_softmax_alone, with_classes):
     graph = network(*layers)
