@@ -16,6 +16,9 @@ Reference:
 Departs from the paper: a scale begins where the squared error is least (`ranges.py`), not at
 `2 mean|v| / sqrt(Q_P)`. Of a group of nothing but zeros that is next to 0, and by (2) it would stay
 what it is: it begins as the median of the others does, its zero point in the middle of the grid.
+And a weight's scale moves the largest weight of its group, Q_P steps away from zero, by Q_P^2 times
+its gradient's factor. That is at most `REACH`, in units of what the weight itself would move: with
+the paper's factor it is 119 for 144 weights of 8 bits, and training diverges.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ from utils.quantization.grid import SMALLEST_SCALE, Grid, Scaling, rounded
 from utils.quantization.groups import Grouping
 
 Tensors = Mapping[str, Any]
+REACH = (
+    2.0  # leaves weights of up to 4 bits as they are in the paper, where 16 or more share a scale
+)
 
 
 def gradient_factor(num_values: Any, grid: Grid, zero_point: Any, xp: Any = np) -> Any:
@@ -45,8 +51,13 @@ def gradient_factor(num_values: Any, grid: Grid, zero_point: Any, xp: Any = np) 
         >>> round(float(gradient_factor(144, Grid(bits=3, kind="unsigned"), 0)), 4)
         0.0315
     """
+    return 1.0 / xp.sqrt(num_values * _most_steps(grid, zero_point, xp))
+
+
+def _most_steps(grid: Grid, zero_point: Any, xp: Any) -> Any:
+    """Count the steps above the zero point, or below it where those are more; at least 1."""
     most = xp.maximum(grid.highest - zero_point, zero_point - grid.lowest)
-    return 1.0 / xp.sqrt(num_values * xp.maximum(most, 1))
+    return xp.maximum(most, 1)
 
 
 class LearnedStepQuantizer:
@@ -110,8 +121,10 @@ class LearnedStepQuantizer:
         sums = ops.segment_sum(
             ops.reshape(gradient * moves, [-1]), self._ids.ravel(), num_segments=self._num_groups
         )
-        factors = gradient_factor(self._sizes, self._grid, parameters["zero_point"], ops)
-        return passed, {"scale": sums * factors}
+        zero_points = parameters["zero_point"]
+        factors = gradient_factor(self._sizes, self._grid, zero_points, ops)
+        steady = REACH / ops.square(_most_steps(self._grid, zero_points, ops))
+        return passed, {"scale": sums * ops.minimum(factors, steady)}
 
     def settled(self, latent: Any, parameters: Tensors) -> Mapping[str, Any]:
         """Keep scales positive."""

@@ -10,7 +10,7 @@ import pytest
 
 from utils.quantization.grid import Grid, Scaling
 from utils.quantization.groups import Grouping
-from utils.quantization.learned_step import LearnedStepQuantizer
+from utils.quantization.learned_step import REACH, LearnedStepQuantizer
 
 _GRID = Grid(bits=3, kind="symmetric")  # steps -4 … 3
 
@@ -44,7 +44,7 @@ def test_gradients_are_those_of_the_paper() -> None:
     np.testing.assert_array_equal(moves, [[1.0, 2.0], [0.0, 4.0], [0.0, 6.0]])
     first = 1.0 * (1 - 0.6) + 3.0 * 3 + 5.0 * -4
     second = 2.0 * (2 - 1.55) + 4.0 * (-1 + 0.75) + 6.0 * (0 - 0.2)
-    factor = 1 / np.sqrt(3 * 4)  # n Q_P; 4 steps below zero are more than 3 above
+    factor = REACH / 4**2  # Q_P: 4 steps below zero are more than 3 above
     np.testing.assert_allclose(own["scale"], np.array([first, second]) * factor, rtol=1e-5)
     assert set(own) == {"scale"}
 
@@ -59,7 +59,7 @@ def test_the_gradient_of_a_scale_at_fixed_steps_is_that_of_finite_differences() 
         keras.ops.convert_to_tensor(latent),
         _tensors(quantizer),
     )[1]["scale"]
-    scales, factor = np.array([0.5, 2.0]), 1 / np.sqrt(6 * 4)
+    scales, factor = np.array([0.5, 2.0]), REACH / 4**2
 
     def straight_through(changed: np.ndarray) -> np.ndarray:
         shift = np.round(latent / scales) - latent / scales  # of the rounding, held still
@@ -109,3 +109,24 @@ def test_a_layer_of_zeros_begins_with_usable_scales(kind: Literal["symmetric", "
     quantizer = LearnedStepQuantizer((9, 4), grid, Grouping("channel"), scaling)
     assert (quantizer.parameters["scale"] > 1e-2).all()
     assert set(quantizer.parameters["zero_point"]) <= set(grid.zero_points)
+
+
+@pytest.mark.parametrize(
+    ("bits", "num_values", "is_papers"), [(3, 16, True), (4, 144, True), (8, 144, False)]
+)
+def test_the_largest_weight_moves_about_as_fast_as_the_others(
+    bits: int, num_values: int, is_papers: bool
+) -> None:
+    grid = Grid(bits=bits, kind="symmetric", narrow=True)
+    scaling = Scaling(np.ones(1), np.array(grid.zero_points[:1], np.int32))
+    quantizer = LearnedStepQuantizer((num_values, 1), grid, Grouping("tensor"), scaling)
+    most = grid.highest - grid.zero_points[0]
+    latent = np.zeros((num_values, 1), np.float32)
+    latent[0] = 2.0 * most  # beyond the end: its value is the end
+    _, own = quantizer.gradients(
+        keras.ops.ones((num_values, 1)), keras.ops.convert_to_tensor(latent), _tensors(quantizer)
+    )
+    per_step = most * float(own["scale"][0])
+    assert per_step <= REACH * 1.0001
+    papers = most**2 / np.sqrt(num_values * most)
+    assert np.isclose(per_step, papers) == is_papers
