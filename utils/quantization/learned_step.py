@@ -33,9 +33,7 @@ from utils.quantization.grid import SMALLEST_SCALE, Grid, Scaling, rounded
 from utils.quantization.groups import Grouping
 
 Tensors = Mapping[str, Any]
-REACH = (
-    2.0  # leaves weights of up to 4 bits as they are in the paper, where 16 or more share a scale
-)
+REACH = 2.0  # with 16 weights or more of up to 4 bits the factor is the paper's
 
 
 def gradient_factor(num_values: Any, grid: Grid, zero_point: Any, xp: Any = np) -> Any:
