@@ -15,14 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks import Context, Row
-from benchmarks.cifar_runs import cifar_run, mobilenet_run
+from benchmarks.cifar_runs import MEASURED, cifar_run, mobilenet_run
 
 SOURCES = ("learners", "nets", "datasets", "rl_agents", "utils", "pipeline")
 
 AUTO = "--learner=auto"
 UNTRAINED = ("--nb_epochs=0", "--max_drop=0.5")
-# A network that is right on half of the images wavers on many: its file has another class on more.
-MEASURED = ("--tflite_max_gap=1", "--tflite_min_agreement=0")
 FEW, MANY = ("--auto_nb_smpls=500",), ("--auto_nb_smpls=5000",)
 TENTH = ("--budget=bytes:0.1", *MANY)
 MICRO = ("--target=tflm",)
